@@ -1,0 +1,78 @@
+# Two commands matter: `make run` starts a server, `make test` runs every test.
+# All is installed into .venv from the hashed files in locks/; nothing outside the tree but,
+# for tests and as root, missing Debian packages.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+CONFIG := .latchgate/latchgate.toml
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+INSTALL := $(PIP) install --require-hashes
+INSTALL_PROJECT := $(PIP) install --no-deps --no-build-isolation --editable .
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command 'make lock' $(LOCK_ARGS)
+
+# Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl.
+TEST_PACKAGES := curl nginx strace
+
+SERVER := .venv/server.stamp
+DEV := .venv/dev.stamp
+
+.PHONY: help run test check format lock bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+run: $(SERVER) ## start a server here (SERVE_ARGS=…); its state is in .latchgate
+	@$(BIN)/latchgate init --config $(CONFIG) --if-missing
+	@exec $(BIN)/latchgate serve --config $(CONFIG) $(SERVE_ARGS)
+
+test: $(DEV) ## run every test (PYTEST_ARGS=…)
+	@scripts/debian-packages $(TEST_PACKAGES)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(DEV) ## formatting, lint, types, layers, spelling
+	@$(BIN)/ruff format --quiet --check
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@# It knows no quiet: its report is shown only when a contract is broken.
+	@report=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$report"; exit 1; }
+	@$(BIN)/codespell
+	@echo "check: formatting, lint, types, layers and spelling are clean"
+
+format: $(DEV) ## format, and fix what can be fixed
+	@$(BIN)/ruff check --quiet --fix --exit-zero
+	@$(BIN)/ruff format --quiet
+
+# Each lock is held to those before it, so that one .venv serves all. uv keeps what is pinned;
+# LOCK_ARGS=--upgrade moves it.
+lock: $(DEV) ## pin the dependencies of pyproject.toml anew (LOCK_ARGS=--upgrade)
+	@$(LOCK) --group build --output-file locks/build.txt
+	@$(LOCK) pyproject.toml --extra server --constraints locks/build.txt \
+		--output-file locks/server.txt
+	@$(LOCK) pyproject.toml --extra server --group dev --constraints locks/build.txt \
+		--constraints locks/server.txt --output-file locks/dev.txt
+
+bench: $(DEV) ## measure verification (BENCH_ARGS=…)
+	@$(BIN)/python benchmarks/verify.py $(BENCH_ARGS)
+
+clean: ## remove what make made; .latchgate, which holds your data, stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
+
+$(SERVER): pyproject.toml locks/build.txt locks/server.txt
+	@scripts/venv $(PYTHON)
+	@$(INSTALL) -r locks/build.txt -r locks/server.txt
+	@$(INSTALL_PROJECT)
+	@touch $@
+
+$(DEV): pyproject.toml locks/dev.txt
+	@scripts/venv $(PYTHON)
+	@$(INSTALL) -r locks/dev.txt
+	@$(INSTALL_PROJECT)
+	@touch $@
