@@ -1,0 +1,267 @@
+"""A decision told to a person: what was read, what matched, which check failed, what would help.
+
+The trace is the decision's own (never a second implementation). It is kept as facts, JSON-able
+and without secrets, and worded only when somebody reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from latchgate.core.dialects.table import TABLE
+from latchgate.core.model import Credential, Decision, Facts, Request, TraceStep
+from latchgate.core.network import Networks
+from latchgate.core.policy import Area, Rule
+from latchgate.core.reason import Reason, Step
+from latchgate.core.timestamp import rfc3339
+
+FactsOf = dict[str, Any]
+
+
+def record(
+    decision: Decision, request: Request, now: float, redact: Callable[[str], str]
+) -> FactsOf:
+    """Return all that is kept of a decision; the query string and every secret stay out."""
+    area, credential = decision.area, decision.credential
+    public = TABLE[decision.reason][decision.dialect] if not decision.allowed else None
+    return {
+        "id": decision.id,
+        "at": now,
+        "method": redact(request.method)[:40],
+        "host": redact(request.host)[:260],
+        "path": redact(request.target.partition("?")[0])[:2048],
+        "client": str(request.client) if request.client is not None else None,
+        "allowed": decision.allowed,
+        "reason": str(decision.reason),
+        "status": public.status if public is not None else 200,
+        "code": public.code if public is not None else None,
+        "area": area.path if area is not None else None,
+        "scope": decision.rule.scope if decision.rule is not None else None,
+        "credential": credential.id if credential is not None else None,
+        "tenant": credential.tenant_id if credential is not None else None,
+        "policy_version": decision.policy_version,
+        "journal": decision.journal,
+        "steps": [_facts(step) for step in decision.trace],
+    }
+
+
+def _facts(step: TraceStep) -> FactsOf:
+    name, passed, told = step
+    return {"step": str(name), "ok": passed, "facts": [_plain(fact) for fact in told]}
+
+
+def _plain(fact: object) -> object:
+    if isinstance(fact, Area):
+        where = f"{fact.path} on {', '.join(fact.hosts)}" if fact.hosts else fact.path
+        return {"path": where, "methods": list(fact.methods), "service": fact.service}
+    if isinstance(fact, Rule):
+        return fact.scope
+    if isinstance(fact, Credential):
+        return sorted(fact.services)
+    if isinstance(fact, Facts):
+        return {
+            "issued": fact.credential.scopes.listed(),
+            "owner": fact.owner_rights.listed(),
+            "owner_id": fact.credential.owner_id,
+        }
+    if isinstance(fact, Networks):
+        return fact.listed()
+    if isinstance(fact, tuple) and not hasattr(fact, "_fields"):
+        return [_plain(item) for item in fact]
+    if fact is None or isinstance(fact, (bool, int, float, str)):
+        return fact if not isinstance(fact, str) else str(fact)[:300]
+    return str(fact)
+
+
+def worded(kept: Mapping[str, Any]) -> FactsOf:
+    """Return a kept decision with each step in words, the reason, and the smallest change."""
+    steps = [
+        {"step": step["step"], "ok": step["ok"], "text": _word(step)} for step in kept["steps"]
+    ]
+    told = {key: value for key, value in kept.items() if key != "steps"}
+    return {**told, "steps": steps, "change": _CHANGES[Reason(kept["reason"])](kept)}
+
+
+def _word(step: Mapping[str, Any]) -> str:
+    said = _WORDS[Step(step["step"])](step["ok"], *step["facts"])
+    return str(said)
+
+
+def _request(_ok: bool, why: str) -> str:  # noqa: FBT001 - the step's own outcome
+    return f"The request could not be taken as it is: {why}."
+
+
+def _path(_ok: bool, why: str) -> str:  # noqa: FBT001
+    return f"The path is ambiguous: {why}."
+
+
+def _area(ok: bool, area: Any, more: Any) -> str:  # noqa: ANN401, FBT001 - facts are JSON
+    if ok:
+        return f"The path falls into the area {area['path']} (policy version {more})."
+    return f"No area covers {area} on host {more or '(none sent)'}."
+
+
+def _rule(ok: bool, method: str, area: Any, scope: str | None) -> str:  # noqa: ANN401, FBT001
+    if ok:
+        need = f"needs {scope}" if scope else "is open to everybody or passes as a preflight"
+        return f"{method} there {need}."
+    return f"{method} is not taken there; the area takes {', '.join(area['methods'])}."
+
+
+def _read(ok: bool, kind: str | None, told: str, accepted: Any = ()) -> str:  # noqa: ANN401, FBT001
+    if ok:
+        return f"A {kind} with the id {told} was presented."
+    if accepted:
+        known = f"A {kind} was presented, but " if kind else "Nothing was accepted: "
+        return f"{known}{told}. The area accepts: {', '.join(accepted)}."
+    return f"What was presented looks like a {kind}, but {told}."
+
+
+def _record(ok: bool, credential_id: str) -> str:  # noqa: FBT001
+    return f"The credential {credential_id} {'is known' if ok else 'does not exist'}."
+
+
+def _secret(ok: bool, credential_id: str) -> str:  # noqa: FBT001
+    return f"The secret {'is right' if ok else f'is not that of {credential_id}'}."
+
+
+def _state(ok: bool, revoked: float | None, expires: float | None, now: float) -> str:  # noqa: FBT001
+    if ok:
+        return "It is active" + (f" until {rfc3339(expires)}." if expires is not None else ".")
+    if revoked is not None:
+        return f"It was revoked at {rfc3339(revoked)}."
+    return f"It expired at {rfc3339(expires or 0)}; the request came at {rfc3339(now)}."
+
+
+def _owner(ok: bool, owner: str, tenant: str) -> str:  # noqa: FBT001
+    if ok:
+        return f"Its owner {owner} of tenant {tenant} is active."
+    return f"Its owner {owner}, project or tenant {tenant} is missing, disabled or suspended."
+
+
+def _network(ok: bool, client: str | None, networks: list[str]) -> str:  # noqa: FBT001
+    where = f"within {', '.join(networks)}" if networks else "nowhere (its list is empty)"
+    if ok:
+        return f"The client {client} is {where}, as the credential asks."
+    return f"It may be used {where}; the client is {client or 'unknown'}."
+
+
+def _service(ok: bool, service: str, held: list[str]) -> str:  # noqa: FBT001
+    opens = ", ".join(held) or "no service"
+    return f"It opens {opens}; the area belongs to {service}" + ("." if ok else ", not among them.")
+
+
+def _scope(ok: bool, scope: str, facts: Any) -> str:  # noqa: ANN401, FBT001
+    if ok:
+        return f"{scope} is issued to it and its owner holds it now."
+    issued = ", ".join(facts["issued"]) or "nothing"
+    owner = ", ".join(facts["owner"]) or "nothing"
+    return f"{scope} is needed; it was issued {issued}, and its owner holds {owner} now."
+
+
+_WORDS: Mapping[Step, Callable[..., str]] = {
+    Step.REQUEST: _request,
+    Step.PATH: _path,
+    Step.AREA: _area,
+    Step.RULE: _rule,
+    Step.READ: _read,
+    Step.RECORD: _record,
+    Step.SECRET: _secret,
+    Step.STATE: _state,
+    Step.OWNER: _owner,
+    Step.NETWORK: _network,
+    Step.SERVICE: _service,
+    Step.SCOPE: _scope,
+}
+
+
+def _fact(kept: Mapping[str, Any], step: Step, index: int) -> Any:  # noqa: ANN401 - facts are JSON
+    """Return one fact of the last step of a name, None when the decision did not get there."""
+    for taken in reversed(kept["steps"]):
+        if taken["step"] == step and len(taken["facts"]) > index:
+            return taken["facts"][index]
+    return None
+
+
+def _say(text: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda _kept: text
+
+
+def _other_method(kept: Mapping[str, Any]) -> str:
+    area = _fact(kept, Step.RULE, 1) or {"methods": [], "path": kept["path"]}
+    return (
+        f"Use one of {', '.join(area['methods'])}, or add a rule for {kept['method']} to the area."
+    )
+
+
+def _send_accepted(kept: Mapping[str, Any]) -> str:
+    accepted = _fact(kept, Step.READ, 2) or []
+    return f"Send a credential of a kind the area accepts: {', '.join(accepted)}."
+
+
+def _mend(kept: Mapping[str, Any]) -> str:
+    return f"Mend what was sent: {_fact(kept, Step.READ, 1) or 'see the steps'}."
+
+
+def _other_network(kept: Mapping[str, Any]) -> str:
+    return f"Call from one of its networks, or make a key that allows {kept['client']}."
+
+
+def _other_service(kept: Mapping[str, Any]) -> str:
+    return f"Make a key for the service {_fact(kept, Step.SERVICE, 0)}."
+
+
+def _wider_key(kept: Mapping[str, Any]) -> str:
+    return f"Make a key with the scope {kept['scope']}; its owner {_owner_clause(kept)}."
+
+
+def _owner_clause(kept: Mapping[str, Any]) -> str:
+    held = (_fact(kept, Step.SCOPE, 1) or {}).get("owner", [])
+    return "may hold it" if "*" in held or kept["scope"] in held else "would need it in a role too"
+
+
+def _wider_role(kept: Mapping[str, Any]) -> str:
+    owner = (_fact(kept, Step.SCOPE, 1) or {}).get("owner_id")
+    return f"Give {owner} a role in the credential's project that holds {kept['scope']}."
+
+
+_NEW_KEY = "Make a new key, and use it instead."
+_OPERATOR = "Nothing about the request; the operator finds the cause in Latchgate's log."
+
+_CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
+    Reason.ALLOWED: _say("None: the request is allowed."),
+    Reason.PATH_AMBIGUOUS: _say("Send the path in its one plain form, as the steps say."),
+    Reason.HOST_INVALID: _say("Send a plain host name in Host."),
+    Reason.METHOD_INVALID: _say("Send the method itself, in upper case, and no override header."),
+    Reason.CLIENT_ADDRESS_INVALID: _say("Have the gateway forward the client's bare address."),
+    Reason.REQUEST_INVALID: _say("Mend the request as the steps say."),
+    Reason.REQUEST_TOO_LARGE: _say("Send a smaller request."),
+    Reason.NO_AREA: _say("Use a path that a policy file covers, or add an area for it."),
+    Reason.METHOD_NOT_ALLOWED: _other_method,
+    Reason.PREFLIGHT_MALFORMED: _say("Send Origin and Access-Control-Request-Method."),
+    Reason.CREDENTIAL_MISSING: _send_accepted,
+    Reason.CREDENTIAL_MALFORMED: _mend,
+    Reason.CREDENTIAL_REPEATED: _say("Send the header once."),
+    Reason.CREDENTIALS_AMBIGUOUS: _say("Send one credential, or two of the same owner."),
+    Reason.CREDENTIAL_NOT_ACCEPTED: _send_accepted,
+    Reason.CREDENTIAL_UNKNOWN: _say("Check the key for typing mistakes, or make a new one."),
+    Reason.SECRET_WRONG: _say("Check the key for typing mistakes, or make a new one."),
+    Reason.CREDENTIAL_REVOKED: _say(_NEW_KEY),
+    Reason.CREDENTIAL_EXPIRED: _say(_NEW_KEY),
+    Reason.OWNER_MISSING: _say(_NEW_KEY),
+    Reason.OWNER_DISABLED: _say("Enable the credential's owner."),
+    Reason.TENANT_SUSPENDED: _say("Have the operator reinstate the tenant."),
+    Reason.PROJECT_DISABLED: _say("Enable the credential's project."),
+    Reason.PARENT_GONE: _say("Make a new credential; the one this came from no longer stands."),
+    Reason.NETWORK_NOT_ALLOWED: _other_network,
+    Reason.SERVICE_NOT_GRANTED: _other_service,
+    Reason.SCOPE_NOT_GRANTED: _wider_key,
+    Reason.OWNER_LACKS_SCOPE: _wider_role,
+    Reason.PARENT_LACKS_SCOPE: _say("Make the credential from a parent that holds the scope."),
+    Reason.GATEWAY_INCOMPLETE: _say("Have the gateway send what the steps name."),
+    Reason.GATEWAY_NOT_TRUSTED: _say("Add the gateway's address to gateways.trusted."),
+    Reason.STORE_UNAVAILABLE: _say(_OPERATOR),
+    Reason.POLICY_MISSING: _say("Publish the policy with latchgate policy apply."),
+    Reason.FAULT: _say(_OPERATOR),
+}

@@ -1,0 +1,187 @@
+"""`{brand}_{service}_{id}_{secret}`: the service key that WAYSCloud documents.
+
+The service in the text is only how the key is spelled; what it opens is in its record, which is
+found by the id and believed only when the digest of the whole text matches. New keys end in
+a checksum over everything before it; imported ones of any shape the provider ever issued
+(`_` inside the secret included) still parse. Source: providers/wayscloud, "Bearer Token
+Format" and "Extra spaces in header".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
+from latchgate.core.reason import Reason, Step
+from latchgate.core.secret import (
+    BASE62,
+    CHECKSUM_LENGTH,
+    CROCKFORD_LOWER,
+    Secret,
+    checksum,
+    digest,
+    draw,
+    same,
+)
+from latchgate.core.standing import rights, standing
+
+ID_LENGTH = 12
+RANDOM_LENGTH = 26  # of base62: 154 bits
+SECRET_LENGTH = RANDOM_LENGTH + CHECKSUM_LENGTH
+ENTROPY_BYTES = 48
+MAX_LENGTH = 512
+_ID_ENTROPY = 17
+_NEW_ID = re.compile(f"[{CROCKFORD_LOWER}]{{{ID_LENGTH}}}")
+_NEW_SECRET = re.compile(f"[0-9A-Za-z]{{{SECRET_LENGTH}}}")
+_TEXT = re.compile(r"[A-Za-z0-9_.~-]+")
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a policy file says of this kind: `[kinds.service_key]`.
+
+    `brand` is the first part of every key; `key_header` a second header that may carry one.
+    """
+
+    brand: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9]{1,31}$")]
+    key_header: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """A key bound to services, sent as Bearer or in the header `key_header` (lower case)."""
+
+    name: str
+    brand: str
+    key_header: str | None
+
+    @classmethod
+    def configured(cls, name: str, settings: Mapping[str, object]) -> ServiceKey:
+        """Build the kind from its table in a policy file; msgspec.ValidationError when wrong."""
+        read = msgspec.convert(settings, Settings)
+        header = read.key_header.lower() if read.key_header else None
+        return cls(name=name, brand=read.brand, key_header=header)
+
+    @property
+    def scheme(self) -> str:
+        """Return the HTTP authentication scheme it is challenged with."""
+        return "Bearer"
+
+    @property
+    def pattern(self) -> str:
+        """Return the regular expression of a leaked key, its public part as group 1."""
+        return rf"\b({re.escape(self.brand)}_[a-z][a-z0-9-]*_[A-Za-z0-9]+_)[A-Za-z0-9_.~-]{{6,}}"
+
+    def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
+        """Read the key from `Authorization: Bearer` and from the key header.
+
+        The provider's own rules are stricter than RFC 6750: `bearer`, more than one space or
+        a bare key are mistakes. Both headers with the same key count once.
+        """
+        found: list[Presented] = []
+        names = (
+            ("authorization",) if self.key_header is None else ("authorization", self.key_header)
+        )
+        for name in names:
+            value = request.headers.get(name)
+            if value is None:
+                continue
+            ours = self.brand + "_" in value
+            if name in request.repeated:
+                return Refused(Reason.CREDENTIAL_REPEATED, f"more than one {name} header")
+            if name == "authorization":
+                if not value.startswith("Bearer "):
+                    if not ours and not _claims_bearer(value):
+                        continue
+                    return Refused(Reason.CREDENTIAL_MALFORMED, _scheme_fault(value))
+                value = value[7:]
+                if not value.startswith(self.brand + "_"):
+                    if ours or not _TEXT.fullmatch(value):
+                        return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(value, self.brand))
+                    continue
+            claimed = self._read(value)
+            if isinstance(claimed, Refused):
+                return claimed
+            if claimed not in found:
+                found.append(claimed)
+        return tuple(found) or None
+
+    def _read(self, text: str) -> Presented | Refused:
+        if len(text) > MAX_LENGTH:
+            return Refused(Reason.CREDENTIAL_MALFORMED, f"the key is longer than {MAX_LENGTH}")
+        parts = text.split("_", 3)
+        if len(parts) != 4 or "" in parts or parts[0] != self.brand:  # noqa: PLR2004 - the format's four parts
+            return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(text, self.brand))
+        if not _TEXT.fullmatch(text):
+            return Refused(Reason.CREDENTIAL_MALFORMED, "the key holds a character no key has")
+        key_id, secret = parts[2], parts[3]
+        new = _NEW_ID.fullmatch(key_id) and _NEW_SECRET.fullmatch(secret)
+        if new and checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
+            return Refused(
+                Reason.CREDENTIAL_MALFORMED, "the key's checksum is wrong: mistyped or cut short"
+            )
+        return Presented(kind=self.name, credential_id=key_id, digest=digest("service_key", text))
+
+    def issue(self, spec: Spec, entropy: bytes) -> Issued:
+        """Make `{brand}_{service}_{12 of Crockford base32}_{26 of base62}{checksum}`.
+
+        `entropy` is 48 fresh random bytes; ValueError otherwise.
+        """
+        if len(entropy) != ENTROPY_BYTES:
+            msg = f"issue needs {ENTROPY_BYTES} bytes of entropy"
+            raise ValueError(msg)
+        key_id = draw(entropy[:_ID_ENTROPY], CROCKFORD_LOWER, ID_LENGTH)
+        body = f"{self.brand}_{spec.service}_{key_id}_" + draw(
+            entropy[_ID_ENTROPY:], BASE62, RANDOM_LENGTH
+        )
+        text = body + checksum(body)
+        return Issued(
+            id=key_id,
+            secret=Secret(text),
+            digest=digest("service_key", text),
+            hint=f"{self.brand}_{spec.service}_{key_id}_…",
+        )
+
+    def verify(
+        self,
+        presented: Presented,
+        facts: Facts,
+        request: Request,
+        now: float,
+        trace: list[TraceStep],
+    ) -> Grant | Refused:
+        """Compare the digest first; only then look at the record's state."""
+        credential = facts.credential
+        right = same(credential.digest, presented.digest)
+        trace.append((Step.SECRET, right, (credential.id,)))
+        if not right:
+            return Refused(Reason.SECRET_WRONG)
+        refused = standing(facts, request, now, trace)
+        if refused is not None:
+            return refused
+        owner = facts.owner
+        assert owner is not None  # noqa: S101 - standing() refused a missing owner
+        return Grant(credential=credential, owner=owner, rights=rights(facts))
+
+
+def _claims_bearer(value: str) -> bool:
+    return value[:6].lower() == "bearer" or value != value.strip()
+
+
+def _scheme_fault(value: str) -> str:
+    if value[:6].lower() == "bearer" and value[:6] != "Bearer":
+        return "the scheme must be spelled Bearer"
+    if value[:6] == "Bearer":
+        return "exactly one space must stand between Bearer and the key"
+    return "the scheme is missing: write Authorization: Bearer KEY"
+
+
+def _text_fault(text: str, brand: str) -> str:
+    if text != text.strip() or " " in text:
+        return "extra spaces stand around or inside the key"
+    return f"a key is written {brand}_SERVICE_ID_SECRET"

@@ -1,0 +1,187 @@
+"""The nouns of a decision: requests, records, grants, decisions.
+
+Rule of this file: frozen data only, as msgspec structs, which are made in a tenth of the time of
+frozen dataclasses. Records mirror the store's rows; nothing here holds a secret but
+`Request.headers`, and so a Request prints without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from latchgate.core.network import Address, Networks
+from latchgate.core.reason import Reason, Step
+from latchgate.core.scope import Scopes
+
+if TYPE_CHECKING:
+    from latchgate.core.policy import Area, Rule
+
+
+class Noun(StrEnum):
+    """What a record is of; with an id it names one record in store, cache and journal."""
+
+    CREDENTIAL = "credential"
+    USER = "user"
+    TENANT = "tenant"
+    PROJECT = "project"
+    ROLE = "role"
+    POLICY = "policy"
+
+    # Enum's own hash runs in Python, and every look-up in the cache needs one.
+    __hash__ = str.__hash__
+
+
+Key = tuple[Noun, str]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a gateway (or the application itself) says of one original request.
+
+    `target` is the raw request target, path and query, as it arrived. `headers` has lower-case
+    names; a name that arrived more than once is in `repeated` too. `client` is None when nobody
+    could say where the request came from. `fault` is set by a door that could not read what
+    it was told, and refuses the request whatever else it holds.
+    """
+
+    method: str
+    host: str
+    target: str
+    headers: Mapping[str, str]
+    repeated: frozenset[str] = frozenset()
+    client: Address | None = None
+    tls: bool = False
+    fault: tuple[Reason, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.host} {self.client}, {len(self.headers)} headers)"
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """An isolated customer."""
+
+    id: str
+    name: str
+    active: bool
+
+
+class Project(msgspec.Struct, frozen=True):
+    """Where roles are held; belongs to one tenant."""
+
+    id: str
+    tenant_id: str
+    active: bool
+
+
+class Role(msgspec.Struct, frozen=True):
+    """A named set of scopes; `tenant_id` is None for one that every tenant may use."""
+
+    id: str
+    tenant_id: str | None
+    scopes: Scopes
+
+
+class User(msgspec.Struct, frozen=True):
+    """A person, a subaccount or a service user; `roles` are (project id, role id) pairs."""
+
+    id: str
+    tenant_id: str
+    name: str
+    active: bool
+    roles: tuple[tuple[str, str], ...]
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """One issued secret: what it opens, for whom, from where and how long; never the secret.
+
+    `networks` None means everywhere, an empty one nowhere. Times are Unix seconds.
+    """
+
+    id: str
+    kind: str
+    tenant_id: str
+    project_id: str
+    owner_id: str
+    parent_id: str | None
+    services: frozenset[str]
+    scopes: Scopes
+    networks: Networks | None
+    environment: str | None
+    external_id: str | None
+    digest: bytes
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+
+    def __repr__(self) -> str:
+        return f"Credential({self.kind}, {self.id})"
+
+
+Record = Tenant | Project | Role | User | Credential
+
+
+class Presented(msgspec.Struct, frozen=True):
+    """A credential as claimed by a request: its kind, its public id and its digest."""
+
+    kind: str
+    credential_id: str
+    digest: bytes
+
+    def __repr__(self) -> str:
+        return f"Presented({self.kind}, {self.credential_id})"
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why something was refused, and what exactly was wrong."""
+
+    reason: Reason
+    detail: str = ""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the store knows about one presented credential at one position of the journal."""
+
+    credential: Credential
+    owner: User | None
+    tenant: Tenant | None
+    project: Project | None
+    owner_rights: Scopes
+    parent: Facts | None
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """A verified credential: who it stands for and what it may do now."""
+
+    credential: Credential
+    owner: User
+    rights: Scopes
+
+
+TraceStep = tuple[Step, bool, tuple[object, ...]]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Allowed (with a Grant, or anonymously on a public area) or refused; always with its trace.
+
+    `id` is empty on allowed decisions, which leave no trace behind. `journal` is the position
+    of the journal that the facts were valid at.
+    """
+
+    id: str
+    reason: Reason
+    area: Area | None
+    rule: Rule | None
+    grant: Grant | None
+    dialect: str
+    policy_version: int
+    journal: int
+    trace: tuple[TraceStep, ...]
+    credential: Credential | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the request may pass."""
+        return self.reason is Reason.ALLOWED

@@ -1,0 +1,129 @@
+"""Client addresses and the networks a credential may be used from.
+
+Rule of this file: one spelling for one host. IPv4-mapped IPv6 is IPv4, zone ids and octal
+octets are refused, and IPv4 and IPv6 networks never match each other (`::/0` is not `0.0.0.0/0`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+_MAPPED_PREFIX = 96
+_V4_BITS = 32
+_V6_BITS = 128
+_MAPPED_HIGH = 0xFFFF
+
+
+class Address(NamedTuple):
+    """An IP address as its version and its integer."""
+
+    version: int
+    value: int
+
+    def __str__(self) -> str:
+        kind = ipaddress.IPv4Address if self.version == 4 else ipaddress.IPv6Address  # noqa: PLR2004 - the protocol's number
+        return str(kind(self.value))
+
+
+@lru_cache(maxsize=8192)
+def parse_address(text: str) -> Address:
+    """Read one bare IP address (no port, no brackets, no zone).
+
+    Raises ValueError naming the text when it is not one.
+    """
+    if "%" in text:
+        msg = f"{text!r} carries a zone id; give the bare address"
+        raise ValueError(msg)
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        msg = f"{text[:64]!r} is not an IPv4 or IPv6 address"
+        raise ValueError(msg) from None
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return Address(version=found.version, value=int(found))
+
+
+def parse_network(text: str) -> tuple[int, int, int]:
+    """Read a single address or a CIDR as (version, network, mask); host bits are dropped.
+
+    Raises ValueError naming the text when it is neither.
+    """
+    trimmed = text.strip()
+    try:
+        if "%" in trimmed:
+            raise ValueError
+        found = ipaddress.ip_network(trimmed, strict=False)
+    except ValueError:
+        msg = f"{text[:64]!r} is not an IP address or a CIDR such as 192.0.2.0/24 or 2001:db8::/32"
+        raise ValueError(msg) from None
+    value, mask = int(found.network_address), int(found.netmask)
+    mapped = value >> _V4_BITS == _MAPPED_HIGH and found.prefixlen >= _MAPPED_PREFIX
+    if isinstance(found, ipaddress.IPv6Network) and mapped:
+        low = (1 << _V4_BITS) - 1
+        return 4, value & low, mask & low
+    return found.version, value, mask
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Where a credential may be used from; no entry at all means nowhere."""
+
+    entries: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Networks:
+        """Build from address and CIDR texts; ValueError names the first bad one."""
+        return cls(entries=tuple(dict.fromkeys(parse_network(text) for text in texts)))
+
+    def __contains__(self, address: Address) -> bool:
+        version, value = address
+        for kind, network, mask in self.entries:
+            if kind == version and value & mask == network:
+                return True
+        return False
+
+    def listed(self) -> list[str]:
+        """Return the networks as CIDR texts, in the order given."""
+        out: list[str] = []
+        for version, network, mask in self.entries:
+            bits = _V4_BITS if version == 4 else _V6_BITS  # noqa: PLR2004 - the protocol's number
+            out.append(f"{Address(version, network)}/{mask.bit_count() if bits else 0}")
+        return out
+
+
+def right_most_untrusted(hops: Iterable[str], trusted: Networks) -> Address:
+    """Return the client's address from the values of `X-Forwarded-For`, in the order received.
+
+    Each gateway appends the peer it saw, so only the right end is ours: walk leftwards over
+    trusted gateways and stop at the first other hop. When every hop is trusted, the left-most is
+    the client. Ports and brackets that some gateways add are accepted; anything else that is
+    not an address raises ValueError (a skipped hop would be a skipped rule: CVE-2024-47070).
+    """
+    listed = [hop.strip() for value in hops for hop in value.split(",")]
+    if not listed or listed == [""]:
+        msg = "no client address was forwarded"
+        raise ValueError(msg)
+    address = None
+    for hop in reversed(listed):
+        address = parse_address(_without_port(hop))
+        if address not in trusted:
+            return address
+    assert address is not None  # noqa: S101 - the list is not empty
+    return address
+
+
+def _without_port(hop: str) -> str:
+    if hop.startswith("["):
+        inner, closed, rest = hop[1:].partition("]")
+        if closed and (not rest or (rest.startswith(":") and rest[1:].isdecimal())):
+            return inner
+    elif hop.count(":") == 1:
+        host, _, port = hop.partition(":")
+        if port.isdecimal():
+            return host
+    return hop

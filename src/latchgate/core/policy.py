@@ -1,0 +1,131 @@
+"""The compiled policy: which area a request falls into, and what it needs there.
+
+Rule of this file: prefixes end at segment borders (`/v1/storage` is not `/v1/storage-admin`),
+the longest wins, an area that names the host goes before one that doesn't, and what no area
+covers is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from latchgate.core.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The scope that some methods of an area need; None on a public area."""
+
+    scope: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Hosts and a path prefix, and how requests there are decided and answered.
+
+    `rules` maps a method to its rule, `*` to the rule of every other method. No `kinds` and
+    `public` False together mean that nobody gets in.
+    """
+
+    provider: str
+    realm: str
+    hosts: tuple[str, ...]
+    path: str
+    exact: bool
+    service: str | None
+    kinds: tuple[Kind, ...]
+    rules: Mapping[str, Rule]
+    dialect: str
+    public: bool
+    preflight: bool
+    encoded_slash: bool
+
+    def rule(self, method: str) -> Rule | None:
+        """Return what `method` needs, or None when the area does not take it."""
+        return self.rules.get(method) or self.rules.get("*")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that the area takes, for `Allow`."""
+        return tuple(sorted(self.rules))
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A named API: its title, its provider, the kind its keys are of, its scopes in words."""
+
+    id: str
+    title: str
+    provider: str
+    scopes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All policy files at one version, ready to be asked."""
+
+    version: int
+    areas: tuple[Area, ...]
+    services: Mapping[str, Service]
+    kinds: Mapping[str, Kind]
+    covers: Mapping[str, str]  # path prefix -> dialect of what no area covers below it
+    _by_host: Mapping[str | None, Mapping[str, Area]] = field(repr=False)
+    _depth: int = field(repr=False)
+
+    @classmethod
+    def compiled(
+        cls,
+        *,
+        version: int,
+        areas: tuple[Area, ...],
+        services: Mapping[str, Service],
+        kinds: Mapping[str, Kind],
+        covers: Mapping[str, str],
+    ) -> Policy:
+        """Index the areas by host and path."""
+        by_host: dict[str | None, dict[str, Area]] = {}
+        for area in areas:
+            for host in area.hosts or (None,):
+                by_host.setdefault(host, {})[area.path] = area
+        prefixes = [area.path for area in areas] + list(covers)
+        depth = max((prefix.count("/") for prefix in prefixes), default=0)
+        return cls(version, areas, services, kinds, covers, by_host, depth)
+
+    def match(self, host: str, path: str) -> Area | None:
+        """Return the area of a host (lower case, no port) and a decoded path."""
+        prefixes = self._prefixes(path)
+        named = self._by_host.get(host)
+        if named is not None:
+            found = _longest(named, path, prefixes)
+            if found is not None:
+                return found
+        return _longest(self._by_host.get(None, {}), path, prefixes)
+
+    def dialect(self, path: str) -> str:
+        """Return the dialect that answers for a path which no area covers."""
+        for prefix in self._prefixes(path):
+            found = self.covers.get(prefix)
+            if found is not None:
+                return found
+        return "problem"
+
+    def scopes_of(self, service: str) -> frozenset[str]:
+        """Return every scope of a service; empty when there is no such service."""
+        found = self.services.get(service)
+        return frozenset(found.scopes) if found is not None else frozenset()
+
+    def _prefixes(self, path: str) -> list[str]:
+        """Return the path's prefixes at segment borders, longest first, no deeper than any area."""
+        parts = path.split("/", self._depth + 1)[: self._depth + 1]
+        out = ["/".join(parts[:end]) for end in range(len(parts), 1, -1)]
+        out.append("/")
+        return out
+
+
+def _longest(areas: Mapping[str, Area], path: str, prefixes: list[str]) -> Area | None:
+    for prefix in prefixes:
+        found = areas.get(prefix)
+        if found is not None and (not found.exact or prefix == path):
+            return found
+    return None

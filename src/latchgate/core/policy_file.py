@@ -1,0 +1,333 @@
+"""Policy files: TOML text in, a compiled Policy or every fault with file, line and key out.
+
+Rule of this file: nothing is guessed. An unknown key, an overlap, a scope that no service
+declares or an area that could never be opened is a fault, and one fault keeps the whole set out.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from latchgate.core.dialects import DIALECTS
+from latchgate.core.kinds import KINDS, Kind
+from latchgate.core.path import Path, read_path
+from latchgate.core.policy import Area, Policy, Rule, Service
+from latchgate.core.scope import SCOPE_PATTERN
+from latchgate.core.toml_lines import line_of
+
+_Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+_Title = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]  # the realm
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
+)
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}|\*")
+
+
+BUILT_IN = "(built in) latchgate.toml"
+
+_Fault = Callable[[str, str], None]
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    pass
+
+
+class RuleEntry(_Strict, frozen=True):
+    """`rules`: the methods (`["*"]` for every other) and the scope they need."""
+
+    methods: list[str]
+    scope: str
+
+
+class AreaEntry(_Strict, frozen=True):
+    """`[[areas]]`: see docs/reference/policy.md for each key."""
+
+    path: str
+    hosts: list[str] = []
+    exact: bool = False
+    service: str | None = None
+    accepts: list[str] = []
+    rules: list[RuleEntry] = []
+    public: bool = False
+    methods: list[str] = []
+    preflight: bool = False
+    encoded_slash: bool = False
+    dialect: str | None = None
+
+
+class ServiceEntry(_Strict, frozen=True):
+    """`[services.NAME]`: a title and the scopes with what each allows, in words."""
+
+    title: str
+    scopes: dict[str, str]
+
+
+class ProviderEntry(_Strict, frozen=True):
+    """A whole provider file."""
+
+    provider: _Word
+    title: _Title
+    dialect: str
+    covers: list[str] = []
+    kinds: dict[str, dict[str, object]] = {}
+    services: dict[_Word, ServiceEntry] = {}
+    areas: list[AreaEntry] = []
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFault:
+    """One thing wrong with a policy file; `key` is its dotted path, `line` counts from 1."""
+
+    file: str
+    line: int
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}"
+        return f"{where}: {self.key}: {self.problem}" if self.key else f"{where}: {self.problem}"
+
+
+class PolicyError(Exception):
+    """The policy files do not make a policy; `faults` says all that is wrong."""
+
+    def __init__(self, faults: list[PolicyFault]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+def read_policy(files: Mapping[str, str], *, version: int) -> Policy:
+    """Compile policy files, given as name -> text; PolicyError lists every fault."""
+    reader = _Reader()
+    for name, text in files.items():
+        entry = reader.parse(name, text)
+        if entry is not None:
+            reader.add(name, text, entry)
+    reader.across()
+    if reader.faults:
+        raise PolicyError(reader.faults)
+    return Policy.compiled(
+        version=version,
+        areas=tuple(area for _, _, area in reader.areas),
+        services=reader.services,
+        kinds=reader.kinds,
+        covers=reader.covers,
+    )
+
+
+def with_built_in(files: Mapping[str, str], built_in: str, *, version: int) -> Policy:
+    """Compile published files together with Latchgate's own (`built_in`)."""
+    return read_policy({BUILT_IN: built_in, **files}, version=version)
+
+
+class _Reader:
+    """Collects what the files declare, and every fault on the way."""
+
+    def __init__(self) -> None:
+        self.faults: list[PolicyFault] = []
+        self.areas: list[tuple[str, int, Area]] = []
+        self.services: dict[str, Service] = {}
+        self.kinds: dict[str, Kind] = {}
+        self.covers: dict[str, str] = {}
+        self._providers: dict[str, str] = {}
+        self._brands: dict[str, str] = {}
+
+    def parse(self, file: str, text: str) -> ProviderEntry | None:
+        try:
+            return msgspec.convert(tomllib.loads(text), ProviderEntry)
+        except tomllib.TOMLDecodeError as error:
+            found = re.search(r"line (\d+)", str(error))
+            self.faults.append(
+                PolicyFault(file, int(found[1]) if found else 1, "", f"not TOML: {error}")
+            )
+        except msgspec.ValidationError as error:
+            self.faults.append(_validation_fault(file, text, str(error)))
+        return None
+
+    def add(self, file: str, text: str, entry: ProviderEntry) -> None:
+        def fault(key: str, problem: str) -> None:
+            self.faults.append(PolicyFault(file, line_of(text, key), key, problem))
+
+        other = self._providers.setdefault(entry.provider, file)
+        if other != file:
+            fault("provider", f"{entry.provider!r} is already declared by {other}")
+        if entry.dialect not in DIALECTS:
+            fault("dialect", _not_one_of(entry.dialect, DIALECTS))
+            return
+        for prefix in entry.covers:
+            problem = _path_problem(prefix)
+            if problem is not None:
+                fault("covers", problem)
+            elif prefix in self.covers:
+                fault("covers", f"{prefix} is already covered by another provider")
+            self.covers[prefix] = entry.dialect
+        own = dict(self._read_kinds(entry, fault))
+        self._read_services(entry, fault)
+        for index, area in enumerate(entry.areas):
+            key = f"areas[{index}]"
+            built = self._read_area(entry, area, own, key, fault)
+            if built is not None:
+                self.areas.append((file, line_of(text, key), built))
+
+    def _read_kinds(self, entry: ProviderEntry, fault: _Fault) -> Iterator[tuple[str, Kind]]:
+        for word, settings in entry.kinds.items():
+            key = f"kinds.{word}"
+            if word not in KINDS:
+                fault(key, _not_one_of(word, KINDS))
+                continue
+            name = f"{entry.provider}.{word}"
+            try:
+                kind = KINDS[word](name, settings)
+            except msgspec.ValidationError as error:
+                fault(key, _worded(str(error)))
+                continue
+            other = self._brands.setdefault(kind.pattern, name)
+            if other != name:
+                fault(key, f"its spelling is already that of {other}")
+            self.kinds[name] = kind
+            yield word, kind
+
+    def _read_services(self, entry: ProviderEntry, fault: _Fault) -> None:
+        for name, service in entry.services.items():
+            key = f"services.{name}"
+            if name in self.services:
+                fault(key, f"service {name!r} is already declared by another provider")
+            if not service.scopes:
+                fault(f"{key}.scopes", "a service needs at least one scope")
+            for scope in service.scopes:
+                if not SCOPE_PATTERN.fullmatch(scope) or not scope.startswith(f"{name}:"):
+                    fault(f"{key}.scopes", f"{scope!r} is not written {name}:ACTION")
+            self.services[name] = Service(name, service.title, entry.provider, service.scopes)
+
+    def _read_area(
+        self,
+        entry: ProviderEntry,
+        area: AreaEntry,
+        kinds: Mapping[str, Kind],
+        key: str,
+        fault: _Fault,
+    ) -> Area | None:
+        before = len(self.faults)
+        problem = _path_problem(area.path)
+        if problem is not None:
+            fault(f"{key}.path", problem)
+        for host in area.hosts:
+            if not _HOST.fullmatch(host):
+                fault(f"{key}.hosts", f"{host!r} is not a lower-case host name without a port")
+        for word in area.accepts:
+            if word not in kinds:
+                fault(f"{key}.accepts", _not_one_of(word, kinds))
+        dialect = area.dialect or entry.dialect
+        if dialect not in DIALECTS:
+            fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
+        rules = _public_rules(area, key, fault) if area.public else _scoped_rules(area, key, fault)
+        if not area.public:
+            self._check_service(entry, area, key, fault)
+        if len(self.faults) > before:
+            return None
+        return Area(
+            provider=entry.provider,
+            realm=entry.title,
+            hosts=tuple(area.hosts),
+            path=area.path,
+            exact=area.exact,
+            service=area.service,
+            kinds=tuple(kinds[word] for word in area.accepts),
+            rules=rules,
+            dialect=dialect,
+            public=area.public,
+            preflight=area.preflight,
+            encoded_slash=area.encoded_slash,
+        )
+
+    def _check_service(
+        self, entry: ProviderEntry, area: AreaEntry, key: str, fault: _Fault
+    ) -> None:
+        if not area.accepts:
+            fault(f"{key}.accepts", "name at least one kind, or set public = true")
+        service = entry.services.get(area.service) if area.service is not None else None
+        if area.service is None or service is None:
+            fault(f"{key}.service", _not_one_of(area.service or "", entry.services))
+            return
+        for index, rule in enumerate(area.rules):
+            if rule.scope not in service.scopes:
+                fault(f"{key}.rules[{index}].scope", _not_one_of(rule.scope, service.scopes))
+
+    def across(self) -> None:
+        """Find the areas that would answer for the same requests."""
+        taken: dict[tuple[str | None, str], tuple[str, int]] = {}
+        for file, line, area in self.areas:
+            for host in area.hosts or (None,):
+                other = taken.setdefault((host, area.path), (file, line))
+                if other != (file, line):
+                    where = f"{area.path} on {host or 'every host'}"
+                    problem = f"overlaps the area at {other[0]}:{other[1]} ({where})"
+                    self.faults.append(PolicyFault(file, line, "areas.path", problem))
+
+
+def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
+    rules: dict[str, Rule] = {}
+    if area.methods:
+        fault(f"{key}.methods", "methods belong to public areas; write rules")
+    if not area.rules:
+        fault(f"{key}.rules", "an area that is not public needs at least one rule")
+    for index, entry in enumerate(area.rules):
+        where = f"{key}.rules[{index}]"
+        for method in _checked_methods(entry.methods, f"{where}.methods", fault):
+            if method in rules:
+                fault(f"{where}.methods", f"{method} already has a rule in this area")
+            rules[method] = Rule(scope=entry.scope)
+    return rules
+
+
+def _public_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
+    for name in ("accepts", "rules", "service"):
+        if getattr(area, name):
+            fault(f"{key}.{name}", "a public area checks nothing, so it takes no " + name)
+    methods = _checked_methods(area.methods, f"{key}.methods", fault)
+    return {method: Rule(scope=None) for method in methods}
+
+
+def _checked_methods(methods: list[str], key: str, fault: _Fault) -> list[str]:
+    if not methods:
+        fault(key, 'name the methods, or ["*"] for every one')
+    for method in methods:
+        if not _METHOD.fullmatch(method):
+            fault(key, f"{method!r} is not an upper-case HTTP method")
+    return methods
+
+
+def _path_problem(path: str) -> str | None:
+    read = read_path(path)
+    if not isinstance(read, Path):
+        return f"{path!r} is not a plain path: {read.why}"
+    if read.text != path or (path != "/" and path.endswith("/")):
+        return f"{path!r} must be written decoded and without a slash at its end"
+    return None
+
+
+def _not_one_of(word: str, known: Mapping[str, object]) -> str:
+    names = ", ".join(sorted(known)) or "none is declared"
+    return f"{word!r} is not one of: {names}"
+
+
+def _validation_fault(file: str, text: str, message: str) -> PolicyFault:
+    path = re.search(r" - at `(?:key )?(?:in )?\$?\.?([^`]*)`", message)
+    key = path[1] if path else ""
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    if unknown:
+        key = f"{key}.{unknown[1]}" if key else unknown[1]
+    return PolicyFault(file, line_of(text, key), key, _worded(message))
+
+
+def _worded(message: str) -> str:
+    """Turn the library's wording into ours; its path is already in the fault's key."""
+    plain = message.partition(" - at `")[0]
+    unknown = re.search(r"unknown field `([^`]+)`", plain)
+    return f"unknown key {unknown[1]!r}" if unknown else plain

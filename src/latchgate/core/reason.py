@@ -1,0 +1,75 @@
+"""The private, exact outcomes of a decision and the steps that lead to them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The exact cause; `core.dialects.table` maps it, many to one, to what a caller is told."""
+
+    ALLOWED = "allowed"
+
+    # The request could not be read without doubt.
+    PATH_AMBIGUOUS = "path_ambiguous"
+    HOST_INVALID = "host_invalid"
+    METHOD_INVALID = "method_invalid"
+    CLIENT_ADDRESS_INVALID = "client_address_invalid"
+    REQUEST_INVALID = "request_invalid"
+    REQUEST_TOO_LARGE = "request_too_large"
+
+    # Nothing is served there.
+    NO_AREA = "no_area"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    PREFLIGHT_MALFORMED = "preflight_malformed"
+
+    # Nobody is known by what was presented.
+    CREDENTIAL_MISSING = "credential_missing"
+    CREDENTIAL_MALFORMED = "credential_malformed"
+    CREDENTIAL_REPEATED = "credential_repeated"
+    CREDENTIALS_AMBIGUOUS = "credentials_ambiguous"
+    CREDENTIAL_NOT_ACCEPTED = "credential_not_accepted"
+    CREDENTIAL_UNKNOWN = "credential_unknown"
+    SECRET_WRONG = "secret_wrong"  # noqa: S105 - the name of an outcome
+
+    # The secret is right, and the credential does not stand.
+    CREDENTIAL_REVOKED = "credential_revoked"
+    CREDENTIAL_EXPIRED = "credential_expired"
+    OWNER_MISSING = "owner_missing"
+    OWNER_DISABLED = "owner_disabled"
+    TENANT_SUSPENDED = "tenant_suspended"
+    PROJECT_DISABLED = "project_disabled"
+    PARENT_GONE = "parent_gone"
+    NETWORK_NOT_ALLOWED = "network_not_allowed"
+
+    # It stands, and does not open this.
+    SERVICE_NOT_GRANTED = "service_not_granted"
+    SCOPE_NOT_GRANTED = "scope_not_granted"
+    OWNER_LACKS_SCOPE = "owner_lacks_scope"
+    PARENT_LACKS_SCOPE = "parent_lacks_scope"
+
+    # Latchgate could not decide.
+    GATEWAY_INCOMPLETE = "gateway_incomplete"
+    GATEWAY_NOT_TRUSTED = "gateway_not_trusted"
+    STORE_UNAVAILABLE = "store_unavailable"
+    POLICY_MISSING = "policy_missing"
+    FAULT = "fault"
+
+    __hash__ = str.__hash__  # Enum's own runs in Python; use is counted by reason
+
+
+class Step(StrEnum):
+    """One thing a decision looked at; `core.explain` words it."""
+
+    REQUEST = "request"
+    PATH = "path"
+    AREA = "area"
+    RULE = "rule"
+    READ = "read"
+    RECORD = "record"
+    SECRET = "secret"  # noqa: S105 - the name of a step
+    STATE = "state"
+    OWNER = "owner"
+    NETWORK = "network"
+    SERVICE = "service"
+    SCOPE = "scope"

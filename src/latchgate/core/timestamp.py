@@ -1,0 +1,25 @@
+"""Unix seconds to RFC 3339 and back, always in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def rfc3339(seconds: float) -> str:
+    """Return a time as RFC 3339 in UTC with microseconds, trailing zeros dropped."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    whole = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = f".{moment.microsecond:06}".rstrip("0") if moment.microsecond else ""
+    return f"{whole}{fraction}Z"
+
+
+def parse_rfc3339(text: str) -> float:
+    """Read an RFC 3339 time with its offset; ValueError shows what would be right."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        msg = f"{text[:40]!r} is not a time such as 2026-12-01T00:00:00Z"
+        raise ValueError(msg)
+    return moment.timestamp()
