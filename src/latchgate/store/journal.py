@@ -1,0 +1,174 @@
+"""Changes: record and journal row in one transaction, numbered, chained, durable, announced.
+
+Rule of this file: a number is taken by updating the head inside the change's own transaction, so
+numbers commit in order and without gaps; the bell rings after the commit returned and before
+anyone is answered (ARCHITECTURE §6 rule 1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
+
+from latchgate.core.model import Noun
+from latchgate.store import schema
+from latchgate.store.bell import Bell
+from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store.sqlite import connect, driver
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+GENESIS = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes something: a user with a credential, or a local operator at the console."""
+
+    name: str
+    tenant_id: str | None
+
+
+@dataclass(slots=True)
+class Change:
+    """One transaction under way; `n` is the number of its last journal row."""
+
+    connection: sa.Connection
+    actor: Actor
+    at: float
+    n: int = 0
+
+    def execute(self, statement: sa.Executable) -> sa.CursorResult[Any]:
+        """Run a statement inside the transaction."""
+        return self.connection.execute(statement)
+
+    def note(
+        self,
+        action: str,
+        noun: Noun,
+        record: str,
+        *,
+        tenant_id: str | None,
+        detail: Mapping[str, Any],
+    ) -> int:
+        """Write the journal row of one changed record and return its number; never a secret."""
+        head = schema.journal_head
+        taken = self.connection.execute(
+            sa.update(head).values(n=head.c.n + 1).returning(head.c.n, head.c.hash)
+        ).one()
+        row = {
+            "n": taken.n,
+            "at": self.at,
+            "actor": self.actor.name,
+            "action": action,
+            "noun": str(noun),
+            "record": record,
+            "tenant_id": tenant_id,
+            "detail": _encode(dict(detail)).decode(),
+        }
+        chained = chain(bytes(taken.hash), row)
+        self.connection.execute(
+            sa.insert(schema.journal).values(**row, previous=taken.hash, hash=chained)
+        )
+        self.connection.execute(sa.update(head).values(hash=chained))
+        self.n = taken.n
+        return self.n
+
+
+def chain(previous: bytes, row: Mapping[str, Any]) -> bytes:
+    """Return the hash of a journal row over the row and the hash before it."""
+    return hashlib.sha256(previous + _encode(dict(row))).digest()
+
+
+class Store:
+    """The writing side of one SQLite database, and reads that are not on the verify path."""
+
+    def __init__(self, database: Path, *, clock: Callable[[], float]) -> None:
+        self.database = database
+        self._clock = clock
+        # One writer at a time is SQLite's own rule; queueing here is fairer than its busy wait.
+        self._writer = _engine(database, "BEGIN IMMEDIATE", size=1)
+        self._reader = _engine(database, "BEGIN", size=4)
+        self._bell = Bell.beside(database)
+
+    @contextmanager
+    def change(self, actor: Actor) -> Iterator[Change]:
+        """Run one change: everything in it happens, with its journal rows, or nothing does.
+
+        Raises ConflictError when a unique value is taken, OutcomeUnknownError when the commit
+        itself failed, StoreError when anything before it did.
+        """
+        try:
+            connection = self._writer.connect()
+        except sa.exc.DBAPIError as error:
+            msg = "the database could not be opened for writing"
+            raise StoreError(msg) from error
+        with connection:
+            try:
+                change = Change(connection=connection, actor=actor, at=self._clock())
+                connection.begin()
+                yield change
+            except sa.exc.IntegrityError as error:
+                msg = "another record already has this id or name"
+                raise ConflictError(msg) from error
+            except sa.exc.DBAPIError as error:
+                msg = "the change could not be written; nothing was changed"
+                raise StoreError(msg) from error
+            try:
+                connection.commit()
+            except sa.exc.DBAPIError as error:
+                msg = "the commit failed; whether the change happened is not known"
+                raise OutcomeUnknownError(msg) from error
+            finally:
+                # Even after a failed commit: should it have happened, every cache must look.
+                self._bell.ring()
+
+    def ring(self) -> None:
+        """Announce again: a repeated revoke makes every cache look anew."""
+        self._bell.ring()
+
+    @property
+    def bell(self) -> Bell:
+        """The bell of this database, for receipts."""
+        return self._bell
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Run reads in one snapshot; StoreError when the database fails."""
+        try:
+            with self._reader.connect() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            msg = "the database could not be read"
+            raise StoreError(msg) from error
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._writer.dispose()
+        self._reader.dispose()
+        self._bell.close()
+
+
+def _engine(database: Path, begin: str, *, size: int) -> sa.Engine:
+    engine = sa.create_engine(
+        "sqlite://",
+        module=driver,
+        creator=lambda: connect(database, durable=True),
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+    )
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        # The driver is in autocommit; without this a "transaction" would be many.
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,93 @@
+"""What a verifier remembers: records by (noun, id), exact against the journal.
+
+Rule of this file: the order of ARCHITECTURE §6. The position moves before anything is evicted,
+and a record that was read may enter only if nothing newer is known of it. Used under the
+verifier's lock; not safe to share without it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from latchgate.core.model import Key, Noun, Record
+from latchgate.verify.check import MISSING, Missing
+
+MAX_RECORDS = 200_000
+MAX_ABSENT = 20_000
+MAX_CHANGES = 50_000
+
+
+class Cache:
+    """Bounded memory of records that exist and of ids that don't, followed by number.
+
+    Absent ids are kept apart and bounded on their own, so that a flood of made-up ids cannot push
+    out a record in use.
+    """
+
+    def __init__(
+        self,
+        position: int,
+        *,
+        max_records: int = MAX_RECORDS,
+        max_absent: int = MAX_ABSENT,
+        max_changes: int = MAX_CHANGES,
+    ) -> None:
+        self.position = position
+        self._floor = position
+        self._records: dict[Key, Record] = {}
+        self._absent: dict[Key, None] = {}
+        self._changes: OrderedDict[Key, int] = OrderedDict()
+        self._max_records = max_records
+        self._max_absent = max_absent
+        self._max_changes = max_changes
+        # The hot look-up is the dict's own method: a wrapper would double its cost.
+        self.known = self._records.get
+
+    def recall(self, key: Key) -> Record | Missing | None:
+        """Return a remembered record, None for an id known to be absent, or MISSING."""
+        found = self.known(key)
+        if found is not None:
+            return found
+        return None if key in self._absent else MISSING
+
+    def advance(self, changes: Iterable[tuple[int, Key]]) -> bool:
+        """Follow changes in order: raise the position, then evict. Returns True on a new policy."""
+        listed = list(changes)
+        if not listed:
+            return False
+        self.position = listed[-1][0]
+        policy = False
+        for number, key in listed:
+            self._records.pop(key, None)
+            self._absent.pop(key, None)
+            self._changes[key] = number
+            self._changes.move_to_end(key)
+            policy = policy or key[0] is Noun.POLICY
+        while len(self._changes) > self._max_changes:
+            _, number = self._changes.popitem(last=False)
+            self._floor = max(self._floor, number)
+        return policy
+
+    def insert(self, number: int, records: Iterable[tuple[Key, Record | None]]) -> None:
+        """Remember records read at journal number `number`, unless something newer is known."""
+        if number < self._floor:
+            return
+        for key, record in records:
+            if self._changes.get(key, 0) > number:
+                continue
+            if record is None:
+                _bound(self._absent, self._max_absent)
+                self._absent[key] = None
+            else:
+                _bound(self._records, self._max_records)
+                self._records[key] = record
+
+    def __len__(self) -> int:
+        return len(self._records) + len(self._absent)
+
+
+def _bound(entries: dict[Key, Record] | dict[Key, None], limit: int) -> None:
+    """Drop the oldest insertions; a record in use comes back with one cheap read."""
+    while len(entries) >= limit:
+        del entries[next(iter(entries))]

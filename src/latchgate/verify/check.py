@@ -1,0 +1,352 @@
+"""The path of one decision, on one page.
+
+A generator without I/O: it asks for records it lacks by yielding `Need`, and returns the
+Decision. On a warm cache it yields nothing. Order matters: what is served there, then who
+asks, then the secret, and only then anything about the credential.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Mapping
+from functools import lru_cache
+
+import msgspec
+
+from latchgate.core.kinds import Kind
+from latchgate.core.model import (
+    Credential,
+    Decision,
+    Facts,
+    Grant,
+    Key,
+    Noun,
+    Presented,
+    Project,
+    Record,
+    Refused,
+    Request,
+    Role,
+    Tenant,
+    TraceStep,
+    User,
+)
+from latchgate.core.path import PathFault, read_path
+from latchgate.core.policy import Area, Policy, Rule
+from latchgate.core.reason import Reason, Step
+from latchgate.core.scope import NONE
+
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
+_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]{0,252})|\[[0-9a-f:.]{2,45}\])")
+# A server behind the gateway may honour these, so they would change what was checked (D2.20).
+_OVERRIDES = frozenset({"x-http-method", "x-http-method-override", "x-method-override"})
+_MAX_PARENTS = 4
+
+
+class Missing:
+    """What `recall` answers for a record that is not in memory."""
+
+
+MISSING = Missing()
+Recall = Callable[[Key], Record | Missing | None]
+Records = Mapping[Key, Record | None]
+
+
+class Need(msgspec.Struct, frozen=True):
+    """The records a decision lacks; the shell sends them back, None for one that isn't there."""
+
+    keys: tuple[Key, ...]
+
+
+class _Walk(msgspec.Struct):
+    """One decision under way: what it was given, and what it has found so far."""
+
+    request: Request
+    policy: Policy
+    now: float
+    recall: Recall
+    dialect: str
+    trace: list[TraceStep]
+    area: Area | None
+    rule: Rule | None
+    credential: Credential | None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What `check` found; the shell makes it a Decision by adding its id and journal number."""
+
+    reason: Reason
+    walk: _Walk
+    grant: Grant | None
+
+    def decision(self, *, decision_id: str, journal: int) -> Decision:
+        """Freeze the outcome."""
+        walk = self.walk
+        return Decision(
+            id=decision_id,
+            reason=self.reason,
+            area=walk.area,
+            rule=walk.rule,
+            grant=self.grant,
+            dialect=walk.dialect,
+            policy_version=walk.policy.version,
+            journal=journal,
+            trace=tuple(walk.trace),
+            credential=walk.credential,
+        )
+
+
+def check(
+    request: Request, *, policy: Policy, now: float, recall: Recall
+) -> Generator[Need, Records, Outcome]:
+    """Decide one request at one moment (`now`, Unix seconds)."""
+    walk = _Walk(request, policy, now, recall, "problem", [], None, None, None)
+    refused = _locate(walk)
+    if refused is not None:
+        return Outcome(refused.reason, walk, None)
+    area = walk.area
+    assert area is not None  # noqa: S101 - _locate() refuses otherwise
+    if area.public or (area.preflight and _is_preflight(request)):
+        return Outcome(Reason.ALLOWED, walk, None)
+    claims = _read(walk, area)
+    if isinstance(claims, Refused):
+        return Outcome(claims.reason, walk, None)
+    first: Refused | None = None
+    chosen: Grant | None = None
+    owners: set[str] = set()
+    for kind, presented in claims:
+        found = yield from _verify(walk, kind, presented)
+        if isinstance(found, Refused):
+            first = first or found
+            continue
+        grant, facts = found
+        owners.add(grant.owner.id)
+        lacking = _authorize(walk, grant, facts)
+        if lacking is None:
+            chosen = chosen or grant
+        else:
+            first = first or lacking
+    if len(owners) > 1:
+        return Outcome(Reason.CREDENTIALS_AMBIGUOUS, walk, None)
+    if chosen is None:
+        assert first is not None  # noqa: S101 - every claim was granted or refused
+        return Outcome(first.reason, walk, None)
+    walk.credential = chosen.credential
+    return Outcome(Reason.ALLOWED, walk, chosen)
+
+
+def _locate(walk: _Walk) -> Refused | None:
+    """Find the area and the rule, or say why there is none."""
+    request, policy, trace = walk.request, walk.policy, walk.trace
+    path = read_path(request.target)
+    host = read_host(request.host)
+    if isinstance(path, PathFault):
+        raw = request.target.partition("?")[0]
+        near = policy.match(host or "", raw)
+        walk.dialect = near.dialect if near is not None else policy.dialect(raw)
+        trace.append((Step.PATH, False, (path.why,)))
+        return _faulty(walk) or Refused(Reason.PATH_AMBIGUOUS, path.why)
+    area = policy.match(host or "", path.text)
+    walk.dialect = area.dialect if area is not None else policy.dialect(path.text)
+    refused = _faulty(walk)
+    if refused is None and host is None:
+        refused = Refused(Reason.HOST_INVALID)
+        trace.append((Step.REQUEST, False, ("the Host header is not a host name",)))
+    if refused is not None:
+        return refused
+    if area is None:
+        trace.append((Step.AREA, False, (path.text, host)))
+        return Refused(Reason.NO_AREA)
+    walk.area = area
+    if path.encoded_slash and not area.encoded_slash:
+        why = "it holds an encoded slash (%2F), which this area does not take"
+        trace.append((Step.PATH, False, (why,)))
+        return Refused(Reason.PATH_AMBIGUOUS, why)
+    trace.append((Step.AREA, True, (area, policy.version)))
+    return _find_rule(walk, area)
+
+
+def _faulty(walk: _Walk) -> Refused | None:
+    """Refuse what the door could not read and what could be served as another method."""
+    request = walk.request
+    if request.fault is not None:
+        walk.trace.append((Step.REQUEST, False, (request.fault[1],)))
+        return Refused(*request.fault)
+    if not _METHOD.fullmatch(request.method):
+        walk.trace.append((Step.REQUEST, False, ("the method is not an upper-case HTTP method",)))
+        return Refused(Reason.METHOD_INVALID)
+    if not _OVERRIDES.isdisjoint(request.headers):
+        walk.trace.append((Step.REQUEST, False, ("a header asks for another method",)))
+        return Refused(Reason.METHOD_INVALID)
+    return None
+
+
+def _find_rule(walk: _Walk, area: Area) -> Refused | None:
+    method = walk.request.method
+    rule = area.rule(method)
+    if area.preflight and method == "OPTIONS" and (rule is None or _is_preflight(walk.request)):
+        return _find_preflight(walk, area)
+    walk.trace.append((Step.RULE, rule is not None, (method, area, rule)))
+    if rule is None:
+        return Refused(Reason.METHOD_NOT_ALLOWED)
+    walk.rule = rule
+    return None
+
+
+def _find_preflight(walk: _Walk, area: Area) -> Refused | None:
+    """A preflight carries no credential by design, so it must be one to the letter (Fetch §3.2)."""
+    if not _is_preflight(walk.request):
+        walk.trace.append((Step.RULE, False, ("OPTIONS", area, None)))
+        return Refused(Reason.PREFLIGHT_MALFORMED)
+    wanted = walk.request.headers["access-control-request-method"]
+    known = area.rule(wanted) is not None
+    walk.trace.append((Step.RULE, known, (wanted, area, None)))
+    return None if known else Refused(Reason.METHOD_NOT_ALLOWED)
+
+
+def _is_preflight(request: Request) -> bool:
+    headers = request.headers
+    return (
+        request.method == "OPTIONS"
+        and "origin" in headers
+        and "access-control-request-method" in headers
+    )
+
+
+def _read(walk: _Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
+    """Let each accepted kind read the request; one that is ours but broken ends it."""
+    request, trace = walk.request, walk.trace
+    claims: list[tuple[Kind, Presented]] = []
+    for kind in area.kinds:
+        found = kind.parse(request)
+        if found is None:
+            continue
+        if isinstance(found, Refused):
+            trace.append((Step.READ, False, (kind.name, found.detail)))
+            return found
+        claims += [(kind, presented) for presented in found]
+    if claims:
+        for _, presented in claims:
+            trace.append((Step.READ, True, (presented.kind, presented.credential_id)))
+        return claims
+    accepted = tuple(kind.name for kind in area.kinds)
+    for kind in walk.policy.kinds.values():
+        if kind not in area.kinds and kind.parse(request) is not None:
+            trace.append((Step.READ, False, (kind.name, "this area does not accept it", accepted)))
+            return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
+    if "authorization" in request.headers:
+        why = "Authorization holds nothing that this area accepts"
+        trace.append((Step.READ, False, (None, why, accepted)))
+        return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
+    trace.append((Step.READ, False, (None, "no credential was sent", accepted)))
+    return Refused(Reason.CREDENTIAL_MISSING)
+
+
+def _verify(
+    walk: _Walk, kind: Kind, presented: Presented
+) -> Generator[Need, Records, tuple[Grant, Facts] | Refused]:
+    key = (Noun.CREDENTIAL, presented.credential_id)
+    record = walk.recall(key)
+    if isinstance(record, Missing):
+        record = (yield Need((key,)))[key]
+    known = isinstance(record, Credential) and record.kind == presented.kind
+    walk.trace.append((Step.RECORD, known, (presented.credential_id,)))
+    if not isinstance(record, Credential) or not known:
+        return Refused(Reason.CREDENTIAL_UNKNOWN)
+    facts = yield from _gather(walk, record)
+    found = kind.verify(presented, facts, walk.request, walk.now, walk.trace)
+    if isinstance(found, Refused):
+        # A wrong secret names nobody: its trace must not land with the key's owner as theirs.
+        if found.reason is not Reason.SECRET_WRONG:
+            walk.credential = record
+        return found
+    walk.credential = record
+    return found, facts
+
+
+def _gather(walk: _Walk, credential: Credential) -> Generator[Need, Records, Facts]:
+    """Assemble what is known of a credential, its owner, tenant, project, roles and parents."""
+    known: dict[Key, Record | None] = {}
+    while True:
+        lacking: list[Key] = []
+
+        def get(key: Key, lacking: list[Key] = lacking) -> Record | None:
+            if key in known:
+                return known[key]
+            found = walk.recall(key)
+            if isinstance(found, Missing):
+                lacking.append(key)
+                return None
+            return found
+
+        facts = _assemble(credential, get, _MAX_PARENTS)
+        if not lacking:
+            return facts
+        known.update((yield Need(tuple(dict.fromkeys(lacking)))))
+
+
+def _assemble(
+    credential: Credential, get: Callable[[Key], Record | None], parents_left: int
+) -> Facts:
+    owner = get((Noun.USER, credential.owner_id))
+    tenant = get((Noun.TENANT, credential.tenant_id))
+    project = get((Noun.PROJECT, credential.project_id))
+    granted = NONE
+    if isinstance(owner, User):
+        for project_id, role_id in owner.roles:
+            if project_id == credential.project_id:
+                role = get((Noun.ROLE, role_id))
+                if isinstance(role, Role) and role.tenant_id in {None, credential.tenant_id}:
+                    granted |= role.scopes
+    parent = None
+    if credential.parent_id is not None and parents_left:
+        above = get((Noun.CREDENTIAL, credential.parent_id))
+        if isinstance(above, Credential):
+            parent = _assemble(above, get, parents_left - 1)
+    return Facts(
+        credential=credential,
+        owner=owner if isinstance(owner, User) else None,
+        tenant=tenant if isinstance(tenant, Tenant) else None,
+        project=project if isinstance(project, Project) else None,
+        owner_rights=granted,
+        parent=parent,
+    )
+
+
+def _authorize(walk: _Walk, grant: Grant, facts: Facts) -> Refused | None:
+    """Judge whether a verified credential opens this area with this method."""
+    area, rule, credential = walk.area, walk.rule, grant.credential
+    assert area is not None  # noqa: S101 - _locate() found it
+    right_service = area.service in credential.services
+    walk.trace.append((Step.SERVICE, right_service, (area.service, credential)))
+    if not right_service:
+        return Refused(Reason.SERVICE_NOT_GRANTED)
+    scope = rule.scope if rule is not None else None
+    allowed = scope is not None and scope in grant.rights
+    walk.trace.append((Step.SCOPE, allowed, (scope, facts)))
+    if allowed:
+        return None
+    if scope is None or scope not in credential.scopes:
+        return Refused(Reason.SCOPE_NOT_GRANTED)
+    if scope not in facts.owner_rights:
+        return Refused(Reason.OWNER_LACKS_SCOPE)
+    return Refused(Reason.PARENT_LACKS_SCOPE)
+
+
+@lru_cache(maxsize=1024)
+def read_host(text: str) -> str | None:
+    """Return a Host header's name in lower case without port and final dot; None if it isn't one.
+
+    An absent Host (HTTP/1.0) reads as the empty name, which only areas for every host match.
+    """
+    name = text.lower()
+    if name.startswith("["):
+        name, closed, port = name.partition("]")
+        name += closed
+        port = port.removeprefix(":")
+    else:
+        name, _, port = name.partition(":")
+    if port and not (port.isdecimal() and port.isascii()):
+        return None
+    name = name.removesuffix(".")
+    return name if not name or _HOST.fullmatch(name) else None

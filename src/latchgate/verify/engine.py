@@ -1,0 +1,194 @@
+"""The sync shell: answers what a decision needs, from memory or from the store.
+
+Rule of this file: whatever goes wrong is a refusal. One lock per engine makes "read the bell,
+decide" one step, so that an acknowledgement is never overtaken by an older accept (§6 rule 8).
+Server and in-process verifier both decide here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from latchgate.core.model import Decision, Request
+from latchgate.core.policy import Policy
+from latchgate.core.reason import Reason
+from latchgate.store.bell import Bell
+from latchgate.store.errors import StoreError
+from latchgate.store.reads import (
+    PAGE,
+    SCHEMA_HEAD,
+    check_schema,
+    read_changes,
+    read_head,
+    read_policy_files,
+    read_records,
+)
+from latchgate.store.sqlite import connect, faults
+from latchgate.verify.cache import Cache
+from latchgate.verify.check import Outcome, check
+
+POLL_SECONDS = 0.1
+_log = logging.getLogger(__name__)
+
+Compile = Callable[[dict[str, str], int], Policy]
+
+
+class Engine:
+    """One cache over one SQLite database, and the decisions made with it.
+
+    `clock` gives Unix seconds, `ticks` a clock that never jumps, `entropy` n random bytes,
+    `compile_policy` turns published policy files and their version into a Policy, `on_decision`
+    is told each decision, its request and its time.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        *,
+        clock: Callable[[], float],
+        ticks: Callable[[], float],
+        entropy: Callable[[int], bytes],
+        compile_policy: Compile,
+        on_decision: Callable[[Decision, Request, float], None],
+    ) -> None:
+        self._clock = clock
+        self._ticks = ticks
+        self._entropy = entropy
+        self._compile = compile_policy
+        self._on_decision = on_decision
+        self._lock = threading.Lock()
+        self._reader = connect(database, durable=True, read_only=True)
+        # Idle and in autocommit: a half-read cursor would hide other writers' commits.
+        self._watcher = connect(database, durable=True, read_only=True)
+        check_schema(self._reader, SCHEMA_HEAD)
+        self._bell = Bell.beside(database)
+        self.incarnation = int.from_bytes(entropy(8), "big") | 1
+        self._begin()
+        self._slot = self._bell.join(self.incarnation, self.position)
+
+    def _begin(self) -> None:
+        self._seen = self._bell.rings()
+        self._version = self._data_version()
+        self._polled = self._ticks()
+        position, _ = read_head(self._reader)
+        self._cache = Cache(position)
+        self._policy_due = True
+        self._renew_policy()
+
+    @property
+    def position(self) -> int:
+        """The journal number that memory is exact at."""
+        return self._cache.position
+
+    def decide(self, request: Request) -> Decision:
+        """Decide one request; a fault while deciding is a refusal with status 503, never a pass."""
+        with self._lock:
+            try:
+                return self._decide(request)
+            except StoreError:
+                _log.exception("a decision could not be made: the store failed")
+                return self._fault(Reason.STORE_UNAVAILABLE, request)
+            except Exception:
+                _log.exception("a decision could not be made")
+                return self._fault(Reason.FAULT, request)
+
+    def explain(self, request: Request) -> Decision:
+        """Decide a request that nobody made: the same path, but neither kept nor counted."""
+        with self._lock:
+            self._follow_if_rung()
+            outcome = self._run(request, self._clock())
+            return outcome.decision(decision_id="", journal=self._cache.position)
+
+    def _decide(self, request: Request) -> Decision:
+        # Read after the request arrived: what was revoked before it is announced by now.
+        self._follow_if_rung()
+        now = self._clock()
+        outcome = self._run(request, now)
+        allowed = outcome.reason is Reason.ALLOWED
+        decision = outcome.decision(
+            decision_id="" if allowed else self._entropy(10).hex(), journal=self._cache.position
+        )
+        self._on_decision(decision, request, now)
+        return decision
+
+    def _run(self, request: Request, now: float) -> Outcome:
+        walk = check(request, policy=self.policy, now=now, recall=self._cache.recall)
+        try:
+            need = next(walk)
+            while True:
+                snapshot = read_records(self._reader, need.keys)
+                self._cache.insert(snapshot.number, snapshot.records.items())
+                need = walk.send(snapshot.records)
+        except StopIteration as done:
+            outcome: Outcome = done.value
+            return outcome
+
+    def follow(self) -> None:
+        """Catch up with the journal if the bell has rung; for idle times and acknowledgements."""
+        with self._lock:
+            self._follow_if_rung()
+
+    def _follow_if_rung(self) -> None:
+        if self._bell.rings() != self._seen or self._ticks() - self._polled >= POLL_SECONDS:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Read the bell before the journal, so that every ring seen is in the rows read.
+
+        The database's own version is looked at too: it catches a writer that died after its
+        commit and before its ring.
+        """
+        self._polled = self._ticks()
+        rings, version = self._bell.rings(), self._data_version()
+        if rings == self._seen and version == self._version:
+            return
+        while True:
+            changes = read_changes(self._reader, self._cache.position)
+            self._policy_due = self._cache.advance(changes) or self._policy_due
+            if len(changes) < PAGE:
+                break
+        self._renew_policy()
+        self._seen, self._version = rings, version
+        self._bell.acknowledge(self._slot, self._cache.position)
+
+    def _renew_policy(self) -> None:
+        """Load the newest policy when it changed; stays due, and refuses, until that succeeded."""
+        if self._policy_due:
+            version, files = read_policy_files(self._reader)
+            self.policy = self._compile(files, version)
+            self._policy_due = False
+
+    def _data_version(self) -> int:
+        with faults():
+            version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def _fault(self, reason: Reason, request: Request) -> Decision:
+        path = request.target.partition("?")[0]
+        return Decision(
+            id=self._entropy(10).hex(),
+            reason=reason,
+            area=None,
+            rule=None,
+            grant=None,
+            dialect=self.policy.dialect(path),
+            policy_version=self.policy.version,
+            journal=self._cache.position,
+            trace=(),
+        )
+
+    def head(self) -> int:
+        """Return the journal's head as the store has it now; StoreError when it can't be read."""
+        with self._lock:
+            return read_head(self._reader)[0]
+
+    def close(self) -> None:
+        """Leave the bell and close the connections."""
+        with self._lock:
+            self._bell.leave(self._slot, self.incarnation)
+            self._reader.close()
+            self._watcher.close()
+            self._bell.close()
