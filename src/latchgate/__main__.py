@@ -1,0 +1,5 @@
+"""`python -m latchgate`."""
+
+from latchgate.cli import main
+
+main()

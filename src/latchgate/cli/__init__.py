@@ -1,0 +1,44 @@
+"""The command line.
+
+Rules of this folder: every verb takes `--json`; what a program may want goes to standard output,
+everything else to standard error; a refusal exits with 1, a wrong call with 2; an error says
+what was wrong, where, and what would be right; a secret is printed once and never taken as
+an argument. Verbs import what they need when they run.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import rich_click as click
+
+from latchgate import __version__
+
+_VERBS = {
+    "init": ("latchgate.cli.local", "init", "Make a configuration, a database and a first token."),
+    "serve": ("latchgate.cli.local", "serve", "Run the server."),
+    "recover": ("latchgate.cli.local", "recover", "Get a new operator token, on this machine."),
+    "key": ("latchgate.cli.key", "key", "Make, list, show and revoke keys."),
+    "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
+    "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
+}
+
+
+class _Lazy(click.RichGroup):
+    """Imports a verb's module only when that verb runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module, name, _ = _VERBS[cmd_name]
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="latchgate")
+def main() -> None:
+    """Latchgate: issue credentials, decide requests, say why."""

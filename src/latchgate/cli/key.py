@@ -1,0 +1,175 @@
+"""`latchgate key`: make, list, show and revoke keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich_click as click
+
+from latchgate.cli.output import json_option, print_fields, print_json, print_table
+
+
+@click.group()
+def key() -> None:
+    """Make, list, show and revoke keys."""
+
+
+@key.command()
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    required=True,
+    metavar="SERVICE",
+    help="A service the key opens; the first one spells the key. Repeatable.",
+)
+@click.option("--name", required=True, help="What people will know it by.")
+@click.option("--description", default="", help="What it is for.")
+@click.option("--environment", type=click.Choice(["dev", "staging", "production"]))
+@click.option("--external-id", help="Your own id for it; passed upstream.")
+@click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Kept with it. Repeatable.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="SCOPE",
+    help="A scope it gets; every scope of its services unless told. Repeatable.",
+)
+@click.option("--no-scopes", is_flag=True, help="No scope at all.")
+@click.option(
+    "--allow-ip-range",
+    "ranges",
+    multiple=True,
+    metavar="RANGE",
+    help="An address or CIDR it may be used from; everywhere unless told. Repeatable.",
+)
+@click.option("--expires-in", metavar="DURATION", help="For example 90d, 24h or 1h30m.")
+@click.option("--expires-at", metavar="TIME", help="For example 2027-01-01T00:00:00Z.")
+@json_option
+def create(  # noqa: PLR0913 - one parameter an option
+    *,
+    services: tuple[str, ...],
+    name: str,
+    description: str,
+    environment: str | None,
+    external_id: str | None,
+    metadata: tuple[str, ...],
+    scopes: tuple[str, ...],
+    no_scopes: bool,
+    ranges: tuple[str, ...],
+    expires_in: str | None,
+    expires_at: str | None,
+    as_json: bool,
+) -> None:
+    """Make a key. The key itself is shown once."""
+    from latchgate.cli.api import call
+
+    if no_scopes and scopes:
+        msg = "--no-scopes and --scope contradict each other"
+        raise click.UsageError(msg)
+    spec: dict[str, Any] = {
+        "name": name,
+        "services": list(services),
+        "description": description,
+        "metadata": _pairs(metadata),
+    }
+    if scopes or no_scopes:
+        spec["scopes"] = list(scopes)
+    if ranges:
+        spec["allowed_ip_ranges"] = list(ranges)
+    optional = {
+        "environment": environment,
+        "external_id": external_id,
+        "expires_in": expires_in,
+        "expires_at": expires_at,
+    }
+    spec |= {field: value for field, value in optional.items() if value is not None}
+    made = call("POST", "/manage/v1/keys", json=spec)
+    if as_json:
+        print_json(made)
+        return
+    shown = ("id", "key", "services", "scopes", "allowed_ip_ranges", "expires_at")
+    print_fields([(field, made[field]) for field in shown])
+    click.echo("The key is shown this once.")
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            msg = f"{text!r} is not NAME=VALUE"
+            raise click.BadParameter(msg, param_hint="--metadata")
+        pairs[name] = value
+    return pairs
+
+
+@key.command("list")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--after", metavar="ID", help="Go on after this key.")
+@json_option
+def list_keys(*, limit: int, after: str | None, as_json: bool) -> None:
+    """List keys, oldest first."""
+    from latchgate.cli.api import call
+
+    query: dict[str, str | int] = {"limit": limit}
+    if after is not None:
+        query["after"] = after
+    page = call("GET", "/manage/v1/keys", params=query)
+    if as_json:
+        print_json(page)
+        return
+    print_table(("id", "name", "services", "state", "expires_at", "last_used_at"), page["keys"])
+    if page["next"] is not None:
+        click.echo(f"There are more: latchgate key list --after {page['next']}", err=True)
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@json_option
+def show(*, key_id: str, as_json: bool) -> None:
+    """Show a key; never its secret."""
+    from latchgate.cli.api import call
+
+    told = call("GET", f"/manage/v1/keys/{_segment(key_id)}")
+    if as_json:
+        print_json(told)
+        return
+    print_fields(told.items())
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@json_option
+def revoke(*, key_id: str, as_json: bool) -> None:
+    """Revoke a key, at once and for good.
+
+    When this returns, no verifier accepts a request made with it; the receipt says who
+    confirmed that.
+    """
+    from latchgate.cli.api import call
+
+    told = call("DELETE", f"/manage/v1/keys/{_segment(key_id)}")
+    if as_json:
+        print_json(told)
+        return
+    print_receipt(told["receipt"], [("id", told["id"]), ("revoked_at", told["revoked_at"])])
+
+
+def print_receipt(receipt: dict[str, Any], before: list[tuple[str, object]]) -> None:
+    """Print a receipt: its journal number, and who follows."""
+    states = [f"{one['id']} {one['state']}" for one in receipt["verifiers"]]
+    print_fields(
+        [
+            *before,
+            ("journal", receipt["journal"]),
+            ("elapsed", f"{receipt['elapsed_ms']} ms"),
+            ("verifiers", states),
+        ]
+    )
+
+
+def _segment(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")

@@ -1,0 +1,206 @@
+"""Verbs that work on this machine itself: init, serve, recover."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import Path
+
+import rich_click as click
+
+from latchgate import providers
+from latchgate.cli.output import fail, json_option, print_fields, print_json
+from latchgate.config import Address, Config, ConfigError, load, parse_address
+
+DEFAULT_CONFIG = ".latchgate/latchgate.toml"
+
+
+def config_option(command: click.Command) -> click.Command:
+    """Add `--config`."""
+    return click.option(  # type: ignore[return-value]
+        "--config",
+        "config_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=DEFAULT_CONFIG,
+        envvar="LATCHGATE_CONFIG",
+        show_default=True,
+        help="The configuration file.",
+    )(command)
+
+
+def loaded(file: Path) -> Config:
+    """Load a configuration or end the program with what is wrong with it."""
+    try:
+        return load(file)
+    except ConfigError as error:
+        fail(str(error), code=2)
+
+
+class _Listen(click.ParamType):
+    name = "host:port"
+
+    def __init__(self, *, unix: bool = False) -> None:
+        self._unix = unix
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        if isinstance(value, Address):
+            return value
+        try:
+            return parse_address(str(value), unix=self._unix)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@config_option
+@click.option(
+    "--provider",
+    "chosen",
+    multiple=True,
+    type=click.Choice(providers.SHIPPED),
+    help="A provider whose policy file to write; all of them unless told.",
+)
+@click.option("--listen", type=_Listen(), default="127.0.0.1:8420", show_default=True)
+@click.option("--console-listen", type=_Listen(), default="127.0.0.1:8421", show_default=True)
+@click.option(
+    "--verify-listen", type=_Listen(unix=True), default="127.0.0.1:8422", show_default=True
+)
+@click.option("--if-missing", is_flag=True, help="Do nothing when the configuration exists.")
+@json_option
+def init(
+    *,
+    config_file: Path,
+    chosen: tuple[str, ...],
+    listen: Address,
+    console_listen: Address,
+    verify_listen: Address,
+    if_missing: bool,
+    as_json: bool,
+) -> None:
+    """Make a configuration, policy files, a database, an admin and a first token.
+
+    The password and the token are shown once. A profile beside the configuration lets the
+    other verbs use the token.
+    """
+    from latchgate.serve.local import initialize
+
+    if if_missing and config_file.exists():
+        return
+    os.umask(0o077)
+    try:
+        made = initialize(
+            config_file,
+            chosen=chosen or providers.SHIPPED,
+            api=str(listen),
+            console=str(console_listen),
+            verify=str(verify_listen),
+        )
+    except FileExistsError as error:
+        fail(f"{error}; nothing was changed. Name another place with --config")
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}; nothing was changed")
+    config, first = made.config, made.first
+    if as_json:
+        print_json(
+            {
+                "config": str(config.file),
+                "api": config.api.url,
+                "console": config.console.url,
+                "verify": config.verify.url,
+                "tenant": first.tenant,
+                "admin": {"name": first.admin, "password": first.password.reveal()},
+                "token": first.token.reveal(),
+            }
+        )
+        return
+    print_fields(
+        [
+            ("configuration", config.file),
+            ("profile", f"{config.profile} (holds the token; only you can read it)"),
+            ("tenant", first.tenant),
+            ("admin", first.admin),
+            ("password", first.password.reveal()),
+            ("token", first.token.reveal()),
+        ]
+    )
+    click.echo("Password and token are shown this once. Lost? latchgate recover")
+
+
+@click.command()
+@config_option
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--listen", type=_Listen(), help="The API's address instead of the configured one.")
+@click.option("--console-listen", type=_Listen(), help="The console's address.")
+@click.option("--verify-listen", type=_Listen(unix=True), help="The gateways' address.")
+@json_option
+def serve(
+    *,
+    config_file: Path,
+    workers: int,
+    listen: Address | None,
+    console_listen: Address | None,
+    verify_listen: Address | None,
+    as_json: bool,
+) -> None:
+    """Run the server until it is told to stop (SIGTERM or Ctrl-C)."""
+    from dataclasses import replace
+
+    from latchgate.serve import ServeError
+    from latchgate.serve import serve as run
+
+    config = loaded(config_file)
+    config = replace(
+        config,
+        api=listen or config.api,
+        console=console_listen or config.console,
+        verify=verify_listen or config.verify,
+    )
+
+    def announce(up: Config) -> None:
+        if as_json:
+            addresses = {"api": up.api.url, "console": up.console.url, "verify": up.verify.url}
+            print_json(addresses)
+        else:
+            print_fields(
+                [
+                    ("api", f"{up.api.url}  (management: /manage/v1/openapi.json)"),
+                    ("console", up.console.url),
+                    ("verify", f"{up.verify.url}  (for gateways only)"),
+                ]
+            )
+            click.echo("Latchgate is up; Ctrl-C stops it.")
+        click.get_text_stream("stdout").flush()
+
+    try:
+        run(config, workers=workers, announce=announce)
+    except ServeError as error:
+        fail(str(error))
+
+
+@click.command()
+@config_option
+@json_option
+def recover(*, config_file: Path, as_json: bool) -> None:
+    """Issue a new operator token on this machine, when every other one is lost.
+
+    Goes to the database directly, so it needs no token, only the right to write there. The
+    journal says that it happened and who did it. The profile is written anew.
+    """
+    from latchgate.manage.errors import NotFoundError
+    from latchgate.serve.local import recover as issue
+    from latchgate.store.errors import StoreError
+
+    config = loaded(config_file)
+    if not config.database.exists():
+        fail(f"{config.database} does not exist; run latchgate init")
+    try:
+        token = issue(config, who=getpass.getuser())
+    except (NotFoundError, StoreError) as error:
+        fail(str(error))
+    if as_json:
+        print_json({"token": token.reveal(), "profile": str(config.profile)})
+        return
+    print_fields([("token", token.reveal()), ("profile", config.profile)])
+    click.echo("The token is shown this once.")

@@ -1,0 +1,62 @@
+"""How verbs speak: JSON for programs, lines for people, errors on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import msgspec
+import rich_click as click
+
+
+def json_option(command: Any) -> Any:  # noqa: ANN401 - a decorator over click's own types
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(
+        command
+    )
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value, indented."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def print_fields(pairs: Iterable[tuple[str, object]]) -> None:
+    """Print names and values in two columns; a value of None as a dash."""
+    listed = [(name, _text(value)) for name, value in pairs]
+    width = max((len(name) for name, _ in listed), default=0)
+    for name, value in listed:
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows under their columns' names."""
+    cells = [[_text(row[column]) for column in columns] for row in rows]
+    titles = [column.replace("_", " ").upper() for column in columns]
+    widths = [max(len(line[at]) for line in [titles, *cells]) for at in range(len(columns))]
+    for line in [titles, *cells]:
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        click.echo("  ".join(padded).rstrip())
+
+
+def fail(message: str, *, code: int = 1) -> NoReturn:
+    """Say what went wrong and exit."""
+    click.echo(f"latchgate: {_safe(message)}", err=True)
+    raise SystemExit(code)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(_safe(str(item)) for item in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={item}" for name, item in value.items()) or "-"
+    return _safe(str(value))
+
+
+def _safe(text: str) -> str:
+    """Show control characters instead of letting a stored name drive the terminal (D7.61)."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text
+    )

@@ -1,0 +1,77 @@
+"""`latchgate policy`: check files here, publish them through the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from latchgate.cli.key import print_receipt
+from latchgate.cli.local import config_option, loaded
+from latchgate.cli.output import fail, json_option, print_fields, print_json
+
+
+@click.group()
+def policy() -> None:
+    """Check and publish policy files."""
+
+
+@policy.command()
+@config_option
+@json_option
+def check(*, config_file: Path, as_json: bool) -> None:
+    """Check the policy files that the configuration names; nothing is published."""
+    from latchgate.serve.local import check_policy
+
+    files = _checked_files(config_file, as_json=as_json)
+    compiled = check_policy(files)
+    told = {
+        "files": sorted(files),
+        "services": sorted(compiled.services),
+        "areas": len(compiled.areas),
+        "faults": [],
+    }
+    if as_json:
+        print_json(told)
+        return
+    print_fields((name, value) for name, value in told.items() if name != "faults")
+    click.echo("The policy files are sound.")
+
+
+@policy.command()
+@config_option
+@json_option
+def apply(*, config_file: Path, as_json: bool) -> None:
+    """Check the policy files and publish them as the next version, on every verifier."""
+    from latchgate.cli.api import call
+
+    files = _checked_files(config_file, as_json=as_json)
+    told = call("PUT", "/manage/v1/policy", json={"files": files})
+    if as_json:
+        print_json(told)
+        return
+    print_receipt(told["receipt"], [("version", told["version"])])
+
+
+def _checked_files(config_file: Path, *, as_json: bool) -> dict[str, str]:
+    from latchgate.core.policy_file import PolicyError
+    from latchgate.serve.local import check_policy, policy_files
+
+    config = loaded(config_file)
+    try:
+        files = policy_files(config)
+        check_policy(files)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", code=2)
+    except UnicodeDecodeError as error:
+        fail(f"a policy file is not UTF-8 text: {error}", code=2)
+    except PolicyError as error:
+        if as_json:
+            faults = [
+                {"file": one.file, "line": one.line, "key": one.key, "problem": one.problem}
+                for one in error.faults
+            ]
+            print_json({"faults": faults})
+            raise SystemExit(1) from error
+        fail(f"the policy files can't be used; nothing was changed\n{error}")
+    return files

@@ -1,0 +1,171 @@
+"""`latchgate.toml`: what one server is told, checked before anything starts.
+
+Rule of this file: every key is documented where it is declared (docs/reference/configuration.md
+is made from here), and an unknown or impossible one is refused with file, key and line.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from latchgate.core.network import Networks
+from latchgate.core.toml_lines import line_of
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; the message names file, line, key and what is wrong."""
+
+
+class ListenEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[listen]`: the three addresses, each `HOST:PORT`; `verify` also `unix:PATH`."""
+
+    api: str = "127.0.0.1:8420"
+    console: str = "127.0.0.1:8421"
+    verify: str = "127.0.0.1:8422"
+
+
+class GatewaysEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[gateways]`: `trusted` lists the addresses and networks whose word is believed.
+
+    Only they may ask on the verify address, and only what they forward counts.
+    """
+
+    trusted: tuple[str, ...] = ("127.0.0.1", "::1")
+
+
+class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The whole file; relative paths start at the file's own folder.
+
+    `database` is the SQLite file of records and journal, `usage_database` the one of usage and
+    refusals. `policy` lists the policy files that `policy check` and `policy apply` read.
+    """
+
+    database: str = "latchgate.db"
+    usage_database: str = "latchgate-usage.db"
+    policy: tuple[str, ...] = ("providers/wayscloud.toml",)
+    listen: ListenEntry = ListenEntry()
+    gateways: GatewaysEntry = GatewaysEntry()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: host and port, or the path of a unix socket."""
+
+    host: str
+    port: int
+    path: str | None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address as people open it."""
+        return str(self) if self.path is not None else f"http://{self}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The checked configuration, with absolute paths."""
+
+    file: Path
+    database: Path
+    usage_database: Path
+    policy: tuple[Path, ...]
+    api: Address
+    console: Address
+    verify: Address
+    trusted: Networks
+
+    @property
+    def profile(self) -> Path:
+        """The command line's profile, beside the configuration."""
+        return self.file.with_name("profile.toml")
+
+
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>\d{1,5})")
+_MAX_PORT = 65_535
+
+
+def parse_address(text: str, *, unix: bool = False) -> Address:
+    """Read `HOST:PORT`, `[IPV6]:PORT` or, where allowed, `unix:PATH`; ValueError otherwise."""
+    if unix and text.startswith("unix:/"):
+        return Address(host="", port=0, path=text.removeprefix("unix:"))
+    found = _ADDRESS.fullmatch(text)
+    if not found or int(found["port"]) > _MAX_PORT:
+        more = " or unix:/PATH" if unix else ""
+        msg = f"{text!r} is not an address; write HOST:PORT, for example 127.0.0.1:8420{more}"
+        raise ValueError(msg)
+    return Address(host=found["six"] or found["host"], port=int(found["port"]), path=None)
+
+
+def load(file: Path) -> Config:
+    """Read and check a configuration file; ConfigError says what is wrong and where."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        msg = f"{file}: can't be read ({error.strerror}); make one with: latchgate init --config {file}"
+        raise ConfigError(msg) from error
+    except UnicodeDecodeError as error:
+        msg = f"{file}: is not UTF-8 text"
+        raise ConfigError(msg) from error
+    try:
+        entry = msgspec.convert(tomllib.loads(text), ConfigEntry)
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{file}: not TOML: {error}"
+        raise ConfigError(msg) from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(_worded(file, text, str(error))) from error
+    return _checked(file, text, entry)
+
+
+def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
+    def at(key: str, problem: object) -> ConfigError:
+        return ConfigError(f"{file}:{line_of(text, key)}: {key}: {problem}")
+
+    folder = file.absolute().parent
+    found: dict[str, Address] = {}
+    for name in ("api", "console", "verify"):
+        try:
+            found[name] = parse_address(getattr(entry.listen, name), unix=name == "verify")
+        except ValueError as error:
+            key = f"listen.{name}"
+            raise at(key, error) from error
+    try:
+        trusted = Networks.of(entry.gateways.trusted)
+    except ValueError as error:
+        raise at("gateways.trusted", error) from error
+    if entry.database == entry.usage_database:
+        raise at("usage_database", "must be another file than database")
+    fixed = [address for address in found.values() if address.port]
+    if len({str(address) for address in fixed}) < len(fixed):
+        raise at("listen", "api, console and verify must be three different addresses")
+    return Config(
+        file=file.absolute(),
+        database=folder / entry.database,
+        usage_database=folder / entry.usage_database,
+        policy=tuple(folder / name for name in entry.policy),
+        api=found["api"],
+        console=found["console"],
+        verify=found["verify"],
+        trusted=trusted,
+    )
+
+
+def _worded(file: Path, text: str, message: str) -> str:
+    path = re.search(r" - at `\$\.?([^`]*)`", message)
+    key = path[1] if path else ""
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    plain = message.partition(" - at `")[0]
+    if unknown:
+        key = f"{key}.{unknown[1]}" if key else unknown[1]
+        plain = f"unknown key {unknown[1]!r}"
+    return f"{file}:{line_of(text, key)}: {key}: {plain}"

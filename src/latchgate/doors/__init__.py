@@ -1,0 +1,1 @@
+"""HTTP in and out; nothing is decided here, and doors don't know each other."""

@@ -1,0 +1,5 @@
+"""The management API, `/manage/v1`: a table of routes, the shapes they take, its OpenAPI."""
+
+from latchgate.doors.manage.app import ManageDoor
+
+__all__ = ["ManageDoor"]

@@ -1,0 +1,239 @@
+"""The verify connection: parsed by httptools, decided and answered without a framework.
+
+Rule of this file: one request in, one decision, one write; everything is answered in order
+because everything is answered at once. Whatever fails is a refusal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import msgspec
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from latchgate.core.answer import identity, refusal
+from latchgate.core.dialects import DIALECTS
+from latchgate.core.dialects.table import TABLE
+from latchgate.core.model import Decision, Request
+from latchgate.core.network import Networks, parse_address
+from latchgate.core.reason import Reason
+from latchgate.doors.listener import Listener
+from latchgate.doors.verify.gateways import FAMILIES, envoy
+from latchgate.doors.verify.questions import answer
+
+MAX_BODY = 1_048_576
+_MAX_NAMES = 4_096
+_log = logging.getLogger(__name__)
+_NO_BODY = b"Content-Length: 0\r\n\r\n"
+_OK = b"HTTP/1.1 200 OK\r\n"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_names: dict[bytes, str] = {}
+_NONE: frozenset[str] = frozenset()
+
+
+class Engine(Protocol):
+    """What decides; `latchgate.verify.engine.Engine` in the server."""
+
+    incarnation: int
+
+    def decide(self, request: Request) -> Decision:
+        """Decide one request."""
+        ...
+
+
+class VerifyDoor:
+    """What all connections of the verify listener share."""
+
+    def __init__(self, engine: Engine, trusted: Networks) -> None:
+        self.engine = engine
+        self.trusted = trusted
+
+    def protocol(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> VerifyProtocol:
+        """Make the protocol of one connection, as uvicorn asks for it."""
+        return VerifyProtocol(self, config, server_state, app_state, _loop)
+
+
+class VerifyProtocol(Listener):
+    """One gateway's connection."""
+
+    def __init__(
+        self,
+        door: VerifyDoor,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._door = door
+        self._decide = door.engine.decide
+        self._peer_trusted = False
+        self._raw: list[tuple[bytes, bytes]] = []
+        self._body = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Note whether the peer is a configured gateway; a unix socket's peer passed its mode."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        if not isinstance(peer, tuple):
+            self._peer_trusted = True
+            return
+        try:
+            self._peer_trusted = parse_address(peer[0]) in self._door.trusted
+        except ValueError:
+            self._peer_trusted = False
+
+    def on_message_begin(self) -> None:
+        """Start a request without any of the state that an ASGI application would need."""
+        self.begin_head()
+        self.url = b""
+        self._raw = []
+        self._body = b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header as it came."""
+        self.count_header(name)
+        self._raw.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Check the head's framing."""
+        self.end_head()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a bounded body; only `POST /` has a use for one."""
+        self._body += body
+        if len(self._body) > MAX_BODY:
+            self._limit(413)
+
+    def on_message_complete(self) -> None:
+        """Decide and answer."""
+        self._in_body = False
+        self._since = self.loop.time()
+        if self.transport.is_closing():
+            return
+        try:
+            written = self._answer(self.url.decode("latin-1"))
+        except Exception:
+            _log.exception("a question to the verify door could not be answered")
+            written = _problem(Reason.FAULT)
+        self.transport.write(written)
+        self.server_state.total_requests += 1
+        if not self.parser.should_keep_alive() or self.parser.should_upgrade():
+            self.transport.close()
+
+    def idle(self) -> bool:
+        """Every answer is written at once, so a quiet connection is an idle one."""
+        return True
+
+    def _answer(self, url: str) -> bytes:
+        method = self.parser.get_method().decode("latin-1")
+        if not self._peer_trusted:
+            return _problem(Reason.GATEWAY_NOT_TRUSTED)
+        family = FAMILIES.get(url.partition("?")[0])
+        if family is not None:
+            headers, repeated = _fold(self._raw)
+            decision = self._decide(family(method, url, headers, repeated, self._door.trusted))
+            if decision.reason is Reason.ALLOWED:
+                return _allowed(decision)
+            return _for_nginx(decision) if url.startswith("/nginx") else _refused(decision, method)
+        if url.startswith("/envoy/"):
+            headers, repeated = _fold(self._raw)
+            decision = self._decide(envoy(method, url, headers, repeated, self._door.trusted))
+            return _allowed(decision) if decision.allowed else _refused(decision, method)
+        return self._other(method, url)
+
+    def _other(self, method: str, url: str) -> bytes:
+        if url == "/" and method == "POST":
+            try:
+                return _json(answer(self._body, self._decide))
+            except msgspec.MsgspecError as error:
+                return _problem(Reason.REQUEST_INVALID, str(error))
+        if url == "/healthz" and method == "GET":
+            told = {"status": "ok", "verifier": f"{self._door.engine.incarnation:016x}"}
+            return _json(msgspec.json.encode(told))
+        return _problem(Reason.METHOD_NOT_ALLOWED if url == "/" else Reason.NO_AREA)
+
+
+def _fold(raw: list[tuple[bytes, bytes]]) -> tuple[dict[str, str], frozenset[str]]:
+    """Return headers by lower-case name, and the names that came more than once."""
+    headers: dict[str, str] = {}
+    repeated: set[str] | None = None
+    for name, value in raw:
+        key = _names.get(name)
+        if key is None:
+            key = name.decode("latin-1").lower()
+            if len(_names) < _MAX_NAMES:
+                _names[name] = key
+        text = value.decode("latin-1")
+        if key in headers:
+            repeated = {key} if repeated is None else repeated | {key}
+            text = f"{headers[key]}, {text}"
+        headers[key] = text
+    return headers, _NONE if repeated is None else frozenset(repeated)
+
+
+def _allowed(decision: Decision) -> bytes:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in identity(decision)])
+    return _OK + lines.encode("latin-1") + _NO_BODY
+
+
+def _refused(decision: Decision, method: str) -> bytes:
+    """Answer as the provider would: this family of gateways passes status, headers and body on."""
+    reply = refusal(decision)
+    lines = [f"{name}: {value}" for name, value in reply.headers]
+    lines += [f"X-Latchgate-Decision: {decision.id}", f"Content-Length: {len(reply.body)}"]
+    return _bytes(reply.status, lines, b"" if method == "HEAD" else reply.body)
+
+
+_FOR_NGINX = {
+    "Content-Type": "X-Latchgate-Content-Type",
+    "WWW-Authenticate": "X-Latchgate-Challenge",
+    "Allow": "X-Latchgate-Allow",
+}
+
+
+def _for_nginx(decision: Decision) -> bytes:
+    """Answer with the status that nginx passes on, and the provider's answer in headers.
+
+    `auth_request` takes 401 and 403 and drops bodies; one location of the shipped configuration
+    rebuilds the answer from these (deploy/nginx).
+    """
+    reply = refusal(decision)
+    lines = [f"{_FOR_NGINX[name]}: {value}" for name, value in reply.headers]
+    lines += [
+        f"X-Latchgate-Status: {reply.status}",
+        f"X-Latchgate-Body: {reply.body.decode()}",
+        f"X-Latchgate-Decision: {decision.id}",
+        "Content-Length: 0",
+    ]
+    return _bytes(401 if reply.status == 401 else 403, lines, b"")  # noqa: PLR2004 - see above
+
+
+def _problem(reason: Reason, detail: str | None = None) -> bytes:
+    public = TABLE[reason]["problem"]
+    if detail is not None:
+        public = type(public)(public.status, public.code, detail)
+    reply = DIALECTS["problem"](public, None)
+    lines = [f"{name}: {value}" for name, value in reply.headers]
+    return _bytes(reply.status, [*lines, f"Content-Length: {len(reply.body)}"], reply.body)
+
+
+def _json(body: bytes) -> bytes:
+    lines = ["Content-Type: application/json", "Cache-Control: no-store"]
+    return _bytes(200, [*lines, f"Content-Length: {len(body)}"], body)
+
+
+def _bytes(status: int, lines: list[str], body: bytes) -> bytes:
+    phrase = _PHRASES[status]
+    head = "\r\n".join([f"HTTP/1.1 {status} {phrase}", *lines, "", ""])
+    return head.encode("utf-8") + body

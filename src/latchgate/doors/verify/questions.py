@@ -1,0 +1,108 @@
+"""`POST /` on the verify address: decisions as JSON, one request or a batch, without a gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
+
+from latchgate.core.answer import identity, refusal
+from latchgate.core.model import Decision, Request
+from latchgate.core.network import parse_address
+from latchgate.core.reason import Reason
+
+MAX_BATCH = 100
+_Short = Annotated[str, msgspec.Meta(max_length=16_384)]
+
+
+class Question(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """One original request: `target` is path and query as they arrived.
+
+    `headers` maps a name to its value, or to all its values when it came more than once.
+    """
+
+    method: _Short
+    target: _Short
+    host: _Short = ""
+    headers: dict[_Short, _Short | list[_Short]] = {}
+    client: _Short | None = None
+    tls: bool = False
+
+
+class Batch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Several requests, answered in order."""
+
+    requests: Annotated[list[Question], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A decision: what to pass upstream when allowed, what to answer when not."""
+
+    allowed: bool
+    status: int
+    identity: dict[str, str]
+    headers: dict[str, str]
+    body: str
+    decision: str | None
+
+
+_one = msgspec.json.Decoder(Question).decode
+_many = msgspec.json.Decoder(Batch).decode
+_shape = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def answer(body: bytes, decide: Callable[[Request], Decision]) -> bytes:
+    """Decide what a body asks; msgspec.ValidationError or DecodeError says what is wrong with it."""
+    if "requests" in _shape(body):
+        asked = _many(body).requests
+        return msgspec.json.encode({"decisions": [_answered(decide(_read(one))) for one in asked]})
+    return msgspec.json.encode(_answered(decide(_read(_one(body)))))
+
+
+def _read(question: Question) -> Request:
+    headers: dict[str, str] = {}
+    repeated: set[str] = set()
+    for name, value in question.headers.items():
+        key = name.lower()
+        values = value if isinstance(value, list) else [value]
+        if key in headers or len(values) > 1:
+            repeated.add(key)
+        headers[key] = ", ".join([headers[key], *values] if key in headers else values)
+    client, fault = None, None
+    if question.client is not None:
+        try:
+            client = parse_address(question.client)
+        except ValueError as error:
+            fault = (Reason.CLIENT_ADDRESS_INVALID, str(error))
+    return Request(
+        method=question.method,
+        host=question.host,
+        target=question.target,
+        headers=headers,
+        repeated=frozenset(repeated),
+        client=client,
+        tls=question.tls,
+        fault=fault,
+    )
+
+
+def _answered(decision: Decision) -> Answer:
+    if decision.allowed:
+        return Answer(
+            allowed=True,
+            status=200,
+            identity=dict(identity(decision)),
+            headers={},
+            body="",
+            decision=None,
+        )
+    reply = refusal(decision)
+    return Answer(
+        allowed=False,
+        status=reply.status,
+        identity={},
+        headers=dict(reply.headers),
+        body=reply.body.decode(),
+        decision=decision.id,
+    )

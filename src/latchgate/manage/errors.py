@@ -1,0 +1,23 @@
+"""What a management call can be refused for; doors and CLI word these, nothing else."""
+
+from __future__ import annotations
+
+
+class ManageError(Exception):
+    """A call that was refused; nothing was changed."""
+
+
+class InvalidError(ManageError):
+    """Fields that can't be taken, each with what would be right."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{field}: {problem}" for field, problem in faults))
+
+
+class ForbiddenError(ManageError):
+    """The actor does not hold what it tried to use or to hand out."""
+
+
+class NotFoundError(ManageError):
+    """There is no such record, or it is not the actor's to see."""

@@ -1,0 +1,189 @@
+"""The first records of a new Latchgate, and the way back in for an operator without a token.
+
+Local only: both write to the database of the machine they run on, so whoever may do that needs no
+other right. Both are in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import sqlalchemy as sa
+
+from latchgate.core.kinds import Kind
+from latchgate.core.kinds.service_key import ENTROPY_BYTES
+from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.model import Noun
+from latchgate.core.policy import Policy
+from latchgate.core.scope import ALL
+from latchgate.core.secret import BASE62, CROCKFORD_LOWER, Secret, draw
+from latchgate.manage.errors import NotFoundError
+from latchgate.manage.keys import KeySpec, insert
+from latchgate.manage.policy import publish
+from latchgate.store import schema
+from latchgate.store.journal import Actor, Change, Store
+
+TENANT = "default"
+ADMIN = "admin"
+_ADMIN_ROLE = "administrator"
+_PASSWORD_LENGTH = 24
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRecords:
+    """What `init` made; the password and the token are shown once and kept nowhere."""
+
+    tenant_id: str
+    tenant: str
+    admin: str
+    password: Secret
+    token: Secret
+
+
+def new_id(prefix: str, entropy: Callable[[int], bytes]) -> str:
+    """Return a random record id such as `t-0b3k…`, 80 bits."""
+    return f"{prefix}-{draw(entropy(19), CROCKFORD_LOWER, 16)}"
+
+
+def initialize(
+    store: Store,
+    policy: Policy,
+    files: Mapping[str, str],
+    *,
+    entropy: Callable[[int], bytes],
+    hash_password: Callable[[str], str],
+) -> FirstRecords:
+    """Make tenant, project, role, admin and a first token, and publish policy version 1."""
+    password = draw(entropy(32), BASE62, _PASSWORD_LENGTH)
+    hashed = hash_password(password)
+    tenant_id, project_id, role_id, user_id = (
+        new_id(prefix, entropy) for prefix in ("t", "p", "r", "u")
+    )
+    with store.change(Actor(name="local:init", tenant_id=None)) as change:
+        at = change.at
+        _insert(
+            change,
+            "tenant.create",
+            Noun.TENANT,
+            schema.tenant,
+            tenant_id,
+            {"id": tenant_id, "name": TENANT, "active": True, "created_at": at},
+        )
+        _insert(
+            change,
+            "project.create",
+            Noun.PROJECT,
+            schema.project,
+            tenant_id,
+            {
+                "id": project_id,
+                "tenant_id": tenant_id,
+                "name": TENANT,
+                "active": True,
+                "created_at": at,
+            },
+        )
+        _insert(
+            change,
+            "role.create",
+            Noun.ROLE,
+            schema.role,
+            tenant_id,
+            {
+                "id": role_id,
+                "tenant_id": tenant_id,
+                "name": _ADMIN_ROLE,
+                "scopes": msgspec.json.encode(ALL.listed()).decode(),
+            },
+        )
+        _insert(
+            change,
+            "user.create",
+            Noun.USER,
+            schema.user,
+            tenant_id,
+            {
+                "id": user_id,
+                "tenant_id": tenant_id,
+                "name": ADMIN,
+                "active": True,
+                "password": hashed,
+                "created_at": at,
+            },
+        )
+        assignment = {"user_id": user_id, "project_id": project_id, "role_id": role_id}
+        change.execute(sa.insert(schema.role_assignment).values(**assignment))
+        change.note("role.assign", Noun.USER, user_id, tenant_id=tenant_id, detail=assignment)
+        issued = _token(change, policy, (tenant_id, project_id, user_id), "first token", entropy)
+        publish(change, files)
+    return FirstRecords(
+        tenant_id=tenant_id,
+        tenant=TENANT,
+        admin=ADMIN,
+        password=Secret(password),
+        token=issued.secret,
+    )
+
+
+def recover(store: Store, policy: Policy, *, who: str, entropy: Callable[[int], bytes]) -> Issued:
+    """Issue a new token to the first administrator; `who` is the local account that asked.
+
+    NotFoundError when there is no active administrator any more.
+    """
+    user, assignment, role = schema.user, schema.role_assignment, schema.role
+    everything = msgspec.json.encode(ALL.listed()).decode()
+    administrator = (
+        sa.select(user.c.id, user.c.tenant_id, assignment.c.project_id)
+        .join(assignment, assignment.c.user_id == user.c.id)
+        .join(role, role.c.id == assignment.c.role_id)
+        .where(user.c.active, role.c.scopes == everything)
+        .order_by(user.c.created_at)
+        .limit(1)
+    )
+    with store.change(Actor(name=f"local:{who}", tenant_id=None)) as change:
+        row = change.execute(administrator).one_or_none()
+        if row is None:
+            msg = "no active user holds a role with every scope"
+            raise NotFoundError(msg)
+        owner = (row.tenant_id, row.project_id, row.id)
+        return _token(change, policy, owner, "recovered token", entropy)
+
+
+def _token(
+    change: Change,
+    policy: Policy,
+    owner: tuple[str, str, str],
+    name: str,
+    entropy: Callable[[int], bytes],
+) -> Issued:
+    services = [
+        name for name, service in policy.services.items() if service.provider == "latchgate"
+    ]
+    kind: Kind = policy.kinds["latchgate.service_key"]
+    issued = kind.issue(Spec(service=services[0]), entropy(ENTROPY_BYTES))
+    insert(
+        change,
+        kind=kind,
+        issued=issued,
+        spec=KeySpec(name=name, services=services),
+        scopes=ALL,
+        networks=None,
+        expires_at=None,
+        owner=owner,
+    )
+    return issued
+
+
+def _insert(
+    change: Change,
+    action: str,
+    noun: Noun,
+    table: sa.Table,
+    tenant_id: str,
+    row: dict[str, object],
+) -> None:
+    change.execute(sa.insert(table).values(**row))
+    detail = {key: value for key, value in row.items() if key != "password"}
+    change.note(action, noun, str(row["id"]), tenant_id=tenant_id, detail=detail)

@@ -1,0 +1,145 @@
+"""What is done on the machine itself, without the API: init, recover, policy check."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from latchgate import providers
+from latchgate.config import Config, load
+from latchgate.core.policy import Policy
+from latchgate.core.policy_file import with_built_in
+from latchgate.core.secret import Secret
+from latchgate.manage import policy as manage_policy
+from latchgate.manage import setup
+from latchgate.manage.setup import FirstRecords
+from latchgate.signin.password import hash_password
+from latchgate.store.journal import Store
+from latchgate.store.migrate import migrate
+
+CONFIG_TEXT = """\
+# Latchgate's configuration; every key is explained in docs/reference/configuration.md.
+# Paths start at this file's folder.
+
+database = "latchgate.db"
+usage_database = "latchgate-usage.db"
+
+# Policy files: checked by `latchgate policy check`, published by `latchgate policy apply`.
+policy = [{policy}]
+
+[listen]
+api = "{api}"
+console = "{console}"
+verify = "{verify}"
+
+[gateways]
+# Whose word is believed: only these may ask on the verify address.
+trusted = ["127.0.0.1", "::1"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Initialized:
+    """A new Latchgate: its configuration and its first records."""
+
+    config: Config
+    first: FirstRecords
+
+
+def initialize(
+    file: Path, *, chosen: Iterable[str], api: str, console: str, verify: str
+) -> Initialized:
+    """Write configuration, policy files, databases and profile; nothing of it may exist yet.
+
+    FileExistsError names what is in the way; whatever fails half-way is taken back.
+    """
+    names = [f"{provider}.toml" for provider in chosen]
+    folder = file.absolute().parent
+    text = CONFIG_TEXT.format(
+        policy=", ".join(f'"providers/{name}"' for name in names),
+        api=api,
+        console=console,
+        verify=verify,
+    )
+    made: list[Path] = []
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (folder / "providers").mkdir(exist_ok=True)
+    try:
+        _create(file, text, made)
+        config = load(file)
+        for path in (config.database, config.usage_database, config.profile):
+            if path.exists():
+                msg = f"{path} already exists"
+                raise FileExistsError(msg)
+        for name in names:
+            _create(folder / "providers" / name, providers.text(name), made)
+        made += [config.database, config.usage_database]
+        migrate(config.database, "main")
+        migrate(config.usage_database, "usage")
+        first = _first_records(config)
+        _create(config.profile, _profile(config, first.token), made)
+    except BaseException:
+        for path in made:
+            for beside in ("", "-wal", "-shm", "-bell"):
+                path.with_name(path.name + beside).unlink(missing_ok=True)
+        raise
+    return Initialized(config=config, first=first)
+
+
+def _first_records(config: Config) -> FirstRecords:
+    files = policy_files(config)
+    store = Store(config.database, clock=time.time)
+    try:
+        return setup.initialize(
+            store,
+            with_built_in(files, providers.text(providers.BUILT_IN), version=1),
+            files,
+            entropy=secrets.token_bytes,
+            hash_password=lambda text: hash_password(text, secrets.token_bytes(16)),
+        )
+    finally:
+        store.close()
+
+
+def recover(config: Config, *, who: str) -> Secret:
+    """Issue a new administrator's token on this machine, write it into the profile, return it."""
+    store = Store(config.database, clock=time.time)
+    try:
+        version, _, files = manage_policy.published(store)
+        policy = with_built_in(files, providers.text(providers.BUILT_IN), version=version)
+        token = setup.recover(store, policy, who=who, entropy=secrets.token_bytes).secret
+    finally:
+        store.close()
+    config.profile.unlink(missing_ok=True)
+    _create(config.profile, _profile(config, token), [])
+    return token
+
+
+def policy_files(config: Config) -> dict[str, str]:
+    """Read the policy files that the configuration names; OSError when one can't be read."""
+    return {path.name: path.read_text(encoding="utf-8") for path in config.policy}
+
+
+def check_policy(files: dict[str, str]) -> Policy:
+    """Compile policy files with Latchgate's own; PolicyError says all that is wrong."""
+    return with_built_in(files, providers.text(providers.BUILT_IN), version=0)
+
+
+def _profile(config: Config, token: Secret) -> str:
+    return f'url = "{config.api.url}"\ntoken = "{token.reveal()}"\n'
+
+
+def _create(path: Path, text: str, made: list[Path]) -> None:
+    """Write a new file that only its owner may read."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        msg = f"{path} already exists"
+        raise FileExistsError(msg) from error
+    made.append(path)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,183 @@
+"""`latchgate serve`: bind the addresses, run one worker here or several as children.
+
+Workers are forked before any thread, loop or connection exists, and share the listening
+sockets; each opens its own database connections and its own cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType
+
+from latchgate.config import Address, Config
+from latchgate.serve.worker import DRAIN_SECONDS, Sockets, run_worker
+from latchgate.store import sqlite
+from latchgate.store.errors import StoreError
+
+_BACKLOG = 2048
+_RESTART_SECONDS = 1.0
+
+
+class ServeError(Exception):
+    """The server can't start; the message says why and what to do."""
+
+
+def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is called once when every address answers.
+
+    ServeError when an address is taken or the database is not there.
+    """
+    if workers > 1 and not sqlite.MANY_PROCESSES:
+        msg = (
+            f"SQLite {sqlite.driver.sqlite_version} can corrupt a database that several processes"
+            " write; run one worker, or install pysqlite3 (SQLite 3.51.3 or newer)"
+        )
+        raise ServeError(msg)
+    if not config.database.exists():
+        msg = f"{config.database} does not exist; run latchgate init"
+        raise ServeError(msg)
+    os.umask(0o077)
+    bound: list[socket.socket] = []
+    try:
+        for address in (config.api, config.console, config.verify):
+            bound.append(_bind(address))
+        sockets = Sockets(*bound)
+        told = _addresses(config, sockets)
+        if workers == 1:
+            run_worker(told, sockets, on_ready=lambda: announce(told))
+        else:
+            _supervise(told, sockets, workers, announce)
+    except StoreError as error:
+        raise ServeError(str(error)) from error
+    finally:
+        for one in bound:
+            one.close()
+        if config.verify.path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(config.verify.path)
+
+
+def _bind(address: Address) -> socket.socket:
+    try:
+        if address.path is not None:
+            return _bind_unix(address.path)
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((address.host, address.port))
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        msg = f"can't listen on {address}: {error.strerror}; choose another with --listen,"
+        msg += " --console-listen or --verify-listen"
+        raise ServeError(msg) from error
+    bound.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    return bound
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """Bind a unix socket that its owner's group may use; a stale one is replaced."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        try:
+            probe.connect(path)
+        except FileNotFoundError:
+            pass
+        except ConnectionRefusedError:
+            os.unlink(path)
+        else:
+            msg = f"another server listens on unix:{path}"
+            raise ServeError(msg)
+    bound.bind(path)
+    os.chmod(path, 0o660)
+    bound.listen(_BACKLOG)
+    bound.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    return bound
+
+
+def _addresses(config: Config, sockets: Sockets) -> Config:
+    """Return the configuration with the ports that port 0 became."""
+
+    def real(address: Address, bound: socket.socket) -> Address:
+        if address.path is not None:
+            return address
+        return Address(host=address.host, port=bound.getsockname()[1], path=None)
+
+    return Config(
+        file=config.file,
+        database=config.database,
+        usage_database=config.usage_database,
+        policy=config.policy,
+        api=real(config.api, sockets.api),
+        console=real(config.console, sockets.console),
+        verify=real(config.verify, sockets.verify),
+        trusted=config.trusted,
+    )
+
+
+def _supervise(
+    config: Config, sockets: Sockets, workers: int, announce: Callable[[Config], None]
+) -> None:
+    """Keep `workers` children alive until told to stop."""
+    ready_in, ready_out = os.pipe()
+    children: set[int] = set()
+    stopping = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    for _ in range(workers):
+        children.add(_spawn(config, sockets, ready_out))
+    if _all_ready(ready_in, workers):
+        announce(config)
+    else:
+        stop(signal.SIGTERM, None)
+    while children:
+        child, status = os.wait()
+        children.discard(child)
+        if not stopping:
+            code = os.waitstatus_to_exitcode(status)
+            print(f"latchgate: worker {child} ended ({code}); starting another", file=sys.stderr)
+            time.sleep(_RESTART_SECONDS)
+            children.add(_spawn(config, sockets, ready_out))
+
+
+def _all_ready(pipe: int, workers: int) -> bool:
+    told = b""
+    while len(told) < workers:
+        chunk = os.read(pipe, workers)
+        told += chunk
+        if b"!" in chunk:
+            return False
+    return True
+
+
+def _spawn(config: Config, sockets: Sockets, ready: int) -> int:
+    child = os.fork()
+    if child:
+        return child
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    code = 1
+    try:
+        run_worker(config, sockets, on_ready=lambda: os.write(ready, b"."))
+        code = 0
+    except BaseException:  # noqa: BLE001 - a child must never return into the parent's code
+        traceback.print_exc()
+        os.write(ready, b"!")
+    os._exit(code)
+
+
+__all__ = ["DRAIN_SECONDS", "ServeError", "serve"]

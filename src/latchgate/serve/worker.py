@@ -1,0 +1,167 @@
+"""One worker process: an engine, the doors over it, three listeners on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+import uvloop
+from starlette.types import Receive, Scope, Send
+
+from latchgate import providers
+from latchgate.config import Config
+from latchgate.core.policy_file import with_built_in
+from latchgate.core.redact import redactor
+from latchgate.doors.console import console
+from latchgate.doors.listener import Listener
+from latchgate.doors.manage import ManageDoor
+from latchgate.doors.verify import VerifyDoor
+from latchgate.serve.logs import configure
+from latchgate.store.errors import StoreError
+from latchgate.store.journal import Store
+from latchgate.store.usage import Usage, UsageReader
+from latchgate.verify.engine import Engine
+
+FOLLOW_SECONDS = 0.01
+DRAIN_SECONDS = 10
+MAX_API_CONNECTIONS = 1_000
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """The bound sockets of the three addresses."""
+
+    api: socket.socket
+    console: socket.socket
+    verify: socket.socket
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to the worker, which runs three of them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run_worker(config: Config, sockets: Sockets, *, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way; StoreError when it can't start."""
+    built_in = providers.text(providers.BUILT_IN)
+    own = with_built_in({}, built_in, version=0)
+    redact = redactor(kind.pattern for kind in own.kinds.values())
+    configure(redact)
+    usage = Usage(config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time)
+    engine = Engine(
+        config.database,
+        clock=time.time,
+        ticks=time.monotonic,
+        entropy=secrets.token_bytes,
+        compile_policy=lambda files, version: with_built_in(files, built_in, version=version),
+        on_decision=usage.note,
+    )
+    store = Store(config.database, clock=time.time)
+    reader = UsageReader(config.usage_database)
+    manage = ManageDoor(
+        store=store,
+        usage=reader,
+        engine=engine,
+        trusted=config.trusted,
+        built_in=built_in,
+        redact=redact,
+        clock=time.time,
+        ticks=time.monotonic,
+        entropy=secrets.token_bytes,
+    )
+    servers = [
+        (_api_server(manage.application()), sockets.api),
+        (_api_server(console), sockets.console),
+        (_verify_server(VerifyDoor(engine, config.trusted)), sockets.verify),
+    ]
+    usage.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(servers, engine, on_ready))
+    finally:
+        engine.close()
+        usage.close()
+        reader.close()
+        store.close()
+
+
+async def _serve(
+    servers: list[tuple[_Server, socket.socket]], engine: Engine, on_ready: Callable[[], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for server, _ in servers:
+            server.should_exit = True
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop)
+    following = asyncio.create_task(_follow(engine, stop))
+    running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
+    while not all(server.started for server, _ in servers) and not any(t.done() for t in running):
+        await asyncio.sleep(0.005)
+    # What exists now lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    on_ready()
+    try:
+        await asyncio.gather(*running)
+    finally:
+        following.cancel()
+
+
+async def _follow(engine: Engine, stop: Callable[[], None]) -> None:
+    """Keep an idle cache up to date, so that receipts don't wait for the next request."""
+    parent = os.getppid()
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            engine.follow()
+        except StoreError:
+            _log.exception("the journal could not be followed")
+        if os.getppid() != parent:
+            _log.warning("the supervisor is gone; stopping")
+            stop()
+            return
+
+
+def _api_server(application: Application) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            application,
+            http=Listener,
+            limit_concurrency=MAX_API_CONNECTIONS,
+            **_COMMON,
+        )
+    )
+
+
+def _verify_server(door: VerifyDoor) -> _Server:
+    # The door answers in its protocol; uvicorn only wants an application to exist.
+    return _Server(uvicorn.Config(console, http=door.protocol, **_COMMON))  # type: ignore[arg-type]
+
+
+_COMMON: dict[str, object] = {
+    "ws": "none",
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_graceful_shutdown": DRAIN_SECONDS,
+}

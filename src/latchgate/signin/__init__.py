@@ -1,0 +1,1 @@
+"""Signing people in; so far only how their passwords are kept."""

@@ -1,0 +1,198 @@
+"""`from latchgate import Verifier`: decisions inside a Python API, without a network hop.
+
+The composition root of the base install: an engine over the same database that the server uses,
+exact on revocation, with nothing of the server imported.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from latchgate import providers
+from latchgate.config import load
+from latchgate.core.answer import identity, refusal
+from latchgate.core.model import Decision, Request
+from latchgate.core.network import parse_address
+from latchgate.core.policy_file import with_built_in
+from latchgate.core.reason import Reason
+from latchgate.core.redact import redactor
+from latchgate.store.errors import StoreError
+from latchgate.store.usage import Usage
+from latchgate.verify.engine import Engine
+
+_FOLLOW_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a request.
+
+    Allowed: `identity` says for whom (`X-Latchgate-*` names; empty where nobody was asked for).
+    Refused: answer with `status`, `headers` and `body`; `decision_id` finds the explanation.
+    """
+
+    allowed: bool
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    identity: Mapping[str, str]
+    decision_id: str | None
+
+
+class Verifier:
+    """Decides requests over the database that a configuration file names.
+
+    Safe to use from many threads, and after a fork: a child starts with a memory of its own.
+    Raises ConfigError for a bad configuration and StoreError when the database can't be used.
+    """
+
+    def __init__(self, config: str | os.PathLike[str] = ".latchgate/latchgate.toml") -> None:
+        self._config = load(Path(config))
+        self._open_lock = threading.Lock()
+        self._opened: tuple[Engine, Usage, threading.Event] | None = None
+        self._open()
+        _living.add(self)
+
+    def decide(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]],
+        *,
+        host: str = "",
+        client: str | None = None,
+        tls: bool = False,
+    ) -> Verdict:
+        """Decide one request and never raise: a fault is a refusal with status 503.
+
+        `target` is the raw path and query as they arrived, `client` the caller's IP address.
+        Give headers as pairs where one may come more than once.
+        """
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        folded: dict[str, str] = {}
+        repeated: set[str] = set()
+        for name, value in pairs:
+            key = name.lower()
+            if key in folded:
+                repeated.add(key)
+            folded[key] = f"{folded[key]}, {value}" if key in folded else value
+        address, fault = None, None
+        if client is not None:
+            try:
+                address = parse_address(client)
+            except ValueError as error:
+                fault = (Reason.CLIENT_ADDRESS_INVALID, str(error))
+        request = Request(
+            method=method,
+            host=host or folded.get("host", ""),
+            target=target,
+            headers=folded,
+            repeated=frozenset(repeated),
+            client=address,
+            tls=tls,
+            fault=fault,
+        )
+        return _verdict(self._engine().decide(request))
+
+    def close(self) -> None:
+        """Write what was recorded and let go of the database."""
+        with self._open_lock:
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            engine, usage, stop = opened
+            stop.set()
+            engine.close()
+            usage.close()
+
+    def __enter__(self) -> Verifier:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def _engine(self) -> Engine:
+        opened = self._opened
+        if opened is not None:
+            return opened[0]
+        return self._open()
+
+    def _open(self) -> Engine:
+        with self._open_lock:
+            if self._opened is not None:
+                return self._opened[0]
+            built_in = providers.text(providers.BUILT_IN)
+            own = with_built_in({}, built_in, version=0)
+            redact = redactor(kind.pattern for kind in own.kinds.values())
+            usage = Usage(
+                self._config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
+            )
+            engine = Engine(
+                self._config.database,
+                clock=time.time,
+                ticks=time.monotonic,
+                entropy=secrets.token_bytes,
+                compile_policy=lambda files, version: with_built_in(
+                    files, built_in, version=version
+                ),
+                on_decision=usage.note,
+            )
+            usage.start()
+            stop = threading.Event()
+            threading.Thread(
+                target=_follow, args=(engine, stop), name="latchgate-follow", daemon=True
+            ).start()
+            self._opened = engine, usage, stop
+            return engine
+
+    def _forget(self) -> None:
+        """Drop what a fork copied: connections, locks and threads belong to the parent."""
+        self._open_lock = threading.Lock()
+        self._opened = None
+
+
+def _follow(engine: Engine, stop: threading.Event) -> None:
+    """Keep an idle memory up to date, so that receipts don't wait for the next request."""
+    while not stop.wait(_FOLLOW_SECONDS):
+        try:
+            engine.follow()
+        except StoreError:
+            continue  # the next decision meets the same fault, and says so
+
+
+def _verdict(decision: Decision) -> Verdict:
+    if decision.allowed:
+        return Verdict(
+            allowed=True,
+            status=200,
+            headers=(),
+            body=b"",
+            identity=dict(identity(decision)),
+            decision_id=None,
+        )
+    reply = refusal(decision)
+    return Verdict(
+        allowed=False,
+        status=reply.status,
+        headers=(*reply.headers, ("X-Latchgate-Decision", decision.id)),
+        body=reply.body,
+        identity={},
+        decision_id=decision.id,
+    )
+
+
+_living: weakref.WeakSet[Verifier] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for verifier in list(_living):
+        verifier._forget()  # noqa: SLF001 - same module
+
+
+os.register_at_fork(after_in_child=_after_fork)
