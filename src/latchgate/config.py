@@ -112,7 +112,7 @@ def load(file: Path) -> Config:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        msg = f"{file}: can't be read ({error.strerror}); make one with: latchgate init --config {file}"
+        msg = f"{file}: can't be read ({error.strerror}); latchgate init makes one"
         raise ConfigError(msg) from error
     except UnicodeDecodeError as error:
         msg = f"{file}: is not UTF-8 text"

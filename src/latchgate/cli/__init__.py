@@ -27,10 +27,10 @@ _VERBS = {
 class _Lazy(click.RichGroup):
     """Imports a verb's module only when that verb runs."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(_VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
         module, name, _ = _VERBS[cmd_name]

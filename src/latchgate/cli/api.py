@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 
-from latchgate.cli.output import fail
+from latchgate.cli.output import Failed
 
 PROFILES = (Path(".latchgate/profile.toml"), Path("~/.config/latchgate/profile.toml"))
 _SECONDS = 30.0
@@ -31,13 +31,15 @@ def find_profile() -> Profile:
     if url and token:
         return _checked(Profile(url=url, token=token), "LATCHGATE_URL")
     if url or token:
-        fail("set both LATCHGATE_URL and LATCHGATE_TOKEN, or neither and use a profile", code=2)
+        raise Failed(
+            "set both LATCHGATE_URL and LATCHGATE_TOKEN, or neither and use a profile", code=2
+        )
     named = os.environ.get("LATCHGATE_PROFILE")
     for path in [Path(named)] if named else [one.expanduser() for one in PROFILES]:
         if path.exists():
             return _read(path)
     looked = named or " and ".join(str(path) for path in PROFILES)
-    fail(
+    raise Failed(
         f"no profile at {looked}; run latchgate init, name one in LATCHGATE_PROFILE,"
         " or set LATCHGATE_URL and LATCHGATE_TOKEN",
         code=2,
@@ -46,12 +48,12 @@ def find_profile() -> Profile:
 
 def _read(path: Path) -> Profile:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        fail(f"{path} can be read by others; run: chmod 600 {path}", code=2)
+        raise Failed(f"{path} can be read by others; run: chmod 600 {path}", code=2)
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
         return _checked(msgspec.convert(told, Profile), str(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        fail(f"{path}: {error}", code=2)
+        raise Failed(f"{path}: {error}", code=2)
 
 
 def _checked(profile: Profile, where: str) -> Profile:
@@ -59,9 +61,9 @@ def _checked(profile: Profile, where: str) -> Profile:
     parts = urlsplit(profile.url)
     local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        fail(f"{where}: {profile.url!r} is not a URL such as http://127.0.0.1:8420", code=2)
+        raise Failed(f"{where}: {profile.url!r} is not a URL such as http://127.0.0.1:8420", code=2)
     if parts.scheme == "http" and not local:
-        fail(f"{where}: a token goes to another machine over https only", code=2)
+        raise Failed(f"{where}: a token goes to another machine over https only", code=2)
     return profile
 
 
@@ -79,14 +81,14 @@ def call(method: str, path: str, **sent: Any) -> Any:  # noqa: ANN401 - JSON
             **sent,
         )
     except httpx2.HTTPError as error:
-        fail(f"{profile.url} can't be reached: {error}")
+        raise Failed(f"{profile.url} can't be reached: {error}")
     try:
         told = answer.json()
     except ValueError:
-        fail(f"{profile.url} answered {answer.status_code} with something other than JSON")
+        raise Failed(f"{profile.url} answered {answer.status_code} with something other than JSON")
     if answer.is_success:
         return told
-    fail(_worded(answer.status_code, told, answer.headers.get("X-Latchgate-Decision")))
+    raise Failed(_worded(answer.status_code, told, answer.headers.get("X-Latchgate-Decision")))
 
 
 def _worded(status: int, told: Any, decision: str | None) -> str:  # noqa: ANN401 - JSON

@@ -7,25 +7,24 @@ import os
 from pathlib import Path
 
 import rich_click as click
+from click import get_text_stream
 
 from latchgate import providers
-from latchgate.cli.output import fail, json_option, print_fields, print_json
+from latchgate.cli.output import Failed, json_option, print_fields, print_json
 from latchgate.config import Address, Config, ConfigError, load, parse_address
 
 DEFAULT_CONFIG = ".latchgate/latchgate.toml"
 
 
-def config_option(command: click.Command) -> click.Command:
-    """Add `--config`."""
-    return click.option(  # type: ignore[return-value]
-        "--config",
-        "config_file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        default=DEFAULT_CONFIG,
-        envvar="LATCHGATE_CONFIG",
-        show_default=True,
-        help="The configuration file.",
-    )(command)
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=DEFAULT_CONFIG,
+    envvar="LATCHGATE_CONFIG",
+    show_default=True,
+    help="The configuration file.",
+)
 
 
 def loaded(file: Path) -> Config:
@@ -33,10 +32,10 @@ def loaded(file: Path) -> Config:
     try:
         return load(file)
     except ConfigError as error:
-        fail(str(error), code=2)
+        raise Failed(str(error), code=2)
 
 
-class _Listen(click.ParamType):
+class _Listen(click.ParamType[Address]):
     name = "host:port"
 
     def __init__(self, *, unix: bool = False) -> None:
@@ -98,9 +97,9 @@ def init(
             verify=str(verify_listen),
         )
     except FileExistsError as error:
-        fail(f"{error}; nothing was changed. Name another place with --config")
+        raise Failed(f"{error}; nothing was changed. Name another place with --config")
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}; nothing was changed")
+        raise Failed(f"{error.filename}: {error.strerror}; nothing was changed")
     config, first = made.config, made.first
     if as_json:
         print_json(
@@ -171,12 +170,12 @@ def serve(
                 ]
             )
             click.echo("Latchgate is up; Ctrl-C stops it.")
-        click.get_text_stream("stdout").flush()
+        get_text_stream("stdout").flush()
 
     try:
         run(config, workers=workers, announce=announce)
     except ServeError as error:
-        fail(str(error))
+        raise Failed(str(error))
 
 
 @click.command()
@@ -194,11 +193,11 @@ def recover(*, config_file: Path, as_json: bool) -> None:
 
     config = loaded(config_file)
     if not config.database.exists():
-        fail(f"{config.database} does not exist; run latchgate init")
+        raise Failed(f"{config.database} does not exist; run latchgate init")
     try:
         token = issue(config, who=getpass.getuser())
     except (NotFoundError, StoreError) as error:
-        fail(str(error))
+        raise Failed(str(error))
     if as_json:
         print_json({"token": token.reveal(), "profile": str(config.profile)})
         return

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import rich_click as click
 
-
-def json_option(command: Any) -> Any:  # noqa: ANN401 - a decorator over click's own types
-    """Add `--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(
-        command
-    )
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 def print_json(value: object) -> None:
@@ -39,10 +34,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> No
         click.echo("  ".join(padded).rstrip())
 
 
-def fail(message: str, *, code: int = 1) -> NoReturn:
-    """Say what went wrong and exit."""
-    click.echo(f"latchgate: {_safe(message)}", err=True)
-    raise SystemExit(code)
+class Failed(SystemExit):
+    """Says what went wrong on standard error, and ends the program with `code`."""
+
+    def __init__(self, message: str, *, code: int = 1) -> None:
+        click.echo(f"latchgate: {_safe(message)}", err=True)
+        super().__init__(code)
 
 
 def _text(value: object) -> str:

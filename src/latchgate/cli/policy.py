@@ -8,7 +8,7 @@ import rich_click as click
 
 from latchgate.cli.key import print_receipt
 from latchgate.cli.local import config_option, loaded
-from latchgate.cli.output import fail, json_option, print_fields, print_json
+from latchgate.cli.output import Failed, json_option, print_fields, print_json
 
 
 @click.group()
@@ -62,9 +62,9 @@ def _checked_files(config_file: Path, *, as_json: bool) -> dict[str, str]:
         files = policy_files(config)
         check_policy(files)
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}", code=2)
+        raise Failed(f"{error.filename}: {error.strerror}", code=2)
     except UnicodeDecodeError as error:
-        fail(f"a policy file is not UTF-8 text: {error}", code=2)
+        raise Failed(f"a policy file is not UTF-8 text: {error}", code=2)
     except PolicyError as error:
         if as_json:
             faults = [
@@ -73,5 +73,5 @@ def _checked_files(config_file: Path, *, as_json: bool) -> dict[str, str]:
             ]
             print_json({"faults": faults})
             raise SystemExit(1) from error
-        fail(f"the policy files can't be used; nothing was changed\n{error}")
+        raise Failed(f"the policy files can't be used; nothing was changed\n{error}")
     return files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 _UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"(\d{1,9})(min|sec|[smhdw])")
@@ -19,7 +20,7 @@ def parse_duration(text: str) -> int:
     trimmed = text.strip().lower()
     parts = _PART.findall(trimmed)
     sizes = [_UNITS[unit] for _, unit in parts]
-    falling = all(one > other for one, other in zip(sizes, sizes[1:], strict=False))
+    falling = all(one > other for one, other in pairwise(sizes))
     if not _WHOLE.fullmatch(trimmed) or not falling:
         msg = f"{text[:40]!r} is not a duration; write for example 1h, 24h, 7d, 1h30m or 90s"
         raise ValueError(msg)

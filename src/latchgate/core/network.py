@@ -55,9 +55,8 @@ def parse_network(text: str) -> tuple[int, int, int]:
     """
     trimmed = text.strip()
     try:
-        if "%" in trimmed:
-            raise ValueError
-        found = ipaddress.ip_network(trimmed, strict=False)
+        # The library would keep a zone id; a space makes it refuse one.
+        found = ipaddress.ip_network(trimmed.replace("%", " "), strict=False)
     except ValueError:
         msg = f"{text[:64]!r} is not an IP address or a CIDR such as 192.0.2.0/24 or 2001:db8::/32"
         raise ValueError(msg) from None

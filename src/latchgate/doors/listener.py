@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from httptools import HttpParserError
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -128,7 +127,8 @@ class Listener(HttpToolsProtocol):
         self.send_400_response("")
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what can't be read, as a problem document, and close."""
+        """Answer what can't be read, as a problem document, and close; uvicorn words `msg`."""
+        del msg
         if self.transport.is_closing():
             return
         phrase = HTTPStatus(self._status).phrase
@@ -167,7 +167,5 @@ class Listener(HttpToolsProtocol):
 
     def idle(self) -> bool:
         """Whether no answer is under way."""
-        return self.cycle is None or self.cycle.response_complete
-
-
-__all__ = ["HttpParserError", "Listener"]
+        cycle: object = self.cycle  # None before the first request, whatever uvicorn declares
+        return cycle is None or self.cycle.response_complete

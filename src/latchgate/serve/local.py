@@ -71,10 +71,7 @@ def initialize(
     try:
         _create(file, text, made)
         config = load(file)
-        for path in (config.database, config.usage_database, config.profile):
-            if path.exists():
-                msg = f"{path} already exists"
-                raise FileExistsError(msg)
+        _refuse_existing(config.database, config.usage_database, config.profile)
         for name in names:
             _create(folder / "providers" / name, providers.text(name), made)
         made += [config.database, config.usage_database]
@@ -133,6 +130,13 @@ def _profile(config: Config, token: Secret) -> str:
     return f'url = "{config.api.url}"\ntoken = "{token.reveal()}"\n'
 
 
+def _refuse_existing(*paths: Path) -> None:
+    for path in paths:
+        if path.exists():
+            msg = f"{path} already exists"
+            raise FileExistsError(msg)
+
+
 def _create(path: Path, text: str, made: list[Path]) -> None:
     """Write a new file that only its owner may read."""
     try:
@@ -141,5 +145,5 @@ def _create(path: Path, text: str, made: list[Path]) -> None:
         msg = f"{path} already exists"
         raise FileExistsError(msg) from error
     made.append(path)
-    with open(descriptor, "w", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

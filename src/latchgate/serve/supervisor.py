@@ -14,10 +14,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from latchgate.config import Address, Config
-from latchgate.serve.worker import DRAIN_SECONDS, Sockets, run_worker
+from latchgate.serve.worker import Sockets, run_worker
 from latchgate.store import sqlite
 from latchgate.store.errors import StoreError
 
@@ -47,7 +48,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
     bound: list[socket.socket] = []
     try:
         for address in (config.api, config.console, config.verify):
-            bound.append(_bind(address))
+            bound.append(_bind(address))  # noqa: PERF401 - the bound ones are closed on failure
         sockets = Sockets(*bound)
         told = _addresses(config, sockets)
         if workers == 1:
@@ -60,8 +61,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
         for one in bound:
             one.close()
         if config.verify.path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(config.verify.path)
+            Path(config.verify.path).unlink(missing_ok=True)
 
 
 def _bind(address: Address) -> socket.socket:
@@ -90,12 +90,12 @@ def _bind_unix(path: str) -> socket.socket:
         except FileNotFoundError:
             pass
         except ConnectionRefusedError:
-            os.unlink(path)
+            Path(path).unlink()
         else:
             msg = f"another server listens on unix:{path}"
             raise ServeError(msg)
     bound.bind(path)
-    os.chmod(path, 0o660)
+    Path(path).chmod(0o660)
     bound.listen(_BACKLOG)
     bound.setblocking(False)  # noqa: FBT003 - the socket's own signature
     return bound
@@ -149,7 +149,7 @@ def _supervise(
         children.discard(child)
         if not stopping:
             code = os.waitstatus_to_exitcode(status)
-            print(f"latchgate: worker {child} ended ({code}); starting another", file=sys.stderr)
+            sys.stderr.write(f"latchgate: worker {child} ended ({code}); starting another\n")
             time.sleep(_RESTART_SECONDS)
             children.add(_spawn(config, sockets, ready_out))
 
@@ -172,12 +172,13 @@ def _spawn(config: Config, sockets: Sockets, ready: int) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     code = 1
     try:
-        run_worker(config, sockets, on_ready=lambda: os.write(ready, b"."))
+        run_worker(config, sockets, on_ready=lambda: _tell(ready, b"."))
         code = 0
     except BaseException:  # noqa: BLE001 - a child must never return into the parent's code
         traceback.print_exc()
-        os.write(ready, b"!")
+        _tell(ready, b"!")
     os._exit(code)
 
 
-__all__ = ["DRAIN_SECONDS", "ServeError", "serve"]
+def _tell(pipe: int, what: bytes) -> None:
+    os.write(pipe, what)

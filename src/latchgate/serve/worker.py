@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -57,7 +58,7 @@ class _Server(uvicorn.Server):
 
 
 def run_worker(config: Config, sockets: Sockets, *, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way; StoreError when it can't start."""
+    """Serve until SIGTERM or SIGINT, and finish what is under way; StoreError if it can't start."""
     built_in = providers.text(providers.BUILT_IN)
     own = with_built_in({}, built_in, version=0)
     redact = redactor(kind.pattern for kind in own.kinds.values())
@@ -113,7 +114,7 @@ async def _serve(
         loop.add_signal_handler(name, stop)
     following = asyncio.create_task(_follow(engine, stop))
     running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
-    while not all(server.started for server, _ in servers) and not any(t.done() for t in running):
+    while not all(server.started for server, _ in servers) and not any(t.done() for t in running):  # noqa: ASYNC110 - uvicorn tells it by a flag alone
         await asyncio.sleep(0.005)
     # What exists now lives as long as the process: the collector need not look at it again.
     gc.collect()
@@ -153,10 +154,11 @@ def _api_server(application: Application) -> _Server:
 
 def _verify_server(door: VerifyDoor) -> _Server:
     # The door answers in its protocol; uvicorn only wants an application to exist.
-    return _Server(uvicorn.Config(console, http=door.protocol, **_COMMON))  # type: ignore[arg-type]
+    factory: Any = door.protocol  # uvicorn calls it like a class
+    return _Server(uvicorn.Config(console, http=factory, **_COMMON))
 
 
-_COMMON: dict[str, object] = {
+_COMMON: dict[str, Any] = {
     "ws": "none",
     "lifespan": "off",
     "log_config": None,

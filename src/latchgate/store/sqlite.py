@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from latchgate.store.errors import StoreError
 
@@ -23,7 +23,7 @@ else:
         driver = sqlite3
 
 Connection = sqlite3.Connection
-MANY_PROCESSES = cast("tuple[int, int, int]", driver.sqlite_version_info) >= (3, 51, 3)
+MANY_PROCESSES = driver.sqlite_version_info >= (3, 51, 3)
 BUSY_MS = 5_000
 
 

@@ -166,7 +166,7 @@ class Usage:
                 self.flush()
             except StoreError:
                 _log.exception("a batch of usage was lost")
-            except Exception:
+            except Exception:  # noqa: BLE001 - the recorder goes on
                 _log.exception("a batch of usage could not be worded")
 
     def close(self) -> None:

@@ -91,7 +91,7 @@ class Engine:
             except StoreError:
                 _log.exception("a decision could not be made: the store failed")
                 return self._fault(Reason.STORE_UNAVAILABLE, request)
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever fails is a refusal
                 _log.exception("a decision could not be made")
                 return self._fault(Reason.FAULT, request)
 

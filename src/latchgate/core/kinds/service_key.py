@@ -91,25 +91,27 @@ class ServiceKey:
             value = request.headers.get(name)
             if value is None:
                 continue
-            ours = self.brand + "_" in value
             if name in request.repeated:
                 return Refused(Reason.CREDENTIAL_REPEATED, f"more than one {name} header")
-            if name == "authorization":
-                if not value.startswith("Bearer "):
-                    if not ours and not _claims_bearer(value):
-                        continue
-                    return Refused(Reason.CREDENTIAL_MALFORMED, _scheme_fault(value))
-                value = value[7:]
-                if not value.startswith(self.brand + "_"):
-                    if ours or not _TEXT.fullmatch(value):
-                        return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(value, self.brand))
-                    continue
-            claimed = self._read(value)
+            claimed = self._read_bearer(value) if name == "authorization" else self._read(value)
             if isinstance(claimed, Refused):
                 return claimed
-            if claimed not in found:
+            if claimed is not None and claimed not in found:
                 found.append(claimed)
         return tuple(found) or None
+
+    def _read_bearer(self, value: str) -> Presented | Refused | None:
+        ours = self.brand + "_" in value
+        if not value.startswith("Bearer "):
+            if ours or _claims_bearer(value):
+                return Refused(Reason.CREDENTIAL_MALFORMED, _scheme_fault(value))
+            return None
+        text = value[7:]
+        if text.startswith(self.brand + "_"):
+            return self._read(text)
+        if ours or not _TEXT.fullmatch(text):
+            return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(text, self.brand))
+        return None
 
     def _read(self, text: str) -> Presented | Refused:
         if len(text) > MAX_LENGTH:

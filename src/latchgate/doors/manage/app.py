@@ -108,6 +108,7 @@ class ManageDoor:
         return run
 
     async def create_key(self, request: HttpRequest) -> Response:
+        """Make a key; its secret is in this answer only."""
         spec = await _body(request, keys.KeySpec)
         now = self.clock()
         key, issued, _ = await run_in_threadpool(
@@ -123,6 +124,7 @@ class ManageDoor:
         return _json(shown, status=201, location=f"/manage/v1/keys/{key.id}")
 
     async def list_keys(self, request: HttpRequest) -> Response:
+        """Page through the actor's tenant's keys."""
         limit, after = _page(request.query_params.multi_items())
         found, following = await run_in_threadpool(
             keys.listed, self.store, _grant(request), limit=limit, after=after
@@ -133,12 +135,14 @@ class ManageDoor:
         return _json(shapes.KeyPage(keys=shown, next=following))
 
     async def show_key(self, request: HttpRequest) -> Response:
+        """Show one key."""
         key_id = request.path_params["key_id"]
         key = await run_in_threadpool(keys.shown, self.store, _grant(request), key_id)
         uses = await run_in_threadpool(self.usage.last_uses, [key.id])
         return _json(shapes.key_shape(key, self.clock(), uses.get(key.id)))
 
     async def revoke_key(self, request: HttpRequest) -> Response:
+        """Revoke a key and wait for the receipt."""
         key_id = request.path_params["key_id"]
         key, n = await run_in_threadpool(keys.revoke, self.store, _grant(request), key_id)
         return _json(
@@ -150,11 +154,13 @@ class ManageDoor:
         )
 
     async def show_policy(self, _request: HttpRequest) -> Response:
+        """Show the published policy files."""
         version, at, files = await run_in_threadpool(policy.published, self.store)
         published_at = rfc3339(at) if version else None
         return _json(shapes.PolicyShape(version=version, published_at=published_at, files=files))
 
     async def apply_policy(self, request: HttpRequest) -> Response:
+        """Publish policy files and wait for the receipt."""
         asked = await _body(request, shapes.PolicyFiles)
         actor = keys.actor_of(_grant(request))
         version, n = await run_in_threadpool(
@@ -163,6 +169,7 @@ class ManageDoor:
         return _json(shapes.PolicyApplied(version=version, receipt=await self._receipt(n)))
 
     async def explain_request(self, request: HttpRequest) -> Response:
+        """Decide a request that nobody made, and explain it."""
         asked = await _body(request, shapes.ExplainRequest)
         described = _described(asked)
         now = self.clock()
@@ -174,6 +181,7 @@ class ManageDoor:
         return _json(_explanation(worded(record(decision, described, now, self.redact))))
 
     async def show_decision(self, request: HttpRequest) -> Response:
+        """Explain a refusal that happened."""
         decision_id = request.path_params["decision_id"]
         begun = self.ticks()
         found = await run_in_threadpool(self.usage.refusal, decision_id)
@@ -191,12 +199,15 @@ class ManageDoor:
         return _json(_explanation(worded(found[1])))
 
     async def openapi(self, _request: HttpRequest) -> Response:
+        """Answer the OpenAPI document."""
         return Response(_DOCUMENT, media_type="application/json")
 
     async def healthz(self, _request: HttpRequest) -> Response:
+        """Say that the process answers."""
         return _json({"status": "ok"})
 
     async def readyz(self, _request: HttpRequest) -> Response:
+        """Say whether it can decide."""
         try:
             await run_in_threadpool(self.engine.head)
         except StoreError:

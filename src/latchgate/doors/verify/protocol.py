@@ -123,7 +123,7 @@ class VerifyProtocol(Listener):
             return
         try:
             written = self._answer(self.url.decode("latin-1"))
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever fails is a refusal
             _log.exception("a question to the verify door could not be answered")
             written = _problem(Reason.FAULT)
         self.transport.write(written)

@@ -53,7 +53,7 @@ _shape = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def answer(body: bytes, decide: Callable[[Request], Decision]) -> bytes:
-    """Decide what a body asks; msgspec.ValidationError or DecodeError says what is wrong with it."""
+    """Decide what a body asks; msgspec.MsgspecError says what is wrong with it."""
     if "requests" in _shape(body):
         asked = _many(body).requests
         return msgspec.json.encode({"decisions": [_answered(decide(_read(one))) for one in asked]})
