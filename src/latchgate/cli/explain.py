@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import rich_click as click
-from click import get_text_stream
 
 from latchgate.cli.output import json_option, print_fields, print_json
 
@@ -71,7 +71,7 @@ def _read_headers(texts: tuple[str, ...]) -> dict[str, str]:
     lines = [
         line
         for text in texts
-        for line in (get_text_stream("stdin").read().splitlines() if text == "@-" else [text])
+        for line in (sys.stdin.read().splitlines() if text == "@-" else [text])
         if line.strip()
     ]
     found: dict[str, str] = {}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import sys
 from pathlib import Path
 
 import rich_click as click
-from click import get_text_stream
 
 from latchgate import providers
 from latchgate.cli.output import Failed, json_option, print_fields, print_json
@@ -170,7 +170,7 @@ def serve(
                 ]
             )
             click.echo("Latchgate is up; Ctrl-C stops it.")
-        get_text_stream("stdout").flush()
+        sys.stdout.flush()
 
     try:
         run(config, workers=workers, announce=announce)
