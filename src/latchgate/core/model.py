@@ -141,23 +141,26 @@ class Refused(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What the store knows about one presented credential at one position of the journal."""
-
-    credential: Credential
-    owner: User | None
-    tenant: Tenant | None
-    project: Project | None
-    owner_rights: Scopes
-    parent: Facts | None
-
-
 class Grant(msgspec.Struct, frozen=True):
     """A verified credential: who it stands for and what it may do now."""
 
     credential: Credential
     owner: User
     rights: Scopes
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What the store knows about one credential; `core.standing.assemble` derives the rest.
+
+    `gap` says which of its holders (tenant, owner, project) does not stand; `grant` is what it
+    gives when everything stands, None when there is a gap.
+    """
+
+    credential: Credential
+    owner_rights: Scopes
+    parent: Facts | None
+    gap: Reason | None
+    grant: Grant | None
 
 
 TraceStep = tuple[Step, bool, tuple[object, ...]]

@@ -94,38 +94,41 @@ class Policy:
 
     def match(self, host: str, path: str) -> Area | None:
         """Return the area of a host (lower case, no port) and a decoded path."""
-        prefixes = self._prefixes(path)
         named = self._by_host.get(host)
         if named is not None:
-            found = _longest(named, path, prefixes)
+            found = self._longest(named, path)
             if found is not None:
                 return found
-        return _longest(self._by_host.get(None, {}), path, prefixes)
+        every = self._by_host.get(None)
+        return self._longest(every, path) if every is not None else None
+
+    def _longest(self, areas: Mapping[str, Area], path: str) -> Area | None:
+        found = areas.get(path)
+        if found is not None:
+            return found
+        head = path
+        if path.count("/") > self._depth:
+            # No area is deeper than this, so a path of a thousand segments costs no more.
+            head = "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
+        while head:
+            found = areas.get(head)
+            if found is not None and not found.exact:
+                return found
+            head = head[: head.rfind("/")]
+        found = areas.get("/")
+        return found if found is not None and not found.exact else None
 
     def dialect(self, path: str) -> str:
         """Return the dialect that answers for a path which no area covers."""
-        for prefix in self._prefixes(path):
-            found = self.covers.get(prefix)
+        head = path if path.startswith("/") else ""
+        while head:
+            found = self.covers.get(head)
             if found is not None:
                 return found
-        return "problem"
+            head = head[: head.rfind("/")]
+        return self.covers.get("/", "problem")
 
     def scopes_of(self, service: str) -> frozenset[str]:
         """Return every scope of a service; empty when there is no such service."""
         found = self.services.get(service)
         return frozenset(found.scopes) if found is not None else frozenset()
-
-    def _prefixes(self, path: str) -> list[str]:
-        """Return the path's prefixes at segment borders, longest first, no deeper than any area."""
-        parts = path.split("/", self._depth + 1)[: self._depth + 1]
-        out = ["/".join(parts[:end]) for end in range(len(parts), 1, -1)]
-        out.append("/")
-        return out
-
-
-def _longest(areas: Mapping[str, Area], path: str, prefixes: list[str]) -> Area | None:
-    for prefix in prefixes:
-        found = areas.get(prefix)
-        if found is not None and (not found.exact or prefix == path):
-            return found
-    return None

@@ -6,9 +6,9 @@ still has to hold the text prints masked.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import zlib
+from hashlib import sha256
+from hmac import compare_digest
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CROCKFORD_LOWER = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -79,9 +79,9 @@ def digest(domain: str, text: str) -> bytes:
 
     Plain SHA-256 is enough only because system-made secrets carry at least 128 random bits.
     """
-    return hashlib.sha256(f"latchgate:{domain}:1\0{text}".encode()).digest()
+    return sha256(f"latchgate:{domain}:1\0{text}".encode()).digest()
 
 
 def same(one: bytes, other: bytes) -> bool:
     """Compare two digests in constant time."""
-    return hmac.compare_digest(one, other)
+    return compare_digest(one, other)

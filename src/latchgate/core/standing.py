@@ -7,71 +7,94 @@ refuses. Nothing here runs before the secret was compared (ARCHITECTURE §5).
 
 from __future__ import annotations
 
-from latchgate.core.model import Facts, Refused, Request, TraceStep
+from latchgate.core.model import (
+    Credential,
+    Facts,
+    Grant,
+    Project,
+    Refused,
+    Request,
+    Tenant,
+    TraceStep,
+    User,
+)
 from latchgate.core.reason import Reason, Step
-from latchgate.core.scope import Scopes
+from latchgate.core.scope import NONE, Scopes
 
 
-def rights(facts: Facts) -> Scopes:
-    """Return issued ∩ owner now ∩ parent now."""
-    own = facts.credential.scopes & facts.owner_rights
-    return own & rights(facts.parent) if facts.parent is not None else own
+def assemble(
+    credential: Credential,
+    *,
+    owner: User | None,
+    tenant: Tenant | None,
+    project: Project | None,
+    owner_rights: Scopes,
+    parent: Facts | None,
+) -> Facts:
+    """Put together what is known of a credential: rights = issued ∩ owner now ∩ parent now.
+
+    A parent that does not stand gives nothing. `owner_rights` is what the owner's roles in the
+    credential's project hold now.
+    """
+    gap = _gap(credential, owner, tenant, project, parent)
+    grant = None
+    if gap is None and owner is not None:
+        rights = credential.scopes & owner_rights
+        if parent is not None:
+            rights &= parent.grant.rights if parent.grant is not None else NONE
+        grant = Grant(credential=credential, owner=owner, rights=rights)
+    return Facts(
+        credential=credential, owner_rights=owner_rights, parent=parent, gap=gap, grant=grant
+    )
 
 
-def standing(facts: Facts, request: Request, now: float, trace: list[TraceStep]) -> Refused | None:
-    """Judge state, expiry, owner, tenant, project, parents and networks, in that order.
+def _gap(
+    credential: Credential,
+    owner: User | None,
+    tenant: Tenant | None,
+    project: Project | None,
+    parent: Facts | None,
+) -> Reason | None:
+    tenant_id = credential.tenant_id
+    if tenant is None or not tenant.active:
+        return Reason.TENANT_SUSPENDED
+    if owner is None or owner.tenant_id != tenant_id:
+        return Reason.OWNER_MISSING
+    if not owner.active:
+        return Reason.OWNER_DISABLED
+    if project is None or not project.active or project.tenant_id != tenant_id:
+        return Reason.PROJECT_DISABLED
+    if credential.parent_id is not None and parent is None:
+        return Reason.PARENT_GONE
+    return None
 
-    Returns None when the credential stands. A credential is valid while `now < expires_at`.
+
+def standing(facts: Facts, request: Request, now: float, trace: list[TraceStep]) -> Grant | Refused:
+    """Judge state, expiry, holders, parents and networks, in that order.
+
+    A credential is valid while `now < expires_at`; a parent must stand for the same request.
     """
     credential = facts.credential
-    refused = _lifetime(facts, now)
-    trace.append((Step.STATE, refused is None, (credential.revoked_at, credential.expires_at, now)))
-    if refused is not None:
-        return refused
-    refused = _holders(facts)
-    trace.append((Step.OWNER, refused is None, (credential.owner_id, credential.tenant_id)))
-    if refused is not None:
-        return refused
-    parent = facts.parent
-    if parent is not None:
-        below = standing(parent, request, now, trace)
-        if below is not None:
-            return Refused(Reason.PARENT_GONE, f"parent {parent.credential.id}: {below.reason}")
-    elif credential.parent_id is not None:
-        return Refused(Reason.PARENT_GONE, f"parent {credential.parent_id} does not exist")
+    revoked_at, expires_at = credential.revoked_at, credential.expires_at
+    alive = revoked_at is None and (expires_at is None or now < expires_at)
+    trace.append((Step.STATE, alive, (revoked_at, expires_at, now)))
+    if not alive:
+        ended = revoked_at is not None
+        return Refused(Reason.CREDENTIAL_REVOKED if ended else Reason.CREDENTIAL_EXPIRED)
+    grant = facts.grant
+    trace.append((Step.OWNER, grant is not None, (credential.owner_id, credential.tenant_id)))
+    if grant is None:
+        return Refused(facts.gap or Reason.OWNER_MISSING)
+    if facts.parent is not None:
+        above = standing(facts.parent, request, now, trace)
+        if isinstance(above, Refused):
+            return Refused(Reason.PARENT_GONE, f"the parent: {above.reason}")
     networks = credential.networks
     if networks is None:
-        return None
+        return grant
     client = request.client
     inside = client is not None and client in networks
     trace.append((Step.NETWORK, inside, (client, networks)))
     if client is None:
         return Refused(Reason.CLIENT_ADDRESS_INVALID, "the client's address is not known")
-    return None if inside else Refused(Reason.NETWORK_NOT_ALLOWED, str(client))
-
-
-def _lifetime(facts: Facts, now: float) -> Refused | None:
-    credential = facts.credential
-    if credential.revoked_at is not None:
-        return Refused(Reason.CREDENTIAL_REVOKED)
-    if credential.expires_at is not None and now >= credential.expires_at:
-        return Refused(Reason.CREDENTIAL_EXPIRED)
-    return None
-
-
-def _holders(facts: Facts) -> Refused | None:
-    owner, tenant, project, tenant_id = (
-        facts.owner,
-        facts.tenant,
-        facts.project,
-        facts.credential.tenant_id,
-    )
-    if tenant is None or not tenant.active:
-        return Refused(Reason.TENANT_SUSPENDED)
-    if owner is None or owner.tenant_id != tenant_id:
-        return Refused(Reason.OWNER_MISSING)
-    if not owner.active:
-        return Refused(Reason.OWNER_DISABLED)
-    if project is None or not project.active or project.tenant_id != tenant_id:
-        return Refused(Reason.PROJECT_DISABLED)
-    return None
+    return grant if inside else Refused(Reason.NETWORK_NOT_ALLOWED, str(client))

@@ -10,12 +10,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from latchgate.core.model import Key, Noun, Record
-from latchgate.verify.check import MISSING, Missing
+from latchgate.core.model import Facts, Key, Noun, Record
 
 MAX_RECORDS = 200_000
 MAX_ABSENT = 20_000
 MAX_CHANGES = 50_000
+
+
+class Missing:
+    """What `recall` answers for a record that is not in memory."""
+
+
+MISSING = Missing()
 
 
 class Cache:
@@ -41,12 +47,12 @@ class Cache:
         self._max_records = max_records
         self._max_absent = max_absent
         self._max_changes = max_changes
-        # The hot look-up is the dict's own method: a wrapper would double its cost.
-        self.known = self._records.get
+        # What was derived from records, by credential id; right at this position only.
+        self.facts: dict[str, Facts] = {}
 
     def recall(self, key: Key) -> Record | Missing | None:
         """Return a remembered record, None for an id known to be absent, or MISSING."""
-        found = self.known(key)
+        found = self._records.get(key)
         if found is not None:
             return found
         return None if key in self._absent else MISSING
@@ -57,6 +63,7 @@ class Cache:
         if not listed:
             return False
         self.position = listed[-1][0]
+        self.facts.clear()
         policy = False
         for number, key in listed:
             self._records.pop(key, None)
@@ -82,6 +89,12 @@ class Cache:
             else:
                 _bound(self._records, self._max_records)
                 self._records[key] = record
+
+    def derive(self, facts: Facts) -> None:
+        """Remember facts assembled from records at least as new as the position."""
+        if len(self.facts) >= self._max_records:
+            self.facts.clear()
+        self.facts[facts.credential.id] = facts
 
     def __len__(self) -> int:
         return len(self._records) + len(self._absent)

@@ -35,20 +35,15 @@ from latchgate.core.path import PathFault, read_path
 from latchgate.core.policy import Area, Policy, Rule
 from latchgate.core.reason import Reason, Step
 from latchgate.core.scope import NONE
+from latchgate.core.standing import assemble
+from latchgate.verify.cache import Cache, Missing
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]{0,252})|\[[0-9a-f:.]{2,45}\])")
-# A server behind the gateway may honour these, so they would change what was checked (D2.20).
-_OVERRIDES = frozenset({"x-http-method", "x-http-method-override", "x-method-override"})
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"})
 _MAX_PARENTS = 4
 
 
-class Missing:
-    """What `recall` answers for a record that is not in memory."""
-
-
-MISSING = Missing()
-Recall = Callable[[Key], Record | Missing | None]
 Records = Mapping[Key, Record | None]
 
 
@@ -64,75 +59,70 @@ class _Walk(msgspec.Struct):
     request: Request
     policy: Policy
     now: float
-    recall: Recall
-    dialect: str
+    cache: Cache
+    new_id: Callable[[], str]
     trace: list[TraceStep]
-    area: Area | None
-    rule: Rule | None
-    credential: Credential | None
+    dialect: str = "problem"
+    area: Area | None = None
+    rule: Rule | None = None
+    credential: Credential | None = None
 
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What `check` found; the shell makes it a Decision by adding its id and journal number."""
-
-    reason: Reason
-    walk: _Walk
-    grant: Grant | None
-
-    def decision(self, *, decision_id: str, journal: int) -> Decision:
-        """Freeze the outcome."""
-        walk = self.walk
+    def end(self, reason: Reason, grant: Grant | None = None) -> Decision:
+        """Freeze what was found; only refusals get an id, and leave a trace behind."""
         return Decision(
-            id=decision_id,
-            reason=self.reason,
-            area=walk.area,
-            rule=walk.rule,
-            grant=self.grant,
-            dialect=walk.dialect,
-            policy_version=walk.policy.version,
-            journal=journal,
-            trace=tuple(walk.trace),
-            credential=walk.credential,
+            id="" if reason is Reason.ALLOWED else self.new_id(),
+            reason=reason,
+            area=self.area,
+            rule=self.rule,
+            grant=grant,
+            dialect=self.dialect,
+            policy_version=self.policy.version,
+            journal=self.cache.position,
+            trace=tuple(self.trace),
+            credential=self.credential,
         )
 
 
 def check(
-    request: Request, *, policy: Policy, now: float, recall: Recall
-) -> Generator[Need, Records, Outcome]:
-    """Decide one request at one moment (`now`, Unix seconds)."""
-    walk = _Walk(request, policy, now, recall, "problem", [], None, None, None)
+    request: Request, *, policy: Policy, now: float, cache: Cache, new_id: Callable[[], str]
+) -> Generator[Need, Records, Decision]:
+    """Decide one request at one moment (`now`, Unix seconds); `new_id` names a refusal."""
+    walk = _Walk(request, policy, now, cache, new_id, [])
     refused = _locate(walk)
-    if refused is not None:
-        return Outcome(refused.reason, walk, None)
     area = walk.area
-    assert area is not None  # noqa: S101 - _locate() refuses otherwise
+    if refused is not None or area is None:
+        return walk.end(refused.reason if refused is not None else Reason.NO_AREA)
     if area.public or (area.preflight and _is_preflight(request)):
-        return Outcome(Reason.ALLOWED, walk, None)
+        return walk.end(Reason.ALLOWED)
     claims = _read(walk, area)
     if isinstance(claims, Refused):
-        return Outcome(claims.reason, walk, None)
+        return walk.end(claims.reason)
     first: Refused | None = None
     chosen: Grant | None = None
-    owners: set[str] = set()
+    owner: str | None = None
     for kind, presented in claims:
-        found = yield from _verify(walk, kind, presented)
+        facts = cache.facts.get(presented.credential_id)
+        if facts is None:
+            facts = yield from _gather(walk, presented)
+        known = facts is not None and facts.credential.kind == presented.kind
+        walk.trace.append((Step.RECORD, known, (presented.credential_id,)))
+        if facts is None or not known:
+            first = first or Refused(Reason.CREDENTIAL_UNKNOWN)
+            continue
+        found = _judge(walk, kind, presented, facts)
         if isinstance(found, Refused):
             first = first or found
-            continue
-        grant, facts = found
-        owners.add(grant.owner.id)
-        lacking = _authorize(walk, grant, facts)
-        if lacking is None:
-            chosen = chosen or grant
+        elif owner is not None and owner != found.owner.id:
+            return walk.end(Reason.CREDENTIALS_AMBIGUOUS)
         else:
+            owner = found.owner.id
+            lacking = _authorize(walk, area, found, facts)
             first = first or lacking
-    if len(owners) > 1:
-        return Outcome(Reason.CREDENTIALS_AMBIGUOUS, walk, None)
-    if chosen is None:
-        assert first is not None  # noqa: S101 - every claim was granted or refused
-        return Outcome(first.reason, walk, None)
-    walk.credential = chosen.credential
-    return Outcome(Reason.ALLOWED, walk, chosen)
+            chosen = chosen or (found if lacking is None else None)
+    if chosen is not None:
+        walk.credential = chosen.credential
+        return walk.end(Reason.ALLOWED, chosen)
+    return walk.end(first.reason if first is not None else Reason.FAULT)
 
 
 def _locate(walk: _Walk) -> Refused | None:
@@ -172,10 +162,16 @@ def _faulty(walk: _Walk) -> Refused | None:
     if request.fault is not None:
         walk.trace.append((Step.REQUEST, False, (request.fault[1],)))
         return Refused(*request.fault)
-    if not _METHOD.fullmatch(request.method):
+    if request.method not in _METHODS and not _METHOD.fullmatch(request.method):
         walk.trace.append((Step.REQUEST, False, ("the method is not an upper-case HTTP method",)))
         return Refused(Reason.METHOD_INVALID)
-    if not _OVERRIDES.isdisjoint(request.headers):
+    headers = request.headers
+    if (
+        "x-http-method-override" in headers
+        or "x-http-method" in headers
+        or "x-method-override" in headers
+    ):
+        # A server behind the gateway may honour it: what was checked would not be served (D2.20).
         walk.trace.append((Step.REQUEST, False, ("a header asks for another method",)))
         return Refused(Reason.METHOD_INVALID)
     return None
@@ -242,47 +238,27 @@ def _read(walk: _Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
     return Refused(Reason.CREDENTIAL_MISSING)
 
 
-def _verify(
-    walk: _Walk, kind: Kind, presented: Presented
-) -> Generator[Need, Records, tuple[Grant, Facts] | Refused]:
-    key = (Noun.CREDENTIAL, presented.credential_id)
-    record = walk.recall(key)
-    if isinstance(record, Missing):
-        record = (yield Need((key,)))[key]
-    known = isinstance(record, Credential) and record.kind == presented.kind
-    walk.trace.append((Step.RECORD, known, (presented.credential_id,)))
-    if not isinstance(record, Credential) or not known:
-        return Refused(Reason.CREDENTIAL_UNKNOWN)
-    facts = yield from _gather(walk, record)
-    found = kind.verify(presented, facts, walk.request, walk.now, walk.trace)
-    if isinstance(found, Refused):
-        # A wrong secret names nobody: its trace must not land with the key's owner as theirs.
-        if found.reason is not Reason.SECRET_WRONG:
-            walk.credential = record
-        return found
-    walk.credential = record
-    return found, facts
-
-
-def _gather(walk: _Walk, credential: Credential) -> Generator[Need, Records, Facts]:
-    """Assemble what is known of a credential, its owner, tenant, project, roles and parents."""
+def _gather(walk: _Walk, presented: Presented) -> Generator[Need, Records, Facts | None]:
+    """Find a credential, its owner, tenant, project, roles and parents; None when unknown."""
     known: dict[Key, Record | None] = {}
     while True:
         lacking: list[Key] = []
 
         def get(key: Key, lacking: list[Key] = lacking) -> Record | None:
-            if key in known:
-                return known[key]
-            found = walk.recall(key)
+            found = known[key] if key in known else walk.cache.recall(key)
             if isinstance(found, Missing):
                 lacking.append(key)
                 return None
             return found
 
-        facts = _assemble(credential, get, _MAX_PARENTS)
+        record = get((Noun.CREDENTIAL, presented.credential_id))
+        facts = _assemble(record, get, _MAX_PARENTS) if isinstance(record, Credential) else None
         if not lacking:
-            return facts
+            break
         known.update((yield Need(tuple(dict.fromkeys(lacking)))))
+    if facts is not None:
+        walk.cache.derive(facts)
+    return facts
 
 
 def _assemble(
@@ -291,32 +267,40 @@ def _assemble(
     owner = get((Noun.USER, credential.owner_id))
     tenant = get((Noun.TENANT, credential.tenant_id))
     project = get((Noun.PROJECT, credential.project_id))
-    granted = NONE
+    owner_rights = NONE
     if isinstance(owner, User):
         for project_id, role_id in owner.roles:
             if project_id == credential.project_id:
                 role = get((Noun.ROLE, role_id))
                 if isinstance(role, Role) and role.tenant_id in {None, credential.tenant_id}:
-                    granted |= role.scopes
+                    owner_rights |= role.scopes
     parent = None
     if credential.parent_id is not None and parents_left:
         above = get((Noun.CREDENTIAL, credential.parent_id))
         if isinstance(above, Credential):
             parent = _assemble(above, get, parents_left - 1)
-    return Facts(
-        credential=credential,
+    return assemble(
+        credential,
         owner=owner if isinstance(owner, User) else None,
         tenant=tenant if isinstance(tenant, Tenant) else None,
         project=project if isinstance(project, Project) else None,
-        owner_rights=granted,
+        owner_rights=owner_rights,
         parent=parent,
     )
 
 
-def _authorize(walk: _Walk, grant: Grant, facts: Facts) -> Refused | None:
+def _judge(walk: _Walk, kind: Kind, presented: Presented, facts: Facts | None) -> Grant | Refused:
+    """Let the kind compare the secret, then judge the credential."""
+    found = kind.verify(presented, facts, walk.request, walk.now, walk.trace)
+    # A wrong secret names nobody: its trace must not land with the key's owner as theirs.
+    if not isinstance(found, Refused) or found.reason is not Reason.SECRET_WRONG:
+        walk.credential = facts.credential
+    return found
+
+
+def _authorize(walk: _Walk, area: Area, grant: Grant, facts: Facts) -> Refused | None:
     """Judge whether a verified credential opens this area with this method."""
-    area, rule, credential = walk.area, walk.rule, grant.credential
-    assert area is not None  # noqa: S101 - _locate() found it
+    rule, credential = walk.rule, grant.credential
     right_service = area.service in credential.services
     walk.trace.append((Step.SERVICE, right_service, (area.service, credential)))
     if not right_service:

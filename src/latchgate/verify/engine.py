@@ -28,7 +28,7 @@ from latchgate.store.reads import (
 )
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
-from latchgate.verify.check import Outcome, check
+from latchgate.verify.check import check
 
 POLL_SECONDS = 0.1
 _log = logging.getLogger(__name__)
@@ -99,23 +99,18 @@ class Engine:
         """Decide a request that nobody made: the same path, but neither kept nor counted."""
         with self._lock:
             self._follow_if_rung()
-            outcome = self._run(request, self._clock())
-            return outcome.decision(decision_id="", journal=self._cache.position)
+            return self._run(request, self._clock())
 
     def _decide(self, request: Request) -> Decision:
         # Read after the request arrived: what was revoked before it is announced by now.
         self._follow_if_rung()
         now = self._clock()
-        outcome = self._run(request, now)
-        allowed = outcome.reason is Reason.ALLOWED
-        decision = outcome.decision(
-            decision_id="" if allowed else self._entropy(10).hex(), journal=self._cache.position
-        )
+        decision = self._run(request, now)
         self._on_decision(decision, request, now)
         return decision
 
-    def _run(self, request: Request, now: float) -> Outcome:
-        walk = check(request, policy=self.policy, now=now, recall=self._cache.recall)
+    def _run(self, request: Request, now: float) -> Decision:
+        walk = check(request, policy=self.policy, now=now, cache=self._cache, new_id=self._new_id)
         try:
             need = next(walk)
             while True:
@@ -123,8 +118,11 @@ class Engine:
                 self._cache.insert(snapshot.number, snapshot.records.items())
                 need = walk.send(snapshot.records)
         except StopIteration as done:
-            outcome: Outcome = done.value
-            return outcome
+            decision: Decision = done.value
+            return decision
+
+    def _new_id(self) -> str:
+        return self._entropy(10).hex()
 
     def follow(self) -> None:
         """Catch up with the journal if the bell has rung; for idle times and acknowledgements."""
@@ -169,7 +167,7 @@ class Engine:
     def _fault(self, reason: Reason, request: Request) -> Decision:
         path = request.target.partition("?")[0]
         return Decision(
-            id=self._entropy(10).hex(),
+            id=self._new_id(),
             reason=reason,
             area=None,
             rule=None,

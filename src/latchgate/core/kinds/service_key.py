@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -29,7 +29,7 @@ from latchgate.core.secret import (
     draw,
     same,
 )
-from latchgate.core.standing import rights, standing
+from latchgate.core.standing import standing
 
 ID_LENGTH = 12
 RANDOM_LENGTH = 26  # of base62: 154 bits
@@ -37,8 +37,6 @@ SECRET_LENGTH = RANDOM_LENGTH + CHECKSUM_LENGTH
 ENTROPY_BYTES = 48
 MAX_LENGTH = 512
 _ID_ENTROPY = 17
-_NEW_ID = re.compile(f"[{CROCKFORD_LOWER}]{{{ID_LENGTH}}}")
-_NEW_SECRET = re.compile(f"[0-9A-Za-z]{{{SECRET_LENGTH}}}")
 _TEXT = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
@@ -59,6 +57,13 @@ class ServiceKey:
     name: str
     brand: str
     key_header: str | None
+    _prefix: str = field(init=False, repr=False, compare=False)
+    _new: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shape = f"{self.brand}_[a-z][a-z0-9-]*_([{CROCKFORD_LOWER}]{{{ID_LENGTH}}})"
+        object.__setattr__(self, "_prefix", f"Bearer {self.brand}_")
+        object.__setattr__(self, "_new", re.compile(f"{shape}_[0-9A-Za-z]{{{SECRET_LENGTH}}}"))
 
     @classmethod
     def configured(cls, name: str, settings: Mapping[str, object]) -> ServiceKey:
@@ -83,37 +88,50 @@ class ServiceKey:
         The provider's own rules are stricter than RFC 6750: `bearer`, more than one space or
         a bare key are mistakes. Both headers with the same key count once.
         """
-        found: list[Presented] = []
-        names = (
-            ("authorization",) if self.key_header is None else ("authorization", self.key_header)
-        )
-        for name in names:
-            value = request.headers.get(name)
-            if value is None:
-                continue
-            if name in request.repeated:
-                return Refused(Reason.CREDENTIAL_REPEATED, f"more than one {name} header")
-            claimed = self._read_bearer(value) if name == "authorization" else self._read(value)
-            if isinstance(claimed, Refused):
-                return claimed
-            if claimed is not None and claimed not in found:
-                found.append(claimed)
-        return tuple(found) or None
+        headers = request.headers
+        value = headers.get("authorization")
+        first: Presented | Refused | None = None
+        if value is not None:
+            if "authorization" in request.repeated:
+                return Refused(Reason.CREDENTIAL_REPEATED, "more than one Authorization header")
+            first = self._read_bearer(value)
+            if isinstance(first, Refused):
+                return first
+        second: Presented | Refused | None = None
+        if self.key_header is not None and self.key_header in headers:
+            if self.key_header in request.repeated:
+                return Refused(Reason.CREDENTIAL_REPEATED, f"more than one {self.key_header}")
+            second = self._read(headers[self.key_header])
+            if isinstance(second, Refused):
+                return second
+        if first is None:
+            return None if second is None else (second,)
+        return (first,) if second is None or second == first else (first, second)
 
     def _read_bearer(self, value: str) -> Presented | Refused | None:
-        ours = self.brand + "_" in value
+        if value.startswith(self._prefix):
+            return self._read(value[7:])
+        ours = f"{self.brand}_" in value
         if not value.startswith("Bearer "):
             if ours or _claims_bearer(value):
                 return Refused(Reason.CREDENTIAL_MALFORMED, _scheme_fault(value))
             return None
-        text = value[7:]
-        if text.startswith(self.brand + "_"):
-            return self._read(text)
-        if ours or not _TEXT.fullmatch(text):
-            return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(text, self.brand))
+        if ours or not _TEXT.fullmatch(value, 7):
+            return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(value[7:], self.brand))
         return None
 
     def _read(self, text: str) -> Presented | Refused:
+        new = self._new.fullmatch(text)
+        if new is None:
+            return self._read_imported(text)
+        if checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
+            return Refused(
+                Reason.CREDENTIAL_MALFORMED, "the key's checksum is wrong: mistyped or cut short"
+            )
+        return Presented(self.name, new[1], digest("service_key", text))
+
+    def _read_imported(self, text: str) -> Presented | Refused:
+        """Read any shape but our own newest, which a checksum guards."""
         if len(text) > MAX_LENGTH:
             return Refused(Reason.CREDENTIAL_MALFORMED, f"the key is longer than {MAX_LENGTH}")
         parts = text.split("_", 3)
@@ -121,13 +139,7 @@ class ServiceKey:
             return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(text, self.brand))
         if not _TEXT.fullmatch(text):
             return Refused(Reason.CREDENTIAL_MALFORMED, "the key holds a character no key has")
-        key_id, secret = parts[2], parts[3]
-        new = _NEW_ID.fullmatch(key_id) and _NEW_SECRET.fullmatch(secret)
-        if new and checksum(text[:-CHECKSUM_LENGTH]) != text[-CHECKSUM_LENGTH:]:
-            return Refused(
-                Reason.CREDENTIAL_MALFORMED, "the key's checksum is wrong: mistyped or cut short"
-            )
-        return Presented(kind=self.name, credential_id=key_id, digest=digest("service_key", text))
+        return Presented(self.name, parts[2], digest("service_key", text))
 
     def issue(self, spec: Spec, entropy: bytes) -> Issued:
         """Make `{brand}_{service}_{12 of Crockford base32}_{26 of base62}{checksum}`.
@@ -163,12 +175,7 @@ class ServiceKey:
         trace.append((Step.SECRET, right, (credential.id,)))
         if not right:
             return Refused(Reason.SECRET_WRONG)
-        refused = standing(facts, request, now, trace)
-        if refused is not None:
-            return refused
-        owner = facts.owner
-        assert owner is not None  # noqa: S101 - standing() refused a missing owner
-        return Grant(credential=credential, owner=owner, rights=rights(facts))
+        return standing(facts, request, now, trace)
 
 
 def _claims_bearer(value: str) -> bool:
