@@ -289,7 +289,7 @@ def _assemble(
     )
 
 
-def _judge(walk: _Walk, kind: Kind, presented: Presented, facts: Facts | None) -> Grant | Refused:
+def _judge(walk: _Walk, kind: Kind, presented: Presented, facts: Facts) -> Grant | Refused:
     """Let the kind compare the secret, then judge the credential."""
     found = kind.verify(presented, facts, walk.request, walk.now, walk.trace)
     # A wrong secret names nobody: its trace must not land with the key's owner as theirs.

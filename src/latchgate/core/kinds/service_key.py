@@ -88,25 +88,32 @@ class ServiceKey:
         The provider's own rules are stricter than RFC 6750: `bearer`, more than one space or
         a bare key are mistakes. Both headers with the same key count once.
         """
-        headers = request.headers
-        value = headers.get("authorization")
-        first: Presented | Refused | None = None
-        if value is not None:
-            if "authorization" in request.repeated:
-                return Refused(Reason.CREDENTIAL_REPEATED, "more than one Authorization header")
-            first = self._read_bearer(value)
-            if isinstance(first, Refused):
-                return first
-        second: Presented | Refused | None = None
-        if self.key_header is not None and self.key_header in headers:
-            if self.key_header in request.repeated:
-                return Refused(Reason.CREDENTIAL_REPEATED, f"more than one {self.key_header}")
-            second = self._read(headers[self.key_header])
-            if isinstance(second, Refused):
-                return second
-        if first is None:
-            return None if second is None else (second,)
-        return (first,) if second is None or second == first else (first, second)
+        bearer = self._from_authorization(request)
+        if isinstance(bearer, Refused):
+            return bearer
+        own = self._from_key_header(request) if self.key_header is not None else None
+        if isinstance(own, Refused):
+            return own
+        if own is None or own == bearer:
+            return None if bearer is None else (bearer,)
+        return (own,) if bearer is None else (bearer, own)
+
+    def _from_authorization(self, request: Request) -> Presented | Refused | None:
+        value = request.headers.get("authorization")
+        if value is None:
+            return None
+        if "authorization" in request.repeated:
+            return Refused(Reason.CREDENTIAL_REPEATED, "more than one Authorization header")
+        return self._read_bearer(value)
+
+    def _from_key_header(self, request: Request) -> Presented | Refused | None:
+        name = self.key_header or ""
+        value = request.headers.get(name)
+        if value is None:
+            return None
+        if name in request.repeated:
+            return Refused(Reason.CREDENTIAL_REPEATED, f"more than one {name} header")
+        return self._read(value)
 
     def _read_bearer(self, value: str) -> Presented | Refused | None:
         if value.startswith(self._prefix):
