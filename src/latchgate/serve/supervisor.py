@@ -41,9 +41,10 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             " write; run one worker, or install pysqlite3 (SQLite 3.51.3 or newer)"
         )
         raise ServeError(msg)
-    if not config.database.exists():
-        msg = f"{config.database} does not exist; run latchgate init"
-        raise ServeError(msg)
+    for database in (config.database, config.usage_database):
+        if not database.exists():
+            msg = f"{database} does not exist; run latchgate init"
+            raise ServeError(msg)
     os.umask(0o077)
     bound: list[socket.socket] = []
     try:
@@ -125,6 +126,7 @@ def _supervise(
     config: Config, sockets: Sockets, workers: int, announce: Callable[[Config], None]
 ) -> None:
     """Keep `workers` children alive until told to stop."""
+    failed = False
     ready_in, ready_out = os.pipe()
     children: set[int] = set()
     stopping = False
@@ -143,6 +145,7 @@ def _supervise(
     if _all_ready(ready_in, workers):
         announce(config)
     else:
+        failed = True
         stop(signal.SIGTERM, None)
     while children:
         child, status = os.wait()
@@ -152,6 +155,9 @@ def _supervise(
             sys.stderr.write(f"latchgate: worker {child} ended ({code}); starting another\n")
             time.sleep(_RESTART_SECONDS)
             children.add(_spawn(config, sockets, ready_out))
+    if failed:
+        msg = "a worker could not start; its log above says why"
+        raise ServeError(msg)
 
 
 def _all_ready(pipe: int, workers: int) -> bool:

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from latchgate.store.errors import StoreError
+
 _MAGIC = 0x4C41544348420001
 _HEADER_WORDS = 8
 _SLOTS = 256
@@ -47,7 +49,7 @@ class Listener:
         return True
 
 
-class BellFullError(Exception):
+class BellFullError(StoreError):
     """Every slot of the bell is taken by a live process."""
 
 

@@ -21,6 +21,7 @@ from latchgate.core.model import Decision, Request
 from latchgate.core.network import Address
 from latchgate.core.reason import Reason
 from latchgate.store.errors import StoreError
+from latchgate.store.reads import SCHEMA_HEAD, check_schema
 from latchgate.store.sqlite import Connection, connect, faults
 
 BATCH_SECONDS = 0.2
@@ -80,6 +81,7 @@ class Usage:
         self._clock = clock
         self._keep_per_ring = keep_per_ring
         self._connection = connect(database, durable=False)
+        check_schema(self._connection, SCHEMA_HEAD)
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._pending: list[tuple[Decision, Request, float]] = []

@@ -27,6 +27,7 @@ from latchgate.doors.verify.questions import answer
 
 MAX_BODY = 1_048_576
 _MAX_NAMES = 4_096
+_MAX_PREPARED = 50_000
 _log = logging.getLogger(__name__)
 _NO_BODY = b"Content-Length: 0\r\n\r\n"
 _OK = b"HTTP/1.1 200 OK\r\n"
@@ -51,6 +52,25 @@ class VerifyDoor:
     def __init__(self, engine: Engine, trusted: Networks) -> None:
         self.engine = engine
         self.trusted = trusted
+        self._prepared: dict[str, tuple[Decision, bytes]] = {}
+
+    def allowed(self, decision: Decision) -> bytes:
+        """Return the answer that passes a request on, identity included.
+
+        Prepared once for each credential and reused while the very same grant and rule decide:
+        any change of a record makes a new grant.
+        """
+        grant = decision.grant
+        if grant is None:
+            return _allowed(decision)
+        known = self._prepared.get(grant.credential.id)
+        if known is not None and known[0].grant is grant and known[0].rule is decision.rule:
+            return known[1]
+        if len(self._prepared) >= _MAX_PREPARED:
+            self._prepared.clear()
+        written = _allowed(decision)
+        self._prepared[grant.credential.id] = decision, written
+        return written
 
     def protocol(
         self,
@@ -144,12 +164,14 @@ class VerifyProtocol(Listener):
             headers, repeated = _fold(self._raw)
             decision = self._decide(family(method, url, headers, repeated, self._door.trusted))
             if decision.reason is Reason.ALLOWED:
-                return _allowed(decision)
+                return self._door.allowed(decision)
             return _for_nginx(decision) if url.startswith("/nginx") else _refused(decision, method)
         if url.startswith("/envoy/"):
             headers, repeated = _fold(self._raw)
             decision = self._decide(envoy(method, url, headers, repeated, self._door.trusted))
-            return _allowed(decision) if decision.allowed else _refused(decision, method)
+            if decision.reason is Reason.ALLOWED:
+                return self._door.allowed(decision)
+            return _refused(decision, method)
         return self._other(method, url)
 
     def _other(self, method: str, url: str) -> bytes:
