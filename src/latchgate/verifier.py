@@ -24,7 +24,6 @@ from latchgate.core.network import parse_address
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.reason import Reason
 from latchgate.core.redact import redactor
-from latchgate.store.errors import StoreError
 from latchgate.store.usage import Usage
 from latchgate.verify.engine import Engine
 
@@ -161,10 +160,7 @@ class Verifier:
 def _follow(engine: Engine, stop: threading.Event) -> None:
     """Keep an idle memory up to date, so that receipts don't wait for the next request."""
     while not stop.wait(_FOLLOW_SECONDS):
-        try:
-            engine.follow()
-        except StoreError:
-            continue  # the next decision meets the same fault, and says so
+        engine.follow()
 
 
 def _verdict(decision: Decision) -> Verdict:

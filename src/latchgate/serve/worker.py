@@ -28,7 +28,6 @@ from latchgate.doors.listener import Listener
 from latchgate.doors.manage import ManageDoor
 from latchgate.doors.verify import VerifyDoor
 from latchgate.serve.logs import configure
-from latchgate.store.errors import StoreError
 from latchgate.store.journal import Store
 from latchgate.store.usage import Usage, UsageReader
 from latchgate.verify.engine import Engine
@@ -131,10 +130,7 @@ async def _follow(engine: Engine, stop: Callable[[], None]) -> None:
     parent = os.getppid()
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
-        try:
-            engine.follow()
-        except StoreError:
-            _log.exception("the journal could not be followed")
+        engine.follow()
         if os.getppid() != parent:
             _log.warning("the supervisor is gone; stopping")
             stop()

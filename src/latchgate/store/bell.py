@@ -24,18 +24,22 @@ from latchgate.store.errors import StoreError
 _MAGIC = 0x4C41544348420001
 _HEADER_WORDS = 8
 _SLOTS = 256
-_SLOT_WORDS = 4  # incarnation (0: free), process id, acknowledged number, unused
+_SLOT_WORDS = 4  # incarnation (0: free), process id, acknowledged number, process start
 _SIZE = 8 * (_HEADER_WORDS + _SLOTS * _SLOT_WORDS)
 _RINGS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One live cache: its random incarnation, its process, and how far it has followed."""
+    """One live cache: its random incarnation, its process, and how far it has followed.
+
+    `started` is when the process began, as the system counts it: process ids come round again.
+    """
 
     incarnation: int
     process_id: int
     acknowledged: int
+    started: int
 
     @property
     def alive(self) -> bool:
@@ -45,8 +49,18 @@ class Listener:
         except ProcessLookupError:
             return False
         except PermissionError:
-            return True
-        return True
+            pass
+        return self.started == _started(self.process_id)
+
+
+def _started(process_id: int) -> int:
+    """Return a process's start in clock ticks since boot; 0 where the system doesn't tell."""
+    try:
+        told = Path(f"/proc/{process_id}/stat").read_bytes()
+    except OSError:
+        return 0
+    # The second field is the program's name in brackets and may hold anything; start is field 22.
+    return int(told.rpartition(b")")[2].split()[19])
 
 
 class BellFullError(StoreError):
@@ -92,6 +106,7 @@ class Bell:
                 if self.words[at] == 0 or not self._listener(slot).alive:
                     self.words[at + 1] = os.getpid()
                     self.words[at + 2] = acknowledged
+                    self.words[at + 3] = _started(os.getpid())
                     self.words[at] = incarnation
                     return slot
         msg = f"{_SLOTS} caches already follow this database"
@@ -120,7 +135,7 @@ class Bell:
 
     def _listener(self, slot: int) -> Listener:
         at = self._at(slot)
-        return Listener(self.words[at], self.words[at + 1], self.words[at + 2])
+        return Listener(*self.words[at : at + _SLOT_WORDS])
 
     @staticmethod
     def _at(slot: int) -> int:

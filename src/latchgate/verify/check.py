@@ -146,7 +146,7 @@ def _locate(walk: _Walk) -> Refused | None:
         return refused
     if area is None:
         trace.append((Step.AREA, False, (path.text, host)))
-        return Refused(Reason.NO_AREA)
+        return Refused(Reason.NO_AREA if policy.version else Reason.POLICY_MISSING)
     walk.area = area
     if path.encoded_slash and not area.encoded_slash:
         why = "it holds an encoded slash (%2F), which this area does not take"

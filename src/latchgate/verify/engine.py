@@ -60,14 +60,27 @@ class Engine:
         self._compile = compile_policy
         self._on_decision = on_decision
         self._lock = threading.Lock()
+        self._database = database
         self._reader = connect(database, durable=True, read_only=True)
         # Idle and in autocommit: a half-read cursor would hide other writers' commits.
         self._watcher = connect(database, durable=True, read_only=True)
         check_schema(self._reader, SCHEMA_HEAD)
         self._bell = Bell.beside(database)
         self.incarnation = int.from_bytes(entropy(8), "big") | 1
+        self._broken = False
+        self._told = -1.0
         self._begin()
         self._slot = self._bell.join(self.incarnation, self.position)
+
+    def _reopen(self) -> None:
+        """Start over after the store failed: new connections, an empty memory."""
+        self._reader.close()
+        self._watcher.close()
+        self._reader = connect(self._database, durable=True, read_only=True)
+        self._watcher = connect(self._database, durable=True, read_only=True)
+        self._begin()
+        self._broken = False
+        self._bell.acknowledge(self._slot, self.position)
 
     def _begin(self) -> None:
         self._seen = self._bell.rings()
@@ -89,17 +102,25 @@ class Engine:
             try:
                 return self._decide(request)
             except StoreError:
-                _log.exception("a decision could not be made: the store failed")
+                self._broken = True
+                self._tell("a decision could not be made: the store failed")
                 return self._fault(Reason.STORE_UNAVAILABLE, request)
             except Exception:  # noqa: BLE001 - whatever fails is a refusal
-                _log.exception("a decision could not be made")
+                self._tell("a decision could not be made")
                 return self._fault(Reason.FAULT, request)
 
     def explain(self, request: Request) -> Decision:
-        """Decide a request that nobody made: the same path, but neither kept nor counted."""
+        """Decide a request that nobody made: the same path, but neither kept nor counted.
+
+        StoreError when the database can't be read.
+        """
         with self._lock:
-            self._follow_if_rung()
-            return self._run(request, self._clock())
+            try:
+                self._follow_if_rung()
+                return self._run(request, self._clock())
+            except StoreError:
+                self._broken = True
+                raise
 
     def _decide(self, request: Request) -> Decision:
         # Read after the request arrived: what was revoked before it is announced by now.
@@ -127,9 +148,21 @@ class Engine:
     def follow(self) -> None:
         """Catch up with the journal if the bell has rung; for idle times and acknowledgements."""
         with self._lock:
-            self._follow_if_rung()
+            try:
+                self._follow_if_rung()
+            except Exception:  # noqa: BLE001 - the next decision meets the same fault, and refuses
+                self._broken = True
+                self._tell("the journal could not be followed")
+
+    def _tell(self, what: str) -> None:
+        """Log the exception under way, once a second at most: an outage must not fill a disk."""
+        if self._ticks() - self._told >= 1.0:
+            self._told = self._ticks()
+            _log.exception(what)
 
     def _follow_if_rung(self) -> None:
+        if self._broken:
+            self._reopen()
         if self._bell.rings() != self._seen or self._ticks() - self._polled >= POLL_SECONDS:
             self._follow()
 

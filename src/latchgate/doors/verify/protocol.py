@@ -18,8 +18,9 @@ from uvicorn.server import ServerState
 from latchgate.core.answer import identity, refusal
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE
-from latchgate.core.model import Decision, Request
+from latchgate.core.model import Decision, Grant, Request
 from latchgate.core.network import Networks, parse_address
+from latchgate.core.policy import Rule
 from latchgate.core.reason import Reason
 from latchgate.doors.listener import Listener
 from latchgate.doors.verify.gateways import FAMILIES, envoy
@@ -52,7 +53,7 @@ class VerifyDoor:
     def __init__(self, engine: Engine, trusted: Networks) -> None:
         self.engine = engine
         self.trusted = trusted
-        self._prepared: dict[str, tuple[Decision, bytes]] = {}
+        self._prepared: dict[str, tuple[Grant, Rule | None, bytes]] = {}
 
     def allowed(self, decision: Decision) -> bytes:
         """Return the answer that passes a request on, identity included.
@@ -64,12 +65,12 @@ class VerifyDoor:
         if grant is None:
             return _allowed(decision)
         known = self._prepared.get(grant.credential.id)
-        if known is not None and known[0].grant is grant and known[0].rule is decision.rule:
-            return known[1]
+        if known is not None and known[0] is grant and known[1] is decision.rule:
+            return known[2]
         if len(self._prepared) >= _MAX_PREPARED:
             self._prepared.clear()
         written = _allowed(decision)
-        self._prepared[grant.credential.id] = decision, written
+        self._prepared[grant.credential.id] = grant, decision.rule, written
         return written
 
     def protocol(
