@@ -26,7 +26,10 @@ class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def find_profile() -> Profile:
-    """Read `LATCHGATE_URL` and `LATCHGATE_TOKEN`, or the first profile file there is."""
+    """Read `LATCHGATE_URL` and `LATCHGATE_TOKEN`, or the first profile file there is.
+
+    That is the one `LATCHGATE_PROFILE` names, the one beside `LATCHGATE_CONFIG`, or `PROFILES`.
+    """
     url, token = os.environ.get("LATCHGATE_URL"), os.environ.get("LATCHGATE_TOKEN")
     if url and token:
         return _checked(Profile(url=url, token=token), "LATCHGATE_URL")
@@ -35,6 +38,9 @@ def find_profile() -> Profile:
             "set both LATCHGATE_URL and LATCHGATE_TOKEN, or neither and use a profile", code=2
         )
     named = os.environ.get("LATCHGATE_PROFILE")
+    config = os.environ.get("LATCHGATE_CONFIG")
+    if named is None and config is not None:
+        named = str(Path(config).with_name("profile.toml"))
     for path in [Path(named)] if named else [one.expanduser() for one in PROFILES]:
         if path.exists():
             return _read(path)

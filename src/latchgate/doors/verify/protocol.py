@@ -22,7 +22,7 @@ from latchgate.core.model import Decision, Grant, Request
 from latchgate.core.network import Networks, parse_address
 from latchgate.core.policy import Rule
 from latchgate.core.reason import Reason
-from latchgate.doors.listener import Listener
+from latchgate.doors.listener import MAX_HEADERS, Listener
 from latchgate.doors.verify.gateways import FAMILIES, envoy
 from latchgate.doors.verify.questions import answer
 
@@ -100,6 +100,8 @@ class VerifyProtocol(Listener):
         self._decide = door.engine.decide
         self._peer_trusted = False
         self._raw: list[tuple[bytes, bytes]] = []
+        self._headers: dict[str, str] = {}
+        self._repeated = _NONE
         self._body = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -122,12 +124,17 @@ class VerifyProtocol(Listener):
         self._body = b""
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header as it came."""
-        self.count_header(name)
+        """Keep a header as it came; they are counted when the head is whole."""
         self._raw.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Check the head's framing."""
+        """Check the head's size and framing."""
+        if len(self._raw) > MAX_HEADERS:
+            self._limit(431)
+        self._headers, self._repeated = _fold(self._raw)
+        if "host" in self._repeated:
+            self._limit(400)
+        self._hosts = "host" in self._headers
         self.end_head()
 
     def on_body(self, body: bytes) -> None:
@@ -139,7 +146,6 @@ class VerifyProtocol(Listener):
     def on_message_complete(self) -> None:
         """Decide and answer."""
         self._in_body = False
-        self._since = self.loop.time()
         if self.transport.is_closing():
             return
         try:
@@ -162,14 +168,16 @@ class VerifyProtocol(Listener):
             return _problem(Reason.GATEWAY_NOT_TRUSTED)
         family = FAMILIES.get(url.partition("?")[0])
         if family is not None:
-            headers, repeated = _fold(self._raw)
-            decision = self._decide(family(method, url, headers, repeated, self._door.trusted))
+            decision = self._decide(
+                family(method, url, self._headers, self._repeated, self._door.trusted)
+            )
             if decision.reason is Reason.ALLOWED:
                 return self._door.allowed(decision)
             return _for_nginx(decision) if url.startswith("/nginx") else _refused(decision, method)
         if url.startswith("/envoy/"):
-            headers, repeated = _fold(self._raw)
-            decision = self._decide(envoy(method, url, headers, repeated, self._door.trusted))
+            decision = self._decide(
+                envoy(method, url, self._headers, self._repeated, self._door.trusted)
+            )
             if decision.reason is Reason.ALLOWED:
                 return self._door.allowed(decision)
             return _refused(decision, method)
