@@ -1,0 +1,90 @@
+"""What goes out: JSON that no cache keeps, and problem documents (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from latchgate.core.policy_file import PolicyError
+from latchgate.core.timestamp import rfc3339
+from latchgate.doors.manage import shapes
+from latchgate.manage.errors import InvalidError
+
+_log = logging.getLogger(__name__)
+
+
+def explanation(told: dict[str, Any]) -> shapes.Explanation:
+    """Shape a worded decision."""
+    return msgspec.convert(told | {"at": rfc3339(told["at"])}, shapes.Explanation)
+
+
+def json_answer(shape: object, *, status: int = 200, location: str | None = None) -> Response:
+    """Answer JSON that no cache may keep."""
+    headers = {"Cache-Control": "no-store"}
+    if location is not None:
+        headers["Location"] = location
+    return Response(
+        msgspec.json.encode(shape), status, headers=headers, media_type="application/json"
+    )
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    errors: list[shapes.FieldFault] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer a problem document; `errors` says which fields are at fault."""
+    told = shapes.Problem(
+        type=f"urn:latchgate:problem:{code}",
+        title=code.replace("_", " ").capitalize(),
+        status=status,
+        detail=detail,
+        code=code,
+        errors=errors or [],
+    )
+    return Response(
+        msgspec.json.encode(told),
+        status,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+        media_type="application/problem+json",
+    )
+
+
+def invalid(error: InvalidError | PolicyError) -> Response:
+    """Word what can't be taken, field by field."""
+    if isinstance(error, InvalidError):
+        faults = [shapes.FieldFault(field, detail) for field, detail in error.faults]
+        return problem(422, "invalid", "The request holds what can't be taken.", faults)
+    faults = [
+        shapes.FieldFault(f"{one.file}:{one.line}", f"{one.key}: {one.problem}")
+        for one in error.faults
+    ]
+    return problem(422, "policy_invalid", "The files make no policy; nothing changed.", faults)
+
+
+async def http_error(_request: HttpRequest, error: Exception) -> Response:
+    """Word what the framework refuses: unknown paths, methods, bodies."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    code = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+    headers = dict(error.headers) if error.headers is not None else None
+    return problem(
+        error.status_code,
+        code.get(error.status_code, "request_invalid"),
+        error.detail,
+        None,
+        headers,
+    )
+
+
+async def fault(_request: HttpRequest, error: Exception) -> Response:
+    """Log a bug, and say only that there was one."""
+    _log.error("a management request failed", exc_info=error)
+    return problem(500, "fault", "Latchgate failed; its log says why.")
