@@ -6,8 +6,8 @@ import re
 from itertools import pairwise
 
 _UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_PART = re.compile(r"(\d{1,9})(min|sec|[smhdw])")
-_WHOLE = re.compile(r"(?:\d{1,9}(?:min|sec|[smhdw]))+")
+_PART = re.compile(r"([0-9]{1,9})(min|sec|[smhdw])")
+_WHOLE = re.compile(r"(?:[0-9]{1,9}(?:min|sec|[smhdw]))+")
 MAX_SECONDS = 100 * 365 * 86_400  # a century: past it a typing mistake is likelier than a wish
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -58,6 +58,10 @@ class Request(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.host} {self.client}, {len(self.headers)} headers)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Show a pretty printer as little: msgspec would show it every field."""
+        return [("method", self.method), ("host", self.host)]
 
 
 class Tenant(msgspec.Struct, frozen=True):

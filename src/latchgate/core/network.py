@@ -7,15 +7,19 @@ octets are refused, and IPv4 and IPv6 networks never match each other (`::/0` is
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+_NETWORK = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?")
 _MAPPED_PREFIX = 96
 _V4_BITS = 32
 _V6_BITS = 128
 _MAPPED_HIGH = 0xFFFF
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 class Address(NamedTuple):
@@ -36,7 +40,7 @@ def parse_address(text: str) -> Address:
     Raises ValueError naming the text when it is not one.
     """
     if "%" in text:
-        msg = f"{text!r} carries a zone id; give the bare address"
+        msg = f"{text[:64]!r} carries a zone id; give the bare address"
         raise ValueError(msg)
     try:
         found = ipaddress.ip_address(text)
@@ -54,12 +58,15 @@ def parse_network(text: str) -> tuple[int, int, int]:
     Raises ValueError naming the text when it is neither.
     """
     trimmed = text.strip()
-    try:
-        # The library would keep a zone id; a space makes it refuse one.
-        found = ipaddress.ip_network(trimmed.replace("%", " "), strict=False)
-    except ValueError:
+    found = None
+    # The library would take a zone id, and a mask in place of a length: 10.0.0.0/0.0.0.255
+    # (a wildcard elsewhere) would read as /24, 10.0.0.0/0.0.0.0 as everywhere.
+    if _NETWORK.fullmatch(trimmed):
+        with suppress(ValueError):
+            found = ipaddress.ip_network(trimmed, strict=False)
+    if found is None:
         msg = f"{text[:64]!r} is not an IP address or a CIDR such as 192.0.2.0/24 or 2001:db8::/32"
-        raise ValueError(msg) from None
+        raise ValueError(msg)
     value, mask = int(found.network_address), int(found.netmask)
     mapped = value >> _V4_BITS == _MAPPED_HIGH and found.prefixlen >= _MAPPED_PREFIX
     if isinstance(found, ipaddress.IPv6Network) and mapped:
@@ -119,10 +126,10 @@ def right_most_untrusted(hops: Iterable[str], trusted: Networks) -> Address:
 def _without_port(hop: str) -> str:
     if hop.startswith("["):
         inner, closed, rest = hop[1:].partition("]")
-        if closed and (not rest or (rest.startswith(":") and rest[1:].isdecimal())):
+        if closed and (not rest or (rest.startswith(":") and _PORT.fullmatch(rest[1:]))):
             return inner
     elif hop.count(":") == 1:
         host, _, port = hop.partition(":")
-        if port.isdecimal():
+        if _PORT.fullmatch(port):
             return host
     return hop

@@ -38,14 +38,16 @@ class PathFault(msgspec.Struct, frozen=True):
 
 def read_path(target: str) -> Path | PathFault:
     """Read the path of a request target such as `/v1/storage/a%20b?list=1`."""
+    if len(target) > MAX_TARGET:
+        return PathFault(f"the request target is longer than {MAX_TARGET} characters")
     path = target.partition("?")[0]
     if _PLAIN.fullmatch(path) and path:
         return Path(text=path, encoded_slash=False)
-    return _slow(path, length=len(target))
+    return _slow(path)
 
 
-def _slow(path: str, *, length: int) -> Path | PathFault:
-    why = _fault_as_sent(path, length)
+def _slow(path: str) -> Path | PathFault:
+    why = _fault_as_sent(path)
     if why is not None:
         return PathFault(why)
     encoded_slash = _SLASH.search(path) is not None
@@ -69,9 +71,7 @@ def _slow(path: str, *, length: int) -> Path | PathFault:
     return Path(text="/" + "/".join(segments), encoded_slash=encoded_slash)
 
 
-def _fault_as_sent(path: str, length: int) -> str | None:
-    if length > MAX_TARGET:
-        return f"the request target is longer than {MAX_TARGET} characters"
+def _fault_as_sent(path: str) -> str | None:
     if not path.startswith("/"):
         return "the request target does not start with /"
     if not path.isascii():

@@ -48,7 +48,7 @@ class Area:
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that the area takes, for `Allow`."""
-        return tuple(sorted(self.rules))
+        return tuple(sorted({*self.rules, "OPTIONS"} if self.preflight else self.rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,27 +106,32 @@ class Policy:
         found = areas.get(path)
         if found is not None:
             return found
-        head = path
-        if path.count("/") > self._depth:
-            # No area is deeper than this, so a path of a thousand segments costs no more.
-            head = "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
-        while head:
+        head = self._head(path)
+        while len(head) > 1:
             found = areas.get(head)
             if found is not None and not found.exact:
                 return found
             head = head[: head.rfind("/")]
         found = areas.get("/")
-        return found if found is not None and not found.exact else None
+        return found if found is not None and path[:1] == "/" and not found.exact else None
 
     def dialect(self, path: str) -> str:
         """Return the dialect that answers for a path which no area covers."""
-        head = path if path.startswith("/") else ""
-        while head:
+        head = self._head(path)
+        while len(head) > 1:
             found = self.covers.get(head)
             if found is not None:
                 return found
             head = head[: head.rfind("/")]
         return self.covers.get("/", "problem")
+
+    def _head(self, path: str) -> str:
+        """Return the part of a path that an area's could equal: no area is deeper than that."""
+        if path[:1] != "/":
+            return ""
+        if path.count("/") <= self._depth:
+            return path
+        return "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
 
     def scopes_of(self, service: str) -> frozenset[str]:
         """Return every scope of a service; empty when there is no such service."""

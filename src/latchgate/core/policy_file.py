@@ -21,8 +21,8 @@ from latchgate.core.policy import Area, Policy, Rule, Service
 from latchgate.core.scope import SCOPE_PATTERN
 from latchgate.core.toml_lines import line_of
 
-_Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-_Title = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]  # the realm
+_Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
+_Title = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\Z")]  # the realm
 _HOST = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 )
@@ -76,7 +76,7 @@ class ProviderEntry(_Strict, frozen=True):
     dialect: str
     covers: list[str] = []
     kinds: dict[str, dict[str, object]] = {}
-    services: dict[_Word, ServiceEntry] = {}
+    services: dict[_Word, dict[str, object]] = {}
     areas: list[AreaEntry] = []
 
 
@@ -185,7 +185,7 @@ class _Reader:
             try:
                 kind = KINDS[word](name, settings)
             except msgspec.ValidationError as error:
-                fault(key, _worded(str(error)))
+                fault(*_keyed(str(error), key))
                 continue
             other = self._brands.setdefault(kind.pattern, name)
             if other != name:
@@ -194,8 +194,13 @@ class _Reader:
             yield word, kind
 
     def _read_services(self, entry: ProviderEntry, fault: _Fault) -> None:
-        for name, service in entry.services.items():
+        for name, told in entry.services.items():
             key = f"services.{name}"
+            try:
+                service = msgspec.convert(told, ServiceEntry)
+            except msgspec.ValidationError as error:
+                fault(*_keyed(str(error), key))
+                continue
             if name in self.services:
                 fault(key, f"service {name!r} is already declared by another provider")
             if not service.scopes:
@@ -251,10 +256,12 @@ class _Reader:
     ) -> None:
         if not area.accepts:
             fault(f"{key}.accepts", "name at least one kind, or set public = true")
-        service = entry.services.get(area.service) if area.service is not None else None
-        if area.service is None or service is None:
+        if area.service not in entry.services:
             fault(f"{key}.service", _not_one_of(area.service or "", entry.services))
             return
+        service = self.services.get(area.service)
+        if service is None:
+            return  # its own fault is told already
         for index, rule in enumerate(area.rules):
             if rule.scope not in service.scopes:
                 fault(f"{key}.rules[{index}].scope", _not_one_of(rule.scope, service.scopes))
@@ -318,16 +325,17 @@ def _not_one_of(word: str, known: Mapping[str, object]) -> str:
 
 
 def _validation_fault(file: str, text: str, message: str) -> PolicyFault:
-    path = re.search(r" - at `(?:key )?(?:in )?\$?\.?([^`]*)`", message)
-    key = path[1] if path else ""
-    unknown = re.search(r"unknown field `([^`]+)`", message)
-    if unknown:
-        key = f"{key}.{unknown[1]}" if key else unknown[1]
-    return PolicyFault(file, line_of(text, key), key, _worded(message))
+    key, problem = _keyed(message, "")
+    return PolicyFault(file, line_of(text, key), key, problem)
 
 
-def _worded(message: str) -> str:
-    """Turn the library's wording into ours; its path is already in the fault's key."""
-    plain = message.partition(" - at `")[0]
+def _keyed(message: str, below: str) -> tuple[str, str]:
+    """Return the dotted key, starting at `below`, and our words for the library's message."""
+    plain, _, where = message.partition(" - at `")
+    path = re.search(r"\$\.?([^`]*)`", where)
     unknown = re.search(r"unknown field `([^`]+)`", plain)
-    return f"unknown key {unknown[1]!r}" if unknown else plain
+    parts = [below, path[1] if path else "", unknown[1] if unknown else ""]
+    key = ".".join(part for part in parts if part)
+    if unknown:
+        return key, f"unknown key {unknown[1]!r}"
+    return key, plain

@@ -230,10 +230,11 @@ def _read(walk: _Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
         if kind not in area.kinds and kind.parse(request) is not None:
             trace.append((Step.READ, False, (kind.name, "this area does not accept it", accepted)))
             return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
-    if "authorization" in request.headers:
-        why = "Authorization holds nothing that this area accepts"
-        trace.append((Step.READ, False, (None, why, accepted)))
-        return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
+    for name in dict.fromkeys(name for kind in area.kinds for name in kind.carriers):
+        if name in request.headers:
+            why = f"the header {name} holds nothing that this area accepts"
+            trace.append((Step.READ, False, (None, why, accepted)))
+            return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
     trace.append((Step.READ, False, (None, "no credential was sent", accepted)))
     return Refused(Reason.CREDENTIAL_MISSING)
 

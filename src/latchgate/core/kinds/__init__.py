@@ -32,6 +32,11 @@ class Kind(Protocol):
         """Return the HTTP authentication scheme it is challenged with."""
         ...
 
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """Return the headers, in lower case, that it is read from."""
+        ...
+
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
         """Return what is claimed, why it is ours but broken, or None when it is not ours."""
         ...

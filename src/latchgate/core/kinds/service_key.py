@@ -46,8 +46,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `brand` is the first part of every key; `key_header` a second header that may carry one.
     """
 
-    brand: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9]{1,31}$")]
-    key_header: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] | None = None
+    brand: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9]{1,31}\Z")]
+    key_header: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}\Z")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,12 @@ class ServiceKey:
     key_header: str | None
     _prefix: str = field(init=False, repr=False, compare=False)
     _new: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _anywhere: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         shape = f"{self.brand}_[a-z][a-z0-9-]*_([{CROCKFORD_LOWER}]{{{ID_LENGTH}}})"
+        # A key of ours that something stands before; not the end of another brand's name.
+        object.__setattr__(self, "_anywhere", re.compile(f"(?<![A-Za-z0-9]){self.brand}_"))
         object.__setattr__(self, "_prefix", f"Bearer {self.brand}_")
         object.__setattr__(self, "_new", re.compile(f"{shape}_[0-9A-Za-z]{{{SECRET_LENGTH}}}"))
 
@@ -78,9 +81,18 @@ class ServiceKey:
         return "Bearer"
 
     @property
+    def carriers(self) -> tuple[str, ...]:
+        """Return the headers, in lower case, that it is read from."""
+        return ("authorization",) if self.key_header is None else ("authorization", self.key_header)
+
+    @property
     def pattern(self) -> str:
-        """Return the regular expression of a leaked key, its public part as group 1."""
-        return rf"\b({re.escape(self.brand)}_[a-z][a-z0-9-]*_[A-Za-z0-9]+_)[A-Za-z0-9_.~-]{{6,}}"
+        """Return the regular expression of a leaked key, its public part as group 1.
+
+        No border is asked for on the left: in logs a key follows `=`, `%3D` or an escaped line break.
+        """
+        part = "[A-Za-z0-9.~-]+"
+        return rf"({re.escape(self.brand)}_{part}_{part}_)[A-Za-z0-9_.~-]+"
 
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
         """Read the key from `Authorization: Bearer` and from the key header.
@@ -113,12 +125,16 @@ class ServiceKey:
             return None
         if name in request.repeated:
             return Refused(Reason.CREDENTIAL_REPEATED, f"more than one {name} header")
-        return self._read(value)
+        if value.startswith(f"{self.brand}_"):
+            return self._read(value)
+        if self._anywhere.search(value):
+            return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(value, self.brand))
+        return None
 
     def _read_bearer(self, value: str) -> Presented | Refused | None:
         if value.startswith(self._prefix):
             return self._read(value[7:])
-        ours = f"{self.brand}_" in value
+        ours = self._anywhere.search(value) is not None
         if not value.startswith("Bearer "):
             if ours or _claims_bearer(value):
                 return Refused(Reason.CREDENTIAL_MALFORMED, _scheme_fault(value))
