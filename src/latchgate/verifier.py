@@ -21,9 +21,10 @@ from latchgate.config import load
 from latchgate.core.answer import identity, refusal
 from latchgate.core.model import Decision, Request
 from latchgate.core.network import parse_address
+from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.reason import Reason
-from latchgate.core.redact import redactor
+from latchgate.core.redact import Redactor
 from latchgate.store.usage import Usage
 from latchgate.verify.engine import Engine
 
@@ -128,8 +129,13 @@ class Verifier:
             if self._opened is not None:
                 return self._opened[0]
             built_in = providers.text(providers.BUILT_IN)
-            own = with_built_in({}, built_in, version=0)
-            redact = redactor(kind.pattern for kind in own.kinds.values())
+            redact = Redactor()
+
+            def compile_policy(files: dict[str, str], version: int) -> Policy:
+                policy = with_built_in(files, built_in, version=version)
+                redact.learn(kind.pattern for kind in policy.kinds.values())
+                return policy
+
             usage = Usage(
                 self._config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
             )
@@ -138,9 +144,7 @@ class Verifier:
                 clock=time.time,
                 ticks=time.monotonic,
                 entropy=secrets.token_bytes,
-                compile_policy=lambda files, version: with_built_in(
-                    files, built_in, version=version
-                ),
+                compile_policy=compile_policy,
                 on_decision=usage.note,
             )
             usage.start()

@@ -11,7 +11,7 @@ from typing import Any
 
 from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Credential, Decision, Facts, Request, TraceStep
-from latchgate.core.network import Networks
+from latchgate.core.network import Address, Networks
 from latchgate.core.policy import Area, Rule
 from latchgate.core.reason import Reason, Step
 from latchgate.core.timestamp import rfc3339
@@ -42,16 +42,27 @@ def record(
         "tenant": credential.tenant_id if credential is not None else None,
         "policy_version": decision.policy_version,
         "journal": decision.journal,
-        "steps": [_facts(step) for step in decision.trace],
+        "steps": [_facts(step, redact) for step in decision.trace],
     }
 
 
-def _facts(step: TraceStep) -> FactsOf:
+def _facts(step: TraceStep, redact: Callable[[str], str]) -> FactsOf:
     name, passed, told = step
-    return {"step": str(name), "ok": passed, "facts": [_plain(fact) for fact in told]}
+    return {"step": str(name), "ok": passed, "facts": [_plain(fact, redact) for fact in told]}
 
 
-def _plain(fact: object) -> object:
+def _plain(fact: object, redact: Callable[[str], str]) -> object:
+    if isinstance(fact, str):
+        return redact(str(fact))[:300]
+    if fact is None or isinstance(fact, (bool, int, float)):
+        return fact
+    if isinstance(fact, tuple) and not isinstance(fact, Address):
+        return [_plain(item, redact) for item in fact]
+    return _shown(fact)
+
+
+def _shown(fact: object) -> object:
+    """Show what came from a policy file or a record, which hold no secret."""
     if isinstance(fact, Area):
         where = f"{fact.path} on {', '.join(fact.hosts)}" if fact.hosts else fact.path
         return {"path": where, "methods": list(fact.methods), "service": fact.service}
@@ -59,18 +70,16 @@ def _plain(fact: object) -> object:
         return fact.scope
     if isinstance(fact, Credential):
         return sorted(fact.services)
+    if isinstance(fact, Networks):
+        return fact.listed()
     if isinstance(fact, Facts):
+        above = fact.parent.grant if fact.parent is not None else None
         return {
             "issued": fact.credential.scopes.listed(),
             "owner": fact.owner_rights.listed(),
             "owner_id": fact.credential.owner_id,
+            "parent": above.rights.listed() if above is not None else None,
         }
-    if isinstance(fact, Networks):
-        return fact.listed()
-    if isinstance(fact, tuple) and not hasattr(fact, "_fields"):
-        return [_plain(item) for item in fact]
-    if fact is None or isinstance(fact, (bool, int, float, str)):
-        return fact if not isinstance(fact, str) else str(fact)[:300]
     return str(fact)
 
 
@@ -157,7 +166,10 @@ def _scope(ok: bool, scope: str, facts: Any) -> str:  # noqa: ANN401, FBT001
         return f"{scope} is issued to it and its owner holds it now."
     issued = ", ".join(facts["issued"]) or "nothing"
     owner = ", ".join(facts["owner"]) or "nothing"
-    return f"{scope} is needed; it was issued {issued}, and its owner holds {owner} now."
+    said = f"{scope} is needed; it was issued {issued}, and its owner holds {owner} now"
+    if facts["parent"] is not None:
+        said += f"; the credential it came from may do {', '.join(facts['parent']) or 'nothing'}"
+    return f"{said}."
 
 
 _WORDS: Mapping[Step, Callable[..., str]] = {

@@ -65,7 +65,7 @@ class ServiceEntry(_Strict, frozen=True):
     """`[services.NAME]`: a title and the scopes with what each allows, in words."""
 
     title: str
-    scopes: dict[str, str]
+    scopes: dict[str, object]
 
 
 class ProviderEntry(_Strict, frozen=True):
@@ -75,8 +75,8 @@ class ProviderEntry(_Strict, frozen=True):
     title: _Title
     dialect: str
     covers: list[str] = []
-    kinds: dict[str, dict[str, object]] = {}
-    services: dict[_Word, dict[str, object]] = {}
+    kinds: dict[str, object] = {}
+    services: dict[str, object] = {}
     areas: list[AreaEntry] = []
 
 
@@ -140,12 +140,14 @@ class _Reader:
 
     def parse(self, file: str, text: str) -> ProviderEntry | None:
         try:
-            return msgspec.convert(tomllib.loads(text), ProviderEntry)
-        except tomllib.TOMLDecodeError as error:
-            found = re.search(r"line (\d+)", str(error))
-            self.faults.append(
-                PolicyFault(file, int(found[1]) if found else 1, "", f"not TOML: {error}")
-            )
+            told = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            # Besides its own error the parser lets through those of too long a number and too
+            # deep a nest.
+            self.faults.append(_syntax_fault(file, text, error))
+            return None
+        try:
+            return msgspec.convert(told, ProviderEntry)
         except msgspec.ValidationError as error:
             self.faults.append(_validation_fault(file, text, str(error)))
         return None
@@ -176,14 +178,14 @@ class _Reader:
                 self.areas.append((file, line_of(text, key), built))
 
     def _read_kinds(self, entry: ProviderEntry, fault: _Fault) -> Iterator[tuple[str, Kind]]:
-        for word, settings in entry.kinds.items():
+        for word, told in entry.kinds.items():
             key = f"kinds.{word}"
             if word not in KINDS:
                 fault(key, _not_one_of(word, KINDS))
                 continue
             name = f"{entry.provider}.{word}"
             try:
-                kind = KINDS[word](name, settings)
+                kind = KINDS[word](name, msgspec.convert(told, dict[str, object]))
             except msgspec.ValidationError as error:
                 fault(*_keyed(str(error), key))
                 continue
@@ -197,6 +199,7 @@ class _Reader:
         for name, told in entry.services.items():
             key = f"services.{name}"
             try:
+                msgspec.convert(name, _Word)
                 service = msgspec.convert(told, ServiceEntry)
             except msgspec.ValidationError as error:
                 fault(*_keyed(str(error), key))
@@ -205,10 +208,15 @@ class _Reader:
                 fault(key, f"service {name!r} is already declared by another provider")
             if not service.scopes:
                 fault(f"{key}.scopes", "a service needs at least one scope")
-            for scope in service.scopes:
+            scopes: dict[str, str] = {}
+            for scope, words in service.scopes.items():
                 if not SCOPE_PATTERN.fullmatch(scope) or not scope.startswith(f"{name}:"):
                     fault(f"{key}.scopes", f"{scope!r} is not written {name}:ACTION")
-            self.services[name] = Service(name, service.title, entry.provider, service.scopes)
+                if isinstance(words, str):
+                    scopes[scope] = words
+                else:
+                    fault(f'{key}.scopes."{scope}"', "Expected `str`")
+            self.services[name] = Service(name, service.title, entry.provider, scopes)
 
     def _read_area(
         self,
@@ -268,11 +276,11 @@ class _Reader:
 
     def across(self) -> None:
         """Find the areas that would answer for the same requests."""
-        taken: dict[tuple[str | None, str], tuple[str, int]] = {}
+        taken: dict[tuple[str | None, str], tuple[str, int, Area]] = {}
         for file, line, area in self.areas:
             for host in area.hosts or (None,):
-                other = taken.setdefault((host, area.path), (file, line))
-                if other != (file, line):
+                other = taken.setdefault((host, area.path), (file, line, area))
+                if other[2] is not area:
                     where = f"{area.path} on {host or 'every host'}"
                     problem = f"overlaps the area at {other[0]}:{other[1]} ({where})"
                     self.faults.append(PolicyFault(file, line, "areas.path", problem))
@@ -314,7 +322,7 @@ def _path_problem(path: str) -> str | None:
     read = read_path(path)
     if not isinstance(read, Path):
         return f"{path!r} is not a plain path: {read.why}"
-    if read.text != path or (path != "/" and path.endswith("/")):
+    if read.text != path or read.encoded_slash or (path != "/" and path.endswith("/")):
         return f"{path!r} must be written decoded and without a slash at its end"
     return None
 
@@ -322,6 +330,13 @@ def _path_problem(path: str) -> str | None:
 def _not_one_of(word: str, known: Mapping[str, object]) -> str:
     names = ", ".join(sorted(known)) or "none is declared"
     return f"{word!r} is not one of: {names}"
+
+
+def _syntax_fault(file: str, text: str, error: Exception) -> PolicyFault:
+    where = re.search(r"line (\d+)", str(error))
+    ends = "end of document" in str(error)
+    line = int(where[1]) if where else text.rstrip("\n").count("\n") + 1 if ends else 1
+    return PolicyFault(file, line, "", f"not TOML: {error}")
 
 
 def _validation_fault(file: str, text: str, message: str) -> PolicyFault:

@@ -7,26 +7,48 @@ is listed here. Group 1 of a pattern is the part that may stay.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 MASK = "***"
 
+_QUOTE = r"\\*[\"']"  # as often escaped as the text was put into JSON
+_VALUE = r"""(?:\\*"(?:[^"\\]|\\.)*|\\*'(?:[^'\\]|\\.)*|[^\s"',;}]+)"""
+_SCHEME = "(?:bearer|basic)"
+_HEADERS = "(?:x-api-key|x-auth-token|x-subject-token|x-teracloud-api-key)"
 _GENERAL = (
-    r"(?i:(\b(?:proxy-)?authorization['\"]?\s*[:=,]\s*[b'\"]*(?:bearer|basic)\s+))[^\s'\",;)]+",
-    r"(?i:(\b(?:x-api-key|x-auth-token|x-subject-token|x-teracloud-api-key)['\"]?\s*[:=,]\s*[b'\"]*))[^\s'\",;)]+",
+    rf"(?i:(\b(?:proxy-)?authorization(?:{_QUOTE})?\s*[:=,]\s*b?(?:{_QUOTE})?{_SCHEME}\s+))[^\s'\",;)]+",
+    rf"(?i:(\b{_HEADERS}(?:{_QUOTE})?\s*[:=,]\s*b?)){_VALUE}",
     r"(?i:((?:;|%3b)api_key=))[^;/?&\s'\"]+",
-    r"(?i:(\b(?:bearer|basic)\s+))[A-Za-z0-9._~+/=-]{8,}",
-    r"(?i:(\"?(?:password|secret|token)\"?\s*[:=]\s*\"?))[^\s\"',;}]+",
+    rf"(?i:(\b{_SCHEME}\s+))[A-Za-z0-9._~+/=-]{{8,}}",
+    rf"(?i:((?:password|secret|token)(?:{_QUOTE})?\s*[:=]\s*)){_VALUE}",
 )
 
 
-def redactor(patterns: Iterable[str] = ()) -> Callable[[str], str]:
-    """Return a function that masks every secret which the patterns or common sense recognise."""
-    compiled = [re.compile(pattern) for pattern in (*patterns, *_GENERAL)]
+class Redactor:
+    """Masks every secret which the kinds' patterns or common sense recognise."""
 
-    def redact(text: str) -> str:
-        for pattern in compiled:
-            text = pattern.sub(lambda found: f"{found[1]}{MASK}", text)
+    def __init__(self) -> None:
+        self._patterns = tuple(re.compile(pattern) for pattern in _GENERAL)
+        self._known: frozenset[str] = frozenset()
+
+    def learn(self, patterns: Iterable[str]) -> None:
+        """Mask these too from now on; nothing is ever forgotten, for old keys are keys still."""
+        new = tuple(dict.fromkeys(pattern for pattern in patterns if pattern not in self._known))
+        self._known |= frozenset(new)
+        self._patterns = (*(re.compile(pattern) for pattern in new), *self._patterns)
+
+    def __call__(self, text: str) -> str:
+        for pattern in self._patterns:
+            text = pattern.sub(_masked, text)
         return text
 
-    return redact
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found[1]}{MASK}"
+
+
+def redactor(patterns: Iterable[str] = ()) -> Redactor:
+    """Return a Redactor that has learnt `patterns`."""
+    made = Redactor()
+    made.learn(patterns)
+    return made

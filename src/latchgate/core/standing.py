@@ -36,6 +36,8 @@ def assemble(
     A parent that does not stand gives nothing. `owner_rights` is what the owner's roles in the
     credential's project hold now.
     """
+    if parent is not None and parent.credential.tenant_id != credential.tenant_id:
+        parent = None
     gap = _gap(credential, owner, tenant, project, parent)
     grant = None
     if gap is None and owner is not None:

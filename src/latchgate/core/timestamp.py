@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from datetime import UTC, datetime
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 def rfc3339(seconds: float) -> str:
@@ -14,12 +21,15 @@ def rfc3339(seconds: float) -> str:
 
 
 def parse_rfc3339(text: str) -> float:
-    """Read an RFC 3339 time with its offset; ValueError shows what would be right."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+    """Read an RFC 3339 time with its offset; ValueError shows what would be right.
+
+    `fromisoformat` alone would take week dates, missing seconds and other ISO 8601 forms.
+    """
+    moment = None
+    if _RFC3339.fullmatch(text):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(text.upper())
+    if moment is None:
         msg = f"{text[:40]!r} is not a time such as 2026-12-01T00:00:00Z"
         raise ValueError(msg)
     return moment.timestamp()

@@ -1,68 +1,70 @@
 """The line that a key of a TOML file stands on, for faults found after parsing.
 
-The parser keeps no positions, so this scans for table headers and keys; where a value spans
-lines in a way it doesn't follow, it answers with the nearest line above.
+The parser keeps no positions, so it is asked again: the key stands on the last line of the
+shortest beginning of the file that already holds it. An open array is closed for that.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
+from typing import Any
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?")
-_KEY = re.compile(
-    r"\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\")(?:\s*\.\s*(?:[A-Za-z0-9_-]+|\"[^\"]*\"))*)\s*="
-)
 _PART = re.compile(r"\"([^\"]*)\"|([A-Za-z0-9_-]+)|\[(\d+)\]")
+_ENDINGS = ("", "]", "}", "}]", "]}", "]}]")
+_MAX_LINES_OF_A_VALUE = 200
 
 
 def line_of(text: str, key: str) -> int:
     """Return the line (from 1) of a dotted key such as `areas[2].rules[0].scope`.
 
-    The longest part of the key that is found wins; line 1 when nothing is.
+    The longest part of the key that is there wins; line 1 when nothing is, or when the text is
+    not TOML.
     """
-    wanted = [found[1] or found[2] or int(found[3]) for found in _PART.finditer(key)]
-    best_depth, best_line = 0, 1
-    for depth, line in _places(text, wanted):
-        if depth > best_depth:
-            best_depth, best_line = depth, line
-    return best_line
+    lines = text.split("\n")
+    wanted = [
+        int(index) if index is not None else quoted if quoted is not None else bare
+        for quoted, bare, index in (found.groups() for found in _PART.finditer(key))
+    ]
+    whole = _parsed(text)
+    while wanted and not _holds(whole, wanted):
+        wanted.pop()
+    if not wanted:
+        return 1
+    low, high = 0, len(lines)
+    while high - low > 1:
+        middle = (low + high) // 2
+        at, document = _beginning(lines, middle, low)
+        if _holds(document, wanted):
+            high = at
+        else:
+            low = middle
+    return high
 
 
-def _places(text: str, wanted: list[str | int]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    counts: dict[tuple[str | int, ...], int] = {}
-    table: tuple[str | int, ...] = ()
-    open_key: tuple[str | int, ...] = ()
-    items = -1
-    for number, line in enumerate(text.splitlines(), 1):
-        header = _HEADER.match(line) if not open_key else None
-        if header:
-            table = tuple(_names(header[2]))
-            if header[1] == "[[":
-                counts[table] = counts.get(table, -1) + 1
-                table = (*table, counts[table])
-            found.append((_agreement(table, wanted), number))
-            continue
-        key = _KEY.match(line)
-        if key and not open_key:
-            whole = (*table, *_names(key[1]))
-            found.append((_agreement(whole, wanted), number))
-            value = line[key.end() :]
-            if value.count("[") > value.count("]"):
-                open_key, items = whole, -1
-        elif open_key:
-            if line.lstrip().startswith("{"):
-                items += 1
-                found.append((_agreement((*open_key, items), wanted), number))
-            if line.strip().startswith("]"):
-                open_key = ()
-    return found
+def _beginning(lines: list[str], end: int, after: int) -> tuple[int, Any]:
+    """Return the longest beginning up to line `end` that parses, as (its last line, document)."""
+    for at in range(end, max(after, end - _MAX_LINES_OF_A_VALUE), -1):
+        for ending in _ENDINGS:
+            document = _parsed("\n".join([*lines[:at], ending]))
+            if document is not None:
+                return at, document
+    return end, None
 
 
-def _names(dotted: str) -> list[str]:
-    return [found[1] or found[2] for found in _PART.finditer(dotted) if not found[3]]
+def _parsed(text: str) -> Any:  # noqa: ANN401 - a TOML document
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError):  # a number too long to read is a plain ValueError
+        return None
 
 
-def _agreement(place: tuple[str | int, ...], wanted: list[str | int]) -> int:
-    """Return how many leading parts agree, 0 when `place` is not on the way to `wanted`."""
-    return len(place) if list(place) == wanted[: len(place)] else 0
+def _holds(document: Any, wanted: list[Any]) -> bool:  # noqa: ANN401 - a TOML document
+    for part in wanted:
+        if isinstance(part, int):
+            if not isinstance(document, list) or part >= len(document):
+                return False
+        elif not isinstance(document, dict) or part not in document:
+            return False
+        document = document[part]
+    return True

@@ -21,8 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from latchgate import providers
 from latchgate.config import Config
+from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
-from latchgate.core.redact import redactor
+from latchgate.core.redact import Redactor
 from latchgate.doors.console import console
 from latchgate.doors.listener import Listener
 from latchgate.doors.manage import ManageDoor
@@ -59,16 +60,21 @@ class _Server(uvicorn.Server):
 def run_worker(config: Config, sockets: Sockets, *, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, and finish what is under way; StoreError if it can't start."""
     built_in = providers.text(providers.BUILT_IN)
-    own = with_built_in({}, built_in, version=0)
-    redact = redactor(kind.pattern for kind in own.kinds.values())
+    redact = Redactor()
     configure(redact)
+
+    def compile_policy(files: dict[str, str], version: int) -> Policy:
+        policy = with_built_in(files, built_in, version=version)
+        redact.learn(kind.pattern for kind in policy.kinds.values())
+        return policy
+
     usage = Usage(config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time)
     engine = Engine(
         config.database,
         clock=time.time,
         ticks=time.monotonic,
         entropy=secrets.token_bytes,
-        compile_policy=lambda files, version: with_built_in(files, built_in, version=version),
+        compile_policy=compile_policy,
         on_decision=usage.note,
     )
     store = Store(config.database, clock=time.time)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Mapping
 from functools import lru_cache
+from itertools import product
 
 import msgspec
 
@@ -39,8 +40,18 @@ from latchgate.core.standing import assemble
 from latchgate.verify.cache import Cache, Missing
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
-_HOST = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]{0,252})|\[[0-9a-f:.]{2,45}\])")
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*)(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]{2,45}\]")
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"})
+# In every mix of dashes and underscores: CGI and WSGI servers read them alike (D1.2).
+_OVERRIDES = frozenset(
+    "".join(part + mark for part, mark in zip(words, (*marks, ""), strict=True))
+    for words in (
+        ("x", "http", "method"),
+        ("x", "http", "method", "override"),
+        ("x", "method", "override"),
+    )
+    for marks in product("-_", repeat=len(words) - 1)
+)
 _MAX_PARENTS = 4
 
 
@@ -97,32 +108,36 @@ def check(
     claims = _read(walk, area)
     if isinstance(claims, Refused):
         return walk.end(claims.reason)
-    first: Refused | None = None
-    chosen: Grant | None = None
+    best: _Finding | None = None
     owner: str | None = None
     for kind, presented in claims:
         facts = cache.facts.get(presented.credential_id)
         if facts is None:
             facts = yield from _gather(walk, presented)
-        known = facts is not None and facts.credential.kind == presented.kind
-        walk.trace.append((Step.RECORD, known, (presented.credential_id,)))
-        if facts is None or not known:
-            first = first or Refused(Reason.CREDENTIAL_UNKNOWN)
-            continue
-        found = _judge(walk, kind, presented, facts)
-        if isinstance(found, Refused):
-            first = first or found
-        elif owner is not None and owner != found.owner.id:
-            return walk.end(Reason.CREDENTIALS_AMBIGUOUS)
-        else:
-            owner = found.owner.id
-            lacking = _authorize(walk, area, found, facts)
-            first = first or lacking
-            chosen = chosen or (found if lacking is None else None)
-    if chosen is not None:
-        walk.credential = chosen.credential
-        return walk.end(Reason.ALLOWED, chosen)
-    return walk.end(first.reason if first is not None else Reason.FAULT)
+        found = _judge(walk, area, kind, presented, facts)
+        if found.grant is not None:
+            if owner is not None and owner != found.grant.owner.id:
+                return walk.end(Reason.CREDENTIALS_AMBIGUOUS)
+            owner = found.grant.owner.id
+        # Of two credentials of one owner either suffices; of two refusals the nearer miss counts.
+        if best is None or found.rank > best.rank:
+            best = found
+    if best is None:
+        return walk.end(Reason.FAULT)
+    walk.credential = best.credential
+    return walk.end(best.reason, best.grant if best.reason is Reason.ALLOWED else None)
+
+
+class _Finding(msgspec.Struct, frozen=True):
+    """What one presented credential came to; `rank` orders how far it got."""
+
+    rank: int
+    reason: Reason
+    credential: Credential | None
+    grant: Grant | None
+
+
+_UNPROVEN, _FALLEN, _LACKING, _OPENS = range(4)
 
 
 def _locate(walk: _Walk) -> Refused | None:
@@ -148,12 +163,22 @@ def _locate(walk: _Walk) -> Refused | None:
         trace.append((Step.AREA, False, (path.text, host)))
         return Refused(Reason.NO_AREA if policy.version else Reason.POLICY_MISSING)
     walk.area = area
-    if path.encoded_slash and not area.encoded_slash:
-        why = "it holds an encoded slash (%2F), which this area does not take"
-        trace.append((Step.PATH, False, (why,)))
-        return Refused(Reason.PATH_AMBIGUOUS, why)
+    if path.encoded_slash:
+        why = _slash_fault(walk, area, host or "", path.text)
+        if why is not None:
+            trace.append((Step.PATH, False, (why,)))
+            return Refused(Reason.PATH_AMBIGUOUS, why)
     trace.append((Step.AREA, True, (area, policy.version)))
     return _find_rule(walk, area)
+
+
+def _slash_fault(walk: _Walk, area: Area, host: str, path: str) -> str | None:
+    """Say why an encoded slash can't stand: it never changes which area is chosen."""
+    if not area.encoded_slash:
+        return "it holds an encoded slash (%2F), which this area does not take"
+    if walk.policy.match(host, path.replace("%2F", "/")) is not area:
+        return "its encoded slash (%2F) would lead into another area"
+    return None
 
 
 def _faulty(walk: _Walk) -> Refused | None:
@@ -165,12 +190,7 @@ def _faulty(walk: _Walk) -> Refused | None:
     if request.method not in _METHODS and not _METHOD.fullmatch(request.method):
         walk.trace.append((Step.REQUEST, False, ("the method is not an upper-case HTTP method",)))
         return Refused(Reason.METHOD_INVALID)
-    headers = request.headers
-    if (
-        "x-http-method-override" in headers
-        or "x-http-method" in headers
-        or "x-method-override" in headers
-    ):
+    if not _OVERRIDES.isdisjoint(request.headers):
         # A server behind the gateway may honour it: what was checked would not be served (D2.20).
         walk.trace.append((Step.REQUEST, False, ("a header asks for another method",)))
         return Refused(Reason.METHOD_INVALID)
@@ -290,32 +310,43 @@ def _assemble(
     )
 
 
-def _judge(walk: _Walk, kind: Kind, presented: Presented, facts: Facts) -> Grant | Refused:
-    """Let the kind compare the secret, then judge the credential."""
+def _judge(
+    walk: _Walk, area: Area, kind: Kind, presented: Presented, facts: Facts | None
+) -> _Finding:
+    """Let the kind compare the secret and judge the credential, then see what it opens."""
+    known = facts is not None and facts.credential.kind == presented.kind
+    walk.trace.append((Step.RECORD, known, (presented.credential_id,)))
+    if facts is None or not known:
+        return _Finding(_UNPROVEN, Reason.CREDENTIAL_UNKNOWN, None, None)
     found = kind.verify(presented, facts, walk.request, walk.now, walk.trace)
-    # A wrong secret names nobody: its trace must not land with the key's owner as theirs.
-    if not isinstance(found, Refused) or found.reason is not Reason.SECRET_WRONG:
-        walk.credential = facts.credential
-    return found
+    if isinstance(found, Refused):
+        if found.reason is Reason.SECRET_WRONG:
+            # It names nobody: its trace must not land with the key's owner as theirs.
+            return _Finding(_UNPROVEN, found.reason, None, None)
+        return _Finding(_FALLEN, found.reason, facts.credential, None)
+    lacking = _authorize(walk, area, found, facts)
+    if lacking is not None:
+        return _Finding(_LACKING, lacking, facts.credential, found)
+    return _Finding(_OPENS, Reason.ALLOWED, facts.credential, found)
 
 
-def _authorize(walk: _Walk, area: Area, grant: Grant, facts: Facts) -> Refused | None:
-    """Judge whether a verified credential opens this area with this method."""
+def _authorize(walk: _Walk, area: Area, grant: Grant, facts: Facts) -> Reason | None:
+    """Say what a verified credential lacks to open this area with this method, if anything."""
     rule, credential = walk.rule, grant.credential
     right_service = area.service in credential.services
     walk.trace.append((Step.SERVICE, right_service, (area.service, credential)))
     if not right_service:
-        return Refused(Reason.SERVICE_NOT_GRANTED)
+        return Reason.SERVICE_NOT_GRANTED
     scope = rule.scope if rule is not None else None
     allowed = scope is not None and scope in grant.rights
     walk.trace.append((Step.SCOPE, allowed, (scope, facts)))
     if allowed:
         return None
     if scope is None or scope not in credential.scopes:
-        return Refused(Reason.SCOPE_NOT_GRANTED)
+        return Reason.SCOPE_NOT_GRANTED
     if scope not in facts.owner_rights:
-        return Refused(Reason.OWNER_LACKS_SCOPE)
-    return Refused(Reason.PARENT_LACKS_SCOPE)
+        return Reason.OWNER_LACKS_SCOPE
+    return Reason.PARENT_LACKS_SCOPE
 
 
 @lru_cache(maxsize=1024)
@@ -324,14 +355,20 @@ def read_host(text: str) -> str | None:
 
     An absent Host (HTTP/1.0) reads as the empty name, which only areas for every host match.
     """
-    name = text.lower()
+    if not text.isascii():
+        return None  # lower() would fold letters from elsewhere into ours
+    name, port = text.lower(), ""
     if name.startswith("["):
-        name, closed, port = name.partition("]")
+        name, closed, rest = name.partition("]")
         name += closed
-        port = port.removeprefix(":")
+        if rest and not rest.startswith(":"):
+            return None
+        port = rest[1:]
     else:
         name, _, port = name.partition(":")
-    if port and not (port.isdecimal() and port.isascii()):
+    if port and not port.isdecimal():
         return None
+    if not text:
+        return ""
     name = name.removesuffix(".")
-    return name if not name or _HOST.fullmatch(name) else None
+    return name if _HOST.fullmatch(name) else None

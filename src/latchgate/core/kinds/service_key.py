@@ -89,7 +89,7 @@ class ServiceKey:
     def pattern(self) -> str:
         """Return the regular expression of a leaked key, its public part as group 1.
 
-        No border is asked for on the left: in logs a key follows `=`, `%3D` or an escaped line break.
+        No border is asked for on the left: in logs a key follows `=`, `%3D` or an escaped break.
         """
         part = "[A-Za-z0-9.~-]+"
         return rf"({re.escape(self.brand)}_{part}_{part}_)[A-Za-z0-9_.~-]+"
