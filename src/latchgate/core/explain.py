@@ -74,12 +74,12 @@ def _shown(fact: object) -> object:
         return fact.listed()
     if isinstance(fact, Facts):
         above = fact.parent.grant if fact.parent is not None else None
-        return {
+        held = {
             "issued": fact.credential.scopes.listed(),
             "owner": fact.owner_rights.listed(),
             "owner_id": fact.credential.owner_id,
-            "parent": above.rights.listed() if above is not None else None,
         }
+        return held if above is None else held | {"parent": above.rights.listed()}
     return str(fact)
 
 
@@ -167,7 +167,7 @@ def _scope(ok: bool, scope: str, facts: Any) -> str:  # noqa: ANN401, FBT001
     issued = ", ".join(facts["issued"]) or "nothing"
     owner = ", ".join(facts["owner"]) or "nothing"
     said = f"{scope} is needed; it was issued {issued}, and its owner holds {owner} now"
-    if facts["parent"] is not None:
+    if "parent" in facts:
         said += f"; the credential it came from may do {', '.join(facts['parent']) or 'nothing'}"
     return f"{said}."
 
@@ -202,9 +202,8 @@ def _say(text: str) -> Callable[[Mapping[str, Any]], str]:
 
 def _other_method(kept: Mapping[str, Any]) -> str:
     area = _fact(kept, Step.RULE, 1) or {"methods": [], "path": kept["path"]}
-    return (
-        f"Use one of {', '.join(area['methods'])}, or add a rule for {kept['method']} to the area."
-    )
+    method = _fact(kept, Step.RULE, 0) or kept["method"]
+    return f"Use one of {', '.join(area['methods'])}, or add a rule for {method} to the area."
 
 
 def _send_accepted(kept: Mapping[str, Any]) -> str:

@@ -38,6 +38,7 @@ class Redactor:
         self._patterns = (*(re.compile(pattern) for pattern in new), *self._patterns)
 
     def __call__(self, text: str) -> str:
+        """Return the text with every secret masked."""
         for pattern in self._patterns:
             text = pattern.sub(_masked, text)
         return text

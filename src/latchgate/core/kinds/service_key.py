@@ -210,7 +210,7 @@ def _scheme_fault(value: str) -> str:
         return "the scheme must be spelled Bearer"
     if value[:6] == "Bearer":
         return "exactly one space must stand between Bearer and the key"
-    return "the scheme is missing: write Authorization: Bearer KEY"
+    return "the scheme is missing: write Bearer, one space, then the key"
 
 
 def _text_fault(text: str, brand: str) -> str:
