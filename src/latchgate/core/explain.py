@@ -6,7 +6,7 @@ and without secrets, and worded only when somebody reads it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from latchgate.core.dialects.table import TABLE
@@ -81,6 +81,30 @@ def _shown(fact: object) -> object:
         }
         return held if above is None else held | {"parent": above.rights.listed()}
     return str(fact)
+
+
+def guessed(kept: Mapping[str, Any]) -> list[str]:
+    """Return the ids of credentials that were presented with a wrong secret."""
+    return [
+        step["facts"][0] for step in kept["steps"] if step["step"] == "secret" and not step["ok"]
+    ]
+
+
+def without(kept: FactsOf, hidden: Collection[str]) -> FactsOf:
+    """Return a kept decision as if the credentials in `hidden` did not exist."""
+    if not hidden:
+        return kept
+    steps: list[FactsOf] = []
+    for step in kept["steps"]:
+        about_hidden = step["facts"][:1] and step["facts"][0] in hidden
+        if step["step"] == Step.RECORD and about_hidden:
+            steps.append({**step, "ok": False})
+        elif step["step"] != Step.SECRET or not about_hidden:
+            steps.append(step)
+    reason = kept["reason"]
+    if reason == Reason.SECRET_WRONG:
+        reason = str(Reason.CREDENTIAL_UNKNOWN)
+    return {**kept, "steps": steps, "reason": reason}
 
 
 def worded(kept: Mapping[str, Any]) -> FactsOf:

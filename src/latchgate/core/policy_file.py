@@ -122,7 +122,12 @@ def read_policy(files: Mapping[str, str], *, version: int) -> Policy:
 
 
 def with_built_in(files: Mapping[str, str], built_in: str, *, version: int) -> Policy:
-    """Compile published files together with Latchgate's own (`built_in`)."""
+    """Compile published files together with Latchgate's own (`built_in`).
+
+    PolicyError when they make no policy, or when one would take the place of Latchgate's own.
+    """
+    if BUILT_IN in files:
+        raise PolicyError([PolicyFault(BUILT_IN, 1, "", "this name is Latchgate's own")])
     return read_policy({BUILT_IN: built_in, **files}, version=version)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.duration import parse_duration
+from latchgate.core.duration import MAX_SECONDS, parse_duration
 from latchgate.core.kinds import Kind
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.kinds.spec import Issued, Spec
@@ -29,12 +29,16 @@ MAX_PAGE = 1_000
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder().decode
 
-Line = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]*$")]
+# Python's $ lets a line break follow, and \\Z means nothing where OpenAPI is read.
+_END = r"(?![\s\S])"
+Line = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=255, pattern=rf"^[^\x00-\x1f\x7f]*{_END}")
+]
 Text = Annotated[
-    str, msgspec.Meta(max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
+    str, msgspec.Meta(max_length=2000, pattern=rf"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*{_END}")
 ]
 # Goes upstream as a header, so: visible ASCII.
-ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
+ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=rf"^[!-~]+{_END}")]
 Environment = Literal["dev", "staging", "production"]
 Name = Annotated[str, msgspec.Meta(max_length=97)]
 
@@ -302,8 +306,8 @@ def _expiry(spec: KeySpec, now: float, faults: list[tuple[str, str]]) -> float |
             return now + parse_duration(spec.expires_in)
         if spec.expires_at is not None:
             at = parse_rfc3339(spec.expires_at)
-            if at <= now:
-                faults.append(("expires_at", "must be in the future"))
+            if not now < at <= now + MAX_SECONDS:
+                faults.append(("expires_at", "must be in the future, within 100 years"))
             return at
     except ValueError as error:
         field = "expires_in" if spec.expires_in is not None else "expires_at"

@@ -130,7 +130,8 @@ def initialize(
 def recover(store: Store, policy: Policy, *, who: str, entropy: Callable[[int], bytes]) -> Issued:
     """Issue a new token to the first administrator; `who` is the local account that asked.
 
-    NotFoundError when there is no active administrator any more.
+    NotFoundError when there is no administrator any more whose account, project and tenant are
+    active.
     """
     user, assignment, role = schema.user, schema.role_assignment, schema.role
     everything = msgspec.json.encode(ALL.listed()).decode()
@@ -138,14 +139,17 @@ def recover(store: Store, policy: Policy, *, who: str, entropy: Callable[[int], 
         sa.select(user.c.id, user.c.tenant_id, assignment.c.project_id)
         .join(assignment, assignment.c.user_id == user.c.id)
         .join(role, role.c.id == assignment.c.role_id)
-        .where(user.c.active, role.c.scopes == everything)
+        .join(schema.tenant, schema.tenant.c.id == user.c.tenant_id)
+        .join(schema.project, schema.project.c.id == assignment.c.project_id)
+        .where(user.c.active, schema.tenant.c.active, schema.project.c.active)
+        .where(role.c.scopes == everything)
         .order_by(user.c.created_at)
         .limit(1)
     )
     with store.change(Actor(name=f"local:{who}", tenant_id=None)) as change:
         row = change.execute(administrator).one_or_none()
         if row is None:
-            msg = "no active user holds a role with every scope"
+            msg = "no active user of an active tenant and project holds a role with every scope"
             raise NotFoundError(msg)
         owner = (row.tenant_id, row.project_id, row.id)
         return _token(change, policy, owner, "recovered token", entropy)

@@ -26,6 +26,8 @@ from latchgate.store.sqlite import connect, driver
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 GENESIS = bytes(32)
+# The pool's own time-out is no database error to SQLAlchemy.
+_FAULTS = (sa.exc.DBAPIError, sa.exc.TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Store:
         """
         try:
             connection = self._writer.connect()
-        except sa.exc.DBAPIError as error:
+        except _FAULTS as error:
             msg = "the database could not be opened for writing"
             raise StoreError(msg) from error
         with connection:
@@ -118,12 +120,14 @@ class Store:
             except sa.exc.IntegrityError as error:
                 msg = "another record already has this id or name"
                 raise ConflictError(msg) from error
-            except sa.exc.DBAPIError as error:
+            except _FAULTS as error:
                 msg = "the change could not be written; nothing was changed"
                 raise StoreError(msg) from error
             try:
                 connection.commit()
-            except sa.exc.DBAPIError as error:
+            except _FAULTS as error:
+                # Thrown away: what it holds open would keep every other writer waiting.
+                connection.invalidate()
                 msg = "the commit failed; whether the change happened is not known"
                 raise OutcomeUnknownError(msg) from error
             finally:
@@ -145,7 +149,7 @@ class Store:
         try:
             with self._reader.connect() as connection:
                 yield connection
-        except sa.exc.DBAPIError as error:
+        except _FAULTS as error:
             msg = "the database could not be read"
             raise StoreError(msg) from error
 

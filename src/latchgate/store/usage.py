@@ -52,8 +52,8 @@ _LAST = (
 _TOO_OLD = "DELETE FROM refusal WHERE at < ?"
 _RINGS = "SELECT ring FROM refusal GROUP BY ring HAVING COUNT(*) > ?"
 _OVER = (
-    "DELETE FROM refusal WHERE ring = ? AND at <= (SELECT at FROM refusal WHERE ring = ?"
-    " ORDER BY at DESC LIMIT 1 OFFSET ?)"
+    "DELETE FROM refusal WHERE ring = ? AND id NOT IN"
+    " (SELECT id FROM refusal WHERE ring = ? ORDER BY at DESC, id DESC LIMIT ?)"
 )
 _FIND = "SELECT ring, decision FROM refusal WHERE id = ?"
 _LAST_OF = "SELECT at, address FROM last_use WHERE credential_id = ?"
@@ -128,16 +128,22 @@ class Usage:
                 counters, self._counters = self._counters, {}
                 last, self._last = self._last, {}
             if pending or counters or last:
-                refusals = [self._row(*noted) for noted in pending]
+                refusals = [row for row in map(self._row, pending) if row is not None]
                 self._write(refusals, counters, last)
             if self._ticks() - self._trimmed >= TRIM_SECONDS:
                 self._trimmed = self._ticks()
                 self.trim()
 
-    def _row(self, decision: Decision, request: Request, now: float) -> tuple[Any, ...]:
+    def _row(self, noted: tuple[Decision, Request, float]) -> tuple[Any, ...] | None:
+        decision, request, now = noted
         kept = record(decision, request, now, self._redact)
+        try:
+            written = _encode(kept).decode()
+        except UnicodeEncodeError:  # an application handed in a lone surrogate
+            self.dropped += 1
+            return None
         ring, credential_id = kept["tenant"] or "", kept["credential"]
-        return (decision.id, now, ring, credential_id, str(decision.reason), _encode(kept).decode())
+        return (decision.id, now, ring, credential_id, str(decision.reason), written)
 
     def _write(
         self,

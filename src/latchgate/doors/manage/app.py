@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from latchgate.core.explain import record, worded
+from latchgate.core.explain import guessed, record, without, worded
 from latchgate.core.model import Decision, Grant
 from latchgate.core.network import Networks
 from latchgate.core.policy_file import PolicyError
@@ -49,6 +50,7 @@ _TRACE_WAIT = 1.0  # a refusal is written within a batch's time; `explain` waits
 _TRACE_POLL = 0.05
 _NOT_READY = 503
 _log = logging.getLogger(__name__)
+Handler = Callable[[HttpRequest], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,20 @@ class ManageDoor:
 
     def application(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """Return the ASGI application: the gate, then the routes."""
-        routes = [Route(one.path, self._handler(one), methods=[one.method]) for one in OPERATIONS]
+        by_path: dict[str, dict[str, Handler]] = {}
+        for one in OPERATIONS:
+            by_path.setdefault(one.path, {})[one.method] = self._handler(one)
+        # One route a path, so that a 405 names every method the path takes.
+        routes = [
+            Route(path, _dispatch(handlers), methods=list(handlers))
+            for path, handlers in by_path.items()
+        ]
         inner = Starlette(
             routes=routes,
             exception_handlers={HTTPException: http_error, Exception: fault},
         )
+        # A redirect would be made from the Host header, which is whatever the client says.
+        inner.router.redirect_slashes = False
 
         async def gate(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
@@ -86,7 +97,7 @@ class ManageDoor:
 
         return gate
 
-    def _handler(self, operation: Operation) -> Callable[[HttpRequest], Awaitable[Response]]:
+    def _handler(self, operation: Operation) -> Handler:
         handle = getattr(self, operation.name)
 
         async def run(request: HttpRequest) -> Response:
@@ -180,11 +191,12 @@ class ManageDoor:
         described = read_described(asked)
         now = self.clock()
         decision = self.engine.explain(described)
+        grant = _grant(request)
         credential = decision.credential
-        own = _grant(request).credential.tenant_id
-        if credential is not None and credential.tenant_id != own:
+        if credential is not None and credential.tenant_id != grant.credential.tenant_id:
             raise NotFoundError("the credential is not known to your tenant")
-        return json_answer(explanation(worded(record(decision, described, now, self.redact))))
+        kept = record(decision, described, now, self.redact)
+        return json_answer(explanation(worded(await self._seen_by(grant, kept))))
 
     async def show_decision(self, request: HttpRequest) -> Response:
         """Explain a refusal that happened."""
@@ -202,7 +214,19 @@ class ManageDoor:
         if found is None or not mine:
             msg = f"no refusal {decision_id[:64]!r} is kept; refusals stay for 7 days"
             raise NotFoundError(msg)
-        return json_answer(explanation(worded(found[1])))
+        return json_answer(explanation(worded(await self._seen_by(grant, found[1]))))
+
+    async def _seen_by(self, grant: Grant, kept: dict[str, Any]) -> dict[str, Any]:
+        """Hide that a key exists whose secret was wrong, unless the viewer's tenant has it."""
+        if "operator:decisions.read" in grant.rights:
+            return kept
+        foreign: set[str] = set()
+        for credential_id in guessed(kept):
+            try:
+                await run_in_threadpool(keys.shown, self.store, grant, credential_id)
+            except NotFoundError:
+                foreign.add(credential_id)
+        return without(kept, foreign)
 
     async def openapi(self, _request: HttpRequest) -> Response:
         """Answer the OpenAPI document."""
@@ -226,6 +250,13 @@ class ManageDoor:
     async def _receipt(self, n: int) -> shapes.ReceiptShape:
         found = await receipt(self.store.bell, n, ticks=self.ticks)
         return shapes.receipt_shape(found, self.clock())
+
+
+def _dispatch(handlers: Mapping[str, Handler]) -> Handler:
+    async def run(request: HttpRequest) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return run
 
 
 def _grant(request: HttpRequest) -> Grant:
