@@ -96,11 +96,10 @@ def without(kept: FactsOf, hidden: Collection[str]) -> FactsOf:
         return kept
     steps: list[FactsOf] = []
     for step in kept["steps"]:
-        about_hidden = step["facts"][:1] and step["facts"][0] in hidden
-        if step["step"] == Step.RECORD and about_hidden:
-            steps.append({**step, "ok": False})
-        elif step["step"] != Step.SECRET or not about_hidden:
+        if step["step"] not in {Step.RECORD, Step.SECRET} or step["facts"][0] not in hidden:
             steps.append(step)
+        elif step["step"] == Step.RECORD:
+            steps.append({**step, "ok": False})
     reason = kept["reason"]
     if reason == Reason.SECRET_WRONG:
         reason = str(Reason.CREDENTIAL_UNKNOWN)

@@ -6,6 +6,7 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 
+_LAST = 253_402_300_798  # a second before the last that can be shown again, in the year 9999
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -29,7 +30,7 @@ def parse_rfc3339(text: str) -> float:
     if _RFC3339.fullmatch(text):
         with suppress(ValueError):
             moment = datetime.fromisoformat(text.upper())
-    if moment is None:
+    if moment is None or moment.timestamp() > _LAST:
         msg = f"{text[:40]!r} is not a time such as 2026-12-01T00:00:00Z"
         raise ValueError(msg)
     return moment.timestamp()
