@@ -6,6 +6,7 @@ exact on revocation, with nothing of the server imported.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -19,16 +20,20 @@ from typing import Self
 from latchgate import providers
 from latchgate.config import load
 from latchgate.core.answer import identity, refusal
+from latchgate.core.dialects import DIALECTS
+from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Decision, Request
 from latchgate.core.network import parse_address
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.reason import Reason
 from latchgate.core.redact import Redactor
+from latchgate.store.errors import StoreError
 from latchgate.store.usage import Usage
 from latchgate.verify.engine import Engine
 
 _FOLLOW_SECONDS = 0.02
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,13 @@ class Verifier:
             tls=tls,
             fault=fault,
         )
-        return _verdict(self._engine().decide(request))
+        try:
+            engine = self._engine()
+        except (StoreError, OSError):
+            # After a fork the database has to be opened anew, and may be gone.
+            _log.exception("the database could not be opened")
+            return _unavailable()
+        return _verdict(engine.decide(request))
 
     def close(self) -> None:
         """Write what was recorded and let go of the database."""
@@ -167,6 +178,18 @@ def _follow(engine: Engine, stop: threading.Event) -> None:
         engine.follow()
 
 
+def _unavailable() -> Verdict:
+    reply = DIALECTS["problem"](TABLE[Reason.STORE_UNAVAILABLE]["problem"], None)
+    return Verdict(
+        allowed=False,
+        status=reply.status,
+        headers=(*reply.headers, ("Cache-Control", "no-store")),
+        body=reply.body,
+        identity={},
+        decision_id=None,
+    )
+
+
 def _verdict(decision: Decision) -> Verdict:
     if decision.allowed:
         return Verdict(
@@ -181,7 +204,11 @@ def _verdict(decision: Decision) -> Verdict:
     return Verdict(
         allowed=False,
         status=reply.status,
-        headers=(*reply.headers, ("X-Latchgate-Decision", decision.id)),
+        headers=(
+            *reply.headers,
+            ("X-Latchgate-Decision", decision.id),
+            ("Cache-Control", "no-store"),
+        ),
         body=reply.body,
         identity={},
         decision_id=decision.id,

@@ -25,7 +25,11 @@ def key() -> None:
 )
 @click.option("--name", required=True, help="What people will know it by.")
 @click.option("--description", default="", help="What it is for.")
-@click.option("--environment", type=click.Choice(["dev", "staging", "production"]))
+@click.option(
+    "--environment",
+    type=click.Choice(["dev", "staging", "production"]),
+    help="A label; passed upstream.",
+)
 @click.option("--external-id", help="Your own id for it; passed upstream.")
 @click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Kept with it. Repeatable.")
 @click.option(
@@ -43,6 +47,7 @@ def key() -> None:
     metavar="RANGE",
     help="An address or CIDR it may be used from; everywhere unless told. Repeatable.",
 )
+@click.option("--no-ip-ranges", is_flag=True, help="It may be used from nowhere.")
 @click.option("--expires-in", metavar="DURATION", help="For example 90d, 24h or 1h30m.")
 @click.option("--expires-at", metavar="TIME", help="For example 2027-01-01T00:00:00Z.")
 @json_option
@@ -57,6 +62,7 @@ def create(  # noqa: PLR0913 - one parameter an option
     scopes: tuple[str, ...],
     no_scopes: bool,
     ranges: tuple[str, ...],
+    no_ip_ranges: bool,
     expires_in: str | None,
     expires_at: str | None,
     as_json: bool,
@@ -75,7 +81,10 @@ def create(  # noqa: PLR0913 - one parameter an option
     }
     if scopes or no_scopes:
         spec["scopes"] = list(scopes)
-    if ranges:
+    if no_ip_ranges and ranges:
+        msg = "--no-ip-ranges and --allow-ip-range contradict each other"
+        raise click.UsageError(msg)
+    if ranges or no_ip_ranges:
         spec["allowed_ip_ranges"] = list(ranges)
     optional = {
         "environment": environment,
@@ -105,7 +114,13 @@ def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
 
 
 @key.command("list")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="How many at most.",
+)
 @click.option("--after", metavar="ID", help="Go on after this key.")
 @json_option
 def list_keys(*, limit: int, after: str | None, as_json: bool) -> None:

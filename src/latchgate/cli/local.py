@@ -61,10 +61,26 @@ class _Listen(click.ParamType[Address]):
     type=click.Choice(providers.SHIPPED),
     help="A provider whose policy file to write; all of them unless told.",
 )
-@click.option("--listen", type=_Listen(), default="127.0.0.1:8420", show_default=True)
-@click.option("--console-listen", type=_Listen(), default="127.0.0.1:8421", show_default=True)
 @click.option(
-    "--verify-listen", type=_Listen(unix=True), default="127.0.0.1:8422", show_default=True
+    "--listen",
+    type=_Listen(),
+    default="127.0.0.1:8420",
+    show_default=True,
+    help="The API's address.",
+)
+@click.option(
+    "--console-listen",
+    type=_Listen(),
+    default="127.0.0.1:8421",
+    show_default=True,
+    help="The console's address.",
+)
+@click.option(
+    "--verify-listen",
+    type=_Listen(unix=True),
+    default="127.0.0.1:8422",
+    show_default=True,
+    help="The gateways' address, or unix:/PATH.",
 )
 @click.option("--if-missing", is_flag=True, help="Do nothing when the configuration exists.")
 @json_option
@@ -129,7 +145,13 @@ def init(
 
 @click.command()
 @config_option
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="How many processes share the addresses.",
+)
 @click.option("--listen", type=_Listen(), help="The API's address instead of the configured one.")
 @click.option("--console-listen", type=_Listen(), help="The console's address.")
 @click.option("--verify-listen", type=_Listen(unix=True), help="The gateways' address.")

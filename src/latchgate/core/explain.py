@@ -270,7 +270,6 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.METHOD_INVALID: _say("Send the method itself, in upper case, and no override header."),
     Reason.CLIENT_ADDRESS_INVALID: _say("Have the gateway forward the client's bare address."),
     Reason.REQUEST_INVALID: _say("Mend the request as the steps say."),
-    Reason.REQUEST_TOO_LARGE: _say("Send a smaller request."),
     Reason.NO_AREA: _say("Use a path that a policy file covers, or add an area for it."),
     Reason.METHOD_NOT_ALLOWED: _other_method,
     Reason.PREFLIGHT_MALFORMED: _say("Send Origin and Access-Control-Request-Method."),

@@ -31,9 +31,6 @@ class Noun(StrEnum):
     ROLE = "role"
     POLICY = "policy"
 
-    # Enum's own hash runs in Python, and every look-up in the cache needs one.
-    __hash__ = str.__hash__
-
 
 Key = tuple[Noun, str]
 

@@ -16,7 +16,6 @@ class Reason(StrEnum):
     METHOD_INVALID = "method_invalid"
     CLIENT_ADDRESS_INVALID = "client_address_invalid"
     REQUEST_INVALID = "request_invalid"
-    REQUEST_TOO_LARGE = "request_too_large"
 
     # Nothing is served there.
     NO_AREA = "no_area"
@@ -54,8 +53,6 @@ class Reason(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
     POLICY_MISSING = "policy_missing"
     FAULT = "fault"
-
-    __hash__ = str.__hash__  # Enum's own runs in Python; use is counted by reason
 
 
 class Step(StrEnum):

@@ -115,10 +115,11 @@ def check(
         if facts is None:
             facts = yield from _gather(walk, presented)
         found = _judge(walk, area, kind, presented, facts)
-        if found.grant is not None:
-            if owner is not None and owner != found.grant.owner.id:
+        if found.credential is not None:
+            # Whose secret was right is a principal, even where the credential no longer stands.
+            if owner is not None and owner != found.credential.owner_id:
                 return walk.end(Reason.CREDENTIALS_AMBIGUOUS)
-            owner = found.grant.owner.id
+            owner = found.credential.owner_id
         # Of two credentials of one owner either suffices; of two refusals the nearer miss counts.
         if best is None or found.rank > best.rank:
             best = found

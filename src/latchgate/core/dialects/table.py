@@ -23,7 +23,6 @@ _W_FORBIDDEN = _p(
     403, "INSUFFICIENT_PERMISSIONS", "API key does not have permission for this service"
 )
 _W_DOWN = _p(503, "SERVICE_UNAVAILABLE", "Authentication service unavailable")
-_W_LARGE = _p(413, "PAYLOAD_TOO_LARGE", "Request is too large")
 
 _P_FAILED = _p(401, "authentication_failed", "The credential is not valid.")
 _P_DOWN = _p(503, "service_unavailable", "The request could not be decided. Try again shortly.")
@@ -54,9 +53,6 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.REQUEST_INVALID: {
         "wayscloud": _w_invalid("Request is invalid"),
         "problem": _p_invalid("The request could not be read.")},
-    Reason.REQUEST_TOO_LARGE: {
-        "wayscloud": _W_LARGE,
-        "problem": _p(413, "request_too_large", "The request is larger than is accepted.")},
 
     Reason.NO_AREA: {
         "wayscloud": _p(404, "NOT_FOUND", "Endpoint not found"),

@@ -1,0 +1,501 @@
+# ruff: noqa: INP001 - run by path
+"""Write docs/reference from the code.
+
+    python docs/generate.py            writes the pages
+    python docs/generate.py --check    says which are stale, and fails when one is
+
+What a key is for is said here; that it exists, its type and its default come from the code. A key
+without words, or words without a key, ends in an error.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import rich_click as click
+
+from latchgate import cli, config, providers
+from latchgate.core import path
+from latchgate.core.dialects import DIALECTS
+from latchgate.core.dialects.table import TABLE, challenge_error, challenged
+from latchgate.core.explain import worded
+from latchgate.core.kinds import KINDS, service_key
+from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
+from latchgate.core.reason import Reason
+from latchgate.doors import listener
+from latchgate.doors.manage import app as manage_app
+from latchgate.doors.manage import reading, shapes
+from latchgate.doors.verify import protocol, questions
+from latchgate.manage.keys import KeySpec
+from latchgate.store import usage
+from latchgate.verify import cache, receipts
+
+PAGES = Path(__file__).parent / "reference"
+NOTE = "<!-- Made by docs/generate.py: change the code or that program, not this page. -->\n"
+
+Words = Mapping[str, str]
+
+CONFIGURATION: Words = {
+    "database": "SQLite file of records and journal. Its bell, `-wal` and `-shm` stand beside it.",
+    "usage_database": "SQLite file of refusals, counts and last use. Another file than `database`.",
+    "policy": "Policy files that `policy check` and `policy apply` read. Verifiers follow what was"
+    " applied, never these files.",
+    "listen": "The three addresses, below.",
+    "gateways": "Whose word counts, below.",
+    "listen.api": "Management API, `/healthz`, `/readyz`. `HOST:PORT`, `[IPV6]:PORT`; port 0 takes"
+    " a free one.",
+    "listen.console": "The console's own origin. So far it answers `/healthz` only.",
+    "listen.verify": "What gateways ask. `HOST:PORT` or `unix:/PATH` (mode 0660). Never a public"
+    " address.",
+    "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
+    " either address, only from them does `X-Forwarded-For` count. Whoever may open the unix socket"
+    " may ask.",
+}
+
+PROVIDER: Words = {
+    "provider": "The provider's word. Kinds are named after it: `wayscloud.service_key`.",
+    "title": "Shown to people; the realm of challenges.",
+    "dialect": "How refusals are worded, unless an area says otherwise.",
+    "covers": "Path prefixes below which this provider's dialect words what no area covers.",
+    "kinds": "The kinds of credential it issues, below.",
+    "services": "The services it has, below.",
+    "areas": "Which requests are for which service, below.",
+}
+SETTINGS: Words = {
+    "brand": "First part of every key: `BRAND_SERVICE_ID_SECRET`. No two kinds share one.",
+    "key_header": "A second header that may carry a key, bare. `Authorization: Bearer` always may.",
+}
+SERVICE: Words = {
+    "title": "Shown to people.",
+    "scopes": "Each scope, written `SERVICE:ACTION`, and what it allows, in words. At least one.",
+}
+AREA: Words = {
+    "path": "A plain path, decoded, without a slash at its end. It covers itself and all below it.",
+    "hosts": "Host names, lower case, without port. None: every host.",
+    "exact": "Covers the path itself and nothing below it.",
+    "service": "One of this file's services. Required unless public.",
+    "accepts": "Kinds of this file that may be presented. Required unless public.",
+    "rules": "Which methods need which scope, below. Required unless public.",
+    "public": "Everybody passes, unasked. Takes `methods`, and neither `service`, `accepts` nor"
+    " `rules`.",
+    "methods": 'The methods of a public area; `["*"]` for every one.',
+    "preflight": "CORS preflights for a method that the area takes pass without a credential.",
+    "encoded_slash": "Takes `%2F` within a segment, where a slash would lead into no other area.",
+    "dialect": "How refusals are worded here; the file's `dialect` unless told.",
+}
+RULE: Words = {
+    "methods": 'Upper-case methods; `["*"]` for every one that no other rule of the area names.',
+    "scope": "The scope they need, one of the area's service.",
+}
+KEY_SPEC: Words = {
+    "name": "What people know it by.",
+    "services": "Services that it opens, all of one provider; the first one spells the key.",
+    "description": "What it is for.",
+    "scopes": "Absent: every scope its services have now. Empty: none.",
+    "environment": "Passed upstream.",
+    "external_id": "Your own id for it: visible ASCII, passed upstream.",
+    "metadata": "Kept with it.",
+    "allowed_ip_ranges": "Addresses and CIDRs. Absent: everywhere. Empty: nowhere.",
+    "expires_in": "A duration: `90d`, `24h`, `1h30m`.",
+    "expires_at": "An RFC 3339 time in the future. Not together with `expires_in`.",
+}
+EXPLAIN: Words = {
+    "method": "The method.",
+    "url": "A whole URL, or path and query.",
+    "headers": "Headers by name, each once.",
+    "client": "The address it comes from.",
+}
+POLICY_FILES: Words = {"files": "Policy files, name to text. They replace the whole set before."}
+
+ENVIRONMENT: Words = {
+    "LATCHGATE_CONFIG": "The configuration file, for verbs that take `--config`; the others use the"
+    " profile beside it.",
+    "LATCHGATE_URL": "Where the management API is. Together with `LATCHGATE_TOKEN`.",
+    "LATCHGATE_TOKEN": "The token to use there. `https` only, unless it is this machine.",
+    "LATCHGATE_PROFILE": "The profile file to use instead of the two usual ones.",
+}
+
+LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
+    ("Headers of a request", lambda: listener.MAX_HEADERS),
+    ("Bytes of a request's head", lambda: listener.MAX_HEAD_BYTES),
+    ("Bytes of a request target", lambda: listener.MAX_TARGET_BYTES),
+    ("Characters of a path and query that is decided", lambda: path.MAX_TARGET),
+    ("Seconds to send a head", lambda: listener.HEAD_SECONDS),
+    ("Seconds to send a body", lambda: listener.BODY_SECONDS),
+    ("Seconds a connection may be idle", lambda: listener.IDLE_SECONDS),
+    ("Bytes of a body, management API", lambda: reading.MAX_BODY),
+    ("Bytes of a body, verify address", lambda: protocol.MAX_BODY),
+    ("Requests in one batch", lambda: questions.MAX_BATCH),
+    ("Characters of a service key", lambda: service_key.MAX_LENGTH),
+    ("Records that one cache remembers", lambda: cache.MAX_RECORDS),
+    ("Absent ids that one cache remembers", lambda: cache.MAX_ABSENT),
+    ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
+    ("Seconds between batches of refusals and counts", lambda: usage.BATCH_SECONDS),
+    ("Days a refusal is kept", lambda: usage.KEEP_SECONDS // 86_400),
+    ("Refusals kept for each tenant, and for nobody", lambda: usage.KEEP_PER_RING),
+)
+
+
+def configuration() -> str:
+    """Every key of `latchgate.toml`, and what is fixed."""
+    entries = (
+        ("", config.ConfigEntry),
+        ("listen.", config.ListenEntry),
+        ("gateways.", config.GatewaysEntry),
+    )
+    rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
+    told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))
+    limits = _table(("What", "Limit"), [(what, f"{value():,}") for what, value in LIMITS])
+    return f"""# Configuration: `latchgate.toml`
+
+`latchgate init` writes one. Relative paths start at the file's own folder. An unknown key or an
+impossible value ends the program with file, line and key.
+
+{told}
+The three addresses must differ. A running server reads the file once, at its start.
+
+## Fixed limits
+
+{limits}"""
+
+
+def policy() -> str:
+    """Every key of a policy file."""
+    columns = ("Key", "Type", "Default", "Meaning")
+    provider = _table(columns, _with_words(_keys(ProviderEntry), PROVIDER))
+    settings = _table(columns, _with_words(_keys(service_key.Settings), SETTINGS))
+    service = _table(columns, _with_words(_keys(ServiceEntry), SERVICE))
+    area = _table(columns, _with_words(_keys(AreaEntry), AREA))
+    rule = _table(columns, _with_words(_keys(RuleEntry), RULE))
+    return f"""# Policy files
+
+One TOML file a provider. `latchgate policy check` checks them, `policy apply` publishes them all as
+the next version; see [how to change the policy](../howto/policy.md). An unknown key, an overlap, a
+scope that no service declares or an area that nobody could open is a fault, told with file, line
+and key; one fault keeps the whole set out.
+
+{provider}
+Kinds there are: {_listed(KINDS)}. Dialects: {_listed(DIALECTS)}.
+
+## `[kinds.service_key]`
+
+{settings}
+## `[services.NAME]`
+
+{service}
+A service has one name across all files.
+
+## `[[areas]]`
+
+{area}
+Prefixes end at segment borders: `/v1/storage` covers `/v1/storage/a`, not `/v1/storage-admin`. The
+longest one wins; an area that names the request's host goes before one that doesn't. Two areas with
+the same path and host overlap, which is a fault. What no area covers is refused.
+
+## `rules`
+
+{rule}
+A method with no rule is refused with 405. `HEAD` is a method of its own.
+"""
+
+
+def command_line() -> str:
+    """Every verb and its options."""
+    parts = [
+        """# Command line
+
+Every verb takes `--json` and `--help` (`-h`); `latchgate --version` says which one it is. What a
+program may want goes to standard output, all else to standard error. Exit status: 0 done, 1 refused
+or failed, 2 called wrongly.
+
+`init`, `serve`, `recover` and `policy check` work on this machine. The others call the management
+API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
+named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
+`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only.
+"""
+    ]
+    context = click.Context(cli.main, info_name="latchgate")
+    parts += [_verb(command) for command in _commands(context)]
+    parts.append("## Environment\n\n" + _environment())
+    return "\n".join(parts)
+
+
+def reasons() -> str:
+    """The reviewed table, and the change that `explain` words."""
+    columns = ["Reason", *(f"`{name}`" for name in sorted(DIALECTS)), "Smallest change"]
+    rows = []
+    for reason in Reason:
+        if reason is not Reason.ALLOWED:
+            said = [_answer(reason, name) for name in sorted(DIALECTS)]
+            rows.append((f"`{reason}`", *said, _change(reason)))
+    table = _table(columns, rows)
+    return f"""# Reasons
+
+Why a request was refused, what its caller is told in each dialect, and the smallest change that
+would allow it, as `latchgate explain` words it. Words in capitals stand for what the request was.
+
+Many reasons share one answer on purpose: who doesn't hold the secret learns nothing about the key.
+Answers marked † carry `WWW-Authenticate`, where the area accepts a credential; the word behind † is
+its `error`.
+
+{table}"""
+
+
+def management() -> str:
+    """Every route, scope and shape of `/manage/v1`."""
+    built_in = tomllib.loads(providers.text(providers.BUILT_IN))
+    scopes = [
+        (f"`{scope}`", meaning)
+        for service in built_in["services"].values()
+        for scope, meaning in service["scopes"].items()
+    ]
+    routes = []
+    for op in manage_app.OPERATIONS:
+        takes = f"`{op.body.__name__}`" if op.body is not None else "–"
+        takes = ", ".join(f"`?{name}=`" for name in op.query) or takes
+        answers = f"{op.status} " + (f"`{op.answer.__name__}`" if op.answer is not None else "JSON")
+        scope = f"`{op.scope}`" if op.scope is not None else "public"
+        refused = ", ".join(str(status) for status in op.refusals) or "–"
+        routes.append((f"`{op.method} {op.path}`", op.summary, scope, takes, answers, refused))
+    routes_table = _table(("Route", "Does", "Scope", "Takes", "Answers", "Refuses with"), routes)
+    columns = ("Field", "Type", "Default", "Meaning")
+    bodies = "\n".join(
+        f"### `{shape.__name__}`\n\n{_table(columns, _with_words(_fields(shape), words))}"
+        for shape, words in (
+            (KeySpec, KEY_SPEC),
+            (shapes.PolicyFiles, POLICY_FILES),
+            (shapes.ExplainRequest, EXPLAIN),
+        )
+    )
+    answers = "\n".join(
+        f"### `{shape.__name__}`\n\n{_told(shape)}\n\n"
+        + _table(("Field", "Type"), [row[:2] for row in _fields(shape)])
+        for shape in (
+            shapes.Key,
+            shapes.KeyPage,
+            shapes.Revoked,
+            shapes.ReceiptShape,
+            shapes.Verifier,
+            shapes.PolicyShape,
+            shapes.PolicyApplied,
+            shapes.Explanation,
+            shapes.ExplainedStep,
+            shapes.Problem,
+            shapes.FieldFault,
+        )
+    )
+    return f"""# Management API
+
+At `listen.api`, under `/manage/v1`; its OpenAPI 3.1 document is `/manage/v1/openapi.json`. It is
+decided like any other API, by a policy file that is part of the program: send
+`Authorization: Bearer` with a key of the brand `latchgate` that holds the scope.
+
+{routes_table}
+Every route that needs a scope also refuses with 400, 401, 403 and 503. Errors are problem documents
+(RFC 9457); fields that can't be taken are listed in `errors`. After a 503 `outcome_unknown` look
+whether the change happened before you repeat it. Bodies are JSON, unknown fields are refused.
+
+## Scopes
+
+{_table(("Scope", "Allows"), scopes)}
+Nobody hands out what they don't hold: a key is made for the caller's own tenant, project and user,
+with scopes that the caller holds, and it can't outlive the key that made it.
+
+## Bodies
+
+{bodies}
+## Answers
+
+Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret.
+
+{answers}"""
+
+
+def _keys(entry: type, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Return (key, type, default) of each key of a TOML file, which knows no null."""
+    return [(key, _without_null(kind), told) for key, kind, told in _fields(entry, prefix)]
+
+
+def _without_null(kind: str) -> str:
+    return kind.removesuffix(" or null")
+
+
+def _fields(entry: type, prefix: str = "") -> list[tuple[str, str, str]]:
+    """Return (name, type, default) of each field of a shape, as columns."""
+    described = msgspec.inspect.type_info(entry)
+    assert isinstance(described, msgspec.inspect.StructType)  # noqa: S101 - what we hand in
+    return [
+        (f"`{prefix}{field.name}`", _spelled(field.type), _default(field))
+        for field in described.fields
+    ]
+
+
+def _told(shape: type) -> str:
+    return " ".join((shape.__doc__ or "").split())
+
+
+def _default(field: msgspec.inspect.Field) -> str:
+    if field.required:
+        return "required"
+    value = field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        value = field.default_factory()
+    if isinstance(value, msgspec.Struct):
+        return "–"
+    if value is None:
+        return "none"
+    return f"`{msgspec.json.encode(value).decode()}`"
+
+
+def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descriptions
+    inspect = msgspec.inspect
+    if isinstance(found, inspect.Metadata):
+        return _spelled(found.type)
+    if isinstance(found, inspect.UnionType):
+        return " or ".join(_spelled(one) for one in found.types)
+    if isinstance(found, (inspect.ListType, inspect.VarTupleType)):
+        return f"list of {_spelled(found.item_type)}".replace("of table", "of tables")
+    if isinstance(found, inspect.DictType):
+        below = _spelled(found.value_type)
+        return "table" if below in {"table", "any"} else f"table of {below}"
+    if isinstance(found, inspect.LiteralType):
+        return " or ".join(f"`{value}`" for value in found.values)
+    if isinstance(found, inspect.StructType):
+        return f"`{found.cls.__name__}`" if found.cls.__module__ == shapes.__name__ else "table"
+    words: dict[object, str] = {
+        inspect.StrType: "text",
+        inspect.BoolType: "true or false",
+        inspect.IntType: "whole number",
+        inspect.FloatType: "number",
+        inspect.NoneType: "null",
+        inspect.CustomType: "any",
+    }
+    return words[type(found)]
+
+
+def _with_words(rows: Iterable[tuple[str, str, str]], words: Words) -> list[tuple[str, ...]]:
+    listed = list(rows)
+    names = {row[0].strip("`") for row in listed}
+    if names != set(words):
+        msg = f"docs/generate.py: keys and words differ: {sorted(names ^ set(words))}"
+        raise SystemExit(msg)
+    return [(*row, words[row[0].strip("`")]) for row in listed]
+
+
+def _environment() -> str:
+    rows = [(f"`{name}`", meaning) for name, meaning in ENVIRONMENT.items()]
+    return _table(("Variable", "Meaning"), rows)
+
+
+def _commands(context: click.Context) -> list[click.Context]:
+    """Return the context of each verb, groups left out, in the order of `--help`."""
+    command = context.command
+    if not isinstance(command, click.Group):
+        return [context]
+    found = []
+    for name in command.list_commands(context):
+        below = command.get_command(context, name)
+        assert below is not None  # noqa: S101 - it was listed
+        found += _commands(click.Context(below, info_name=name, parent=context))
+    return found
+
+
+def _verb(context: click.Context) -> str:
+    command = context.command
+    usage_line = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    paragraphs = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
+    rows = [
+        _option(parameter, context)
+        for parameter in command.get_params(context)
+        if isinstance(parameter, click.Option) and "--help" not in parameter.opts
+    ]
+    table = _table(("Option", "Takes", "Default", "Meaning"), rows)
+    told = "\n\n".join(paragraphs)
+    return f"## `{context.command_path}`\n\n{told}\n\n    {usage_line}\n\n{table}"
+
+
+def _option(option: click.Option, context: click.Context) -> tuple[str, str, str, str]:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    takes = "–" if option.is_flag else f"`{option.make_metavar(context)}`"
+    told = option.get_help_extra(context) if not option.is_flag else {}
+    takes = f"`{told['range']}`" if "range" in told else takes
+    default = told.get("default") or "–"
+    if "required" in told:
+        default = "required"
+    default = f"`{default}`" if default not in {"–", "required"} else default
+    return names, takes, default, option.help or "–"
+
+
+def _answer(reason: Reason, dialect: str) -> str:
+    public = TABLE[reason][dialect]
+    mark = " †" if challenged(reason, public.status) else ""
+    error = challenge_error(reason, public.status) if mark else None
+    mark += f" `{error}`" if error else ""
+    return f"{public.status} `{public.code}`{mark}<br>{public.text}"
+
+
+def _change(reason: Reason) -> str:
+    """Return the change that `explain` words, of a request whose facts are names in capitals."""
+    area = {"path": "PATH", "methods": ["METHODS OF THE AREA"], "service": "SERVICE"}
+    facts = {"issued": [], "owner": ["*"], "owner_id": "OWNER"}
+    kept = {
+        "reason": str(reason),
+        "method": "METHOD",
+        "path": "PATH",
+        "client": "ADDRESS",
+        "scope": "SCOPE",
+        "steps": [
+            {"step": "rule", "ok": False, "facts": ["METHOD", area, None]},
+            {"step": "read", "ok": False, "facts": ["KIND", "WHAT IS WRONG", ["KINDS"]]},
+            {"step": "service", "ok": False, "facts": ["SERVICE", []]},
+            {"step": "scope", "ok": False, "facts": ["SCOPE", facts]},
+        ],
+    }
+    return str(worded(kept)["change"])
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in sorted(words))
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    escaped = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+PROGRAMS: Mapping[str, Callable[[], str]] = {
+    "cli.md": command_line,
+    "configuration.md": configuration,
+    "management-api.md": management,
+    "policy.md": policy,
+    "reasons.md": reasons,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write or check every page; return the exit status."""
+    stale = []
+    for name, program in PROGRAMS.items():
+        page = PAGES / name
+        title, rest = program().split("\n", 1)
+        text = re.sub(r"\n{3,}", "\n\n", f"{title}\n\n{NOTE}{rest}")
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            stale.append(f"docs/reference/{name}")
+            if "--check" not in arguments:
+                page.write_text(text, encoding="utf-8")
+    if "--check" not in arguments:
+        return 0
+    for name in stale:
+        sys.stderr.write(f"{name} is stale; run: python docs/generate.py\n")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""Each how-to's commands, run in order against a server of their own."""
+
+import re
+import shutil
+from contextlib import nullcontext
+
+import pytest
+from tests.docs.transcript import (
+    API,
+    APP,
+    CONSOLE,
+    ROOT,
+    VERIFY,
+    Step,
+    blocks,
+    free_ports,
+    init,
+    shell,
+    steps,
+    terminal,
+)
+
+DOCS = ROOT / "docs"
+STOPPED = {"backup.md"}  # the how-to says to stop the server first
+RUN = sorted(
+    page.name
+    for page in (DOCS / "howto").iterdir()
+    if any(block.language == "console" for block in blocks(page))
+)
+SHOWN = {"caddyfile", "yaml"}  # configuration of other programs
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("name", RUN)
+def test_every_command_of_a_howto_prints_what_it_shows(name, tmp_path):
+    ports = free_ports(API, CONSOLE, VERIFY, APP)
+    shutil.copytree(
+        ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    init(tmp_path, ports)
+    server = nullcontext() if name in STOPPED else terminal("latchgate serve", "…", tmp_path)
+    with server, shell(tmp_path, ports) as session:
+        for block in blocks(DOCS / "howto" / name):
+            if block.language == "console":
+                for step in steps(block):
+                    session.check(step)
+
+
+MAKE = """\
+latchgate key create --service storage --name {0} --json | python3 -c '
+import json, sys
+print("Authorization: Bearer " + json.load(sys.stdin)["key"])' > {0}"""
+REVOKE = 'latchgate key revoke "$(cut -d_ -f3 {0})"'
+ASK = "latchgate explain GET http://a/v1/storage/a -H @- < {0}"
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_a_restore_takes_back_what_happened_since_the_backup(tmp_path):
+    ports = free_ports(API, CONSOLE, VERIFY)
+    init(tmp_path, ports)
+
+    def run(*told: tuple[str, str]) -> None:
+        with terminal("latchgate serve", "…", tmp_path), shell(tmp_path, ports) as session:
+            for command, expected in told:
+                session.check(Step(0, command, expected))
+
+    run((MAKE.format("early"), ""), (ASK.format("early"), "…\ndecision  allowed\n…"))
+    shutil.copytree(tmp_path / ".latchgate", tmp_path / "backup")
+    run(
+        (MAKE.format("late"), ""),
+        (REVOKE.format("early"), "…"),
+        (ASK.format("early"), "…\nreason    credential_revoked\n…"),
+    )
+    shutil.rmtree(tmp_path / ".latchgate")
+    shutil.copytree(tmp_path / "backup", tmp_path / ".latchgate")
+    run(
+        (ASK.format("early"), "…\ndecision  allowed\n…"),
+        (ASK.format("late"), "…\nreason    credential_unknown\n…"),
+    )
+
+
+def test_every_other_block_is_no_command():
+    pages = [page for page in DOCS.rglob("*.md") if page.parent.name != "howto"]
+    for page in pages:
+        assert not blocks(page), f"{page}: only the tour and the how-tos hold blocks that are run"
+    for page in (DOCS / "howto").iterdir():
+        for block in blocks(page):
+            assert block.language in {"console", *SHOWN}, f"{page}, line {block.line}"
+
+
+def test_indented_blocks_hold_only_what_other_tests_run():
+    """An indented block is not run as a transcript, so it holds no command but those known."""
+    for page in [ROOT / "README.md", *(DOCS / "howto").iterdir()]:
+        text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+        found = re.findall(r"(?<=\n\n) {4}(\S.*)|(?<=\S\n) {4}(\S.*)", text)
+        commands = {(one or other).split("  ")[0] for one, other in found}
+        assert commands <= {"make run", "make test"}, page
