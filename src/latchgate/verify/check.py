@@ -42,7 +42,7 @@ from latchgate.verify.cache import Cache, Missing
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*)(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]{2,45}\]")
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"})
-# In every mix of dashes and underscores: CGI and WSGI servers read them alike (D1.2).
+# In every mix of dashes, underscores and dots: CGI, WSGI and PHP read them alike (D1.2, D1.3).
 _OVERRIDES = frozenset(
     "".join(part + mark for part, mark in zip(words, (*marks, ""), strict=True))
     for words in (
@@ -50,7 +50,7 @@ _OVERRIDES = frozenset(
         ("x", "http", "method", "override"),
         ("x", "method", "override"),
     )
-    for marks in product("-_", repeat=len(words) - 1)
+    for marks in product("-_.", repeat=len(words) - 1)
 )
 _MAX_PARENTS = 4
 

@@ -144,6 +144,8 @@ class ServiceKey:
         return None
 
     def _read(self, text: str) -> Presented | Refused:
+        if len(text) > MAX_LENGTH:
+            return Refused(Reason.CREDENTIAL_MALFORMED, f"the key is longer than {MAX_LENGTH}")
         new = self._new.fullmatch(text)
         if new is None:
             return self._read_imported(text)
@@ -155,8 +157,6 @@ class ServiceKey:
 
     def _read_imported(self, text: str) -> Presented | Refused:
         """Read any shape but our own newest, which a checksum guards."""
-        if len(text) > MAX_LENGTH:
-            return Refused(Reason.CREDENTIAL_MALFORMED, f"the key is longer than {MAX_LENGTH}")
         parts = text.split("_", 3)
         if len(parts) != 4 or "" in parts or parts[0] != self.brand:  # noqa: PLR2004 - the format's four parts
             return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(text, self.brand))
