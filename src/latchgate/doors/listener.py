@@ -8,10 +8,10 @@ and a request whose framing could be read in two ways ends its connection (RFC 9
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -23,6 +23,17 @@ HEAD_SECONDS = 10.0
 IDLE_SECONDS = 75.0
 BODY_SECONDS = 30.0
 _TICK_SECONDS = 2.5
+# Fixed here, because the standard library's phrases differ between versions of Python.
+_LIMITS = {
+    400: ("Bad Request", "request_invalid"),
+    408: ("Request Timeout", "request_timeout"),
+    413: ("Content Too Large", "request_too_large"),
+    414: ("URI Too Long", "uri_too_long"),
+    431: ("Request Header Fields Too Large", "request_header_fields_too_large"),
+    505: ("HTTP Version Not Supported", "version_not_supported"),
+}
+_VERSIONS = frozenset({"1.0", "1.1"})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Listener(HttpToolsProtocol):
@@ -41,6 +52,8 @@ class Listener(HttpToolsProtocol):
         self._in_head = False
         self._in_body = False
         self._hosts = False
+        self._framed = False
+        self._last = False
         self._header_count = 0
         # Counted, not timed: a clock read for every request would cost more than this.
         self._progress = 0
@@ -60,16 +73,31 @@ class Listener(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head before the parser keeps any of them."""
+        """Count the bytes of a head before the parser keeps any of them, then parse."""
+        if self._last:
+            return
         if not self._in_body:
             self._head_bytes += len(data)
             if not self._in_head:
                 self._in_head = True
                 self._progress += 1
-            # A body may follow in the same packet, so the bound is checked on what stays a head.
-        super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and self.parser is not None:
-            self._refuse(431)
+            if self._head_bytes > MAX_HEAD_BYTES and self._head_is_long(data):
+                self._refuse(431)
+                return
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade:
+            pass  # end_head() saw to it
+        except HttpParserError:
+            # Not logged: whoever sends garbage would fill the disk with it (D7.62).
+            self.send_400_response("")
+
+    def _head_is_long(self, data: bytes) -> bool:
+        """Whether the head is over its bound, or merely a body in the same packet."""
+        end = data.find(b"\r\n\r\n")
+        return end < 0 or self._head_bytes - len(data) + end > MAX_HEAD_BYTES
 
     def on_message_begin(self) -> None:
         """Start counting a new request."""
@@ -79,7 +107,7 @@ class Listener(HttpToolsProtocol):
     def begin_head(self) -> None:
         """Reset the counters of a head."""
         self._header_count = 0
-        self._hosts = False
+        self._hosts = self._framed = False
         self._in_head = True
 
     def on_url(self, url: bytes) -> None:
@@ -90,6 +118,9 @@ class Listener(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Bound the number of headers, and the Host header to one (RFC 9112 §3.2)."""
+        if self._in_body:
+            # A trailer: uvicorn would add it to the headers that the application reads.
+            self._limit(400)
         self._header_count += 1
         if self._header_count > MAX_HEADERS:
             self._limit(431)
@@ -97,17 +128,30 @@ class Listener(HttpToolsProtocol):
             if self._hosts:
                 self._limit(400)
             self._hosts = True
+        if value != b"0" and name.lower() in _FRAMING:
+            self._framed = True
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Refuse HTTP/1.1 without a Host, then go on as uvicorn does."""
         self.end_head()
         super().on_headers_complete()
+        if self._last:
+            self.cycle.keep_alive = False
 
     def end_head(self) -> None:
         """Check a whole head and turn to its body."""
-        if not self._hosts and self.parser.get_http_version() != "1.0":
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS:
+            self._limit(505)
+        if not self._hosts and version != "1.0":
             self._limit(400)
+        if self.parser.should_upgrade():
+            # The parser takes what follows such a head for another protocol. None is spoken here,
+            # so a body would be read as a request of its own (D2.21).
+            if self._framed:
+                self._limit(400)
+            self._last = True
         self._in_head, self._in_body = False, True
         self._head_bytes = 0
         self._progress += 1
@@ -129,25 +173,41 @@ class Listener(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what can't be read, as a problem document, and close; uvicorn words `msg`."""
         del msg
+        self._last = True
         if self.transport.is_closing():
             return
-        phrase = HTTPStatus(self._status).phrase
-        code = "request_invalid" if self._status == 400 else phrase.lower().replace(" ", "_")  # noqa: PLR2004
+        if not self.idle() and not self._give_up():
+            return
+        title, code = _LIMITS[self._status]
         body = msgspec.json.encode(
             {
                 "type": f"urn:latchgate:problem:{code}",
-                "title": phrase,
+                "title": title,
                 "status": self._status,
                 "detail": "The request could not be read as one HTTP/1.1 request within limits.",
                 "code": code,
             }
         )
         self.transport.write(
-            f"HTTP/1.1 {self._status} {phrase}\r\nContent-Type: application/problem+json\r\n"
+            f"HTTP/1.1 {self._status} {title}\r\nContent-Type: application/problem+json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
             + body
         )
         self.transport.close()
+
+    def _give_up(self) -> bool:
+        """Say whether the refusal may be written while an answer is under way."""
+        if self.pipeline or (self._in_body and self.cycle.response_started):
+            self.transport.close()
+            return False
+        if self._in_body:
+            # It is this very request that can't be read: the application's answer is not wanted.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            return True
+        # The request before it is being carried out: its answer comes first, and is the last.
+        self.cycle.keep_alive = False
+        return False
 
     def _check_pace(self) -> None:
         """Close a connection that is slow with a head or a body, or idle for too long."""
@@ -168,6 +228,9 @@ class Listener(HttpToolsProtocol):
             self.transport.close()
             return
         self._watch = self.loop.call_later(_TICK_SECONDS, self._check_pace)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade is the client's wish, not an event (RFC 9110 §7.8)."""
 
     def idle(self) -> bool:
         """Whether no answer is under way."""

@@ -28,8 +28,9 @@ BATCH_SECONDS = 0.2
 KEEP_SECONDS = 7 * 86_400
 KEEP_PER_RING = 100_000
 TRIM_SECONDS = 60.0
-MAX_PENDING = 2_000
-MAX_COUNTERS = 20_000
+COUNTED_SECONDS = 1.0
+MAX_PENDING = 400
+MAX_COUNTERS = 50_000
 HOUR = 3_600
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -39,13 +40,17 @@ _REFUSAL = (
     "INSERT INTO refusal (id, at, ring, credential_id, reason, decision)"
     " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
+# Whole batches go in as one JSON value: one statement, run without Python's lock, instead of
+# thousands that hold it between rows.
 _USE = (
     "INSERT INTO credential_use (credential_id, reason, scope, hour, count)"
-    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (credential_id, reason, scope, hour)"
+    " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4"
+    " FROM json_each(?) WHERE TRUE ON CONFLICT (credential_id, reason, scope, hour)"
     " DO UPDATE SET count = credential_use.count + excluded.count"
 )
 _LAST = (
-    "INSERT INTO last_use (credential_id, at, address) VALUES (?, ?, ?)"
+    "INSERT INTO last_use (credential_id, at, address)"
+    " SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE"
     " ON CONFLICT (credential_id) DO UPDATE SET at = excluded.at, address = excluded.address"
     " WHERE excluded.at >= last_use.at"
 )
@@ -88,7 +93,7 @@ class Usage:
         self._counters: dict[UseKey, int] = {}
         self._last: dict[str, tuple[float, Address | None]] = {}
         self.dropped = 0
-        self._trimmed = ticks()
+        self._trimmed = self._counted = ticks()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="usage", daemon=True)
 
@@ -120,13 +125,21 @@ class Usage:
                 else:
                     self.dropped += 1
 
-    def flush(self) -> None:
-        """Write what was noted; StoreError when the batch was lost."""
+    def flush(self, *, everything: bool = True) -> None:
+        """Write what was noted; StoreError when the batch was lost.
+
+        Counters wait for a second unless `everything` is asked for: written less often, they
+        add up to fewer rows.
+        """
         with self._flushing:
             with self._lock:
                 pending, self._pending = self._pending, []
-                counters, self._counters = self._counters, {}
-                last, self._last = self._last, {}
+                counters: dict[UseKey, int] = {}
+                last: dict[str, tuple[float, Address | None]] = {}
+                if everything or self._ticks() - self._counted >= COUNTED_SECONDS:
+                    self._counted = self._ticks()
+                    counters, self._counters = self._counters, counters
+                    last, self._last = self._last, last
             if pending or counters or last:
                 refusals = [row for row in map(self._row, pending) if row is not None]
                 self._write(refusals, counters, last)
@@ -158,8 +171,10 @@ class Usage:
         ]
         with faults(), _transaction(self._connection) as connection:
             connection.executemany(_REFUSAL, refusals)
-            connection.executemany(_USE, uses)
-            connection.executemany(_LAST, lasts)
+            if uses:
+                connection.execute(_USE, (_encode(sorted(uses)).decode(),))
+            if lasts:
+                connection.execute(_LAST, (_encode(sorted(lasts)).decode(),))
 
     def trim(self) -> None:
         """Drop refusals past their age, and the oldest of a ring that is over its number."""
@@ -171,7 +186,7 @@ class Usage:
     def _write_on(self) -> None:
         while not self._stop.wait(BATCH_SECONDS):
             try:
-                self.flush()
+                self.flush(everything=False)
             except StoreError:
                 _log.exception("a batch of usage was lost")
             except Exception:  # noqa: BLE001 - the recorder goes on

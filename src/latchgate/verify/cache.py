@@ -49,6 +49,7 @@ class Cache:
         self._max_changes = max_changes
         # What was derived from records, by credential id; right at this position only.
         self.facts: dict[str, Facts] = {}
+        self._with_parents: set[str] = set()
 
     def recall(self, key: Key) -> Record | Missing | None:
         """Return a remembered record, None for an id known to be absent, or MISSING."""
@@ -63,9 +64,9 @@ class Cache:
         if not listed:
             return False
         self.position = listed[-1][0]
-        self.facts.clear()
         policy = False
         for number, key in listed:
+            self._underive(key)
             self._records.pop(key, None)
             self._absent.pop(key, None)
             self._changes[key] = number
@@ -94,7 +95,24 @@ class Cache:
         """Remember facts assembled from records at least as new as the position."""
         if len(self.facts) >= self._max_records:
             self.facts.clear()
+            self._with_parents.clear()
         self.facts[facts.credential.id] = facts
+        if facts.credential.parent_id is not None:
+            self._with_parents.add(facts.credential.id)
+
+    def _underive(self, key: Key) -> None:
+        """Drop the facts that a changed record is part of: its own, or those of many."""
+        noun, record_id = key
+        if noun is Noun.POLICY:
+            return
+        if noun is not Noun.CREDENTIAL:
+            self.facts.clear()
+            self._with_parents.clear()
+            return
+        self.facts.pop(record_id, None)
+        for child in self._with_parents:
+            self.facts.pop(child, None)
+        self._with_parents.clear()
 
     def __len__(self) -> int:
         return len(self._records) + len(self._absent)

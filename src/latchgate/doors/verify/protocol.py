@@ -118,13 +118,15 @@ class VerifyProtocol(Listener):
 
     def on_message_begin(self) -> None:
         """Start a request without any of the state that an ASGI application would need."""
-        self.begin_head()
+        self._in_head = True
         self.url = b""
         self._raw = []
         self._body = b""
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header as it came; they are counted when the head is whole."""
+        if self._in_body:
+            self._limit(400)  # a trailer
         self._raw.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -135,6 +137,8 @@ class VerifyProtocol(Listener):
         if "host" in self._repeated:
             self._limit(400)
         self._hosts = "host" in self._headers
+        length = self._headers.get("content-length", "0")
+        self._framed = length != "0" or "transfer-encoding" in self._headers
         self.end_head()
 
     def on_body(self, body: bytes) -> None:
@@ -155,7 +159,7 @@ class VerifyProtocol(Listener):
             written = _problem(Reason.FAULT)
         self.transport.write(written)
         self.server_state.total_requests += 1
-        if not self.parser.should_keep_alive() or self.parser.should_upgrade():
+        if self._last or not self.parser.should_keep_alive():
             self.transport.close()
 
     def idle(self) -> bool:

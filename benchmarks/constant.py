@@ -1,0 +1,51 @@
+"""`latchgate serve` with one difference: the verify door answers the same bytes to everyone.
+
+`python -m benchmarks.constant ANSWER_FILE serve --config …`. Listener, parser, loop and the tasks
+beside them stay, so the distance to the real server is what decisions and their wording cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from latchgate.cli import main
+from latchgate.doors.verify import VerifyDoor, VerifyProtocol
+from latchgate.serve import worker
+
+_answer = b""
+
+
+class ConstantProtocol(VerifyProtocol):
+    """Reads a request as the verify door does, and decides nothing."""
+
+    def on_message_complete(self) -> None:
+        """Answer."""
+        self._in_body = False
+        self.transport.write(_answer)
+        self.server_state.total_requests += 1
+
+
+class ConstantDoor(VerifyDoor):
+    """Makes connections that answer a constant."""
+
+    def protocol(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> VerifyProtocol:
+        """Make the protocol of one connection, as uvicorn asks for it."""
+        return ConstantProtocol(self, config, server_state, app_state, _loop)
+
+
+if __name__ == "__main__":
+    _answer = Path(sys.argv.pop(1)).read_bytes()
+    vars(worker)["VerifyDoor"] = ConstantDoor
+    main()

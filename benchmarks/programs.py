@@ -1,0 +1,155 @@
+"""The measured programs: started on a core of their own, asked, and ended by their process id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import ROOT, UnableError, program
+from benchmarks.stock import Stock
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 15.0
+
+_NGINX = """\
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path {folder}/nginx-body;
+    proxy_temp_path {folder}/nginx-proxy;
+    fastcgi_temp_path {folder}/nginx-fastcgi;
+    uwsgi_temp_path {folder}/nginx-uwsgi;
+    scgi_temp_path {folder}/nginx-scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ return 204; }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers, and the seconds from its start to its first answer."""
+
+    name: str
+    process_id: int
+    core: int
+    port: int
+    seconds: float
+
+    def ask(self, question: bytes) -> bytes:
+        """Return the head of the answer to one question."""
+        return _ask(self.port, question)
+
+
+@contextlib.contextmanager
+def latchgate(stock: Stock, core: int) -> Iterator[Server]:
+    """Run `latchgate serve` with one worker; it is ready when it has accepted a key."""
+    port = _free_port()
+    command = [sys.executable, "-m", "latchgate", *_serve(stock, port)]
+    with _running("latchgate", command, stock, port, core, b"HTTP/1.1 200 ") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def constant(stock: Stock, core: int, answer: bytes) -> Iterator[Server]:
+    """Run the same server with a constant answer."""
+    port = _free_port()
+    file = stock.config.file.with_name("answer")
+    file.write_bytes(answer)
+    command = [sys.executable, "-m", "benchmarks.constant", str(file), *_serve(stock, port)]
+    with _running("constant answer", command, stock, port, core, answer) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def nginx(stock: Stock, core: int) -> Iterator[Server]:
+    """Run one nginx process that answers 204."""
+    port = _free_port()
+    folder = stock.config.file.parent
+    file = folder / "nginx.conf"
+    file.write_text(_NGINX.format(folder=folder, port=port))
+    command = [program("nginx"), "-p", str(folder), "-c", str(file)]
+    with _running("nginx return 204", command, stock, port, core, b"HTTP/1.1 204 ") as server:
+        yield server
+
+
+def _serve(stock: Stock, port: int) -> list[str]:
+    any_port = "127.0.0.1:0"
+    addresses = ["--listen", any_port, "--console-listen", any_port]
+    verify = ["--verify-listen", f"127.0.0.1:{port}"]
+    return ["serve", "--config", str(stock.config.file), *addresses, *verify]
+
+
+@contextlib.contextmanager
+def _running(
+    name: str, command: list[str], stock: Stock, port: int, core: int, wanted: bytes
+) -> Iterator[Server]:
+    log = stock.config.file.with_name(f"{port}.log")
+    question = stock.sample.spelled()
+    begun = time.perf_counter()
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # Ctrl-C is ours; we end it below
+        )
+    try:
+        os.sched_setaffinity(process.pid, {core})
+        answer = _first_answer(process, port, question, log)
+        seconds = time.perf_counter() - begun
+        if not answer.startswith(wanted):
+            raise UnableError(f"{name} answered {answer!r}")
+        yield Server(name, process.pid, core, port, seconds)
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _first_answer(process: subprocess.Popen[bytes], port: int, question: bytes, log: Path) -> bytes:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            return _ask(port, question)
+        except ConnectionRefusedError:
+            time.sleep(0.001)
+    raise UnableError(f"{process.args!r} did not start: {log.read_text()[-2000:]}")
+
+
+def _ask(port: int, question: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(question)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            piece = connection.recv(65_536)
+            if not piece:
+                raise UnableError(f"the connection ended after {head!r}")
+            head += piece
+        return head
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

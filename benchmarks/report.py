@@ -1,0 +1,244 @@
+"""Figures in words: tables, what was wanted and what was measured, and the file that keeps them."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load import CONNECTIONS, Round
+from benchmarks.machine import REFERENCE_SHA256_US, Memory
+
+NGINX, OURS, CONSTANT = "nginx return 204", "latchgate", "constant answer"
+WANTED_RATIO = 0.45
+WANTED_DECISION_US = 10.0
+WANTED_START_SECONDS = 1.5
+WANTED_MEMORY_MIB = 90.0
+DISTURBED = 0.05
+
+_TOP = """\
+# Results
+
+What `make bench` measured, newest first. Each section is one run: its figures may be compared with
+each other, those of two machines only through the calibration. A figure that was missed says so.
+"""
+
+_SECTION = """\
+## {date}, commit {commit}
+
+{about}
+
+    {command}
+
+{figures}
+
+### The verify door on one core
+
+{keys} keys in random order, {connections} kept connections, wrk on the other core; {rounds} rounds
+of {seconds} s each, one server after the other. CPU is µs a request as the kernel counts the
+process; medians, with the lowest and highest round.
+
+{servers}
+
+CPU of latchgate over all its rounds and the pauses between them, in which it may still write what
+it noted: {whole_run} µs a request.
+
+### Other questions to the same server
+
+{others}
+
+### In process
+
+One decision timed by itself, every key in random order; the CPU is that of the whole process, its
+writer of usage included.
+
+{in_process}
+
+### Start and memory
+
+From starting `latchgate serve` on the existing database to the first accepted key, {starts} starts:
+{start} s.
+
+{memory}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything one run measured."""
+
+    arguments: dict[str, int]
+    rounds: dict[str, list[Round]]
+    whole_run_cpu: float
+    cold: list[Round]
+    others: dict[str, list[Round]]
+    in_process: dict[str, dict[str, float]]
+    calibration: dict[str, float]
+    starts: list[float]
+    memory: dict[str, Memory]
+
+
+def text(about: dict[str, str], results: Results) -> str:
+    """Return one run's section, as Markdown."""
+    return _SECTION.format(
+        date=about["date"],
+        commit=about["commit"],
+        command=about["command"],
+        about="\n".join(_about(about, results)),
+        figures="\n".join(_figures(results)),
+        connections=CONNECTIONS,
+        **results.arguments,
+        servers=_table(
+            "server | requests/s | CPU | user | kernel | threads but the first"
+            " | core: its own | core: others | p50 ms | nginx's CPU ÷ its own",
+            (_row(results, name) for name in results.rounds),
+        ),
+        whole_run=f"{results.whole_run_cpu:.2f}",
+        others=_table(
+            "question | requests/s | CPU | user | kernel | threads but the first | CPU ÷ accepted",
+            _other_rows(results),
+        ),
+        in_process=_table(
+            "call | median µs | p99 µs | CPU µs",
+            (
+                f"{name} | {one['median']:.2f} | {one['p99']:.2f} | {one['cpu']:.2f}"
+                for name, one in results.in_process.items()
+            ),
+        ),
+        starts=len(results.starts),
+        start=_spread(results.starts, ".2f"),
+        memory=_table(
+            "memory of the server | RSS MiB | PSS MiB",
+            (f"{name} | {one.rss:.1f} | {one.pss:.1f}" for name, one in results.memory.items()),
+        ),
+    )
+
+
+def _about(about: dict[str, str], results: Results) -> Iterator[str]:
+    for name, value in about.items():
+        if name not in {"date", "commit", "command"}:
+            yield f"- {name}: {value}"
+    yield (
+        f"- calibration: SHA-256 of 64 bytes takes {results.calibration['sha256_us']:.3f} µs"
+        f" ({REFERENCE_SHA256_US} on the machine that the wanted figures were set on),"
+        f" a turn of a small Python loop {results.calibration['python_ns']:.0f} ns"
+    )
+    others = _median([one for rounds in results.rounds.values() for one in rounds], _disturbed)
+    if others >= DISTURBED:
+        yield f"- not quiet: other programs used {others:.0%} of the measured core; run it again"
+
+
+def _disturbed(one: Round) -> float:
+    return one.disturbed
+
+
+def _figures(results: Results) -> list[str]:
+    machine = results.calibration["sha256_us"] / REFERENCE_SHA256_US
+    rest = results.memory["at rest"].rss
+    start = statistics.median(results.starts)
+    ratio = statistics.median(_ratios(results, OURS))
+    lines = [
+        _figure(
+            "verify door, nginx's CPU ÷ its own",
+            f"≥ {WANTED_RATIO}",
+            f"{ratio:.3f}",
+            reached=ratio >= WANTED_RATIO,
+        ),
+    ]
+    for name in ("Verifier.decide", "engine.decide"):
+        took = results.in_process[name]["median"]
+        lines.append(
+            _figure(
+                f"{name}, median",
+                f"≤ {WANTED_DECISION_US:g} µs",
+                f"{took:.2f} µs ({took / machine:.2f} at the reference's SHA-256)",
+                reached=took <= WANTED_DECISION_US,
+            )
+        )
+    return [
+        *lines,
+        _figure(
+            "first verified answer after start, median",
+            f"≤ {WANTED_START_SECONDS} s",
+            f"{start:.2f} s",
+            reached=start <= WANTED_START_SECONDS,
+        ),
+        _figure(
+            "server at rest, RSS",
+            f"≤ {WANTED_MEMORY_MIB:g} MiB",
+            f"{rest:.1f} MiB",
+            reached=rest <= WANTED_MEMORY_MIB,
+        ),
+    ]
+
+
+def _figure(name: str, wanted: str, measured: str, *, reached: bool) -> str:
+    return (
+        f"- figure: {name}: wanted {wanted}, measured {measured},"
+        f" {'reached' if reached else 'MISSED'}"
+    )
+
+
+def _ratios(results: Results, name: str) -> list[float]:
+    """Return nginx's CPU through a server's, round by round."""
+    pairs = zip(results.rounds[NGINX], results.rounds[name], strict=True)
+    return [nginx.cpu / other.cpu for nginx, other in pairs]
+
+
+def _row(results: Results, name: str) -> str:
+    rounds = results.rounds[name]
+    return " | ".join(
+        [
+            *_measured(name, rounds),
+            f"{_median(rounds, lambda one: one.busy):.0%}",
+            f"{_median(rounds, _disturbed):.0%}",
+            f"{_median(rounds, lambda one: one.p50) / 1_000:.2f}",
+            _spread(_ratios(results, name), ".3f"),
+        ]
+    )
+
+
+def _other_rows(results: Results) -> Iterator[str]:
+    base = _median(results.others["accepted"], lambda one: one.cpu)
+    first = {"accepted, first use of each key": results.cold} if results.cold else {}
+    for name, rounds in (first | results.others).items():
+        ratio = _median(rounds, lambda one: one.cpu) / base
+        yield " | ".join([*_measured(name, rounds), f"{ratio:.2f}"])
+
+
+def _measured(name: str, rounds: list[Round]) -> list[str]:
+    return [
+        name,
+        _spread([one.per_second for one in rounds], ",.0f"),
+        _spread([one.cpu for one in rounds], ".2f"),
+        f"{_median(rounds, lambda one: one.user):.1f}",
+        f"{_median(rounds, lambda one: one.kernel):.1f}",
+        f"{_median(rounds, lambda one: one.other_threads):.1f}",
+    ]
+
+
+def _median(rounds: list[Round], part: Callable[[Round], float]) -> float:
+    return statistics.median(part(one) for one in rounds)
+
+
+def _spread(values: list[float], form: str) -> str:
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def _table(head: str, rows: Iterable[str]) -> str:
+    bars = "|".join("---" for _ in head.split("|"))
+    return "\n".join([f"| {head} |", f"|{bars}|", *(f"| {row} |" for row in rows)])
+
+
+def write(file: Path, about: dict[str, str], section: str) -> None:
+    """Put a run on top of the file, in place of an earlier one of the same day and commit."""
+    day = about["date"].partition(" ")[0]
+    old = file.read_text(encoding="utf-8") if file.exists() else _TOP
+    top, *sections = re.split(r"^(?=## )", old, flags=re.MULTILINE)
+    same = re.compile(rf"## {re.escape(day)} [^\n]*, commit {re.escape(about['commit'])}\n")
+    kept = [one for one in sections if not same.match(one)]
+    file.write_text(
+        "".join([top.rstrip(), "\n\n", section, *("\n" + k for k in kept)]).rstrip() + "\n"
+    )

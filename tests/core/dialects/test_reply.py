@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from latchgate.core.dialects.reply import Challenge
+
+
+@pytest.mark.parametrize(
+    ("error", "scope", "expected"),
+    [
+        (None, None, 'Bearer realm="R"'),
+        ("invalid_token", None, 'Bearer realm="R", error="invalid_token"'),
+        ("insufficient_scope", "s:r", 'Bearer realm="R", error="insufficient_scope", scope="s:r"'),
+        (None, "s:r", 'Bearer realm="R", scope="s:r"'),
+    ],
+)
+def test_a_challenge_is_written_as_rfc_6750_shows(error, scope, expected):
+    assert str(Challenge(scheme="Bearer", realm="R", error=error, scope=scope)) == expected
+
+
+def test_the_scheme_is_the_kinds_own():
+    challenge = Challenge(scheme="Basic", realm="Files", error=None, scope=None)
+    assert str(challenge) == 'Basic realm="Files"'

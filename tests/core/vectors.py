@@ -1,0 +1,137 @@
+"""Reads the decision vectors, the contract that verifiers in other languages keep too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.core.worlds import decide
+
+from latchgate import providers
+from latchgate.core.model import (
+    Credential,
+    Decision,
+    Key,
+    Noun,
+    Project,
+    Record,
+    Request,
+    Role,
+    Tenant,
+    User,
+)
+from latchgate.core.network import Networks, parse_address
+from latchgate.core.policy import Policy
+from latchgate.core.policy_file import read_policy
+from latchgate.core.reason import Reason
+from latchgate.core.scope import Scopes
+
+FILE = Path(__file__).parents[1] / "vectors" / "decisions.json"
+WHOLE: Mapping[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """One request, the world it is decided in, and what must come out."""
+
+    name: str
+    policy: Policy
+    now: float
+    request: Request
+    records: Mapping[Key, Record]
+    expected: Mapping[str, Any]
+
+    def decided(self) -> Decision:
+        """Return what is decided."""
+        return decide(self.request, self.records, policy=self.policy, now=self.now)
+
+
+@cache
+def _policy(name: str) -> Policy:
+    told = WHOLE["policies"][name]
+    files = {file: providers.text(file) for file in told.get("shipped", ())}
+    return read_policy({**files, **told.get("texts", {})}, version=told["version"])
+
+
+def _record(told: Mapping[str, Any]) -> tuple[Noun, Record]:
+    fields = {name: value for name, value in told.items() if name != "noun"}
+    if "scopes" in fields:
+        fields["scopes"] = Scopes.of(fields["scopes"])
+    noun = Noun(told["noun"])
+    if noun is Noun.CREDENTIAL:
+        networks = fields["networks"]
+        fields["networks"] = Networks.of(networks) if networks is not None else None
+        fields["services"] = frozenset(fields["services"])
+        fields["digest"] = bytes.fromhex(fields["digest"])
+        return noun, Credential(**fields)
+    if noun is Noun.USER:
+        fields["roles"] = tuple((project, role) for project, role in fields["roles"])
+        return noun, User(**fields)
+    made: Tenant | Project | Role
+    if noun is Noun.TENANT:
+        made = Tenant(**fields)
+    elif noun is Noun.PROJECT:
+        made = Project(**fields)
+    else:
+        made = Role(**fields)
+    return noun, made
+
+
+def _records(change: Mapping[str, Mapping[str, Any] | None]) -> dict[Key, Record]:
+    known: Mapping[str, Mapping[str, Any]] = WHOLE["records"]
+    assert set(change) <= set(known)
+    out: dict[Key, Record] = {}
+    for name, told in known.items():
+        changes = change.get(name, {})
+        if changes is not None:
+            assert set(changes) <= set(told), name
+            noun, record = _record({**told, **changes})
+            out[noun, record.id] = record
+    return out
+
+
+def _with_keys(value: str) -> str:
+    for key, text in WHOLE["keys"].items():
+        value = value.replace(f"{{{key}}}", text)
+    return value
+
+
+def _request(told: Mapping[str, Any]) -> Request:
+    headers: dict[str, str] = {}
+    repeated: set[str] = set()
+    for name, value in told["headers"]:
+        folded, sent = name.lower(), _with_keys(value)
+        if folded in headers:
+            repeated.add(folded)
+            sent = f"{headers[folded]}, {sent}"
+        headers[folded] = sent
+    defaults = WHOLE["defaults"]
+    client, fault = told.get("client", defaults["client"]), told.get("fault")
+    return Request(
+        method=told["method"],
+        host=told.get("host", defaults["host"]),
+        target=told["target"],
+        headers=headers,
+        repeated=frozenset(repeated),
+        client=parse_address(client) if client is not None else None,
+        fault=(Reason(fault[0]), fault[1]) if fault else None,
+    )
+
+
+def _vector(told: Mapping[str, Any]) -> Vector:
+    defaults = WHOLE["defaults"]
+    return Vector(
+        name=told["name"],
+        policy=_policy(told.get("policy", defaults["policy"])),
+        now=told.get("now", defaults["now"]),
+        request=_request(told["request"]),
+        records=_records(told.get("change", {})),
+        expected=told["decision"],
+    )
+
+
+VECTORS = tuple(_vector(told) for told in WHOLE["vectors"])

@@ -1,0 +1,63 @@
+"""The console's own origin: health, and problems for the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from latchgate.doors.console import console
+
+
+def ask(method, path, kind="http"):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    asyncio.run(console({"type": kind, "method": method, "path": path}, receive, send))
+    return sent
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health_is_told(method):
+    start, body = ask(method, "/healthz")
+    assert start["status"] == 200
+    headers = dict(start["headers"])
+    assert headers[b"content-type"] == b"application/json"
+    assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"content-length"] == b"15"
+    assert body["body"] == (b'{"status":"ok"}' if method == "GET" else b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/healthz/"),
+        ("POST", "/healthz"),
+        ("GET", "/manage/v1/keys"),
+        ("HEAD", "/login"),
+        ("OPTIONS", "/healthz"),
+    ],
+)
+def test_everything_else_is_a_problem(method, path):
+    start, body = ask(method, path)
+    assert start["status"] == 404
+    headers = dict(start["headers"])
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"cache-control"] == b"no-store"
+    if method == "HEAD":
+        assert body["body"] == b""
+    else:
+        assert json.loads(body["body"])["code"] == "not_found"
+        assert int(headers[b"content-length"]) == len(body["body"])
+
+
+@pytest.mark.parametrize("kind", ["websocket", "lifespan"])
+def test_what_is_not_http_is_not_answered(kind):
+    assert ask("GET", "/healthz", kind) == []

@@ -1,0 +1,217 @@
+"""`Listener` on a live socket, its limits made small: pace, sizes, and what else goes on meanwhile.
+
+What the limits are as shipped, and the framing of requests, is in tests/e2e/test_smuggling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+from tests.doors.verify.served import Port, served
+from tests.e2e.wire import Wire, ask, exchange, written
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from latchgate.doors import listener
+from latchgate.doors.listener import Listener
+
+pytestmark = pytest.mark.enable_socket
+
+HEAD = 0.4
+BODY = 0.8
+IDLE = 0.6
+HOST = "Host: localhost\r\n"
+
+
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Answer with the body's size: at once, or after the whole body, or after a while."""
+    assert scope["type"] == "http"
+    size, more = 0, scope["path"] != "/at-once"
+    while more:
+        event = await receive()
+        if event["type"] != "http.request":
+            return
+        size += len(event["body"])
+        more = event["more_body"]
+    if scope["path"].startswith("/slow/"):
+        await asyncio.sleep(float(scope["path"].removeprefix("/slow/")))
+    text = str(size).encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-length", str(len(text)).encode())],
+            "trailers": False,
+        }
+    )
+    await send({"type": "http.response.body", "body": text, "more_body": False})
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
+    monkeypatch.setattr(listener, "HEAD_SECONDS", HEAD)
+    monkeypatch.setattr(listener, "BODY_SECONDS", BODY)
+    monkeypatch.setattr(listener, "IDLE_SECONDS", IDLE)
+    monkeypatch.setattr(listener, "_TICK_SECONDS", 0.05)
+    with served(application, Listener) as found:
+        yield found
+
+
+def test_a_head_that_is_never_finished_is_ended(address):
+    for start in (b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b", b"\r\n"):
+        with Wire(address) as wire:
+            begun = time.monotonic()
+            wire.send(start)
+            answer = wire.answer()
+            assert (answer.status, answer.one("Connection")) == (408, "close")
+            assert answer.json()["status"] == 408
+            assert wire.rest() == b""
+            assert HEAD * 0.8 < time.monotonic() - begun < HEAD + 1
+
+
+def test_a_head_that_drips_gets_no_more_time(address):
+    with Wire(address) as wire:
+        begun = time.monotonic()
+        wire.send(f"GET / HTTP/1.1\r\n{HOST}X-A: ".encode())
+        with suppress(OSError):
+            while time.monotonic() - begun < HEAD + 3:
+                wire.send(b"a")
+                time.sleep(0.02)
+        assert HEAD * 0.8 < time.monotonic() - begun < HEAD + 1
+
+
+def test_a_second_head_on_a_connection_is_timed_like_the_first(address):
+    with Wire(address) as wire:
+        for _ in range(3):
+            assert wire.ask("GET", "/").status == 200
+            time.sleep(HEAD / 2)
+        begun = time.monotonic()
+        wire.send(b"GET / HTTP/1.1\r\n")
+        assert wire.answer().status == 408
+        assert time.monotonic() - begun < HEAD + 1
+
+
+def test_a_body_that_is_never_finished_is_ended(address):
+    with Wire(address) as wire:
+        begun = time.monotonic()
+        wire.send(written("POST", "/", [("Content-Length", "1000")]) + b"x")
+        assert wire.answer().status == 408
+        assert BODY * 0.8 < time.monotonic() - begun < BODY + 1
+
+
+def test_a_body_that_drips_gets_no_more_time(address):
+    with Wire(address) as wire:
+        begun = time.monotonic()
+        wire.send(written("POST", "/", [("Content-Length", "100000")]))
+        with suppress(OSError):
+            while time.monotonic() - begun < BODY + 3:
+                wire.send(b"a")
+                time.sleep(0.02)
+        assert BODY * 0.8 < time.monotonic() - begun < BODY + 1
+
+
+def test_a_connection_that_asks_nothing_is_closed_without_a_word(address):
+    with Wire(address) as wire:
+        begun = time.monotonic()
+        assert wire.rest() == b""
+        assert IDLE * 0.8 < time.monotonic() - begun < IDLE + 1
+
+
+def test_a_connection_that_asks_no_more_is_closed_without_a_word(address):
+    with Wire(address) as wire:
+        assert wire.ask("GET", "/").status == 200
+        assert wire.rest() == b""
+
+
+def test_a_slow_answer_is_waited_for(address):
+    seconds = IDLE + BODY + HEAD
+    with Wire(address) as wire:
+        assert wire.ask("GET", f"/slow/{seconds}").status == 200
+        assert wire.ask("POST", "/slow/0.1", [], b"abc").body == b"3"
+
+
+def test_a_busy_connection_lives_on(address):
+    with Wire(address) as wire:
+        begun = time.monotonic()
+        while time.monotonic() - begun < HEAD + IDLE + BODY:
+            assert wire.ask("POST", "/", [], b"abc").body == b"3"
+            time.sleep(0.01)
+
+
+def test_half_open_connections_hold_nobody_up(address):
+    with ExitStack() as opened:
+        for _ in range(200):
+            wire = opened.enter_context(Wire(address))
+            wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        begun = time.monotonic()
+        for _ in range(50):
+            assert ask(address, "GET", "/").status == 200
+        assert time.monotonic() - begun < BODY
+
+
+def test_a_body_in_small_pieces_is_whole(address):
+    with Wire(address) as wire:
+        wire.send(written("POST", "/", [("Transfer-Encoding", "chunked")]))
+        for _ in range(20):
+            wire.send(b"1\r\na\r\n")
+        wire.send(b"0\r\n\r\n")
+        assert wire.answer().body == b"20"
+
+
+def test_a_large_body_is_no_large_head(address):
+    body = b"x" * 300_000
+    with Wire(address) as wire:
+        for _ in range(3):
+            assert wire.ask("POST", "/", [], body).body == b"300000"
+    pipelined = written("POST", "/", [], body) + written("GET", "/", [("Connection", "close")])
+    assert [one.body for one in exchange(address, pipelined)] == [b"300000", b"0"]
+
+
+def test_many_small_requests_in_one_packet_are_no_large_head(address):
+    with Wire(address) as wire:
+        wire.send(written("GET", "/") * 3_000)
+        assert {wire.answer().status for _ in range(3_000)} == {200}
+
+
+def test_an_answer_given_before_the_body_came_keeps_the_connection_in_step(address):
+    """A body nobody read must not become the next request."""
+    inner = written("GET", "/inner")
+    head = written("POST", "/at-once", [("Content-Length", str(len(inner)))])
+    with Wire(address) as wire:
+        wire.send(head)
+        assert wire.answer().body == b"0"
+        wire.send(inner + written("GET", "/", [("Connection", "close")]))
+        assert wire.answer().body == b"0"
+        assert wire.rest() == b""
+
+
+@pytest.mark.parametrize(("size", "status"), [(100, 200), (3_000, 431)])
+def test_the_size_of_a_head_is_bounded_by_what_is_configured(address, monkeypatch, size, status):
+    monkeypatch.setattr(listener, "MAX_HEAD_BYTES", 1_000)
+    for whole in (b"\r\n\r\n", b""):
+        data = f"GET / HTTP/1.1\r\n{HOST}X-A: ".encode() + b"a" * size + whole
+        found = [one.status for one in exchange(address, data, seconds=2)]
+        assert found == ([status] if whole or status != 200 else [408])
+
+
+def test_the_number_of_headers_is_bounded_by_what_is_configured(address, monkeypatch):
+    monkeypatch.setattr(listener, "MAX_HEADERS", 5)
+    for number, status in ((4, 200), (5, 431)):
+        lines = [(f"X-{at}", "a") for at in range(number)]
+        assert ask(address, "GET", "/", lines).status == status
+
+
+def test_the_length_of_a_target_is_bounded_by_what_is_configured(address, monkeypatch):
+    monkeypatch.setattr(listener, "MAX_TARGET_BYTES", 50)
+    assert ask(address, "GET", "/" + "a" * 49).status == 200
+    assert ask(address, "GET", "/" + "a" * 50).status == 414
+    with Wire(address) as wire:  # in pieces, too
+        wire.send(b"GET /")
+        with suppress(OSError):  # closed before the last piece
+            for _ in range(60):
+                wire.send(b"a")
+                time.sleep(0.001)
+        assert wire.answer().status == 414

@@ -1,0 +1,113 @@
+"""Migrations make the tables that the program expects, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from tests.world import mode, raw_rows
+
+from latchgate.store import journal, migrate, schema, sqlite
+from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.sqlite import connect, driver
+
+MIGRATIONS = Path(migrate.__file__).parent / "migrations"
+NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+
+
+def tables(database):
+    return {name for (name,) in raw_rows(database, NAMES)}
+
+
+def differences(database, metadata):
+    engine = sa.create_engine("sqlite://", module=driver, creator=lambda: driver.connect(database))
+    with engine.connect() as connection:
+        found = compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+    return found
+
+
+@pytest.mark.parametrize("part", ["main", "usage"])
+def test_a_migrated_database_has_exactly_the_tables_that_statements_use(tmp_path, part):
+    database = tmp_path / "new.db"
+    migrate.migrate(database, part)
+    metadata = {"main": schema.main, "usage": schema.usage}[part]
+    assert differences(database, metadata) == []
+    assert tables(database) == {*metadata.tables, "alembic_version"}
+
+
+def test_one_database_can_hold_both_parts(tmp_path):
+    database = tmp_path / "new.db"
+    migrate.migrate(database, "main", "usage")
+    assert tables(database) == {*schema.main.tables, *schema.usage.tables, "alembic_version"}
+
+
+def test_the_newest_migration_is_the_one_that_the_program_asks_for(tmp_path):
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_HEAD]
+
+
+def test_a_migrated_database_passes_the_check_at_start(tmp_path):
+    migrate.migrate(tmp_path / "new.db", "main")
+    connection = connect(tmp_path / "new.db", durable=True)
+    check_schema(connection, SCHEMA_HEAD)
+    connection.close()
+
+
+def test_a_new_journal_is_empty_and_of_an_epoch_of_its_own(tmp_path):
+    epochs = set()
+    for name in ("one.db", "two.db"):
+        migrate.migrate(tmp_path / name, "main")
+        ((n, first, epoch),) = raw_rows(tmp_path / name, "SELECT n, hash, epoch FROM journal_head")
+        assert (n, first) == (0, bytes(32))
+        epochs.add(epoch)
+    assert len(epochs) == 2
+
+
+def test_migrating_again_changes_nothing(tmp_path):
+    database = tmp_path / "new.db"
+    migrate.migrate(database, "main")
+    before = raw_rows(database, "SELECT * FROM journal_head")
+    migrate.migrate(database, "main")
+    assert raw_rows(database, "SELECT * FROM journal_head") == before
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    database = tmp_path / "new.db"
+    # The head's hash may not be NULL, and is written after every table was made.
+    monkeypatch.setattr(journal, "GENESIS", None)
+    with pytest.raises(sa.exc.IntegrityError):
+        migrate.migrate(database, "main")
+    assert tables(database) == set()
+    monkeypatch.undo()
+    migrate.migrate(database, "main")
+    assert differences(database, schema.main) == []
+
+
+def test_a_migration_waits_for_no_writer_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_MS", 50)
+    database = tmp_path / "new.db"
+    other = driver.connect(database, isolation_level=None)
+    other.execute("PRAGMA journal_mode=WAL")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sa.exc.OperationalError, match="locked"):
+        migrate.migrate(database, "main")
+    other.execute("ROLLBACK")
+    other.close()
+    assert tables(database) == set()
+
+
+def test_a_migrated_file_is_its_owners_alone(tmp_path):
+    old = os.umask(0)
+    try:
+        migrate.migrate(tmp_path / "new.db", "main")
+    finally:
+        os.umask(old)
+    assert mode(tmp_path / "new.db") == 0o600

@@ -1,0 +1,297 @@
+"""The laws of what a verifier remembers (ARCHITECTURE §6 rules 4 and 6), against a model."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from tests.world import World
+
+from latchgate.core.model import Credential, Facts, Noun, Tenant
+from latchgate.core.scope import NONE
+from latchgate.verify.cache import MISSING, Cache
+
+IDS = [f"t{number}" for number in range(6)]
+KEYS = [(Noun.TENANT, name) for name in IDS]
+NOUN_KEYS = st.sampled_from(KEYS)
+
+
+def tenant(name, version=0):
+    return Tenant(id=name, name=f"version {version}", active=True)
+
+
+def record(name, version=0):
+    return (Noun.TENANT, name), tenant(name, version)
+
+
+def absent(name):
+    return (Noun.TENANT, name), None
+
+
+class CacheAgainstDatabase(RuleBasedStateMachine):
+    """A database with a journal, reads that arrive late and in any order, and one cache.
+
+    Each record's history is kept, so that what the cache answers can be dated: it must be the
+    record as it stood at the cache's position or later, never earlier.
+    """
+
+    @initialize(
+        before=st.integers(0, 3),
+        records=st.integers(1, 4),
+        absents=st.integers(1, 3),
+        changes=st.integers(1, 4),
+    )
+    def begin(self, before, records, absents, changes):
+        self.bounds = records, absents, changes
+        self.journal = []
+        self.history = {key: [(0, None)] for key in KEYS}
+        for number in range(before):
+            self.alter(KEYS[number % len(KEYS)], exists=True)
+        self.cache = Cache(self.head, max_records=records, max_absent=absents, max_changes=changes)
+        self.registered = self.head
+        self.reads = []
+        self.positions = [self.cache.position]
+
+    @property
+    def head(self):
+        return len(self.journal)
+
+    def at(self, key, number):
+        """The record as it stood at a number of the journal."""
+        return [value for since, value in self.history[key] if since <= number][-1]
+
+    def alter(self, key, *, exists):
+        self.journal.append(key)
+        value = tenant(key[1], self.head) if exists else None
+        self.history[key].append((self.head, value))
+
+    @rule(key=NOUN_KEYS, exists=st.booleans())
+    def change(self, key, exists):
+        self.alter(key, exists=exists)
+
+    @rule(keys=st.lists(NOUN_KEYS, min_size=1, max_size=4, unique=True))
+    def read(self, keys):
+        self.reads.append((self.head, [(key, self.at(key, self.head)) for key in keys]))
+
+    @precondition(lambda self: self.reads)
+    @rule(data=st.data())
+    def arrive(self, data):
+        """A read reaches the cache, however old it is by now."""
+        number, found = self.reads.pop(data.draw(st.integers(0, len(self.reads) - 1)))
+        before = {key: self.cache.recall(key) for key in KEYS}
+        self.cache.insert(number, found)
+        if all(value is None for _, value in found):
+            for key, value in before.items():
+                if isinstance(value, Tenant):
+                    assert self.cache.recall(key) == value, "an absent id pushed out a record"
+
+    @precondition(lambda self: self.cache.position < self.head)
+    @rule(data=st.data())
+    def follow(self, data):
+        """Some of the changes that are still unknown arrive, in order and without a gap."""
+        position = self.cache.position
+        many = data.draw(st.integers(1, self.head - position))
+        changes = [(n, self.journal[n - 1]) for n in range(position + 1, position + many + 1)]
+        self.cache.derive(facts("anybody"))
+        assert self.cache.advance(changes) is False
+        self.positions.append(self.cache.position)
+        assert self.cache.position == position + many
+        assert self.cache.facts == {}, "what was derived outlived its position"
+        for _, key in changes:
+            assert self.cache.recall(key) is MISSING, "a changed record was not evicted"
+
+    @invariant()
+    def answers_are_never_older_than_the_position(self):
+        for key in KEYS if hasattr(self, "cache") else ():
+            found = self.cache.recall(key)
+            possible = [self.at(key, n) for n in range(self.cache.position, self.head + 1)]
+            assert isinstance(found, type(MISSING)) or found in possible
+
+    @invariant()
+    def memory_is_bounded(self):
+        if hasattr(self, "cache"):
+            records, absents, changes = self.bounds
+            assert len(self.cache._records) <= records
+            assert len(self.cache._absent) <= absents
+            assert len(self.cache._changes) <= changes
+            assert len(self.cache) == len(self.cache._records) + len(self.cache._absent)
+
+    @invariant()
+    def the_floor_covers_what_is_forgotten(self):
+        """A change that is no longer remembered must lie at or below the floor."""
+        if hasattr(self, "cache"):
+            for n in range(self.registered + 1, self.cache.position + 1):
+                known = self.cache._changes.get(self.journal[n - 1], 0)
+                assert known >= n or self.cache._floor >= n
+
+
+CacheAgainstDatabase.TestCase.settings = settings(
+    max_examples=300, stateful_step_count=40, deadline=None
+)
+TestCacheAgainstDatabase = CacheAgainstDatabase.TestCase
+
+
+def facts(credential_id):
+    return Facts(
+        credential=FACTS_OF[credential_id],
+        owner_rights=NONE,
+        parent=None,
+        gap=None,
+        grant=None,
+    )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def credentials(tmp_path_factory):
+    """Two real credentials, for what is derived from them."""
+    world = World(tmp_path_factory.mktemp("cache"))
+    for name in ("anybody", "somebody"):
+        FACTS_OF[name] = world.acting(world.key()).credential
+    yield
+    world.close()
+
+
+FACTS_OF: dict[str, Credential] = {}  # filled by the fixture above
+
+
+# --- the same laws, told one by one
+
+
+def test_a_new_cache_knows_nothing():
+    cache = Cache(5)
+    assert cache.recall(KEYS[0]) is MISSING
+    assert (len(cache), cache.position) == (0, 5)
+
+
+def test_a_record_and_an_absence_are_told_apart():
+    cache = Cache(5)
+    cache.insert(5, [record("t0"), absent("t1")])
+    assert cache.recall(KEYS[0]) == tenant("t0")
+    assert cache.recall(KEYS[1]) is None
+    assert cache.recall(KEYS[2]) is MISSING
+
+
+def test_records_of_two_nouns_with_one_id_do_not_meet():
+    cache = Cache(5)
+    cache.insert(5, [((Noun.USER, "t0"), None)])
+    assert cache.recall(KEYS[0]) is MISSING
+
+
+@pytest.mark.parametrize("found", [record("t0"), absent("t0")])
+def test_a_change_evicts_the_record_and_the_absence(found):
+    cache = Cache(5)
+    cache.insert(5, [found, record("t1")])
+    cache.advance([(6, KEYS[0])])
+    assert cache.recall(KEYS[0]) is MISSING
+    assert cache.recall(KEYS[1]) == tenant("t1")
+    assert cache.position == 6
+
+
+def test_a_read_from_before_a_change_does_not_come_back_after_it():
+    # The in-flight positive that is re-inserted after the eviction (ATTACKS D5.43).
+    cache = Cache(5)
+    cache.advance([(6, KEYS[0])])
+    cache.insert(5, [record("t0"), record("t1")])
+    assert cache.recall(KEYS[0]) is MISSING
+    assert cache.recall(KEYS[1]) == tenant("t1")
+
+
+def test_a_read_at_the_number_of_the_change_has_seen_it():
+    cache = Cache(5)
+    cache.advance([(6, KEYS[0])])
+    cache.insert(6, [record("t0", 6)])
+    assert cache.recall(KEYS[0]) == tenant("t0", 6)
+
+
+def test_a_read_ahead_of_the_position_may_enter_and_is_evicted_when_the_change_arrives():
+    cache = Cache(5)
+    cache.insert(7, [record("t0", 7)])
+    assert cache.recall(KEYS[0]) == tenant("t0", 7)
+    cache.advance([(6, KEYS[1]), (7, KEYS[0])])
+    assert cache.recall(KEYS[0]) is MISSING
+
+
+def test_only_the_last_of_several_changes_of_a_record_counts():
+    cache = Cache(5)
+    cache.advance([(6, KEYS[0]), (7, KEYS[1]), (8, KEYS[0])])
+    cache.insert(7, [record("t0", 6)])
+    assert cache.recall(KEYS[0]) is MISSING
+    cache.insert(8, [record("t0", 8)])
+    assert cache.recall(KEYS[0]) == tenant("t0", 8)
+
+
+def test_a_read_from_before_registration_is_not_trusted():
+    # What changed before the cache existed is not known to it, so its floor is its start.
+    cache = Cache(5)
+    cache.insert(4, [record("t0")])
+    assert cache.recall(KEYS[0]) is MISSING
+
+
+def test_a_change_that_is_forgotten_raises_the_floor():
+    cache = Cache(5, max_changes=2)
+    cache.advance([(6, KEYS[0]), (7, KEYS[1]), (8, KEYS[2])])
+    cache.insert(5, [record("t0"), record("t3")])
+    assert cache.recall(KEYS[0]) is MISSING
+    assert cache.recall(KEYS[3]) is MISSING
+    cache.insert(6, [record("t0", 6), record("t1")])
+    assert cache.recall(KEYS[0]) == tenant("t0", 6)
+    assert cache.recall(KEYS[1]) is MISSING
+
+
+def test_following_nothing_changes_nothing():
+    cache = Cache(5)
+    cache.insert(5, [record("t0")])
+    assert cache.advance([]) is False
+    assert cache.recall(KEYS[0]) == tenant("t0")
+
+
+def test_a_new_policy_is_told():
+    cache = Cache(5)
+    assert cache.advance([(6, KEYS[0])]) is False
+    assert cache.advance([(7, (Noun.POLICY, "2")), (8, KEYS[0])]) is True
+
+
+def test_changes_may_come_from_any_iterable():
+    cache = Cache(5)
+    cache.advance(iter([(6, KEYS[0])]))
+    assert cache.position == 6
+
+
+def test_the_oldest_records_make_room_for_new_ones():
+    cache = Cache(0, max_records=3)
+    for name in IDS[:5]:
+        cache.insert(0, [record(name)])
+    assert [cache.recall(key) is MISSING for key in KEYS[:5]] == [True, True, False, False, False]
+
+
+def test_a_flood_of_made_up_ids_pushes_out_no_record():
+    cache = Cache(0, max_records=3, max_absent=3)
+    cache.insert(0, [record(name) for name in IDS[:3]])
+    for number in range(1_000):
+        cache.insert(0, [((Noun.CREDENTIAL, f"made-up-{number}"), None)])
+    assert all(cache.recall(key) is not MISSING for key in KEYS[:3])
+    assert len(cache) == 6
+
+
+def test_what_is_derived_lasts_until_the_position_moves():
+    cache = Cache(0)
+    cache.derive(facts("anybody"))
+    assert list(cache.facts) == [FACTS_OF["anybody"].id]
+    cache.advance([])
+    assert cache.facts
+    cache.advance([(1, KEYS[0])])
+    assert cache.facts == {}
+
+
+def test_what_is_derived_is_bounded():
+    cache = Cache(0, max_records=1)
+    cache.derive(facts("anybody"))
+    cache.derive(facts("somebody"))
+    assert list(cache.facts) == [FACTS_OF["somebody"].id]

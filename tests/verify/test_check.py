@@ -1,0 +1,502 @@
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Generator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.core.vectors import VECTORS, WHOLE
+from tests.core.worlds import (
+    FUZZ,
+    LATCHGATE,
+    NOW,
+    OWNER,
+    PROJECT,
+    ROLE,
+    SHIPPED,
+    TENANT,
+    WAYSCLOUD,
+    bearer,
+    changed,
+    credential,
+    decide,
+    request,
+    service_key,
+    without,
+    world,
+)
+
+from latchgate.core.answer import identity, refusal
+from latchgate.core.dialects import DIALECTS
+from latchgate.core.model import Decision, Key, Noun, Record, Request
+from latchgate.core.network import Networks
+from latchgate.core.reason import Reason, Step
+from latchgate.core.scope import ALL, NONE, Scopes
+from latchgate.verify.cache import Cache
+from latchgate.verify.check import Need, check, read_host
+
+CONTENT_TYPES = {"wayscloud": "application/json", "problem": "application/problem+json"}
+# What the shell around `check` says when it could not even ask.
+BY_THE_SHELL = {Reason.STORE_UNAVAILABLE, Reason.FAULT}
+IN_ONE_DIALECT = {Reason.PREFLIGHT_MALFORMED, Reason.POLICY_MISSING}
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector.name for vector in VECTORS])
+def test_each_vector_is_decided_as_it_says(vector):
+    decision, expected = vector.decided(), vector.expected
+    assert str(decision.reason) == expected["reason"]
+    if decision.allowed:
+        assert dict(identity(decision)) == expected["identity"]
+        return
+    reply = refusal(decision)
+    assert (decision.dialect, reply.status) == (expected["dialect"], expected["status"])
+    assert json.loads(reply.body)["code"] == expected["code"]
+    headers = dict(reply.headers)
+    assert headers.pop("Content-Type") == CONTENT_TYPES[decision.dialect]
+    assert headers == expected["headers"]
+    assert identity(decision) == ()
+
+
+def test_every_reason_has_a_vector_in_every_dialect():
+    seen = {(vector.expected["reason"], vector.expected.get("dialect")) for vector in VECTORS}
+    assert (str(Reason.ALLOWED), None) in seen
+    for reason in set(Reason) - BY_THE_SHELL - IN_ONE_DIALECT - {Reason.ALLOWED}:
+        for dialect in DIALECTS:
+            assert (str(reason), dialect) in seen
+    assert {reason for reason, _ in seen} == {str(reason) for reason in set(Reason) - BY_THE_SHELL}
+
+
+def test_the_vectors_are_whole_and_each_has_its_own_name():
+    names = [vector.name for vector in VECTORS]
+    assert len(set(names)) == len(names) == len(WHOLE["vectors"])
+    used = json.dumps(WHOLE["vectors"])
+    for key in WHOLE["keys"]:
+        assert f"{{{key}}}" in used, key
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector.name for vector in VECTORS])
+def test_a_warm_memory_decides_the_same_and_asks_for_nothing(vector):
+    cache = Cache(1)
+    cold = decide(vector.request, vector.records, policy=vector.policy, now=vector.now, cache=cache)
+    needed: list[Key] = []
+    warm = decide(
+        vector.request, {}, policy=vector.policy, now=vector.now, cache=cache, needed=needed
+    )
+    assert warm == cold == vector.decided()
+    assert needed == []
+
+
+def test_d5_46_one_memory_shared_by_all_requests_decides_each_as_if_it_were_alone():
+    told = zip(VECTORS, WHOLE["vectors"], strict=True)
+    alike = [vector for vector, raw in told if "change" not in raw and "policy" not in raw]
+    assert len(alike) > 200
+    cache = Cache(1)
+    order = random.Random(7)
+    for vector in order.choices(alike, k=2000):
+        found = decide(
+            vector.request, vector.records, policy=vector.policy, now=vector.now, cache=cache
+        )
+        assert found == vector.decided(), vector.name
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector.name for vector in VECTORS])
+def test_a_trace_ends_where_the_decision_was_made_and_only_refusals_are_named(vector):
+    decision = vector.decided()
+    assert decision.id == ("" if decision.allowed else "refusal-1")
+    assert decision.journal == 1
+    assert decision.policy_version == vector.policy.version
+    assert decision.trace
+    assert all(isinstance(step, Step) for step, _, _ in decision.trace)
+    failed = [step for step, ok, _ in decision.trace if not ok]
+    if decision.allowed:
+        assert not failed or "x-api-key" in vector.request.headers
+    elif decision.reason is not Reason.CREDENTIALS_AMBIGUOUS:
+        assert failed
+    assert (decision.grant is not None) <= decision.allowed
+
+
+# --- The provider's table (providers/wayscloud, "API Key Scopes") and Latchgate's own, typed again.
+READ = ("GET", "HEAD")
+ROUTES = [
+    ("/v1/storage", "storage", READ, "storage:read"),
+    ("/v1/storage", "storage", ("PUT", "POST"), "storage:write"),
+    ("/v1/storage", "storage", ("DELETE",), "storage:delete"),
+    ("/v1/chat/completions", "llm", ("POST",), "llm:inference"),
+    ("/v1/models", "llm", ("GET",), "llm:models"),
+    ("/v1/databases", "database", ("*",), "database:manage"),
+    ("/v1/dns", "dns", ("*",), "dns:manage"),
+    ("/v1/gpu", "gpu", ("*",), "gpu:use"),
+    ("/manage/v1/keys", "manage", READ, "manage:keys.read"),
+    ("/manage/v1/keys", "manage", ("POST", "DELETE"), "manage:keys.write"),
+    ("/manage/v1/explain", "manage", ("POST",), "manage:decisions.read"),
+    ("/manage/v1/decisions", "manage", READ, "manage:decisions.read"),
+    ("/manage/v1/policy", "operator", READ, "operator:policy.read"),
+    ("/manage/v1/policy", "operator", ("PUT",), "operator:policy.write"),
+]
+METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "CONNECT", "X")
+PATHS = sorted({path for path, _, _, _ in ROUTES})
+SERVICES = sorted({service for _, service, _, _ in ROUTES})
+SCOPES = sorted({scope for _, _, _, scope in ROUTES} | {"operator:decisions.read"})
+MANY = frozenset(SERVICES)
+
+
+def needed(path: str, method: str) -> tuple[str, str | None]:
+    """Return the service and the scope that a method needs at a path, None when not taken."""
+    here = [row for row in ROUTES if row[0] == path]
+    scopes = [scope for _, _, methods, scope in here if {method, "*"} & set(methods)]
+    return here[0][1], scopes[0] if scopes else None
+
+
+def matrix_key(path: str):
+    """Return a key of the brand that a path accepts, and its kind."""
+    kind = LATCHGATE if path.startswith("/manage") else WAYSCLOUD
+    return service_key(kind, service="storage"), kind
+
+
+def test_the_matrix_knows_every_area_service_and_scope_of_the_shipped_policy():
+    assert {area.path for area in SHIPPED.areas if not area.public} == set(PATHS)
+    assert set(SHIPPED.services) == set(SERVICES)
+    assert {scope for name in SERVICES for scope in SHIPPED.scopes_of(name)} == set(SCOPES)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", PATHS)
+def test_d5_40_each_route_opens_to_its_own_scope_and_to_no_other(path, method):
+    issued, kind = matrix_key(path)
+    asked = request(method, path, bearer(issued.secret.reveal()))
+    _, scope = needed(path, method)
+    for held in SCOPES:
+        only = Scopes.of([held])
+        by_key = decide(asked, world(credential(issued, kind, services=MANY, scopes=only)))
+        by_owner = decide(
+            asked, world(credential(issued, kind, services=MANY), changed(ROLE, scopes=only))
+        )
+        if scope is None:
+            assert by_key.reason is by_owner.reason is Reason.METHOD_NOT_ALLOWED
+        elif held == scope:
+            assert by_key.allowed
+            assert by_owner.allowed
+        else:
+            assert by_key.reason is Reason.SCOPE_NOT_GRANTED, held
+            assert by_owner.reason is Reason.OWNER_LACKS_SCOPE, held
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", PATHS)
+def test_d5_40_each_route_opens_to_its_own_service_and_to_no_other(path, method):
+    issued, kind = matrix_key(path)
+    asked = request(method, path, bearer(issued.secret.reveal()))
+    service, scope = needed(path, method)
+    for held in SERVICES:
+        found = decide(asked, world(credential(issued, kind, services=frozenset({held}))))
+        if scope is None:
+            assert found.reason is Reason.METHOD_NOT_ALLOWED
+        elif held == service:
+            assert found.allowed
+        else:
+            assert found.reason is Reason.SERVICE_NOT_GRANTED, held
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_d5_39_without_scopes_services_or_roles_nothing_opens(path):
+    issued, kind = matrix_key(path)
+    for method in METHODS:
+        asked = request(method, path, bearer(issued.secret.reveal()))
+        bare = credential(issued, kind, services=MANY)
+        for records in (
+            world(changed(bare, scopes=NONE)),
+            world(changed(bare, services=frozenset())),
+            world(bare, changed(OWNER, roles=())),
+            world(bare, changed(ROLE, scopes=NONE)),
+        ):
+            assert not decide(asked, records).allowed
+
+
+# --- Who is asked for what
+ISSUED = service_key()
+TEXT = ISSUED.secret.reveal()
+KEY = credential(ISSUED)
+SENT = bearer(TEXT)
+
+
+def asked_for(asked: Request, records: dict[Key, Record]) -> list[Key]:
+    found: list[Key] = []
+    decide(asked, records, needed=found)
+    return found
+
+
+def test_a_request_that_cannot_be_allowed_costs_no_look_up():
+    for hopeless in (
+        request(),
+        request(target="/v1/storage/../x", headers=SENT),
+        request(target="/nowhere", headers=SENT),
+        request("PATCH", headers=SENT),
+        request(headers=bearer(TEXT[:-1] + ("0" if TEXT[-1] != "0" else "1"))),
+        request(headers=SENT, repeated=["authorization"]),
+        request(host="a/b", headers=SENT),
+        request(headers=SENT, fault=(Reason.GATEWAY_INCOMPLETE, "x")),
+        request(target="/healthz", headers=SENT),
+    ):
+        assert asked_for(hopeless, world(KEY)) == []
+
+
+def test_d7_68_an_unknown_key_costs_one_look_up_and_the_next_one_none():
+    cache = Cache(1)
+    needed_keys: list[Key] = []
+    for _ in range(3):
+        found = decide(request(headers=SENT), world(), cache=cache, needed=needed_keys)
+        assert found.reason is Reason.CREDENTIAL_UNKNOWN
+    assert needed_keys == [(Noun.CREDENTIAL, ISSUED.id)]
+
+
+def test_a_known_key_asks_for_each_record_once():
+    wanted = asked_for(request(headers=SENT), world(KEY))
+    assert len(set(wanted)) == len(wanted)
+    assert set(wanted) == set(world(KEY))
+
+
+def test_what_the_store_does_not_answer_is_not_there():
+    walk = start(request(headers=SENT), Cache(1))
+    need = next(walk)
+    answers = dict.fromkeys(need.keys)
+    with pytest.raises(StopIteration) as done:
+        walk.send(answers)
+    assert done.value.value.reason is Reason.CREDENTIAL_UNKNOWN
+
+
+def test_a_record_of_another_noun_under_the_same_key_counts_as_none():
+    for wrong in (OWNER, TENANT, PROJECT, ROLE):
+        records = {**world(KEY), (Noun.CREDENTIAL, ISSUED.id): wrong}
+        assert decide(request(headers=SENT), records).reason is Reason.CREDENTIAL_UNKNOWN
+    for noun, public_id, reason in (
+        (Noun.USER, OWNER.id, Reason.OWNER_MISSING),
+        (Noun.TENANT, TENANT.id, Reason.TENANT_SUSPENDED),
+        (Noun.PROJECT, PROJECT.id, Reason.PROJECT_DISABLED),
+        (Noun.ROLE, ROLE.id, Reason.OWNER_LACKS_SCOPE),
+    ):
+        assert (
+            decide(request(headers=SENT), {**world(KEY), (noun, public_id): KEY}).reason is reason
+        )
+
+
+def start(asked: Request, cache: Cache) -> Generator[Need, dict[Key, Record | None], Decision]:
+    return check(asked, policy=SHIPPED, now=NOW, cache=cache, new_id=lambda: "refusal-1")
+
+
+# --- Attacks
+def test_d3_26_what_was_allowed_from_one_address_is_judged_anew_from_another():
+    records = world(changed(KEY, networks=Networks.of(["192.0.2.0/24"])))
+    cache = Cache(1)
+    inside, outside = request(headers=SENT), request(headers=SENT, client="203.0.113.1")
+    assert decide(inside, records, cache=cache).allowed
+    assert decide(outside, records, cache=cache).reason is Reason.NETWORK_NOT_ALLOWED
+    assert decide(inside, records, cache=cache).allowed
+
+
+def test_d5_46_what_was_allowed_for_one_method_path_time_or_secret_is_judged_anew():
+    records = world(changed(KEY, scopes=Scopes.of(["storage:read"]), expires_at=NOW + 10))
+    cache = Cache(1)
+    assert decide(request(headers=SENT), records, cache=cache).allowed
+    later = decide(request(headers=SENT), records, cache=cache, now=NOW + 10)
+    assert later.reason is Reason.CREDENTIAL_EXPIRED
+    for asked, reason in (
+        (request("PUT", headers=SENT), Reason.SCOPE_NOT_GRANTED),
+        (request(target="/v1/dns/zones", headers=SENT), Reason.SERVICE_NOT_GRANTED),
+        (request(target="/manage/v1/keys", headers=SENT), Reason.CREDENTIAL_NOT_ACCEPTED),
+        (request(headers=bearer(f"wayscloud_storage_{ISSUED.id}_x")), Reason.SECRET_WRONG),
+        (request(), Reason.CREDENTIAL_MISSING),
+    ):
+        assert decide(asked, records, cache=cache).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (changed(KEY, revoked_at=NOW), Reason.CREDENTIAL_REVOKED),
+        (changed(OWNER, active=False), Reason.OWNER_DISABLED),
+        (changed(OWNER, roles=()), Reason.OWNER_LACKS_SCOPE),
+        (changed(TENANT, active=False), Reason.TENANT_SUSPENDED),
+        (changed(PROJECT, active=False), Reason.PROJECT_DISABLED),
+        (changed(ROLE, scopes=NONE), Reason.OWNER_LACKS_SCOPE),
+    ],
+    ids=lambda found: type(found).__name__ if not isinstance(found, Reason) else str(found),
+)
+def test_d5_43_a_change_in_the_journal_takes_effect_on_the_very_next_decision(record, reason):
+    cache = Cache(1)
+    assert decide(request(headers=SENT), world(KEY), cache=cache).allowed
+    noun = next(key for key in world(KEY, record) if key[1] == record.id)
+    cache.advance([(2, noun)])
+    found = decide(request(headers=SENT), world(KEY, record), cache=cache)
+    assert found.reason is reason
+    assert found.journal == 2
+
+
+def test_d5_47_decisions_under_way_at_once_never_mix_their_identities():
+    made = [service_key(seed=seed) for seed in range(200)]
+    records: dict[Key, Record] = {}
+    for number, issued in enumerate(made):
+        owner = changed(OWNER, id=f"u-{number}")
+        records |= world(credential(issued, owner_id=owner.id, external_id=f"x-{number}"), owner)
+    cache = Cache(1)
+    order = random.Random(11)
+    walks = {
+        number: start(request(headers=bearer(issued.secret.reveal())), cache)
+        for number, issued in enumerate(made)
+    }
+    waiting: dict[int, Need | None] = dict.fromkeys(walks)
+    decided: dict[int, Decision] = {}
+    while waiting:
+        number = order.choice(list(waiting))
+        need = waiting[number]
+        try:
+            if need is None:
+                waiting[number] = next(walks[number])
+            else:
+                found = {key: records.get(key) for key in need.keys}
+                cache.insert(1, found.items())
+                waiting[number] = walks[number].send(found)
+        except StopIteration as done:
+            decided[number] = done.value
+            del waiting[number]
+    for number, decision in decided.items():
+        told = dict(identity(decision))
+        assert told["X-Latchgate-User"] == f"u-{number}"
+        assert told["X-Latchgate-External-Id"] == f"x-{number}"
+        assert told["X-Latchgate-Credential"] == made[number].id
+
+
+def test_d5_48_a_wrong_secret_is_never_laid_at_the_door_of_the_keys_owner():
+    guess = bearer(f"wayscloud_storage_{ISSUED.id}_guessed")
+    found = decide(request(headers=guess), world(KEY))
+    assert found.reason is Reason.SECRET_WRONG
+    assert found.credential is None
+    assert decide(request("PUT", "/v1/dns", SENT), world(KEY)).credential == KEY
+
+
+def test_d5_48_what_is_kept_of_two_refused_credentials_is_about_one_of_them():
+    other = service_key(seed=2)
+    asked = request(headers={**SENT, "x-api-key": other.secret.reveal()})
+    elsewhere = credential(other, networks=Networks(()))
+    found = decide(asked, world(changed(KEY, revoked_at=NOW), elsewhere))
+    reasons = {KEY.id: Reason.CREDENTIAL_REVOKED, other.id: Reason.NETWORK_NOT_ALLOWED}
+    assert found.credential is not None
+    assert found.reason is reasons[found.credential.id]
+
+
+def test_d5_49_nothing_of_another_tenant_counts_even_under_an_id_that_fits():
+    for foreign in (
+        changed(OWNER, tenant_id="t-evil"),
+        changed(PROJECT, tenant_id="t-evil"),
+        changed(ROLE, tenant_id="t-evil"),
+        changed(KEY, tenant_id="t-evil"),
+    ):
+        assert decide(request(headers=SENT), world(KEY)).allowed
+        assert not decide(request(headers=SENT), world(KEY, foreign)).allowed
+
+
+@pytest.mark.parametrize("depth", range(8))
+def test_a_chain_of_parents_is_followed_to_a_fixed_depth_and_refused_beyond(depth):
+    records = world(changed(KEY, id="k0"))
+    for number in range(1, depth):
+        records |= world(changed(KEY, id=f"k{number}", parent_id=f"k{number - 1}"))
+    records |= world(changed(KEY, parent_id=f"k{depth - 1}" if depth else None))
+    found = decide(request(headers=SENT), records)
+    assert found.reason is (Reason.ALLOWED if depth <= 4 else Reason.PARENT_GONE)
+
+
+def test_parents_in_a_circle_are_refused():
+    records = world(changed(KEY, parent_id="k1"), changed(KEY, id="k1", parent_id=KEY.id))
+    assert decide(request(headers=SENT), records).reason is Reason.PARENT_GONE
+
+
+def test_d5_38_a_child_with_every_scope_may_do_no_more_than_its_parent():
+    parent = changed(KEY, id="above", scopes=Scopes.of(["storage:read"]))
+    records = world(changed(KEY, parent_id="above", scopes=ALL), parent)
+    assert decide(request(headers=SENT), records).allowed
+    assert decide(request("PUT", headers=SENT), records).reason is Reason.PARENT_LACKS_SCOPE
+
+
+def test_d5_42_a_missing_holder_of_any_sort_refuses():
+    whole = world(KEY)
+    for gone in (TENANT, PROJECT, OWNER, ROLE, KEY):
+        assert not decide(request(headers=SENT), without(whole, gone)).allowed
+
+
+# --- Anything at all
+WORDS = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(["GET", "/v1/storage/a", "api.example.com", TEXT, f"Bearer {TEXT}", "Bearer "]),
+)
+HEADERS = st.dictionaries(
+    st.one_of(
+        st.sampled_from(["authorization", "x-api-key", "origin", "access-control-request-method"]),
+        st.text(max_size=12),
+    ),
+    WORDS,
+    max_size=4,
+)
+
+
+@FUZZ
+@given(
+    method=WORDS, host=WORDS, target=WORDS, headers=HEADERS, client=st.sampled_from(["::1", None])
+)
+def test_any_request_at_all_is_decided_and_worded(method, host, target, headers, client):
+    asked = request(method, target, headers, host=host, client=client)
+    found = decide(asked, world(KEY))
+    if found.allowed:
+        assert target.startswith("/")
+        assert found.area is not None
+        holds = headers.get("authorization") == f"Bearer {TEXT}" or headers.get("x-api-key") == TEXT
+        assert holds or found.area.public
+    else:
+        assert refusal(found).status >= 400
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", ""),
+        ("h", "h"),
+        ("API.Example.com", "api.example.com"),
+        ("api.example.com:443", "api.example.com"),
+        ("api.example.com:", "api.example.com"),
+        ("api.example.com.", "api.example.com"),
+        ("api.example.com.:8080", "api.example.com"),
+        ("192.0.2.1:80", "192.0.2.1"),
+        ("[::1]", "[::1]"),
+        ("[2001:DB8::1]:443", "[2001:db8::1]"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_a_host_is_read_without_port_final_dot_and_case(text, name):
+    assert read_host(text) == name
+
+
+NO_HOSTS = [".", "..", "a..b", "a.b..", ".a", "-a", "a b", " a", "a ", "a/b", "a?b", "a#b", "a@b"]
+NO_HOSTS += ["a,b", "a:b", "a:1:2", "a:-1", "a:1.5", "a:\u0661", "[::1", "::1", "[::1]x", "[::1]80"]
+NO_HOSTS += ["[]", "[g]", "\u212a", "e\u0301", "\u00e4", "a\x00", "a\n", "a\r\nb", "a" * 254]
+NO_HOSTS += ["[" + "1" * 60 + "]", "a%2eb"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    NO_HOSTS,
+)
+def test_what_is_no_host_name_is_told_apart_from_none(text):
+    assert read_host(text) is None
+
+
+@FUZZ
+@given(text=st.one_of(st.text(max_size=30), st.text("abAB.-_:[]0189 %\u212a", max_size=12)))
+def test_any_host_reads_as_a_plain_name_or_as_none(text):
+    name = read_host(text)
+    if name:
+        assert name.isascii()
+        assert name == name.lower()
+        assert ".." not in name
+        assert not name.endswith(".")
+        assert read_host(name) == name
+        assert isinstance(read_host(f"{name}:443"), str)
