@@ -21,13 +21,19 @@ from latchgate.store.sqlite import driver
 CHANGE_ON = """
 import sys, time
 from pathlib import Path
+import sqlalchemy as sa
 from latchgate.core.model import Noun
+from latchgate.store import schema
 from latchgate.store.journal import Actor, Store
 store = Store(Path(sys.argv[1]), clock=time.time)
 print("ready", flush=True)
 sys.stdin.readline()
 for at in range(int(sys.argv[2])):
     with store.change(Actor(name=f"process {sys.argv[3]}", tenant_id=None)) as change:
+        # Read before writing, as a revocation does: a transaction that begins as a reader's
+        # could not go on once another process wrote.
+        change.execute(sa.select(schema.journal_head)).all()
+        time.sleep(0.001)
         change.note("test.change", Noun.USER, str(at), tenant_id=None, detail={"at": at})
         print(change.n, flush=True)
 store.close()

@@ -12,6 +12,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from msgspec import structs
 from tests.world import World
 
 from latchgate.core.model import Credential, Facts, Noun, Tenant
@@ -288,6 +289,49 @@ def test_what_is_derived_lasts_until_the_position_moves():
     assert cache.facts
     cache.advance([(1, KEYS[0])])
     assert cache.facts == {}
+
+
+def of(credential_id, parent=None):
+    credential = structs.replace(FACTS_OF["anybody"], id=credential_id, parent_id=parent)
+    return structs.replace(facts("anybody"), credential=credential)
+
+
+@pytest.fixture
+def family():
+    """A cache with facts of two credentials that stand alone and two that have a parent."""
+    cache = Cache(0)
+    for one in (of("a"), of("b"), of("child", "a"), of("grandchild", "child")):
+        cache.derive(one)
+    return cache
+
+
+@pytest.mark.parametrize("noun", [Noun.USER, Noun.TENANT, Noun.PROJECT, Noun.ROLE])
+def test_a_change_of_whom_credentials_belong_to_takes_everything_derived_along(family, noun):
+    family.advance([(1, (noun, "x"))])
+    assert family.facts == {}
+
+
+def test_a_change_of_a_credential_takes_what_was_derived_from_it_along(family):
+    family.advance([(1, (Noun.CREDENTIAL, "a"))])
+    assert "a" not in family.facts
+    # Whoever has a parent may have it above: all of them are looked at anew.
+    assert "child" not in family.facts
+    assert "grandchild" not in family.facts
+
+
+def test_a_change_of_a_stranger_takes_no_credential_that_has_a_parent_on_trust(family):
+    family.advance([(1, (Noun.CREDENTIAL, "stranger"))])
+    assert not {"child", "grandchild"} & set(family.facts)
+
+
+def test_what_is_derived_again_goes_again(family):
+    for number in (1, 2):
+        family.advance([(number, (Noun.CREDENTIAL, "a"))])
+        assert not {"a", "child"} & set(family.facts)
+        family.derive(of("a"))
+        family.derive(of("child", "a"))
+    family.advance([(3, (Noun.POLICY, "2")), (4, (Noun.CREDENTIAL, "a"))])
+    assert not {"a", "child"} & set(family.facts)
 
 
 def test_what_is_derived_is_bounded():

@@ -70,6 +70,8 @@ class Policy:
     services: Mapping[str, Service]
     kinds: Mapping[str, Kind]
     covers: Mapping[str, str]  # path prefix -> dialect of what no area covers below it
+    # What was found for a method, host and target, remembered by the decision (verify/check).
+    located: dict[tuple[str, str, str], object] = field(repr=False)
     _by_host: Mapping[str | None, Mapping[str, Area]] = field(repr=False)
     _depth: int = field(repr=False)
 
@@ -90,7 +92,7 @@ class Policy:
                 by_host.setdefault(host, {})[area.path] = area
         prefixes = [area.path for area in areas] + list(covers)
         depth = max((prefix.count("/") for prefix in prefixes), default=0)
-        return cls(version, areas, services, kinds, covers, by_host, depth)
+        return cls(version, areas, services, kinds, covers, {}, by_host, depth)
 
     def match(self, host: str, path: str) -> Area | None:
         """Return the area of a host (lower case, no port) and a decoded path."""

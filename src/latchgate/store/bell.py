@@ -26,7 +26,7 @@ _HEADER_WORDS = 8
 _SLOTS = 256
 _SLOT_WORDS = 4  # incarnation (0: free), process id, acknowledged number, process start
 _SIZE = 8 * (_HEADER_WORDS + _SLOTS * _SLOT_WORDS)
-_RINGS = 1
+RINGS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +91,12 @@ class Bell:
 
     def rings(self) -> int:
         """Return how often the bell has rung; any other answer than last time means: follow."""
-        return self.words[_RINGS]
+        return self.words[RINGS]
 
     def ring(self) -> None:
         """Announce that something was committed."""
         with self._exclusive():
-            self.words[_RINGS] += 1
+            self.words[RINGS] += 1
 
     def join(self, incarnation: int, acknowledged: int) -> int:
         """Take a slot for a new cache and return it; slots of dead processes are taken over."""

@@ -53,6 +53,8 @@ _OVERRIDES = frozenset(
     for marks in product("-_.", repeat=len(words) - 1)
 )
 _MAX_PARENTS = 4
+_MAX_PLACES = 8_192
+_LONG = 512
 
 
 Records = Mapping[Key, Record | None]
@@ -141,7 +143,38 @@ class _Finding(msgspec.Struct, frozen=True):
 _UNPROVEN, _FALLEN, _LACKING, _OPENS = range(4)
 
 
+class _Place(msgspec.Struct, frozen=True):
+    """What was found for one method, host and target; the same for every request under a policy."""
+
+    area: Area
+    rule: Rule
+    trace: tuple[TraceStep, ...]
+
+
 def _locate(walk: _Walk) -> Refused | None:
+    """Find the area and the rule, from memory where the same place was asked for before."""
+    request, located = walk.request, walk.policy.located
+    if request.fault is not None or not _OVERRIDES.isdisjoint(request.headers):
+        return _search(walk)
+    key = (request.method, request.host, request.target)
+    place = located.get(key)
+    if isinstance(place, _Place):
+        walk.area, walk.rule, walk.dialect = place.area, place.rule, place.area.dialect
+        walk.trace += place.trace
+        return None
+    refused = _search(walk)
+    area, rule = walk.area, walk.rule
+    # A preflight depends on its headers; long targets would fill memory as fast as a flood wants.
+    if refused is not None or area is None or rule is None or len(request.target) >= _LONG:
+        return refused
+    if not (area.preflight and request.method == "OPTIONS"):
+        if len(located) >= _MAX_PLACES:
+            located.clear()
+        located[key] = _Place(area, rule, tuple(walk.trace))
+    return None
+
+
+def _search(walk: _Walk) -> Refused | None:
     """Find the area and the rule, or say why there is none."""
     request, policy, trace = walk.request, walk.policy, walk.trace
     path = read_path(request.target)

@@ -15,7 +15,7 @@ from pathlib import Path
 from latchgate.core.model import Decision, Request
 from latchgate.core.policy import Policy
 from latchgate.core.reason import Reason
-from latchgate.store.bell import Bell
+from latchgate.store.bell import RINGS, Bell
 from latchgate.store.errors import StoreError
 from latchgate.store.reads import (
     PAGE,
@@ -66,6 +66,7 @@ class Engine:
         self._watcher = connect(database, durable=True, read_only=True)
         check_schema(self._reader, SCHEMA_HEAD)
         self._bell = Bell.beside(database)
+        self._words = self._bell.words
         self.incarnation = int.from_bytes(entropy(8), "big") | 1
         self._broken = False
         self._told = -1.0
@@ -124,7 +125,12 @@ class Engine:
 
     def _decide(self, request: Request) -> Decision:
         # Read after the request arrived: what was revoked before it is announced by now.
-        self._follow_if_rung()
+        if (
+            self._words[RINGS] != self._seen
+            or self._ticks() - self._polled >= POLL_SECONDS
+            or self._broken
+        ):
+            self._follow_if_rung()
         now = self._clock()
         decision = self._run(request, now)
         self._on_decision(decision, request, now)

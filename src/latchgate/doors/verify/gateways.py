@@ -38,10 +38,16 @@ def nginx(
     _method: str, _url: str, headers: Headers, repeated: frozenset[str], _trusted: Networks
 ) -> Request:
     """Read nginx's `auth_request`: `X-Original-*` and `X-Real-IP`, set by our configuration."""
-    told = _told(headers, repeated, _NGINX)
-    if isinstance(told, str):
-        return _incomplete(headers, repeated, told)
-    method, target, host, scheme, address = told
+    method = headers.get("x-original-method")
+    target = headers.get("x-original-uri")
+    host = headers.get("x-original-host")
+    scheme = headers.get("x-original-scheme")
+    address = headers.get("x-real-ip")
+    if not (method and target and host and scheme and address) or repeated:
+        told = _told(headers, repeated, _NGINX)
+        if isinstance(told, str):
+            return _incomplete(headers, repeated, told)
+        method, target, host, scheme, address = told
     try:
         client = parse_address(address)
     except ValueError as error:

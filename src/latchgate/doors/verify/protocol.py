@@ -16,19 +16,19 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from latchgate.core.answer import identity, refusal
-from latchgate.core.dialects import DIALECTS
+from latchgate.core.dialects import DIALECTS, Public
 from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Decision, Grant, Request
 from latchgate.core.network import Networks, parse_address
 from latchgate.core.policy import Rule
 from latchgate.core.reason import Reason
-from latchgate.doors.listener import MAX_HEADERS, Listener
+from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
 from latchgate.doors.verify.gateways import FAMILIES, envoy
 from latchgate.doors.verify.questions import answer
 
 MAX_BODY = 1_048_576
 _MAX_NAMES = 4_096
-_MAX_PREPARED = 50_000
+_MAX_PREPARED = 200_000
 _log = logging.getLogger(__name__)
 _NO_BODY = b"Content-Length: 0\r\n\r\n"
 _OK = b"HTTP/1.1 200 OK\r\n"
@@ -99,9 +99,9 @@ class VerifyProtocol(Listener):
         self._door = door
         self._decide = door.engine.decide
         self._peer_trusted = False
-        self._raw: list[tuple[bytes, bytes]] = []
         self._headers: dict[str, str] = {}
         self._repeated = _NONE
+        self._more = 0
         self._body = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -120,26 +120,45 @@ class VerifyProtocol(Listener):
         """Start a request without any of the state that an ASGI application would need."""
         self._in_head = True
         self.url = b""
-        self._raw = []
+        self._headers = {}
+        self._repeated = _NONE
+        self._more = 0
         self._body = b""
 
+    def on_url(self, url: bytes) -> None:
+        """Bound the request target."""
+        self.url += url
+        if len(self.url) > MAX_TARGET_BYTES:
+            self._limit(414)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header as it came; they are counted when the head is whole."""
+        """Keep a header under its lower-case name; several values become one list.
+
+        The list is what RFC 9110 §5.3 reads; whoever can't take one looks at `_repeated`.
+        """
         if self._in_body:
             self._limit(400)  # a trailer
-        self._raw.append((name, value))
+        key = _names.get(name) or _folded(name)
+        headers = self._headers
+        text = value.decode("latin-1")
+        if key in headers:
+            self._repeated |= {key}
+            text = f"{headers[key]}, {text}"
+            self._more += 1
+        headers[key] = text
 
     def on_headers_complete(self) -> None:
         """Check the head's size and framing."""
-        if len(self._raw) > MAX_HEADERS:
+        headers = self._headers
+        if len(headers) + self._more > MAX_HEADERS:
             self._limit(431)
-        self._headers, self._repeated = _fold(self._raw)
         if "host" in self._repeated:
             self._limit(400)
-        self._hosts = "host" in self._headers
-        length = self._headers.get("content-length", "0")
-        self._framed = length != "0" or "transfer-encoding" in self._headers
+        self._hosts = "host" in headers
+        self._framed = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         self.end_head()
+        if "expect" in headers and headers["expect"].lower() == "100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """Keep a bounded body; only `POST /` has a use for one."""
@@ -156,7 +175,7 @@ class VerifyProtocol(Listener):
             written = self._answer(self.url.decode("latin-1"))
         except Exception:  # noqa: BLE001 - whatever fails is a refusal
             _log.exception("a question to the verify door could not be answered")
-            written = _problem(Reason.FAULT)
+            written = _problem(Reason.FAULT, "GET")
         self.transport.write(written)
         self.server_state.total_requests += 1
         if self._last or not self.parser.should_keep_alive():
@@ -169,7 +188,7 @@ class VerifyProtocol(Listener):
     def _answer(self, url: str) -> bytes:
         method = self.parser.get_method().decode("latin-1")
         if not self._peer_trusted:
-            return _problem(Reason.GATEWAY_NOT_TRUSTED)
+            return _problem(Reason.GATEWAY_NOT_TRUSTED, method)
         family = FAMILIES.get(url.partition("?")[0])
         if family is not None:
             decision = self._decide(
@@ -190,31 +209,23 @@ class VerifyProtocol(Listener):
     def _other(self, method: str, url: str) -> bytes:
         if url == "/" and method == "POST":
             try:
-                return _json(answer(self._body, self._decide))
+                return _json(answer(self._body, self._decide), method)
             except msgspec.MsgspecError as error:
-                return _problem(Reason.REQUEST_INVALID, str(error))
-        if url == "/healthz" and method == "GET":
+                return _problem(Reason.REQUEST_INVALID, method, detail=str(error))
+        if url == "/healthz" and method in {"GET", "HEAD"}:
             told = {"status": "ok", "verifier": f"{self._door.engine.incarnation:016x}"}
-            return _json(msgspec.json.encode(told))
-        return _problem(Reason.METHOD_NOT_ALLOWED if url == "/" else Reason.NO_AREA)
+            return _json(msgspec.json.encode(told), method)
+        if url == "/":
+            return _problem(Reason.METHOD_NOT_ALLOWED, method, allow="POST")
+        return _problem(Reason.NO_AREA, method)
 
 
-def _fold(raw: list[tuple[bytes, bytes]]) -> tuple[dict[str, str], frozenset[str]]:
-    """Return headers by lower-case name, and the names that came more than once."""
-    headers: dict[str, str] = {}
-    repeated: set[str] | None = None
-    for name, value in raw:
-        key = _names.get(name)
-        if key is None:
-            key = name.decode("latin-1").lower()
-            if len(_names) < _MAX_NAMES:
-                _names[name] = key
-        text = value.decode("latin-1")
-        if key in headers:
-            repeated = {key} if repeated is None else repeated | {key}
-            text = f"{headers[key]}, {text}"
-        headers[key] = text
-    return headers, _NONE if repeated is None else frozenset(repeated)
+def _folded(name: bytes) -> str:
+    """Return a header's name in lower case, and remember the spellings that gateways use."""
+    key = name.decode("latin-1").lower()
+    if len(_names) < _MAX_NAMES:
+        _names[name] = key
+    return key
 
 
 def _allowed(decision: Decision) -> bytes:
@@ -226,8 +237,8 @@ def _refused(decision: Decision, method: str) -> bytes:
     """Answer as the provider would: this family of gateways passes status, headers and body on."""
     reply = refusal(decision)
     lines = [f"{name}: {value}" for name, value in reply.headers]
-    lines += [f"X-Latchgate-Decision: {decision.id}", f"Content-Length: {len(reply.body)}"]
-    return _bytes(reply.status, lines, b"" if method == "HEAD" else reply.body)
+    lines.append(f"X-Latchgate-Decision: {decision.id}")
+    return _whole(reply.status, lines, reply.body, method)
 
 
 _FOR_NGINX = {
@@ -254,21 +265,28 @@ def _for_nginx(decision: Decision) -> bytes:
     return _bytes(401 if reply.status == 401 else 403, lines, b"")  # noqa: PLR2004 - see above
 
 
-def _problem(reason: Reason, detail: str | None = None) -> bytes:
+def _problem(
+    reason: Reason, method: str, *, detail: str | None = None, allow: str | None = None
+) -> bytes:
     public = TABLE[reason]["problem"]
     if detail is not None:
-        public = type(public)(public.status, public.code, detail)
+        public = Public(public.status, public.code, detail)
     reply = DIALECTS["problem"](public, None)
     lines = [f"{name}: {value}" for name, value in reply.headers]
-    return _bytes(reply.status, [*lines, f"Content-Length: {len(reply.body)}"], reply.body)
+    if allow is not None:
+        lines.append(f"Allow: {allow}")
+    return _whole(reply.status, lines, reply.body, method)
 
 
-def _json(body: bytes) -> bytes:
-    lines = ["Content-Type: application/json", "Cache-Control: no-store"]
-    return _bytes(200, [*lines, f"Content-Length: {len(body)}"], body)
+def _json(body: bytes, method: str) -> bytes:
+    return _whole(200, ["Content-Type: application/json"], body, method)
+
+
+def _whole(status: int, lines: list[str], body: bytes, method: str) -> bytes:
+    lines = [*lines, "Cache-Control: no-store", f"Content-Length: {len(body)}"]
+    return _bytes(status, lines, b"" if method == "HEAD" else body)
 
 
 def _bytes(status: int, lines: list[str], body: bytes) -> bytes:
-    phrase = _PHRASES[status]
-    head = "\r\n".join([f"HTTP/1.1 {status} {phrase}", *lines, "", ""])
+    head = "\r\n".join([f"HTTP/1.1 {status} {_PHRASES[status]}", *lines, "", ""])
     return head.encode("utf-8") + body

@@ -54,10 +54,14 @@ _shape = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def answer(body: bytes, decide: Callable[[Request], Decision]) -> bytes:
     """Decide what a body asks; msgspec.MsgspecError says what is wrong with it."""
-    if "requests" in _shape(body):
-        asked = _many(body).requests
-        return msgspec.json.encode({"decisions": [_answered(decide(_read(one))) for one in asked]})
-    return msgspec.json.encode(_answered(decide(_read(_one(body)))))
+    try:
+        batch = _many(body).requests if "requests" in _shape(body) else None
+        asked = batch if batch is not None else [_one(body)]
+    except (UnicodeDecodeError, RecursionError) as error:
+        msg = "the body is not UTF-8, or nested too deep"
+        raise msgspec.DecodeError(msg) from error
+    answered = [_answered(decide(_read(one))) for one in asked]
+    return msgspec.json.encode({"decisions": answered} if batch is not None else answered[0])
 
 
 def _read(question: Question) -> Request:
