@@ -159,6 +159,12 @@ def test_an_area_at_the_root_covers_everything_and_an_exact_one_the_root_alone()
     assert policy(root).match("", "/x") is None
 
 
+@pytest.mark.parametrize("path", ["", "x", "v1/storage", "*", "http://h/", "?"])
+def test_what_does_not_start_with_a_slash_is_not_even_covered_by_the_root(path):
+    assert policy(area("/")).match("h", path) is None
+    assert policy(covers={"/v1": "wayscloud"}).dialect(path) == "problem"
+
+
 def test_an_empty_policy_covers_nothing():
     for path in ("/", "/x", "", "*"):
         assert policy().match("h", path) is None

@@ -76,7 +76,7 @@ def test_a_number_that_does_not_fit_is_an_error_not_a_shorter_secret():
         spell(62**3, BASE62, 3)
 
 
-@pytest.mark.parametrize(("alphabet", "length"), [(BASE62, 26), (CROCKFORD_LOWER, 12), ("01", 8)])
+@pytest.mark.parametrize(("alphabet", "length"), [(BASE62, 26), (CROCKFORD_LOWER, 12), ("01", 7)])
 def test_drawing_wants_64_bits_more_than_it_gives_so_that_the_bias_cannot_be_measured(
     alphabet, length
 ):

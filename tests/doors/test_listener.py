@@ -69,7 +69,7 @@ def test_a_head_that_is_never_finished_is_ended(address):
             assert (answer.status, answer.one("Connection")) == (408, "close")
             assert answer.json()["status"] == 408
             assert wire.rest() == b""
-            assert HEAD * 0.8 < time.monotonic() - begun < HEAD + 1
+            assert HEAD * 0.8 < time.monotonic() - begun < HEAD + 4
 
 
 def test_a_head_that_drips_gets_no_more_time(address):
@@ -77,10 +77,10 @@ def test_a_head_that_drips_gets_no_more_time(address):
         begun = time.monotonic()
         wire.send(f"GET / HTTP/1.1\r\n{HOST}X-A: ".encode())
         with suppress(OSError):
-            while time.monotonic() - begun < HEAD + 3:
+            while time.monotonic() - begun < HEAD + 6:
                 wire.send(b"a")
                 time.sleep(0.02)
-        assert HEAD * 0.8 < time.monotonic() - begun < HEAD + 1
+        assert HEAD * 0.8 < time.monotonic() - begun < HEAD + 4
 
 
 def test_a_second_head_on_a_connection_is_timed_like_the_first(address):
@@ -91,7 +91,7 @@ def test_a_second_head_on_a_connection_is_timed_like_the_first(address):
         begun = time.monotonic()
         wire.send(b"GET / HTTP/1.1\r\n")
         assert wire.answer().status == 408
-        assert time.monotonic() - begun < HEAD + 1
+        assert time.monotonic() - begun < HEAD + 4
 
 
 def test_a_body_that_is_never_finished_is_ended(address):
@@ -99,7 +99,7 @@ def test_a_body_that_is_never_finished_is_ended(address):
         begun = time.monotonic()
         wire.send(written("POST", "/", [("Content-Length", "1000")]) + b"x")
         assert wire.answer().status == 408
-        assert BODY * 0.8 < time.monotonic() - begun < BODY + 1
+        assert BODY * 0.8 < time.monotonic() - begun < BODY + 4
 
 
 def test_a_body_that_drips_gets_no_more_time(address):
@@ -107,17 +107,17 @@ def test_a_body_that_drips_gets_no_more_time(address):
         begun = time.monotonic()
         wire.send(written("POST", "/", [("Content-Length", "100000")]))
         with suppress(OSError):
-            while time.monotonic() - begun < BODY + 3:
+            while time.monotonic() - begun < BODY + 6:
                 wire.send(b"a")
                 time.sleep(0.02)
-        assert BODY * 0.8 < time.monotonic() - begun < BODY + 1
+        assert BODY * 0.8 < time.monotonic() - begun < BODY + 4
 
 
 def test_a_connection_that_asks_nothing_is_closed_without_a_word(address):
     with Wire(address) as wire:
         begun = time.monotonic()
         assert wire.rest() == b""
-        assert IDLE * 0.8 < time.monotonic() - begun < IDLE + 1
+        assert IDLE * 0.8 < time.monotonic() - begun < IDLE + 4
 
 
 def test_a_connection_that_asks_no_more_is_closed_without_a_word(address):

@@ -73,9 +73,9 @@ def test_a_worker_that_died_is_replaced_and_the_other_goes_on(pair):
 def test_a_dead_worker_holds_up_no_receipt(pair):
     os.kill(pair.children()[0], signal.SIGKILL)
     made = pair.create()
-    begun = time.monotonic()
-    assert pair.call("DELETE", f"/manage/v1/keys/{made['id']}").status == 200
-    assert time.monotonic() - begun < 0.9
+    answer = pair.call("DELETE", f"/manage/v1/keys/{made['id']}")
+    assert answer.status == 200
+    assert {one["state"] for one in answer.json["receipt"]["verifiers"]} == {"acknowledged"}
 
 
 def test_every_worker_refuses_what_was_revoked_while_one_was_being_replaced(pair):

@@ -52,7 +52,7 @@ def names(listeners):
 def test_without_any_cache_there_is_nobody_to_wait_for(bell):
     found = wait_for(bell, 9)
     assert (found.journal, found.acknowledged, found.lapsed) == (9, (), ())
-    assert found.elapsed < 0.1
+    assert found.elapsed < 0.9  # not the whole second that is waited for the late
 
 
 def test_caches_that_are_there_already_are_acknowledged_at_once(bell):
@@ -60,7 +60,7 @@ def test_caches_that_are_there_already_are_acknowledged_at_once(bell):
     bell.join(2, 10)
     found = wait_for(bell, 9)
     assert (names(found.acknowledged), found.lapsed) == ([1, 2], ())
-    assert found.elapsed < 0.1
+    assert found.elapsed < 0.9  # not the whole second that is waited for the late
 
 
 def test_a_cache_that_follows_in_time_is_acknowledged(bell):
@@ -72,7 +72,7 @@ def test_a_cache_that_follows_in_time_is_acknowledged(bell):
 
     found = wait_for(bell, 9, during=follow)
     assert (names(found.acknowledged), found.lapsed) == ([1], ())
-    assert 0.09 < found.elapsed < 0.3
+    assert 0.09 < found.elapsed < 0.9
 
 
 def test_a_cache_that_does_not_follow_in_time_is_lapsed(bell):
@@ -80,7 +80,7 @@ def test_a_cache_that_does_not_follow_in_time_is_lapsed(bell):
     bell.join(2, 8)
     found = wait_for(bell, 9, wait=0.2)
     assert (names(found.acknowledged), names(found.lapsed)) == ([1], [2])
-    assert 0.2 <= found.elapsed < 0.4
+    assert 0.2 <= found.elapsed < 2
 
 
 def test_each_cache_is_in_one_list_only(bell):
@@ -155,4 +155,4 @@ def test_waiting_holds_up_nothing_else(bell):
 
     wait_for(bell, 9, during=beat, wait=0.3)
     assert len(beats) == 20
-    assert max(later - one for one, later in pairwise(beats)) < 0.1
+    assert max(later - one for one, later in pairwise(beats)) < 0.25

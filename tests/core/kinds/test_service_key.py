@@ -144,6 +144,8 @@ def test_d5_35_an_id_ends_at_its_first_underscore_so_none_can_reach_into_the_sec
         ("Bearer wayscloud_storage_abc123_secret\u00e9", "no key has"),
         ("Bearer wayscloud_storage_abc123_secret%20", "no key has"),
         ("Bearer wayscloud_storage_abc123_" + "s" * 500, "longer than 512"),
+        (" ", "the scheme is missing"),
+        (" Basic YTpi", "the scheme is missing"),
         ("Bearer", "exactly one space"),
         ("Bearer ", "is written|extra spaces"),
         ("bearer", "must be spelled Bearer"),
@@ -162,6 +164,12 @@ def test_a_text_longer_than_any_key_is_refused_whatever_its_shape_and_checksum()
     body = f"wayscloud_{'s' * 600}_{NEW.split('_', 2)[2][:-8]}"
     found = parsed(bearer(f"{body}{zlib.crc32(body.encode()):08x}"))
     assert reason(found) is Reason.CREDENTIAL_MALFORMED
+
+
+def test_a_text_is_read_up_to_its_longest_and_no_further():
+    longest = "wayscloud_storage_abc123_" + "s" * (512 - 25)
+    assert isinstance(parsed(bearer(longest)), tuple)
+    assert reason(parsed(bearer(f"{longest}s"))) is Reason.CREDENTIAL_MALFORMED
 
 
 @pytest.mark.parametrize(
