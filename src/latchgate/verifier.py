@@ -150,14 +150,18 @@ class Verifier:
             usage = Usage(
                 self._config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
             )
-            engine = Engine(
-                self._config.database,
-                clock=time.time,
-                ticks=time.monotonic,
-                entropy=secrets.token_bytes,
-                compile_policy=compile_policy,
-                on_decision=usage.note,
-            )
+            try:
+                engine = Engine(
+                    self._config.database,
+                    clock=time.time,
+                    ticks=time.monotonic,
+                    entropy=secrets.token_bytes,
+                    compile_policy=compile_policy,
+                    on_decision=usage.note,
+                )
+            except BaseException:
+                usage.close()
+                raise
             usage.start()
             stop = threading.Event()
             threading.Thread(
@@ -216,11 +220,32 @@ def _verdict(decision: Decision) -> Verdict:
 
 
 _living: weakref.WeakSet[Verifier] = weakref.WeakSet()
+_paused: list[Engine | Usage] = []
 
 
-def _after_fork() -> None:
+def _before_fork() -> None:
+    """Keep every thread out of SQLite: a lock that one held would be held in the child for ever."""
+    for verifier in list(_living):
+        opened = verifier._opened  # noqa: SLF001 - same module
+        if opened is not None:
+            for part in (opened[1], opened[0]):
+                part.pause()
+                _paused.append(part)
+
+
+def _after_fork_in_parent() -> None:
+    while _paused:
+        _paused.pop().resume()
+
+
+def _after_fork_in_child() -> None:
+    _paused.clear()
     for verifier in list(_living):
         verifier._forget()  # noqa: SLF001 - same module
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -16,6 +17,7 @@ from latchgate.cli.output import Failed
 
 PROFILES = (Path(".latchgate/profile.toml"), Path("~/.config/latchgate/profile.toml"))
 _SECONDS = 30.0
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -58,23 +60,32 @@ def _read(path: Path) -> Profile:
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
         return _checked(msgspec.convert(told, Profile), str(path))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise Failed(f"{path}: {error}", code=2)
 
 
 def _checked(profile: Profile, where: str) -> Profile:
     """Refuse to send a token in the clear to another machine."""
-    parts = urlsplit(profile.url)
-    local = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise Failed(f"{where}: {profile.url!r} is not a URL such as http://127.0.0.1:8420", code=2)
-    if parts.scheme == "http" and not local:
+    wrong = f"{where}: {profile.url!r} is not a URL such as http://127.0.0.1:8420"
+    try:
+        parts = urlsplit(profile.url)
+        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        raise Failed(wrong, code=2) from None
+    if not known or not _VISIBLE.fullmatch(profile.url):
+        raise Failed(wrong, code=2)
+    if not _VISIBLE.fullmatch(profile.token):
+        raise Failed(f"{where}: the token holds a character that no token has", code=2)
+    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
         raise Failed(f"{where}: a token goes to another machine over https only", code=2)
     return profile
 
 
-def call(method: str, path: str, **sent: Any) -> Any:  # noqa: ANN401 - JSON
-    """Call the management API and return its JSON; a refusal ends the program with its words."""
+def call(method: str, path: str, *members: str, **sent: Any) -> Any:  # noqa: ANN401 - JSON
+    """Call the management API and return its JSON; a refusal ends the program with its words.
+
+    `members` are those that the verb will use: an answer without them is not Latchgate's.
+    """
     profile = find_profile()
     headers = {"Authorization": f"Bearer {profile.token}"}
     try:
@@ -92,18 +103,32 @@ def call(method: str, path: str, **sent: Any) -> Any:  # noqa: ANN401 - JSON
         told = answer.json()
     except ValueError:
         raise Failed(f"{profile.url} answered {answer.status_code} with something other than JSON")
-    if answer.is_success:
-        return told
-    raise Failed(_worded(answer.status_code, told, answer.headers.get("X-Latchgate-Decision")))
+    if not answer.is_success:
+        refused = answer.headers.get("X-Latchgate-Decision")
+        raise Failed(_worded(answer.status_code, told, refused))
+    if not isinstance(told, dict) or any(member not in told for member in members):
+        raise Failed(f"{profile.url} answered {answer.status_code} with something unknown")
+    return told
+
+
+class _Fault(msgspec.Struct):
+    field: str
+    detail: str
+
+
+class _Problem(msgspec.Struct):
+    detail: str
+    code: str
+    errors: list[_Fault] = []
 
 
 def _worded(status: int, told: Any, decision: str | None) -> str:  # noqa: ANN401 - JSON
-    if not isinstance(told, dict):
+    try:
+        problem = msgspec.convert(told, _Problem)
+    except msgspec.ValidationError:
         return f"refused with status {status}"
-    lines = [
-        f"{told.get('detail', 'refused')} ({status} {told.get('code', '')})".replace(" )", ")")
-    ]
-    lines += [f"  {fault['field']}: {fault['detail']}" for fault in told.get("errors", [])]
+    lines = [f"{problem.detail} ({status} {problem.code})"]
+    lines += [f"  {fault.field}: {fault.detail}" for fault in problem.errors]
     if decision:
         lines.append(f"  latchgate explain --id {decision} says more")
     return "\n".join(lines)

@@ -52,7 +52,7 @@ def explain(
         if method or url or headers or client:
             msg = "--id goes alone"
             raise click.UsageError(msg)
-        told = call("GET", f"/manage/v1/decisions/{quote(decision_id, safe='')}")
+        told = call("GET", f"/manage/v1/decisions/{quote(decision_id, safe='')}", "steps", "change")
     else:
         if not method or not url:
             msg = "give METHOD and URL, or --id"
@@ -60,7 +60,7 @@ def explain(
         asked: dict[str, Any] = {"method": method, "url": url, "headers": _read_headers(headers)}
         if client is not None:
             asked["client"] = client
-        told = call("POST", "/manage/v1/explain", json=asked)
+        told = call("POST", "/manage/v1/explain", "steps", "change", json=asked)
     if as_json:
         print_json(told)
         return

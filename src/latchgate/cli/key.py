@@ -93,7 +93,7 @@ def create(  # noqa: PLR0913 - one parameter an option
         "expires_at": expires_at,
     }
     spec |= {field: value for field, value in optional.items() if value is not None}
-    made = call("POST", "/manage/v1/keys", json=spec)
+    made = call("POST", "/manage/v1/keys", "id", "key", json=spec)
     if as_json:
         print_json(made)
         return
@@ -130,7 +130,7 @@ def list_keys(*, limit: int, after: str | None, as_json: bool) -> None:
     query: dict[str, str | int] = {"limit": limit}
     if after is not None:
         query["after"] = after
-    page = call("GET", "/manage/v1/keys", params=query)
+    page = call("GET", "/manage/v1/keys", "keys", "next", params=query)
     if as_json:
         print_json(page)
         return
@@ -146,7 +146,7 @@ def show(*, key_id: str, as_json: bool) -> None:
     """Show a key; never its secret."""
     from latchgate.cli.api import call
 
-    told = call("GET", f"/manage/v1/keys/{_segment(key_id)}")
+    told = call("GET", f"/manage/v1/keys/{_segment(key_id)}", "id")
     if as_json:
         print_json(told)
         return
@@ -164,7 +164,7 @@ def revoke(*, key_id: str, as_json: bool) -> None:
     """
     from latchgate.cli.api import call
 
-    told = call("DELETE", f"/manage/v1/keys/{_segment(key_id)}")
+    told = call("DELETE", f"/manage/v1/keys/{_segment(key_id)}", "id", "receipt")
     if as_json:
         print_json(told)
         return

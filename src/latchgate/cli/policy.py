@@ -46,7 +46,7 @@ def apply(*, config_file: Path, as_json: bool) -> None:
     from latchgate.cli.api import call
 
     files = _checked_files(config_file, as_json=as_json)
-    told = call("PUT", "/manage/v1/policy", json={"files": files})
+    told = call("PUT", "/manage/v1/policy", "version", "receipt", json={"files": files})
     if as_json:
         print_json(told)
         return

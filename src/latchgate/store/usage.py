@@ -86,7 +86,11 @@ class Usage:
         self._clock = clock
         self._keep_per_ring = keep_per_ring
         self._connection = connect(database, durable=False)
-        check_schema(self._connection, SCHEMA_HEAD)
+        try:
+            check_schema(self._connection, SCHEMA_HEAD)
+        except BaseException:
+            self._connection.close()
+            raise
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._pending: list[tuple[Decision, Request, float]] = []
@@ -191,6 +195,14 @@ class Usage:
                 _log.exception("a batch of usage was lost")
             except Exception:  # noqa: BLE001 - the recorder goes on
                 _log.exception("a batch of usage could not be worded")
+
+    def pause(self) -> None:
+        """Wait until no thread is inside the database, and keep them out until `resume`."""
+        self._flushing.acquire()
+
+    def resume(self) -> None:
+        """Let threads in again."""
+        self._flushing.release()
 
     def close(self) -> None:
         """Write what is left and stop; StoreError when that fails."""

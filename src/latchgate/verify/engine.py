@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from latchgate.core.model import Decision, Request
@@ -61,17 +62,22 @@ class Engine:
         self._on_decision = on_decision
         self._lock = threading.Lock()
         self._database = database
-        self._reader = connect(database, durable=True, read_only=True)
-        # Idle and in autocommit: a half-read cursor would hide other writers' commits.
-        self._watcher = connect(database, durable=True, read_only=True)
-        check_schema(self._reader, SCHEMA_HEAD)
-        self._bell = Bell.beside(database)
-        self._words = self._bell.words
         self.incarnation = int.from_bytes(entropy(8), "big") | 1
         self._broken = False
         self._told = -1.0
-        self._begin()
-        self._slot = self._bell.join(self.incarnation, self.position)
+        with ExitStack() as undo:
+            self._reader = connect(database, durable=True, read_only=True)
+            undo.callback(self._reader.close)
+            # Idle and in autocommit: a half-read cursor would hide other writers' commits.
+            self._watcher = connect(database, durable=True, read_only=True)
+            undo.callback(self._watcher.close)
+            check_schema(self._reader, SCHEMA_HEAD)
+            self._bell = Bell.beside(database)
+            self._words = self._bell.words
+            undo.callback(self._bell.close)
+            self._begin()
+            self._slot = self._bell.join(self.incarnation, self.position)
+            undo.pop_all()
 
     def _reopen(self) -> None:
         """Start over after the store failed: new connections, an empty memory."""
@@ -221,6 +227,14 @@ class Engine:
         """Return the journal's head as the store has it now; StoreError when it can't be read."""
         with self._lock:
             return read_head(self._reader)[0]
+
+    def pause(self) -> None:
+        """Wait until no thread is inside the database, and keep them out until `resume`."""
+        self._lock.acquire()
+
+    def resume(self) -> None:
+        """Let threads in again."""
+        self._lock.release()
 
     def close(self) -> None:
         """Leave the bell and close the connections."""

@@ -146,6 +146,7 @@ def test_d5_35_an_id_ends_at_its_first_underscore_so_none_can_reach_into_the_sec
         ("Bearer wayscloud_storage_abc123_" + "s" * 500, "longer than 512"),
         (" ", "the scheme is missing"),
         (" Basic YTpi", "the scheme is missing"),
+        ("Bearer \u00e9bc", "is written"),
         ("Bearer", "exactly one space"),
         ("Bearer ", "is written|extra spaces"),
         ("bearer", "must be spelled Bearer"),
@@ -293,6 +294,11 @@ def test_the_key_header_may_be_written_in_any_case():
     kind = ServiceKey.configured("w.service_key", {"brand": "wayscloud", "key_header": "x-Api-KEY"})
     assert kind == ServiceKey(name="w.service_key", brand="wayscloud", key_header="x-api-key")
     assert parsed({"x-api-key": NEW}, kind=kind) == parsed({"x-api-key": NEW})
+
+
+def test_it_is_read_from_authorization_and_from_its_key_header_if_it_has_one():
+    assert KIND.carriers == ("authorization", "x-api-key")
+    assert BEARER_ONLY.carriers == ("authorization",)
 
 
 def test_it_is_challenged_as_bearer():
