@@ -97,6 +97,8 @@ def call(method: str, path: str, *members: str, **sent: Any) -> Any:  # noqa: AN
             trust_env=False,
             **sent,
         )
+    except UnicodeEncodeError:
+        raise Failed("what was given holds bytes that are no UTF-8 text", code=2) from None
     except httpx2.HTTPError as error:
         raise Failed(f"{profile.url} can't be reached: {error}")
     try:

@@ -68,17 +68,21 @@ def explain(
 
 
 def _read_headers(texts: tuple[str, ...]) -> dict[str, str]:
-    lines = [
-        line
-        for text in texts
-        for line in (sys.stdin.read().splitlines() if text == "@-" else [text])
-        if line.strip()
-    ]
+    lines: list[str] = []
+    for text in texts:
+        if text == "@-":
+            told = sys.stdin.buffer.read().decode(errors="replace")
+            lines += [line for line in told.splitlines() if line.strip()]
+        else:
+            lines.append(text)
     found: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
             msg = "a header is written 'NAME: VALUE'"
+            raise click.BadParameter(msg, param_hint="-H")
+        if name.strip().lower() in {known.lower() for known in found}:
+            msg = f"{name.strip()} is given twice"
             raise click.BadParameter(msg, param_hint="-H")
         # One space after the colon is the header's syntax; any other belongs to the value.
         found[name.strip()] = value.removeprefix(" ")

@@ -46,10 +46,15 @@ def _text(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, list):
-        return ", ".join(_safe(str(item)) for item in value) or "none"
+        return ", ".join(_line(str(item)) for item in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{name}={item}" for name, item in value.items()) or "-"
-    return _safe(str(value))
+        return ", ".join(f"{_line(name)}={_line(str(item))}" for name, item in value.items()) or "-"
+    return _line(str(value))
+
+
+def _line(text: str) -> str:
+    """Show a stored value on one line, so that it can't pass for another line of ours."""
+    return _safe(text).replace("\n", "\\n")
 
 
 def _safe(text: str) -> str:
