@@ -462,7 +462,7 @@ def test_no_thread_of_ours_is_inside_the_database_while_a_process_forks(
         return wrapped
 
     if where == "deciding":
-        monkeypatch.setattr(engine, "read_records", slowly(engine.read_records))
+        monkeypatch.setattr(engine, "read_records", slowly(vars(engine)["read_records"]))
     else:
         monkeypatch.setattr(Usage, "_write", slowly(Usage._write))
     key = world.key()

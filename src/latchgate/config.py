@@ -92,12 +92,13 @@ class Config:
 
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>\d{1,5})")
+_SOCKET = re.compile(r"unix:/[A-Za-z0-9._/@+-]{1,100}")
 _MAX_PORT = 65_535
 
 
 def parse_address(text: str, *, unix: bool = False) -> Address:
     """Read `HOST:PORT`, `[IPV6]:PORT` or, where allowed, `unix:PATH`; ValueError otherwise."""
-    if unix and text.startswith("unix:/"):
+    if unix and _SOCKET.fullmatch(text):
         return Address(host="", port=0, path=text.removeprefix("unix:"))
     found = _ADDRESS.fullmatch(text)
     if not found or int(found["port"]) > _MAX_PORT:

@@ -112,6 +112,8 @@ def init(
             console=str(console_listen),
             verify=str(verify_listen),
         )
+    except ConfigError as error:
+        raise Failed(f"{error}; nothing was changed", code=2)
     except FileExistsError as error:
         raise Failed(f"{error}; nothing was changed. Name another place with --config")
     except OSError as error:

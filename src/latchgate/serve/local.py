@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,9 @@ def initialize(
         verify=verify,
     )
     made: list[Path] = []
+    missing = [
+        path for path in (folder / "providers", folder, *folder.parents) if not path.exists()
+    ]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / "providers").mkdir(exist_ok=True)
     try:
@@ -83,6 +87,9 @@ def initialize(
         for path in made:
             for beside in ("", "-wal", "-shm", "-bell"):
                 path.with_name(path.name + beside).unlink(missing_ok=True)
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
         raise
     return Initialized(config=config, first=first)
 
