@@ -55,6 +55,7 @@ _OVERRIDES = frozenset(
 _MAX_PARENTS = 4
 _MAX_PLACES = 8_192
 _LONG = 512
+_PORT_DIGITS = 5
 
 
 Records = Mapping[Key, Record | None]
@@ -400,7 +401,7 @@ def read_host(text: str) -> str | None:
         port = rest[1:]
     else:
         name, _, port = name.partition(":")
-    if port and not port.isdecimal():
+    if len(port) > _PORT_DIGITS or (port and not port.isdecimal()):
         return None
     if not text:
         return ""

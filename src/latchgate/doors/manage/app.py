@@ -87,6 +87,9 @@ class ManageDoor:
         async def gate(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return
+            if scope["path"] == "/healthz" and scope["method"] in {"GET", "HEAD"}:
+                await inner(scope, receive, send)  # whether the process answers, store or not
+                return
             request = read_request(scope, self.trusted)
             decision = self.engine.decide(request)
             if not decision.allowed:

@@ -28,6 +28,7 @@ from latchgate.doors.verify.questions import answer
 
 MAX_BODY = 1_048_576
 _MAX_NAMES = 4_096
+_MAX_NAME = 64  # long ones would fill memory as fast as a flood wants
 _MAX_PREPARED = 200_000
 _log = logging.getLogger(__name__)
 _NO_BODY = b"Content-Length: 0\r\n\r\n"
@@ -223,7 +224,7 @@ class VerifyProtocol(Listener):
 def _folded(name: bytes) -> str:
     """Return a header's name in lower case, and remember the spellings that gateways use."""
     key = name.decode("latin-1").lower()
-    if len(_names) < _MAX_NAMES:
+    if len(_names) < _MAX_NAMES and len(name) <= _MAX_NAME:
         _names[name] = key
     return key
 
