@@ -22,7 +22,10 @@ class ConfigError(Exception):
 
 
 class ListenEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[listen]`: the three addresses, each `HOST:PORT`; `verify` also `unix:PATH`."""
+    """`[listen]`: where `api`, `console` and `verify` answer, each `HOST:PORT`.
+
+    `verify` also takes `unix:PATH`.
+    """
 
     api: str = "127.0.0.1:8420"
     console: str = "127.0.0.1:8421"
@@ -91,7 +94,9 @@ class Config:
         return self.file.with_name("profile.toml")
 
 
-_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>\d{1,5})")
+_ADDRESS = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]+)):(?P<port>[0-9]{1,5})"
+)
 _SOCKET = re.compile(r"unix:/[A-Za-z0-9._/@+-]{1,100}")
 _MAX_PORT = 65_535
 
@@ -120,11 +125,13 @@ def load(file: Path) -> Config:
         raise ConfigError(msg) from error
     try:
         entry = msgspec.convert(tomllib.loads(text), ConfigEntry)
-    except tomllib.TOMLDecodeError as error:
-        msg = f"{file}: not TOML: {error}"
-        raise ConfigError(msg) from error
     except msgspec.ValidationError as error:
         raise ConfigError(_worded(file, text, str(error))) from error
+    except (ValueError, RecursionError) as error:
+        # Besides its own error the parser lets through those of too long a number and too deep
+        # a nest.
+        msg = f"{file}: not TOML: {error}"
+        raise ConfigError(msg) from error
     return _checked(file, text, entry)
 
 
@@ -144,8 +151,15 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted = Networks.of(entry.gateways.trusted)
     except ValueError as error:
         raise at("gateways.trusted", error) from error
-    if entry.database == entry.usage_database:
+    for name in ("database", "usage_database"):
+        if not Path(getattr(entry, name)).name:
+            raise at(name, "must name a file")
+    databases = [(folder / name).resolve() for name in (entry.database, entry.usage_database)]
+    if databases[0] == databases[1]:
         raise at("usage_database", "must be another file than database")
+    names = [Path(name).name for name in entry.policy]
+    if len(set(names)) < len(names):
+        raise at("policy", "two files have the same name; they are published by name")
     fixed = [address for address in found.values() if address.port]
     if len({str(address) for address in fixed}) < len(fixed):
         raise at("listen", "api, console and verify must be three different addresses")
