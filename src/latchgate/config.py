@@ -158,8 +158,9 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
     if databases[0] == databases[1]:
         raise at("usage_database", "must be another file than database")
     names = [Path(name).name for name in entry.policy]
-    if len(set(names)) < len(names):
-        raise at("policy", "two files have the same name; they are published by name")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise at("policy", f"two files are named {twice[0]}; they are published by name")
     fixed = [address for address in found.values() if address.port]
     if len({str(address) for address in fixed}) < len(fixed):
         raise at("listen", "api, console and verify must be three different addresses")

@@ -188,7 +188,7 @@ def test_init_with_addresses_that_cannot_be_leaves_nothing(tmp_path, options):
         assert done.json["verify"] == options[1]
     else:
         assert done.out == ""
-        assert "latchgate: " in done.err
+        assert done.err != ""
         assert files_under(tmp_path) == set()
 
 
