@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -24,6 +25,8 @@ from latchgate.store.errors import StoreError
 
 _BACKLOG = 2048
 _RESTART_SECONDS = 1.0
+_LOOK_SECONDS = 0.2
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class ServeError(Exception):
@@ -53,7 +56,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
         sockets = Sockets(*bound)
         told = _addresses(config, sockets)
         if workers == 1:
-            run_worker(told, sockets, on_ready=lambda: announce(told))
+            run_worker(told, sockets, on_ready=lambda: announce(told), supervised=False)
         else:
             _supervise(told, sockets, workers, announce)
     except StoreError as error:
@@ -66,6 +69,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
 
 
 def _bind(address: Address) -> socket.socket:
+    bound = None
     try:
         if address.path is not None:
             return _bind_unix(address.path)
@@ -75,6 +79,8 @@ def _bind(address: Address) -> socket.socket:
         bound.bind((address.host, address.port))
         bound.listen(_BACKLOG)
     except OSError as error:
+        if bound is not None:
+            bound.close()
         msg = f"can't listen on {address}: {error.strerror}; choose another with --listen,"
         msg += " --console-listen or --verify-listen"
         raise ServeError(msg) from error
@@ -122,7 +128,7 @@ def _addresses(config: Config, sockets: Sockets) -> Config:
     )
 
 
-def _supervise(
+def _supervise(  # noqa: C901 - one loop over what can happen to a worker
     config: Config, sockets: Sockets, workers: int, announce: Callable[[Config], None]
 ) -> None:
     """Keep `workers` children alive until told to stop."""
@@ -138,47 +144,68 @@ def _supervise(
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGTERM)
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    for _ in range(workers):
-        children.add(_spawn(config, sockets, ready_out))
-    if _all_ready(ready_in, workers):
-        announce(config)
-    else:
-        failed = True
-        stop(signal.SIGTERM, None)
-    while children:
-        child, status = os.wait()
-        children.discard(child)
+    for name in _STOPPING:
+        signal.signal(name, stop)
+
+    def start() -> None:
+        # Held back meanwhile: a signal between the fork and the next line would miss the child.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         if not stopping:
-            code = os.waitstatus_to_exitcode(status)
-            sys.stderr.write(f"latchgate: worker {child} ended ({code}); starting another\n")
-            time.sleep(_RESTART_SECONDS)
             children.add(_spawn(config, sockets, ready_out))
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    for _ in range(workers):
+        start()
+    ready = 0
+    while children:
+        told = (
+            os.read(ready_in, workers)
+            if select.select([ready_in], [], [], _LOOK_SECONDS)[0]
+            else b""
+        )
+        ready += len(told)
+        ended = _reap(children)
+        if stopping:
+            continue
+        if b"!" in told or (ended and ready < workers):
+            failed = True
+            stop(signal.SIGTERM, None)
+        elif told and ready == workers:
+            announce(config)
+        elif ended:
+            for child, code in ended.items():
+                sys.stderr.write(f"latchgate: worker {child} ended ({code}); starting another\n")
+            time.sleep(_RESTART_SECONDS)
+            for _ in ended:
+                start()
+    os.close(ready_in)
+    os.close(ready_out)
     if failed:
         msg = "a worker could not start; its log above says why"
         raise ServeError(msg)
 
 
-def _all_ready(pipe: int, workers: int) -> bool:
-    told = b""
-    while len(told) < workers:
-        chunk = os.read(pipe, workers)
-        told += chunk
-        if b"!" in chunk:
-            return False
-    return True
+def _reap(children: set[int]) -> dict[int, int]:
+    """Take the children that ended out of the set; return their exit codes."""
+    ended: dict[int, int] = {}
+    for child in children:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            ended[child] = os.waitstatus_to_exitcode(status)
+    children -= set(ended)
+    return ended
 
 
 def _spawn(config: Config, sockets: Sockets, ready: int) -> int:
     child = os.fork()
     if child:
         return child
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for name in _STOPPING:
+        signal.signal(name, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     code = 1
     try:
-        run_worker(config, sockets, on_ready=lambda: _tell(ready, b"."))
+        run_worker(config, sockets, on_ready=lambda: _tell(ready, b"."), supervised=True)
         code = 0
     except BaseException:  # noqa: BLE001 - a child must never return into the parent's code
         traceback.print_exc()

@@ -57,7 +57,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run_worker(config: Config, sockets: Sockets, *, on_ready: Callable[[], None]) -> None:
+def run_worker(
+    config: Config, sockets: Sockets, *, on_ready: Callable[[], None], supervised: bool
+) -> None:
     """Serve until SIGTERM or SIGINT, and finish what is under way; StoreError if it can't start."""
     built_in = providers.text(providers.BUILT_IN)
     redact = Redactor()
@@ -98,7 +100,7 @@ def run_worker(config: Config, sockets: Sockets, *, on_ready: Callable[[], None]
     usage.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(servers, engine, on_ready))
+            runner.run(_serve(servers, engine, on_ready, supervised=supervised))
     finally:
         engine.close()
         usage.close()
@@ -107,7 +109,11 @@ def run_worker(config: Config, sockets: Sockets, *, on_ready: Callable[[], None]
 
 
 async def _serve(
-    servers: list[tuple[_Server, socket.socket]], engine: Engine, on_ready: Callable[[], None]
+    servers: list[tuple[_Server, socket.socket]],
+    engine: Engine,
+    on_ready: Callable[[], None],
+    *,
+    supervised: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
 
@@ -117,7 +123,7 @@ async def _serve(
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
-    following = asyncio.create_task(_follow(engine, stop))
+    following = asyncio.create_task(_follow(engine, stop, supervised=supervised))
     running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
     while not all(server.started for server, _ in servers) and not any(t.done() for t in running):  # noqa: ASYNC110 - uvicorn tells it by a flag alone
         await asyncio.sleep(0.005)
@@ -131,13 +137,16 @@ async def _serve(
         following.cancel()
 
 
-async def _follow(engine: Engine, stop: Callable[[], None]) -> None:
-    """Keep an idle cache up to date, so that receipts don't wait for the next request."""
+async def _follow(engine: Engine, stop: Callable[[], None], *, supervised: bool) -> None:
+    """Keep an idle cache up to date, so that receipts don't wait for the next request.
+
+    A worker whose supervisor is gone stops; a server on its own outlives the shell it came from.
+    """
     parent = os.getppid()
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
         engine.follow()
-        if os.getppid() != parent:
+        if supervised and os.getppid() != parent:
             _log.warning("the supervisor is gone; stopping")
             stop()
             return
