@@ -26,6 +26,7 @@ from latchgate.store.errors import StoreError
 _BACKLOG = 2048
 _RESTART_SECONDS = 1.0
 _LOOK_SECONDS = 0.2
+_ADDRESSES = ("api", "console", "verify")
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -51,7 +52,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
     os.umask(0o077)
     bound: list[socket.socket] = []
     try:
-        for address in (config.api, config.console, config.verify):
+        for address in (getattr(config, name) for name in _ADDRESSES):
             bound.append(_bind(address))  # noqa: PERF401 - the bound ones are closed on failure
         sockets = Sockets(*bound)
         told = _addresses(config, sockets)
@@ -60,11 +61,12 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
         else:
             _supervise(told, sockets, workers, announce)
     except StoreError as error:
-        raise ServeError(str(error)) from error
+        msg = f"{config.database}: {error}"
+        raise ServeError(msg) from error
     finally:
         for one in bound:
             one.close()
-        if config.verify.path is not None:
+        if config.verify.path is not None and len(bound) == len(_ADDRESSES):  # ours, not another's
             Path(config.verify.path).unlink(missing_ok=True)
 
 
@@ -207,6 +209,9 @@ def _spawn(config: Config, sockets: Sockets, ready: int) -> int:
     try:
         run_worker(config, sockets, on_ready=lambda: _tell(ready, b"."), supervised=True)
         code = 0
+    except StoreError as error:
+        sys.stderr.write(f"latchgate: {config.database}: {error}\n")
+        _tell(ready, b"!")
     except BaseException:  # noqa: BLE001 - a child must never return into the parent's code
         traceback.print_exc()
         _tell(ready, b"!")
