@@ -219,9 +219,12 @@ def recover(*, config_file: Path, as_json: bool) -> None:
     if not config.database.exists():
         raise Failed(f"{config.database} does not exist; run latchgate init")
     try:
-        token = issue(config, who=getpass.getuser())
+        token, unwritten = issue(config, who=getpass.getuser())
     except (NotFoundError, StoreError) as error:
         raise Failed(str(error))
+    if unwritten is not None:
+        reason = f"{unwritten.filename}: {unwritten.strerror}"
+        click.echo(f"latchgate: the profile could not be written ({reason})", err=True)
     if as_json:
         print_json({"token": token.reveal(), "profile": str(config.profile)})
         return

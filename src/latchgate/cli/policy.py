@@ -63,8 +63,6 @@ def _checked_files(config_file: Path, *, as_json: bool) -> dict[str, str]:
         check_policy(files)
     except OSError as error:
         raise Failed(f"{error.filename}: {error.strerror}", code=2)
-    except UnicodeDecodeError as error:
-        raise Failed(f"a policy file is not UTF-8 text: {error}", code=2)
     except PolicyError as error:
         if as_json:
             faults = [

@@ -15,7 +15,6 @@ from latchgate.config import Config, load
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.secret import Secret
-from latchgate.manage import policy as manage_policy
 from latchgate.manage import setup
 from latchgate.manage.setup import FirstRecords
 from latchgate.signin.password import hash_password
@@ -109,23 +108,35 @@ def _first_records(config: Config) -> FirstRecords:
         store.close()
 
 
-def recover(config: Config, *, who: str) -> Secret:
-    """Issue a new administrator's token on this machine, write it into the profile, return it."""
+def recover(config: Config, *, who: str) -> tuple[Secret, OSError | None]:
+    """Issue a new administrator's token on this machine, and write it into the profile.
+
+    Returns the token, and why the profile could not be written if it could not. What is published
+    is not looked at: an unusable policy must not lock the operator out too.
+    """
     store = Store(config.database, clock=time.time)
     try:
-        version, _, files = manage_policy.published(store)
-        policy = with_built_in(files, providers.text(providers.BUILT_IN), version=version)
+        policy = with_built_in({}, providers.text(providers.BUILT_IN), version=0)
         token = setup.recover(store, policy, who=who, entropy=secrets.token_bytes).secret
     finally:
         store.close()
-    config.profile.unlink(missing_ok=True)
-    _create(config.profile, _profile(config, token), [])
-    return token
+    try:
+        config.profile.unlink(missing_ok=True)
+        _create(config.profile, _profile(config, token), [])
+    except OSError as error:
+        return token, error
+    return token, None
 
 
 def policy_files(config: Config) -> dict[str, str]:
     """Read the policy files that the configuration names; OSError when one can't be read."""
-    return {path.name: path.read_text(encoding="utf-8") for path in config.policy}
+    files: dict[str, str] = {}
+    for path in config.policy:
+        try:
+            files[path.name] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise OSError(0, "is not UTF-8 text", str(path)) from error
+    return files
 
 
 def check_policy(files: dict[str, str]) -> Policy:

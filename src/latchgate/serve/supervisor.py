@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from latchgate.config import Address, Config
+from latchgate.core.policy_file import PolicyError
 from latchgate.serve.worker import Sockets, run_worker
 from latchgate.store import sqlite
 from latchgate.store.errors import StoreError
@@ -60,7 +61,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             run_worker(told, sockets, on_ready=lambda: announce(told), supervised=False)
         else:
             _supervise(told, sockets, workers, announce)
-    except StoreError as error:
+    except (StoreError, PolicyError) as error:
         msg = f"{config.database}: {error}"
         raise ServeError(msg) from error
     finally:
@@ -99,6 +100,9 @@ def _bind_unix(path: str) -> socket.socket:
         except FileNotFoundError:
             pass
         except ConnectionRefusedError:
+            if not Path(path).is_socket():
+                msg = f"unix:{path} is a file and no socket; name another place"
+                raise ServeError(msg) from None
             Path(path).unlink()
         else:
             msg = f"another server listens on unix:{path}"
@@ -209,7 +213,7 @@ def _spawn(config: Config, sockets: Sockets, ready: int) -> int:
     try:
         run_worker(config, sockets, on_ready=lambda: _tell(ready, b"."), supervised=True)
         code = 0
-    except StoreError as error:
+    except (StoreError, PolicyError) as error:
         sys.stderr.write(f"latchgate: {config.database}: {error}\n")
         _tell(ready, b"!")
     except BaseException:  # noqa: BLE001 - a child must never return into the parent's code
