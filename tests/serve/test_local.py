@@ -70,7 +70,9 @@ def test_whatever_fails_half_way_is_taken_back(file, monkeypatch, step):
 
 def test_a_recovered_token_takes_the_place_of_the_one_in_the_profile(file):
     made = initialize(file)
-    token = local.recover(made.config, who="me").reveal()
+    secret, unwritten = local.recover(made.config, who="me")
+    token = secret.reveal()
+    assert unwritten is None
     assert tomllib.loads(made.config.profile.read_text())["token"] == token
     assert token != made.first.token.reveal()
 
