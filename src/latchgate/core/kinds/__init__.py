@@ -42,7 +42,7 @@ class Kind(Protocol):
         ...
 
     def issue(self, spec: Spec, entropy: bytes) -> Issued:
-        """Make a new secret and its digest from 32 bytes of entropy."""
+        """Make a new secret and its digest from as many fresh random bytes as the kind asks for."""
         ...
 
     def verify(
