@@ -138,7 +138,7 @@ def _supervise(  # noqa: C901 - one loop over what can happen to a worker
     config: Config, sockets: Sockets, workers: int, announce: Callable[[Config], None]
 ) -> None:
     """Keep `workers` children alive until told to stop."""
-    failed = False
+    failed = announced = False
     ready_in, ready_out = os.pipe()
     children: set[int] = set()
     stopping = False
@@ -173,12 +173,15 @@ def _supervise(  # noqa: C901 - one loop over what can happen to a worker
         ended = _reap(children)
         if stopping:
             continue
-        if b"!" in told or (ended and ready < workers):
+        if not announced and (b"!" in told or ended):
             failed = True
             stop(signal.SIGTERM, None)
-        elif told and ready == workers:
+            continue
+        if not announced and ready == workers:
+            announced = True
             announce(config)
-        elif ended:
+        # Once all were up, one that can't come back is tried again: the others go on meanwhile.
+        if ended:
             for child, code in ended.items():
                 sys.stderr.write(f"latchgate: worker {child} ended ({code}); starting another\n")
             time.sleep(_RESTART_SECONDS)
