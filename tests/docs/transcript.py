@@ -113,11 +113,15 @@ def with_ports(text: str, ports: Mapping[int, int]) -> str:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return a reader's environment: nothing of Latchgate's set, the program in PATH."""
+    """Return a reader's environment: nothing of Latchgate's set, the program in PATH.
+
+    Nor what `make test` hands down: a make that knows it was called by another says other things.
+    """
+    inherited = ("LATCHGATE_", "PYTHON", "MAKE", "MFLAGS")
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("LATCHGATE_", "PYTHON")) and not name.lower().endswith("_proxy")
+        if not name.startswith(inherited) and not name.lower().endswith("_proxy")
     }
     path = f"{BIN}:{kept.get('PATH', '/usr/bin:/bin')}:/usr/sbin"
     home = str(folder)
