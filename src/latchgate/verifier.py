@@ -28,6 +28,7 @@ from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.reason import Reason
 from latchgate.core.redact import Redactor
+from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.store.usage import Usage
 from latchgate.verify.engine import Engine
@@ -52,6 +53,14 @@ class Verdict:
     decision_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    engine: Engine
+    usage: Usage
+    passwords: Passwords
+    stop: threading.Event
+
+
 class Verifier:
     """Decides requests over the database that a configuration file names.
 
@@ -62,7 +71,7 @@ class Verifier:
     def __init__(self, config: str | os.PathLike[str] = ".latchgate/latchgate.toml") -> None:
         self._config = load(Path(config))
         self._open_lock = threading.Lock()
-        self._opened: tuple[Engine, Usage, threading.Event] | None = None
+        self._opened: _Opened | None = None
         self._open()
         _living.add(self)
 
@@ -111,17 +120,17 @@ class Verifier:
             # After a fork the database has to be opened anew, and may be gone.
             _log.exception("the database could not be opened")
             return _unavailable()
-        return _verdict(engine.decide(request))
+        return _verdict(engine.decide(request), folded.get("accept", ""))
 
     def close(self) -> None:
         """Write what was recorded and let go of the database."""
         with self._open_lock:
             opened, self._opened = self._opened, None
         if opened is not None:
-            engine, usage, stop = opened
-            stop.set()
-            engine.close()
-            usage.close()
+            opened.stop.set()
+            opened.passwords.close()
+            opened.engine.close()
+            opened.usage.close()
 
     def __enter__(self) -> Self:
         return self
@@ -132,24 +141,25 @@ class Verifier:
     def _engine(self) -> Engine:
         opened = self._opened
         if opened is not None:
-            return opened[0]
+            return opened.engine
         return self._open()
 
     def _open(self) -> Engine:
         with self._open_lock:
             if self._opened is not None:
-                return self._opened[0]
+                return self._opened.engine
             built_in = providers.text(providers.BUILT_IN)
             redact = Redactor()
 
             def compile_policy(files: dict[str, str], version: int) -> Policy:
                 policy = with_built_in(files, built_in, version=version)
-                redact.learn(kind.pattern for kind in policy.kinds.values())
+                redact.learn(policy.patterns())
                 return policy
 
             usage = Usage(
                 self._config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
             )
+            passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
             try:
                 engine = Engine(
                     self._config.database,
@@ -157,6 +167,7 @@ class Verifier:
                     ticks=time.monotonic,
                     entropy=secrets.token_bytes,
                     compile_policy=compile_policy,
+                    passwords=passwords,
                     on_decision=usage.note,
                 )
             except BaseException:
@@ -167,7 +178,7 @@ class Verifier:
             threading.Thread(
                 target=_follow, args=(engine, stop), name="latchgate-follow", daemon=True
             ).start()
-            self._opened = engine, usage, stop
+            self._opened = _Opened(engine, usage, passwords, stop)
             return engine
 
     def _forget(self) -> None:
@@ -183,7 +194,7 @@ def _follow(engine: Engine, stop: threading.Event) -> None:
 
 
 def _unavailable() -> Verdict:
-    reply = DIALECTS["problem"](TABLE[Reason.STORE_UNAVAILABLE]["problem"], None)
+    reply = DIALECTS["problem"](TABLE[Reason.STORE_UNAVAILABLE]["problem"], (), "")
     return Verdict(
         allowed=False,
         status=reply.status,
@@ -194,7 +205,7 @@ def _unavailable() -> Verdict:
     )
 
 
-def _verdict(decision: Decision) -> Verdict:
+def _verdict(decision: Decision, accept: str) -> Verdict:
     if decision.allowed:
         return Verdict(
             allowed=True,
@@ -204,7 +215,7 @@ def _verdict(decision: Decision) -> Verdict:
             identity=dict(identity(decision)),
             decision_id=None,
         )
-    reply = refusal(decision)
+    reply = refusal(decision, accept)
     return Verdict(
         allowed=False,
         status=reply.status,
@@ -228,7 +239,7 @@ def _before_fork() -> None:
     for verifier in list(_living):
         opened = verifier._opened  # noqa: SLF001 - same module
         if opened is not None:
-            for part in (opened[1], opened[0]):
+            for part in (opened.usage, opened.engine):
                 part.pause()
                 _paused.append(part)
 

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from latchgate.core.dialects import DIALECTS, Challenge, Reply
+from latchgate.core.dialects import DIALECTS, Challenge, Public, Reply
 from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.model import Decision
 from latchgate.core.reason import Reason
 
 
-def refusal(decision: Decision) -> Reply:
-    """Word a refused decision in its dialect, with its challenge and `Allow` where they belong."""
+def refusal(decision: Decision, accept: str = "") -> Reply:
+    """Word a refused decision in its dialect, with its challenges and `Allow` where they belong.
+
+    `accept` is the request's own, for dialects that have more than one representation.
+    """
     public = TABLE[decision.reason][decision.dialect]
     area = decision.area
-    challenge = None
-    if area is not None and area.kinds and challenged(decision.reason, public.status):
-        rule = decision.rule
-        challenge = Challenge(
-            scheme=area.kinds[0].scheme,
-            realm=area.realm,
-            error=challenge_error(decision.reason, public.status),
-            scope=rule.scope if rule is not None and public.status == 403 else None,  # noqa: PLR2004 - RFC 6750 §3.1
-        )
-    reply = DIALECTS[decision.dialect](public, challenge)
+    reply = DIALECTS[decision.dialect](public, _challenges(decision, public), accept)
     if decision.reason is Reason.METHOD_NOT_ALLOWED and area is not None:
         allow = ("Allow", ", ".join(area.methods))
         return Reply(reply.status, (*reply.headers, allow), reply.body)
     return reply
+
+
+def _challenges(decision: Decision, public: Public) -> tuple[Challenge, ...]:
+    """Challenge with each scheme that the area's kinds take, in their order."""
+    area, rule = decision.area, decision.rule
+    if area is None or not challenged(decision.reason, public.status):
+        return ()
+    return tuple(
+        Challenge(
+            scheme=scheme,
+            realm=area.realm,
+            error=challenge_error(decision.reason, public.status),
+            scope=rule.scope if rule is not None and public.status == 403 else None,  # noqa: PLR2004 - RFC 6750 §3.1
+        )
+        for scheme in dict.fromkeys(kind.scheme for kind in area.kinds)
+        if public.status == 401 or scheme == "Bearer"  # noqa: PLR2004 - only Bearer has more to ask for
+    )
 
 
 def identity(decision: Decision) -> tuple[tuple[str, str], ...]:
@@ -40,6 +51,7 @@ def identity(decision: Decision) -> tuple[tuple[str, str], ...]:
         ("X-Latchgate-User", grant.owner.id),
         ("X-Latchgate-Credential", credential.id),
         ("X-Latchgate-Kind", credential.kind),
+        ("X-Latchgate-Application", grant.application.id if grant.application else None),
         ("X-Latchgate-Service", area.service),
         ("X-Latchgate-Scope", rule.scope if rule is not None else None),
         ("X-Latchgate-Environment", credential.environment),

@@ -81,7 +81,7 @@ def _shown(fact: object) -> object:
     if isinstance(fact, Rule):
         return fact.scope
     if isinstance(fact, Credential):
-        return sorted(fact.services)
+        return sorted(fact.services) if fact.services is not None else ["every service"]
     if isinstance(fact, Networks):
         return fact.listed()
     if isinstance(fact, Facts):
@@ -207,6 +207,26 @@ def _scope(ok: bool, scope: str, facts: Any) -> str:  # noqa: ANN401, FBT001
     return f"{said}."
 
 
+def _application(ok: bool, application: str, owner: str, why: str | None) -> str:  # noqa: FBT001
+    if ok:
+        return f"The application {application} is approved and may act for {owner}."
+    return f"The application {application} may not act for {owner}: {_PROGRAM[Reason(why or '')]}."
+
+
+_PROGRAM = {
+    Reason.APPLICATION_KEY_REVOKED: "this key of it was revoked or replaced",
+    Reason.APPLICATION_NOT_APPROVED: "it is not approved, or was suspended or withdrawn",
+    Reason.APPLICATION_KEY_OF_ANOTHER: "this key of it was issued for another user",
+    Reason.APPLICATION_BLOCKED: "it was blocked by the user, or withdrawn for them",
+}
+
+
+def _tls(ok: bool, tls: bool, client: str | None) -> str:  # noqa: FBT001
+    if ok:
+        return "It came over TLS." if tls else f"{client} may ask without TLS."
+    return f"It came without TLS, from {client or 'an unknown address'}; the area asks for TLS."
+
+
 _WORDS: Mapping[Step, Callable[..., str]] = {
     Step.REQUEST: _request,
     Step.PATH: _path,
@@ -220,6 +240,8 @@ _WORDS: Mapping[Step, Callable[..., str]] = {
     Step.NETWORK: _network,
     Step.SERVICE: _service,
     Step.SCOPE: _scope,
+    Step.APPLICATION: _application,
+    Step.TLS: _tls,
 }
 
 
@@ -284,6 +306,7 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.REQUEST_INVALID: _say("Mend the request as the steps say."),
     Reason.NO_AREA: _say("Use a path that a policy file covers, or add an area for it."),
     Reason.METHOD_NOT_ALLOWED: _other_method,
+    Reason.TLS_REQUIRED: _say("Use https:// (TLS 1.2 or later)."),
     Reason.PREFLIGHT_MALFORMED: _say("Send Origin and Access-Control-Request-Method."),
     Reason.CREDENTIAL_MISSING: _send_accepted,
     Reason.CREDENTIAL_MALFORMED: _mend,
@@ -292,10 +315,12 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.CREDENTIAL_NOT_ACCEPTED: _send_accepted,
     Reason.CREDENTIAL_UNKNOWN: _say("Check the key for typing mistakes, or make a new one."),
     Reason.SECRET_WRONG: _say("Check the key for typing mistakes, or make a new one."),
+    Reason.PASSWORD_THROTTLED: _say("Wait up to 15 minutes, then send the right password."),
     Reason.CREDENTIAL_REVOKED: _say(_NEW_KEY),
     Reason.CREDENTIAL_EXPIRED: _say(_NEW_KEY),
     Reason.OWNER_MISSING: _say(_NEW_KEY),
     Reason.OWNER_DISABLED: _say("Enable the credential's owner."),
+    Reason.OWNER_WITHOUT_API: _say("Allow the credential's owner to use the API."),
     Reason.TENANT_SUSPENDED: _say("Have the operator reinstate the tenant."),
     Reason.PROJECT_DISABLED: _say("Enable the credential's project."),
     Reason.PARENT_GONE: _say("Make a new credential; the one this came from no longer stands."),
@@ -304,6 +329,14 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.SCOPE_NOT_GRANTED: _wider_key,
     Reason.OWNER_LACKS_SCOPE: _wider_role,
     Reason.PARENT_LACKS_SCOPE: _say("Make the credential from a parent that holds the scope."),
+    Reason.APPLICATION_MISSING: _say("Send the API key of a registered application as well."),
+    Reason.APPLICATION_MALFORMED: _mend,
+    Reason.APPLICATION_UNKNOWN: _say("Check the API key for typing mistakes."),
+    Reason.APPLICATION_KEY_REVOKED: _say("Use a version of the program with its present API key."),
+    Reason.APPLICATION_KEY_OF_ANOTHER: _say("Use the application's own key, or one for this user."),
+    Reason.APPLICATION_NOT_APPROVED: _say("Use another program, or ask the operator about it."),
+    Reason.APPLICATION_BLOCKED: _say("Unblock the application, or use another program."),
+    Reason.PASSWORDS_BUSY: _say("Try again in a moment, or use a key, which needs no slow hash."),
     Reason.GATEWAY_INCOMPLETE: _say("Have the gateway send what the steps name."),
     Reason.GATEWAY_NOT_TRUSTED: _say("Add the gateway's address to gateways.trusted."),
     Reason.STORE_UNAVAILABLE: _say(_OPERATOR),

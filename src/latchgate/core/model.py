@@ -16,6 +16,7 @@ import msgspec
 from latchgate.core.network import Address, Networks
 from latchgate.core.reason import Reason, Step
 from latchgate.core.scope import Scopes
+from latchgate.core.secret import Secret
 
 if TYPE_CHECKING:
     from latchgate.core.policy import Area, Rule
@@ -30,6 +31,9 @@ class Noun(StrEnum):
     PROJECT = "project"
     ROLE = "role"
     POLICY = "policy"
+    LOGIN = "login"
+    APPLICATION = "application"
+    APPLICATION_KEY = "application_key"
 
 
 Key = tuple[Noun, str]
@@ -78,27 +82,50 @@ class Project(msgspec.Struct, frozen=True):
 
 
 class Role(msgspec.Struct, frozen=True):
-    """A named set of scopes; `tenant_id` is None for one that every tenant may use."""
+    """A named set of scopes, and the roles it implies.
+
+    `tenant_id` is None for one that every tenant may use.
+    """
 
     id: str
     tenant_id: str | None
     scopes: Scopes
+    implies: tuple[str, ...]
 
 
 class User(msgspec.Struct, frozen=True):
-    """A person, a subaccount or a service user; `roles` are (project id, role id) pairs."""
+    """A person, a subaccount or a service user; `roles` are (project id, role id) pairs.
+
+    `api` False keeps every credential of theirs out; `networks` are the user's IP filters, None
+    for everywhere. `blocked` are the applications that may not act for them.
+    """
 
     id: str
     tenant_id: str
     name: str
     active: bool
+    api: bool
+    networks: Networks | None
     roles: tuple[tuple[str, str], ...]
+    blocked: frozenset[str]
+
+
+class Login(msgspec.Struct, frozen=True):
+    """A login name in its namespace: whose it is, and what may be sent with it.
+
+    `credentials` maps a kind to the credential which it has there now.
+    """
+
+    id: str
+    user_id: str
+    credentials: Mapping[str, str]
 
 
 class Credential(msgspec.Struct, frozen=True):
     """One issued secret: what it opens, for whom, from where and how long; never the secret.
 
-    `networks` None means everywhere, an empty one nowhere. Times are Unix seconds.
+    `services` None means every one. `networks` None means wherever its owner may be, an empty one
+    nowhere. `issues` says whether more may be made with it. Times are Unix seconds.
     """
 
     id: str
@@ -107,9 +134,10 @@ class Credential(msgspec.Struct, frozen=True):
     project_id: str
     owner_id: str
     parent_id: str | None
-    services: frozenset[str]
+    services: frozenset[str] | None
     scopes: Scopes
     networks: Networks | None
+    issues: bool
     environment: str | None
     external_id: str | None
     digest: bytes
@@ -121,18 +149,51 @@ class Credential(msgspec.Struct, frozen=True):
         return f"Credential({self.kind}, {self.id})"
 
 
-Record = Tenant | Project | Role | User | Credential
+class Application(msgspec.Struct, frozen=True):
+    """A registered program; `approved` False while it is asked for, refused or suspended."""
+
+    id: str
+    name: str
+    approved: bool
+
+
+class ApplicationKey(msgspec.Struct, frozen=True):
+    """The API-KEY of an application; for one user only where `user_id` says so."""
+
+    id: str
+    kind: str
+    application_id: str
+    user_id: str | None
+    digest: bytes
+    revoked_at: float | None
+
+    def __repr__(self) -> str:
+        return f"ApplicationKey({self.kind}, {self.id})"
+
+
+Record = Tenant | Project | Role | User | Login | Credential | Application | ApplicationKey
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """A credential as claimed by a request: its kind, its public id and its digest."""
+    """A credential as claimed by a request: its kind, its public id and its digest.
+
+    Where a login name is sent instead of an id, `credential_id` is empty and `login` that name.
+    `password` is a secret that a person chose: its digest takes the stored one's salt, and work.
+    """
 
     kind: str
     credential_id: str
     digest: bytes
+    login: str | None = None
+    password: Secret | None = None
+
+    @property
+    def label(self) -> str:
+        """What names it without its secret."""
+        return self.credential_id if self.login is None else self.login
 
     def __repr__(self) -> str:
-        return f"Presented({self.kind}, {self.credential_id})"
+        return f"Presented({self.kind}, {self.label})"
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -143,11 +204,12 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A verified credential: who it stands for and what it may do now."""
+    """A verified credential: who it stands for, what it may do now, and with which program."""
 
     credential: Credential
     owner: User
     rights: Scopes
+    application: Application | None = None
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -162,6 +224,13 @@ class Facts(msgspec.Struct, frozen=True):
     parent: Facts | None
     gap: Reason | None
     grant: Grant | None
+
+
+class ApplicationFacts(msgspec.Struct, frozen=True):
+    """What the store knows about one application key; `application` None when it is gone."""
+
+    key: ApplicationKey
+    application: Application | None
 
 
 TraceStep = tuple[Step, bool, tuple[object, ...]]

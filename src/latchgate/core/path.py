@@ -33,6 +33,9 @@ class Path(msgspec.Struct, frozen=True):
     encoded_slash: bool
 
 
+_MATRIX = re.compile(r"(;|%3[Bb])")
+
+
 class PathFault(msgspec.Struct, frozen=True):
     """Why a target was not read as a path, in words for its sender."""
 
@@ -47,6 +50,23 @@ def read_path(target: str) -> Path | PathFault:
     if _PLAIN.fullmatch(path) and path:
         return Path(text=path, encoded_slash=False)
     return _slow(path)
+
+
+def without_parameters(target: str) -> str:
+    """Return a target's path without the matrix parameters of its last segment."""
+    head, slash, last = target.partition("?")[0].rpartition("/")
+    return head + slash + _MATRIX.split(last, maxsplit=1)[0]
+
+
+def last_parameters(target: str) -> list[tuple[str, str]]:
+    """Return the matrix parameters of a target's last segment, as (name, value), as sent.
+
+    The semicolon may be written `%3B`; nothing else is decoded. Parameters elsewhere are refused
+    where the path is read.
+    """
+    last = target.partition("?")[0].rpartition("/")[2]
+    parts = _MATRIX.split(last)[2::2]
+    return [(name, value) for name, _, value in (part.partition("=") for part in parts)]
 
 
 def _slow(path: str) -> Path | PathFault:

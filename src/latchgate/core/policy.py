@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from latchgate.core.kinds import Kind
+from latchgate.core.kinds import AnyKind, ApplicationKeyKind, Kind
+from latchgate.core.model import Request
+from latchgate.core.network import Networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,10 @@ class Area:
     """Hosts and a path prefix, and how requests there are decided and answered.
 
     `rules` maps a method to its rule, `*` to the rule of every other method. No `kinds` and
-    `public` False together mean that nobody gets in.
+    `public` False together mean that nobody gets in. `application` is the kind of key that a
+    program must bring beside its user's credential; `logins` the namespace in which login names are
+    looked up; `tls` says that requests must have come over TLS, but from the networks `plain`;
+    `parameters` that the last segment may have matrix parameters.
     """
 
     provider: str
@@ -35,15 +40,26 @@ class Area:
     exact: bool
     service: str | None
     kinds: tuple[Kind, ...]
+    application: ApplicationKeyKind | None
+    logins: str
     rules: Mapping[str, Rule]
     dialect: str
     public: bool
     preflight: bool
     encoded_slash: bool
+    parameters: bool
+    tls: bool
+    plain: Networks
 
     def rule(self, method: str) -> Rule | None:
         """Return what `method` needs, or None when the area does not take it."""
         return self.rules.get(method) or self.rules.get("*")
+
+    def takes(self, request: Request) -> bool:
+        """Whether a request may come over the connection that it came over."""
+        if not self.tls or request.tls:
+            return True
+        return request.client is not None and request.client in self.plain
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -68,7 +84,7 @@ class Policy:
     version: int
     areas: tuple[Area, ...]
     services: Mapping[str, Service]
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, AnyKind]
     covers: Mapping[str, str]  # path prefix -> dialect of what no area covers below it
     # What was found for a method, host and target, remembered by the decision (verify/check).
     located: dict[tuple[str, str, str], object] = field(repr=False)
@@ -82,7 +98,7 @@ class Policy:
         version: int,
         areas: tuple[Area, ...],
         services: Mapping[str, Service],
-        kinds: Mapping[str, Kind],
+        kinds: Mapping[str, AnyKind],
         covers: Mapping[str, str],
     ) -> Policy:
         """Index the areas by host and path."""
@@ -134,6 +150,10 @@ class Policy:
         if path.count("/") <= self._depth:
             return path
         return "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
+
+    def patterns(self) -> list[str]:
+        """Return what leaked credentials look like, for whoever masks them."""
+        return [kind.pattern for kind in self.kinds.values() if kind.pattern is not None]
 
     def scopes_of(self, service: str) -> frozenset[str]:
         """Return every scope of a service; empty when there is no such service."""

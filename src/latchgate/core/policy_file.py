@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from latchgate.core.dialects import DIALECTS
-from latchgate.core.kinds import KINDS, Kind
+from latchgate.core.kinds import APPLICATION_KEY, KINDS, AnyKind, ApplicationKeyKind, Kind
+from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
 from latchgate.core.policy import Area, Policy, Rule, Service
 from latchgate.core.scope import SCOPE_PATTERN
@@ -53,11 +54,15 @@ class AreaEntry(_Strict, frozen=True):
     exact: bool = False
     service: str | None = None
     accepts: list[str] = []
+    application_key: bool = False
+    logins: _Word | None = None
     rules: list[RuleEntry] = []
     public: bool = False
     methods: list[str] = []
     preflight: bool = False
     encoded_slash: bool = False
+    matrix_parameters: bool = False
+    tls: Literal["required", "optional"] = "optional"
     dialect: str | None = None
 
 
@@ -75,6 +80,7 @@ class ProviderEntry(_Strict, frozen=True):
     title: _Title
     dialect: str
     covers: list[str] = []
+    tls_exempt: list[str] = []
     kinds: dict[str, object] = {}
     services: dict[str, object] = {}
     areas: list[AreaEntry] = []
@@ -138,7 +144,7 @@ class _Reader:
         self.faults: list[PolicyFault] = []
         self.areas: list[tuple[str, int, Area]] = []
         self.services: dict[str, Service] = {}
-        self.kinds: dict[str, Kind] = {}
+        self.kinds: dict[str, AnyKind] = {}
         self.covers: dict[str, str] = {}
         self._providers: dict[str, str] = {}
         self._brands: dict[str, str] = {}
@@ -174,31 +180,37 @@ class _Reader:
             elif prefix in self.covers:
                 fault("covers", f"{prefix} is already covered by another provider")
             self.covers[prefix] = entry.dialect
-        own = dict(self._read_kinds(entry, fault))
+        own = _Own(entry, {}, None, _exempt(entry, fault))
+        self._read_kinds(own, fault)
         self._read_services(entry, fault)
         for index, area in enumerate(entry.areas):
             key = f"areas[{index}]"
-            built = self._read_area(entry, area, own, key, fault)
+            built = self._read_area(own, area, key, fault)
             if built is not None:
                 self.areas.append((file, line_of(text, key), built))
 
-    def _read_kinds(self, entry: ProviderEntry, fault: _Fault) -> Iterator[tuple[str, Kind]]:
-        for word, told in entry.kinds.items():
+    def _read_kinds(self, own: _Own, fault: _Fault) -> None:
+        for word, told in own.entry.kinds.items():
             key = f"kinds.{word}"
-            if word not in KINDS:
-                fault(key, _not_one_of(word, KINDS))
+            if word not in KINDS and word != APPLICATION_KEY:
+                fault(key, _not_one_of(word, [*KINDS, APPLICATION_KEY]))
                 continue
-            name = f"{entry.provider}.{word}"
+            name = f"{own.entry.provider}.{word}"
+            kind: AnyKind
             try:
-                kind = KINDS[word](name, msgspec.convert(told, dict[str, object]))
+                settings = msgspec.convert(told, dict[str, object])
+                if word == APPLICATION_KEY:
+                    kind = own.application = ApplicationKeyKind.configured(name, settings)
+                else:
+                    kind = own.kinds[word] = KINDS[word](name, settings)
             except msgspec.ValidationError as error:
                 fault(*_keyed(str(error), key))
                 continue
-            other = self._brands.setdefault(kind.pattern, name)
-            if other != name:
-                fault(key, f"its spelling is already that of {other}")
+            if kind.pattern is not None:
+                other = self._brands.setdefault(kind.pattern, name)
+                if other != name:
+                    fault(key, f"its spelling is already that of {other}")
             self.kinds[name] = kind
-            yield word, kind
 
     def _read_services(self, entry: ProviderEntry, fault: _Fault) -> None:
         for name, told in entry.services.items():
@@ -223,24 +235,15 @@ class _Reader:
                     fault(f'{key}.scopes."{scope}"', "Expected `str`")
             self.services[name] = Service(name, service.title, entry.provider, scopes)
 
-    def _read_area(
-        self,
-        entry: ProviderEntry,
-        area: AreaEntry,
-        kinds: Mapping[str, Kind],
-        key: str,
-        fault: _Fault,
-    ) -> Area | None:
-        before = len(self.faults)
+    def _read_area(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> Area | None:
+        before, entry, kinds = len(self.faults), own.entry, own.kinds
         problem = _path_problem(area.path)
         if problem is not None:
             fault(f"{key}.path", problem)
         for host in area.hosts:
             if not _HOST.fullmatch(host):
                 fault(f"{key}.hosts", f"{host!r} is not a lower-case host name without a port")
-        for word in area.accepts:
-            if word not in kinds:
-                fault(f"{key}.accepts", _not_one_of(word, kinds))
+        _check_kinds(own, area, key, fault)
         dialect = area.dialect or entry.dialect
         if dialect not in DIALECTS:
             fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
@@ -257,11 +260,16 @@ class _Reader:
             exact=area.exact,
             service=area.service,
             kinds=tuple(kinds[word] for word in area.accepts),
+            application=own.application if area.application_key else None,
+            logins=area.logins or entry.provider,
             rules=rules,
             dialect=dialect,
             public=area.public,
             preflight=area.preflight,
             encoded_slash=area.encoded_slash,
+            parameters=area.matrix_parameters,
+            tls=area.tls == "required",
+            plain=own.exempt,
         )
 
     def _check_service(
@@ -291,6 +299,34 @@ class _Reader:
                     self.faults.append(PolicyFault(file, line, "areas.path", problem))
 
 
+@dataclass(slots=True)
+class _Own:
+    """What one provider file has declared so far, for its own areas."""
+
+    entry: ProviderEntry
+    kinds: dict[str, Kind]
+    application: ApplicationKeyKind | None
+    exempt: Networks
+
+
+def _check_kinds(own: _Own, area: AreaEntry, key: str, fault: _Fault) -> None:
+    for word in area.accepts:
+        if word == APPLICATION_KEY:
+            fault(f"{key}.accepts", "it names no user; write application_key = true")
+        elif word not in own.kinds:
+            fault(f"{key}.accepts", _not_one_of(word, own.kinds))
+    if area.application_key and own.application is None:
+        fault(f"{key}.application_key", "the file declares no [kinds.application_key]")
+
+
+def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:
+    try:
+        return Networks.of(entry.tls_exempt)
+    except ValueError as error:
+        fault("tls_exempt", str(error))
+        return Networks(())
+
+
 def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
     rules: dict[str, Rule] = {}
     if area.methods:
@@ -307,7 +343,7 @@ def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
 
 
 def _public_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    for name in ("accepts", "rules", "service"):
+    for name in ("accepts", "application_key", "logins", "rules", "service"):
         if getattr(area, name):
             fault(f"{key}.{name}", "a public area checks nothing, so it takes no " + name)
     methods = _checked_methods(area.methods, f"{key}.methods", fault)
@@ -332,7 +368,7 @@ def _path_problem(path: str) -> str | None:
     return None
 
 
-def _not_one_of(word: str, known: Mapping[str, object]) -> str:
+def _not_one_of(word: str, known: Iterable[str]) -> str:
     names = ", ".join(sorted(known)) or "none is declared"
     return f"{word!r} is not one of: {names}"
 

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     # Nothing is served there.
     NO_AREA = "no_area"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    TLS_REQUIRED = "tls_required"
     PREFLIGHT_MALFORMED = "preflight_malformed"
 
     # Nobody is known by what was presented.
@@ -30,12 +31,14 @@ class Reason(StrEnum):
     CREDENTIAL_NOT_ACCEPTED = "credential_not_accepted"
     CREDENTIAL_UNKNOWN = "credential_unknown"
     SECRET_WRONG = "secret_wrong"  # noqa: S105 - the name of an outcome
+    PASSWORD_THROTTLED = "password_throttled"  # noqa: S105 - the name of an outcome
 
     # The secret is right, and the credential does not stand.
     CREDENTIAL_REVOKED = "credential_revoked"
     CREDENTIAL_EXPIRED = "credential_expired"
     OWNER_MISSING = "owner_missing"
     OWNER_DISABLED = "owner_disabled"
+    OWNER_WITHOUT_API = "owner_without_api"
     TENANT_SUSPENDED = "tenant_suspended"
     PROJECT_DISABLED = "project_disabled"
     PARENT_GONE = "parent_gone"
@@ -47,7 +50,17 @@ class Reason(StrEnum):
     OWNER_LACKS_SCOPE = "owner_lacks_scope"
     PARENT_LACKS_SCOPE = "parent_lacks_scope"
 
+    # Whoever asks may do it, and the program they ask with may not.
+    APPLICATION_MISSING = "application_missing"
+    APPLICATION_MALFORMED = "application_malformed"
+    APPLICATION_UNKNOWN = "application_unknown"
+    APPLICATION_KEY_REVOKED = "application_key_revoked"
+    APPLICATION_KEY_OF_ANOTHER = "application_key_of_another"
+    APPLICATION_NOT_APPROVED = "application_not_approved"
+    APPLICATION_BLOCKED = "application_blocked"
+
     # Latchgate could not decide.
+    PASSWORDS_BUSY = "passwords_busy"
     GATEWAY_INCOMPLETE = "gateway_incomplete"
     GATEWAY_NOT_TRUSTED = "gateway_not_trusted"
     STORE_UNAVAILABLE = "store_unavailable"
@@ -70,3 +83,5 @@ class Step(StrEnum):
     NETWORK = "network"
     SERVICE = "service"
     SCOPE = "scope"
+    APPLICATION = "application"
+    TLS = "tls"

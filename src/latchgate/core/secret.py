@@ -12,6 +12,7 @@ from hmac import compare_digest
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CROCKFORD_LOWER = "0123456789abcdefghjkmnpqrstvwxyz"
+CROCKFORD_UPPER = CROCKFORD_LOWER.upper()
 CHECKSUM_LENGTH = 8
 
 

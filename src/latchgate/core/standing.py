@@ -11,6 +11,7 @@ from latchgate.core.model import (
     Credential,
     Facts,
     Grant,
+    Presented,
     Project,
     Refused,
     Request,
@@ -18,8 +19,10 @@ from latchgate.core.model import (
     TraceStep,
     User,
 )
+from latchgate.core.network import Networks
 from latchgate.core.reason import Reason, Step
 from latchgate.core.scope import NONE, Scopes
+from latchgate.core.secret import same
 
 
 def assemble(
@@ -64,11 +67,25 @@ def _gap(
         return Reason.OWNER_MISSING
     if not owner.active:
         return Reason.OWNER_DISABLED
+    if not owner.api:
+        return Reason.OWNER_WITHOUT_API
     if project is None or not project.active or project.tenant_id != tenant_id:
         return Reason.PROJECT_DISABLED
     if credential.parent_id is not None and parent is None:
         return Reason.PARENT_GONE
     return None
+
+
+def verified(
+    presented: Presented, facts: Facts, request: Request, now: float, trace: list[TraceStep]
+) -> Grant | Refused:
+    """Compare the secret's digest, in constant time, and only then judge whether it stands."""
+    # An empty digest is one that nobody worked out.
+    right = bool(presented.digest) and same(facts.credential.digest, presented.digest)
+    trace.append((Step.SECRET, right, (presented.label,)))
+    if not right:
+        return Refused(Reason.SECRET_WRONG)
+    return standing(facts, request, now, trace)
 
 
 def standing(facts: Facts, request: Request, now: float, trace: list[TraceStep]) -> Grant | Refused:
@@ -91,12 +108,19 @@ def standing(facts: Facts, request: Request, now: float, trace: list[TraceStep])
         above = standing(facts.parent, request, now, trace)
         if isinstance(above, Refused):
             return Refused(Reason.PARENT_GONE, f"the parent: {above.reason}")
-    networks = credential.networks
-    if networks is None:
-        return grant
+    # The owner's own filters hold for every credential of theirs: none outgrows its owner.
+    for networks in (credential.networks, grant.owner.networks):
+        if networks is not None:
+            outside = _outside(networks, request, trace)
+            if outside is not None:
+                return outside
+    return grant
+
+
+def _outside(networks: Networks, request: Request, trace: list[TraceStep]) -> Refused | None:
     client = request.client
     inside = client is not None and client in networks
     trace.append((Step.NETWORK, inside, (client, networks)))
     if client is None:
         return Refused(Reason.CLIENT_ADDRESS_INVALID, "the client's address is not known")
-    return grant if inside else Refused(Reason.NETWORK_NOT_ALLOWED, str(client))
+    return None if inside else Refused(Reason.NETWORK_NOT_ALLOWED, str(client))

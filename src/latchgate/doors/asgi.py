@@ -65,9 +65,9 @@ def _client(
     return right_most_untrusted([forwarded], trusted)
 
 
-async def send_refusal(decision: Decision, scope: Scope, send: Send) -> None:
+async def send_refusal(decision: Decision, accept: str, scope: Scope, send: Send) -> None:
     """Answer a refused request in its dialect, with the decision's id."""
-    reply = refusal(decision)
+    reply = refusal(decision, accept)
     pairs = [*reply.headers, (DECISION_HEADER, decision.id), ("Cache-Control", "no-store")]
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
     headers.append((b"content-length", str(len(reply.body)).encode()))

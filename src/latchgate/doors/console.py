@@ -16,7 +16,7 @@ async def console(scope: Scope, _receive: Receive, send: Send) -> None:
     status, kind, body = 200, "application/json", _HEALTHZ
     if scope["path"] != "/healthz" or scope["method"] not in {"GET", "HEAD"}:
         text = "This version has no console yet. Use the latchgate command or /manage/v1."
-        reply = DIALECTS["problem"](Public(404, "not_found", text), None)
+        reply = DIALECTS["problem"](Public(404, "not_found", text), (), "")
         status, kind, body = reply.status, "application/problem+json", reply.body
     headers = [
         (b"content-type", kind.encode()),

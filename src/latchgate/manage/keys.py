@@ -13,8 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.duration import parse_duration
-from latchgate.core.kinds import Kind
-from latchgate.core.kinds.service_key import ENTROPY_BYTES
+from latchgate.core.kinds import AnyKind
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Grant, Noun
 from latchgate.core.network import Networks
@@ -23,11 +22,9 @@ from latchgate.core.scope import EVERY, Scopes
 from latchgate.core.timestamp import parse_rfc3339
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.store import schema
-from latchgate.store.journal import Actor, Change, Store
+from latchgate.store.journal import Actor, Change, Store, stored
 
 MAX_PAGE = 1_000
-_encode = msgspec.json.Encoder(order="sorted").encode
-_decode = msgspec.json.Decoder().decode
 
 # Python's $ lets a line break follow, and \\Z means nothing where OpenAPI is read.
 _END = r"(?![\s\S])"
@@ -107,7 +104,7 @@ def issue(
     if limit is not None and (expires_at is None or expires_at > limit):
         msg = "a key can't outlive the credential it is made with; give an earlier expiry"
         raise ForbiddenError(msg)
-    issued = kind.issue(Spec(service=spec.services[0]), entropy(ENTROPY_BYTES))
+    issued = kind.issue(Spec(service=spec.services[0]), entropy(kind.entropy_bytes))
     holder = actor.credential
     with store.change(actor_of(actor)) as change:
         return insert(
@@ -125,7 +122,7 @@ def issue(
 def insert(
     change: Change,
     *,
-    kind: Kind,
+    kind: AnyKind,
     issued: Issued,
     spec: KeySpec,
     scopes: Scopes,
@@ -154,18 +151,10 @@ def insert(
         expires_at=expires_at,
         revoked_at=None,
     )
-    told = msgspec.structs.asdict(key)
-    row = told | {
-        "tenant_id": tenant_id,
-        "parent_id": None,
-        "digest": issued.digest,
-        "networks": told["allowed_ip_ranges"],
-    }
-    del row["allowed_ip_ranges"]
-    for column in ("services", "scopes", "networks", "metadata"):
-        row[column] = _encode(row[column]).decode() if row[column] is not None else None
-    change.execute(sa.insert(schema.credential).values(**row))
-    n = change.note("key.create", Noun.CREDENTIAL, key.id, tenant_id=tenant_id, detail=told)
+    row = msgspec.structs.asdict(key)
+    row["networks"] = row.pop("allowed_ip_ranges")
+    row |= {"tenant_id": tenant_id, "parent_id": None, "digest": issued.digest, "issues": True}
+    n = change.add("key.create", Noun.CREDENTIAL, schema.credential, row, tenant_id=tenant_id)
     return key, issued, n
 
 
@@ -210,22 +199,24 @@ def revoke(store: Store, actor: Grant, key_id: str) -> tuple[StoredKey, int]:
         if key.revoked_at is not None:
             head = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
             return key, head
-        table = schema.credential
-        change.execute(sa.update(table).where(table.c.id == key_id).values(revoked_at=change.at))
-        n = change.note(
+        n = change.alter(
             "key.revoke",
             Noun.CREDENTIAL,
-            key_id,
+            schema.credential,
+            {"id": key_id, "revoked_at": None},
+            {"revoked_at": change.at},
             tenant_id=tenant_id,
-            detail={"name": key.name, "hint": key.hint},
         )
     return msgspec.structs.replace(key, revoked_at=change.at), n
 
 
 def actor_of(grant: Grant) -> Actor:
     """Return how the journal names whoever acts with this grant."""
-    name = f"user:{grant.owner.id} key:{grant.credential.id}"
-    return Actor(name=name, tenant_id=grant.credential.tenant_id)
+    return Actor(
+        name=f"user:{grant.owner.id} key:{grant.credential.id}",
+        tenant_id=grant.credential.tenant_id,
+        credential_id=grant.credential.id,
+    )
 
 
 def _own(connection: sa.Connection, tenant_id: str, key_id: str) -> sa.RowMapping:
@@ -241,16 +232,14 @@ def _own(connection: sa.Connection, tenant_id: str, key_id: str) -> sa.RowMappin
 
 
 def _stored(row: sa.RowMapping) -> StoredKey:
-    told: dict[str, Any] = dict(row)
+    told: dict[str, Any] = stored(row)
     told["allowed_ip_ranges"] = told["networks"]
-    for column in ("services", "scopes", "allowed_ip_ranges", "metadata"):
-        told[column] = _decode(told[column]) if told[column] is not None else None
     return StoredKey(**{field: told[field] for field in StoredKey.__struct_fields__})
 
 
 def _settle(
     policy: Policy, spec: KeySpec, now: float
-) -> tuple[Kind, Scopes, Networks | None, float | None]:
+) -> tuple[AnyKind, Scopes, Networks | None, float | None]:
     """Turn what was asked into what will be stored, or say everything that is wrong with it."""
     faults: list[tuple[str, str]] = []
     kind = _kind(policy, spec, faults)
@@ -267,7 +256,7 @@ def _settle(
     return kind, scopes, networks, expires_at
 
 
-def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> Kind | None:
+def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> AnyKind | None:
     unknown = [name for name in spec.services if name not in policy.services]
     if unknown:
         known = ", ".join(sorted(policy.services)) or "none: publish a policy first"

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.kinds import Kind
-from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.kinds.spec import Issued, Spec
-from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL
-from latchgate.core.secret import BASE62, CROCKFORD_LOWER, Secret, draw
+from latchgate.core.secret import CROCKFORD_LOWER, Secret, draw
+from latchgate.manage import basic, projects, roles, tenants, users
 from latchgate.manage.errors import NotFoundError
 from latchgate.manage.keys import KeySpec, insert
 from latchgate.manage.policy import publish
@@ -28,7 +26,7 @@ from latchgate.store.journal import Actor, Change, Store
 TENANT = "default"
 ADMIN = "admin"
 _ADMIN_ROLE = "administrator"
-_PASSWORD_LENGTH = 24
+_PASSWORD_KIND = "latchgate.account_password"  # noqa: S105 - the name of a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,73 +54,37 @@ def initialize(
     hash_password: Callable[[str], str],
 ) -> FirstRecords:
     """Make tenant, project, role, admin and a first token, and publish policy version 1."""
-    password = draw(entropy(32), BASE62, _PASSWORD_LENGTH)
-    hashed = hash_password(password)
+    kind = policy.kinds[_PASSWORD_KIND]
+    first = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
+    # Before the transaction: nobody waits for the work.
+    hashed = hash_password(first.secret.reveal()).encode()
     tenant_id, project_id, role_id, user_id = (
         new_id(prefix, entropy) for prefix in ("t", "p", "r", "u")
     )
+    owner = tenant_id, project_id, user_id
     with store.change(Actor(name="local:init", tenant_id=None)) as change:
-        at = change.at
-        _insert(
+        tenants.add(change, tenant_id, TENANT)
+        projects.add(change, project_id, tenant_id, TENANT)
+        roles.add(change, role_id, tenant_id, _ADMIN_ROLE, ALL, ())
+        users.add(change, user_id, tenant_id, ADMIN, "main")
+        roles.assign(change, tenant_id, user_id, project_id, role_id)
+        login = basic.add_login(change, tenant_id, user_id, "latchgate", ADMIN)
+        basic.give(
             change,
-            "tenant.create",
-            Noun.TENANT,
-            schema.tenant,
-            tenant_id,
-            {"id": tenant_id, "name": TENANT, "active": True, "created_at": at},
+            kind=kind.name,
+            credential_id=first.id,
+            digest=hashed,
+            hint=first.hint,
+            login=login,
+            owner=owner,
         )
-        _insert(
-            change,
-            "project.create",
-            Noun.PROJECT,
-            schema.project,
-            tenant_id,
-            {
-                "id": project_id,
-                "tenant_id": tenant_id,
-                "name": TENANT,
-                "active": True,
-                "created_at": at,
-            },
-        )
-        _insert(
-            change,
-            "role.create",
-            Noun.ROLE,
-            schema.role,
-            tenant_id,
-            {
-                "id": role_id,
-                "tenant_id": tenant_id,
-                "name": _ADMIN_ROLE,
-                "scopes": msgspec.json.encode(ALL.listed()).decode(),
-            },
-        )
-        _insert(
-            change,
-            "user.create",
-            Noun.USER,
-            schema.user,
-            tenant_id,
-            {
-                "id": user_id,
-                "tenant_id": tenant_id,
-                "name": ADMIN,
-                "active": True,
-                "password": hashed,
-                "created_at": at,
-            },
-        )
-        assignment = {"user_id": user_id, "project_id": project_id, "role_id": role_id}
-        change.execute(sa.insert(schema.role_assignment).values(**assignment))
-        change.note("role.assign", Noun.USER, user_id, tenant_id=tenant_id, detail=assignment)
-        issued = _token(change, policy, (tenant_id, project_id, user_id), "first token", entropy)
+        issued = _token(change, policy, owner, "first token", entropy)
         publish(change, files)
     return FirstRecords(
         tenant_id=tenant_id,
         tenant=TENANT,
         admin=ADMIN,
-        password=Secret(password),
+        password=first.secret,
         token=issued.secret,
     )
 
@@ -165,8 +127,8 @@ def _token(
     services = [
         name for name, service in policy.services.items() if service.provider == "latchgate"
     ]
-    kind: Kind = policy.kinds["latchgate.service_key"]
-    issued = kind.issue(Spec(service=services[0]), entropy(ENTROPY_BYTES))
+    kind = policy.kinds["latchgate.service_key"]
+    issued = kind.issue(Spec(service=services[0]), entropy(kind.entropy_bytes))
     insert(
         change,
         kind=kind,
@@ -178,16 +140,3 @@ def _token(
         owner=owner,
     )
     return issued
-
-
-def _insert(
-    change: Change,
-    action: str,
-    noun: Noun,
-    table: sa.Table,
-    tenant_id: str,
-    row: dict[str, object],
-) -> None:
-    change.execute(sa.insert(table).values(**row))
-    detail = {key: value for key, value in row.items() if key != "password"}
-    change.note(action, noun, str(row["id"]), tenant_id=tenant_id, detail=detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 BUILT_IN = "latchgate.toml"
-SHIPPED = ("wayscloud",)
+SHIPPED = ("teracloud", "upcloud", "wayscloud", "kakaocloud")
 
 
 def text(name: str) -> str:

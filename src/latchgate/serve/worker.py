@@ -29,6 +29,7 @@ from latchgate.doors.listener import Listener
 from latchgate.doors.manage import ManageDoor
 from latchgate.doors.verify import VerifyDoor
 from latchgate.serve.logs import configure
+from latchgate.signin.pool import Passwords
 from latchgate.store.journal import Store
 from latchgate.store.usage import Usage, UsageReader
 from latchgate.verify.engine import Engine
@@ -67,16 +68,18 @@ def run_worker(
 
     def compile_policy(files: dict[str, str], version: int) -> Policy:
         policy = with_built_in(files, built_in, version=version)
-        redact.learn(kind.pattern for kind in policy.kinds.values())
+        redact.learn(policy.patterns())
         return policy
 
     usage = Usage(config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time)
+    passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
     engine = Engine(
         config.database,
         clock=time.time,
         ticks=time.monotonic,
         entropy=secrets.token_bytes,
         compile_policy=compile_policy,
+        passwords=passwords,
         on_decision=usage.note,
     )
     store = Store(config.database, clock=time.time)
@@ -102,6 +105,7 @@ def run_worker(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(servers, engine, on_ready, supervised=supervised))
     finally:
+        passwords.close()
         engine.close()
         usage.close()
         reader.close()

@@ -25,17 +25,24 @@ from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreErro
 from latchgate.store.sqlite import connect, driver
 
 _encode = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder().decode
 GENESIS = bytes(32)
+_ORIGIN = frozenset({"credential_id", "address"})
 # The pool's own time-out is no database error to SQLAlchemy.
 _FAULTS = (sa.exc.DBAPIError, sa.exc.TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who changes something: a user with a credential, or a local operator at the console."""
+    """Who changes something: a user with a credential, or a local operator at the console.
+
+    `credential_id` is what they came with, `address` where they came from; None when local.
+    """
 
     name: str
     tenant_id: str | None
+    credential_id: str | None = None
+    address: str | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +81,8 @@ class Change:
             "record": record,
             "tenant_id": tenant_id,
             "detail": _encode(dict(detail)).decode(),
+            "credential_id": self.actor.credential_id,
+            "address": self.actor.address,
         }
         chained = chain(bytes(taken.hash), row)
         self.connection.execute(
@@ -83,10 +92,74 @@ class Change:
         self.n = taken.n
         return self.n
 
+    def add(
+        self,
+        action: str,
+        noun: Noun,
+        table: sa.Table,
+        row: Mapping[str, Any],
+        *,
+        tenant_id: str | None,
+    ) -> int:
+        """Insert a record (with an `id`) and note it; lists and maps are given as such."""
+        detail = {"after": _told(row)}
+        n = self.note(action, noun, str(row["id"]), tenant_id=tenant_id, detail=detail)
+        self.execute(sa.insert(table).values(**_columns({**row, "version": n}, table)))
+        return n
+
+    def alter(
+        self,
+        action: str,
+        noun: Noun,
+        table: sa.Table,
+        before: Mapping[str, Any],
+        after: Mapping[str, Any],
+        *,
+        tenant_id: str | None,
+    ) -> int:
+        """Change columns of a record (`before`, with its `id`) and note what they were and are."""
+        record = str(before["id"])
+        told = {"before": _told({name: before[name] for name in after}), "after": _told(after)}
+        n = self.note(action, noun, record, tenant_id=tenant_id, detail=told)
+        values = _columns({**after, "version": n}, table)
+        self.execute(sa.update(table).where(table.c.id == record).values(**values))
+        return n
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in schema.SECRET_COLUMNS}
+
+
+def _columns(row: Mapping[str, Any], table: sa.Table) -> dict[str, Any]:
+    return {
+        name: _encode(value).decode()
+        if name in schema.JSON_COLUMNS and value is not None
+        else value
+        for name, value in row.items()
+        if name in table.c
+    }
+
+
+def stored(row: Mapping[str, Any] | sa.RowMapping) -> dict[str, Any]:
+    """Return a row with its lists and maps read back from JSON."""
+    return {
+        name: _decode(value) if name in schema.JSON_COLUMNS and value is not None else value
+        for name, value in row.items()
+    }
+
 
 def chain(previous: bytes, row: Mapping[str, Any]) -> bytes:
-    """Return the hash of a journal row over the row and the hash before it."""
-    return hashlib.sha256(previous + _encode(dict(row))).digest()
+    """Return the hash of a journal row over the row and the hash before it.
+
+    What an actor came with and from is left out where it is not known: so rows from before those
+    columns keep their hash.
+    """
+    told = {
+        name: value
+        for name, value in row.items()
+        if name not in {"previous", "hash"} and (value is not None or name not in _ORIGIN)
+    }
+    return hashlib.sha256(previous + _encode(told)).digest()
 
 
 class Store:

@@ -12,9 +12,21 @@ from typing import Any
 
 import msgspec
 
-from latchgate.core.model import Credential, Key, Noun, Project, Record, Role, Tenant, User
+from latchgate.core.model import (
+    Application,
+    ApplicationKey,
+    Credential,
+    Key,
+    Login,
+    Noun,
+    Project,
+    Record,
+    Role,
+    Tenant,
+    User,
+)
 from latchgate.core.network import Networks
-from latchgate.core.scope import Scopes
+from latchgate.core.scope import EVERY, Scopes
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.sqlite import Connection, faults
 
@@ -23,20 +35,27 @@ _files = msgspec.json.Decoder(dict[str, str]).decode
 
 _CREDENTIAL = (
     "SELECT id, kind, tenant_id, project_id, owner_id, parent_id, services, scopes, networks,"
-    " environment, external_id, digest, created_at, expires_at, revoked_at"
+    " environment, external_id, digest, created_at, expires_at, revoked_at, issues"
     " FROM credential WHERE id = ?"
 )
-_USER = "SELECT id, tenant_id, name, active FROM account WHERE id = ?"
+_USER = "SELECT id, tenant_id, name, active, api, networks FROM account WHERE id = ?"
+_USER_BLOCKS = "SELECT application_id FROM application_block WHERE user_id = ?"
+_LOGIN = "SELECT user_id FROM login WHERE id = ?"
+_LOGIN_CREDENTIALS = "SELECT kind, credential_id FROM login_credential WHERE login_id = ?"
+_APPLICATION = "SELECT id, name, state FROM application WHERE id = ?"
+_APPLICATION_KEY = (
+    "SELECT id, kind, application_id, user_id, digest, revoked_at FROM application_key WHERE id = ?"
+)
 _USER_ROLES = "SELECT project_id, role_id FROM role_assignment WHERE user_id = ?"
 _TENANT = "SELECT id, name, active FROM tenant WHERE id = ?"
 _PROJECT = "SELECT id, tenant_id, active FROM project WHERE id = ?"
-_ROLE = "SELECT id, tenant_id, scopes FROM role WHERE id = ?"
+_ROLE = "SELECT id, tenant_id, scopes, implies FROM role WHERE id = ?"
 _HEAD = "SELECT n, epoch FROM journal_head"
 _SINCE = "SELECT n, noun, record FROM journal WHERE n > ? ORDER BY n LIMIT ?"
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _SCHEMA = "SELECT version_num FROM alembic_version"
 PAGE = 1_000
-SCHEMA_HEAD = "0001"  # the newest migration; compared at start without loading Alembic
+SCHEMA_HEAD = "0002"  # the newest migration; compared at start without loading Alembic
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +127,10 @@ def _credential(connection: Connection, record_id: str) -> Credential | None:
         project_id=row[3],
         owner_id=row[4],
         parent_id=row[5],
-        services=frozenset(_strings(row[6])),
+        services=_services(row[6]),
         scopes=Scopes.of(_strings(row[7])),
         networks=Networks.of(_strings(row[8])) if row[8] is not None else None,
+        issues=bool(row[15]),
         environment=row[9],
         external_id=row[10],
         digest=bytes(row[11]),
@@ -125,7 +145,52 @@ def _user(connection: Connection, record_id: str) -> User | None:
     if row is None:
         return None
     roles = tuple(connection.execute(_USER_ROLES, (record_id,)).fetchall())
-    return User(id=row[0], tenant_id=row[1], name=row[2], active=bool(row[3]), roles=roles)
+    blocks = connection.execute(_USER_BLOCKS, (record_id,)).fetchall()
+    return User(
+        id=row[0],
+        tenant_id=row[1],
+        name=row[2],
+        active=bool(row[3]),
+        api=bool(row[4]),
+        networks=Networks.of(_strings(row[5])) if row[5] is not None else None,
+        roles=roles,
+        blocked=frozenset(application_id for (application_id,) in blocks),
+    )
+
+
+def _login(connection: Connection, record_id: str) -> Login | None:
+    row = connection.execute(_LOGIN, (record_id,)).fetchone()
+    if row is None:
+        return None
+    credentials = dict(connection.execute(_LOGIN_CREDENTIALS, (record_id,)).fetchall())
+    return Login(id=record_id, user_id=row[0], credentials=credentials)
+
+
+def _application(connection: Connection, record_id: str) -> Application | None:
+    row = connection.execute(_APPLICATION, (record_id,)).fetchone()
+    if row is None:
+        return None
+    return Application(id=row[0], name=row[1], approved=row[2] == "approved")
+
+
+def _application_key(connection: Connection, record_id: str) -> ApplicationKey | None:
+    row = connection.execute(_APPLICATION_KEY, (record_id,)).fetchone()
+    if row is None:
+        return None
+    return ApplicationKey(
+        id=row[0],
+        kind=row[1],
+        application_id=row[2],
+        user_id=row[3],
+        digest=bytes(row[4]),
+        revoked_at=row[5],
+    )
+
+
+def _services(text: str) -> frozenset[str] | None:
+    """Read services; `["*"]` stands for every one."""
+    names = frozenset(_strings(text))
+    return None if EVERY in names else names
 
 
 def _tenant(connection: Connection, record_id: str) -> Tenant | None:
@@ -142,7 +207,12 @@ def _role(connection: Connection, record_id: str) -> Role | None:
     row = connection.execute(_ROLE, (record_id,)).fetchone()
     if row is None:
         return None
-    return Role(id=row[0], tenant_id=row[1], scopes=Scopes.of(_strings(row[2])))
+    return Role(
+        id=row[0],
+        tenant_id=row[1],
+        scopes=Scopes.of(_strings(row[2])),
+        implies=tuple(_strings(row[3])),
+    )
 
 
 _READERS: dict[Noun, Callable[[Connection, str], Record | None]] = {
@@ -151,4 +221,7 @@ _READERS: dict[Noun, Callable[[Connection, str], Record | None]] = {
     Noun.TENANT: _tenant,
     Noun.PROJECT: _project,
     Noun.ROLE: _role,
+    Noun.LOGIN: _login,
+    Noun.APPLICATION: _application,
+    Noun.APPLICATION_KEY: _application_key,
 }

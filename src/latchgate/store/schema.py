@@ -8,6 +8,17 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+
+def _version() -> sa.Column[int]:
+    """Return the column that holds the journal number of a record's last change: its ETag."""
+    return sa.Column("version", sa.BigInteger, nullable=False)
+
+
+# Lists and maps, kept as JSON text.
+JSON_COLUMNS = frozenset({"services", "scopes", "networks", "metadata", "implies"})
+# What no journal row repeats.
+SECRET_COLUMNS = frozenset({"digest", "owner_digest"})
+
 main = sa.MetaData()
 usage = sa.MetaData()
 
@@ -31,6 +42,8 @@ journal = sa.Table(
     sa.Column("record", sa.Text, nullable=False),
     sa.Column("tenant_id", sa.Text),
     sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("credential_id", sa.Text),  # what the actor came with
+    sa.Column("address", sa.Text),  # where the actor came from
     sa.Column("previous", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
 )
@@ -42,6 +55,7 @@ tenant = sa.Table(
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
+    _version(),
 )
 
 project = sa.Table(
@@ -52,6 +66,7 @@ project = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
+    _version(),
     sa.UniqueConstraint("tenant_id", "name"),
 )
 
@@ -62,6 +77,9 @@ role = sa.Table(
     sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id")),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("implies", sa.Text, nullable=False),  # ids of roles, as JSON
+    sa.Column("created_at", sa.Float, nullable=False),
+    _version(),
 )
 
 user = sa.Table(
@@ -71,9 +89,73 @@ user = sa.Table(
     sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
-    sa.Column("password", sa.Text),
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("sort", sa.Text, nullable=False),  # main, sub or service
+    sa.Column("api", sa.Boolean, nullable=False),
+    sa.Column("networks", sa.Text),
+    sa.Column("email", sa.Text),
+    _version(),
     sa.UniqueConstraint("tenant_id", "name"),
+    sa.Index("account_listing", "tenant_id", "created_at", "id"),
+)
+
+login = sa.Table(
+    "login",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),  # namespace:name, in canonical form
+    sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Index("login_by_user", "user_id"),
+)
+
+login_credential = sa.Table(
+    "login_credential",
+    main,
+    sa.Column("login_id", sa.Text, sa.ForeignKey("login.id"), primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("credential_id", sa.Text, sa.ForeignKey("credential.id"), nullable=False),
+)
+
+application = sa.Table(
+    "application",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("vendor", sa.Text, nullable=False),
+    sa.Column("contact", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("developer", sa.Text, nullable=False),  # corporation, individual or open_source
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),  # of the last decision
+    sa.Column("owner_digest", sa.LargeBinary, nullable=False),  # of the developer's own token
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("decided_at", sa.Float),
+    sa.Column("decided_by", sa.Text),
+    _version(),
+    sa.Index("application_listing", "created_at", "id"),
+)
+
+application_key = sa.Table(
+    "application_key",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("application_id", sa.Text, sa.ForeignKey("application.id"), nullable=False),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("account.id")),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("revoked_at", sa.Float),
+    sa.Index("application_key_by_application", "application_id"),
+)
+
+application_block = sa.Table(
+    "application_block",
+    main,
+    sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("application_id", sa.Text, sa.ForeignKey("application.id"), primary_key=True),
+    sa.Column("blocked_by", sa.Text, primary_key=True),  # user or developer
+    sa.Column("at", sa.Float, nullable=False),
 )
 
 role_assignment = sa.Table(
@@ -107,7 +189,21 @@ credential = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("expires_at", sa.Float),
     sa.Column("revoked_at", sa.Float),
+    sa.Column("issues", sa.Boolean, nullable=False),
+    _version(),
+    sa.Index("credential_by_owner", "owner_id"),
     sa.Index("credential_listing", "tenant_id", "created_at", "id"),
+)
+
+idempotency = sa.Table(
+    "idempotency",
+    main,
+    sa.Column("owner_id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("request", sa.LargeBinary, nullable=False),  # a digest of route and body
+    sa.Column("record", sa.Text, nullable=False),  # the id of what was made
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Index("idempotency_by_age", "at"),
 )
 
 policy_version = sa.Table(

@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from latchgate.core.model import Facts, Key, Noun, Record
+import msgspec
+
+from latchgate.core.model import Application, Facts, Grant, Key, Noun, Record
 
 MAX_RECORDS = 200_000
 MAX_ABSENT = 20_000
 MAX_CHANGES = 50_000
+# No credential's facts are made from these.
+_UNDERIVED = frozenset({Noun.POLICY, Noun.LOGIN, Noun.APPLICATION, Noun.APPLICATION_KEY})
 
 
 class Missing:
@@ -50,6 +54,7 @@ class Cache:
         # What was derived from records, by credential id; right at this position only.
         self.facts: dict[str, Facts] = {}
         self._with_parents: set[str] = set()
+        self._together: dict[tuple[str, str], tuple[Grant, Application, Grant]] = {}
 
     def recall(self, key: Key) -> Record | Missing | None:
         """Return a remembered record, None for an id known to be absent, or MISSING."""
@@ -100,10 +105,22 @@ class Cache:
         if facts.credential.parent_id is not None:
             self._with_parents.add(facts.credential.id)
 
+    def together(self, grant: Grant, application: Application) -> Grant:
+        """Return a user's grant with the program they use, the same one for the same two."""
+        key = grant.credential.id, application.id
+        known = self._together.get(key)
+        if known is not None and known[0] is grant and known[1] is application:
+            return known[2]
+        if len(self._together) >= self._max_records:
+            self._together.clear()
+        made = msgspec.structs.replace(grant, application=application)
+        self._together[key] = grant, application, made
+        return made
+
     def _underive(self, key: Key) -> None:
         """Drop the facts that a changed record is part of: its own, or those of many."""
         noun, record_id = key
-        if noun is Noun.POLICY:
+        if noun in _UNDERIVED:
             return
         if noun is not Noun.CREDENTIAL:
             self.facts.clear()

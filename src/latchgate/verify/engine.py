@@ -1,4 +1,4 @@
-"""The sync shell: answers what a decision needs, from memory or from the store.
+"""The shell: answers what a decision needs, from memory, from the store or by slow work.
 
 Rule of this file: whatever goes wrong is a refusal. One lock per engine makes "read the bell,
 decide" one step, so that an acknowledgement is never overtaken by an older accept (§6 rule 8).
@@ -7,15 +7,17 @@ Server and in-process verifier both decide here.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from latchgate.core.model import Decision, Request
+from latchgate.core.model import Decision, Refused, Request
 from latchgate.core.policy import Policy
 from latchgate.core.reason import Reason
+from latchgate.signin.pool import Passwords
 from latchgate.store.bell import RINGS, Bell
 from latchgate.store.errors import StoreError
 from latchgate.store.reads import (
@@ -30,8 +32,10 @@ from latchgate.store.reads import (
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
+from latchgate.verify.walk import Derive
 
 POLL_SECONDS = 0.1
+_MAX_ATTEMPTS = 3
 _log = logging.getLogger(__name__)
 
 Compile = Callable[[dict[str, str], int], Policy]
@@ -41,8 +45,8 @@ class Engine:
     """One cache over one SQLite database, and the decisions made with it.
 
     `clock` gives Unix seconds, `ticks` a clock that never jumps, `entropy` n random bytes,
-    `compile_policy` turns published policy files and their version into a Policy, `on_decision`
-    is told each decision, its request and its time.
+    `compile_policy` turns published policy files and their version into a Policy, `passwords` works
+    out digests of chosen passwords, `on_decision` is told each decision, its request and its time.
     """
 
     def __init__(
@@ -53,12 +57,14 @@ class Engine:
         ticks: Callable[[], float],
         entropy: Callable[[int], bytes],
         compile_policy: Compile,
+        passwords: Passwords,
         on_decision: Callable[[Decision, Request, float], None],
     ) -> None:
         self._clock = clock
         self._ticks = ticks
         self._entropy = entropy
         self._compile = compile_policy
+        self._passwords = passwords
         self._on_decision = on_decision
         self._lock = threading.Lock()
         self._database = database
@@ -104,10 +110,41 @@ class Engine:
         return self._cache.position
 
     def decide(self, request: Request) -> Decision:
-        """Decide one request; a fault while deciding is a refusal with status 503, never a pass."""
+        """Decide one request; a fault while deciding is a refusal with status 503, never a pass.
+
+        Waits where a chosen password has to be worked out; an event loop takes `attempt`.
+        """
+        refused = None
+        for _ in range(_MAX_ATTEMPTS):
+            decision = self.attempt(request, refused)
+            if isinstance(decision, Decision):
+                return decision
+            refused = self._passwords.submit(decision).result()
+        return self._give_up(request)
+
+    async def decide_later(self, request: Request, derive: Derive) -> Decision:
+        """Finish what `attempt` could not: wait for the digest, then decide anew."""
+        due: Decision | Derive = derive
+        for _ in range(_MAX_ATTEMPTS):
+            if isinstance(due, Decision):
+                return due
+            # Shielded: the work goes on when the caller is gone, so its permit stays taken (D4.31).
+            refused = await asyncio.shield(asyncio.wrap_future(self._passwords.submit(due)))
+            due = self.attempt(request, refused)
+        return due if isinstance(due, Decision) else self._give_up(request)
+
+    def _give_up(self, request: Request) -> Decision:
+        decision = self.attempt(request, Refused(Reason.PASSWORDS_BUSY, "its digest was lost"))
+        return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
+
+    def attempt(self, request: Request, refused: Refused | None = None) -> Decision | Derive:
+        """Decide one request, or return the slow work that it needs first; never waits for it.
+
+        `refused` says why that work was not done, when it was not.
+        """
         with self._lock:
             try:
-                return self._decide(request)
+                return self._decide(request, refused)
             except StoreError:
                 self._broken = True
                 self._tell("a decision could not be made: the store failed")
@@ -124,12 +161,15 @@ class Engine:
         with self._lock:
             try:
                 self._follow_if_rung()
-                return self._run(request, self._clock())
+                # Nobody guesses passwords here: one that is not remembered is not worked out.
+                busy = Refused(Reason.PASSWORDS_BUSY, "explain works out no password")
+                decision = self._run(request, self._clock(), busy)
             except StoreError:
                 self._broken = True
                 raise
+        return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
-    def _decide(self, request: Request) -> Decision:
+    def _decide(self, request: Request, refused: Refused | None) -> Decision | Derive:
         # Read after the request arrived: what was revoked before it is announced by now.
         if (
             self._words[RINGS] != self._seen
@@ -138,15 +178,22 @@ class Engine:
         ):
             self._follow_if_rung()
         now = self._clock()
-        decision = self._run(request, now)
-        self._on_decision(decision, request, now)
+        decision = self._run(request, now, refused)
+        if isinstance(decision, Decision):
+            self._on_decision(decision, request, now)
         return decision
 
-    def _run(self, request: Request, now: float) -> Decision:
+    def _run(self, request: Request, now: float, refused: Refused | None) -> Decision | Derive:
         walk = check(request, policy=self.policy, now=now, cache=self._cache, new_id=self._new_id)
         try:
             need = next(walk)
             while True:
+                if isinstance(need, Derive):
+                    told = self._passwords.recall(need) or refused
+                    if told is None:
+                        return need
+                    need = walk.send(told)
+                    continue
                 snapshot = read_records(self._reader, need.keys)
                 self._cache.insert(snapshot.number, snapshot.records.items())
                 need = walk.send(snapshot.records)

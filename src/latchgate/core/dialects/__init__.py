@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from latchgate.core.dialects import problem, wayscloud
+from latchgate.core.dialects import keystone, problem, teracloud, upcloud, wayscloud
 from latchgate.core.dialects.reply import Challenge, Public, Reply
 
-Render = Callable[[Public, Challenge | None], Reply]
+# What a caller is told, with which challenges, in which representation (their `Accept`).
+Render = Callable[[Public, tuple[Challenge, ...], str], Reply]
 
 DIALECTS: Mapping[str, Render] = {
     "problem": problem.render,
     "wayscloud": wayscloud.render,
+    "upcloud": upcloud.render,
+    "teracloud": teracloud.render,
+    "keystone": keystone.render,
 }
 
 __all__ = ["DIALECTS", "Challenge", "Public", "Render", "Reply"]

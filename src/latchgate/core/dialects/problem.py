@@ -6,16 +6,14 @@ from http import HTTPStatus
 
 import msgspec
 
-from latchgate.core.dialects.reply import Challenge, Public, Reply
+from latchgate.core.dialects.reply import Challenge, Public, Reply, challenge_headers
 
 _encode = msgspec.json.Encoder().encode
 
 
-def render(public: Public, challenge: Challenge | None) -> Reply:
+def render(public: Public, challenges: tuple[Challenge, ...], accept: str) -> Reply:
     """Word a refusal as a problem document; `code` is the stable part, `type` names it too."""
-    headers: list[tuple[str, str]] = [("Content-Type", "application/problem+json")]
-    if challenge is not None:
-        headers.append(("WWW-Authenticate", str(challenge)))
+    headers = (("Content-Type", "application/problem+json"), *challenge_headers(challenges))
     body = _encode(
         {
             "type": f"urn:latchgate:problem:{public.code}",
@@ -25,4 +23,4 @@ def render(public: Public, challenge: Challenge | None) -> Reply:
             "code": public.code,
         }
     )
-    return Reply(status=public.status, headers=tuple(headers), body=body)
+    return Reply(status=public.status, headers=headers, body=body)

@@ -16,7 +16,10 @@ class Public:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """`WWW-Authenticate` (RFC 6750 §3): `error` is None when no credential was sent."""
+    """`WWW-Authenticate` (RFC 9110 §11.6.1): `error` is None when no credential was sent.
+
+    `error` and `scope` belong to Bearer (RFC 6750 §3), `charset` to Basic (RFC 7617 §2.1).
+    """
 
     scheme: str
     realm: str
@@ -25,11 +28,20 @@ class Challenge:
 
     def __str__(self) -> str:
         parts = [f'realm="{self.realm}"']
+        if self.scheme == "Basic":
+            return f'Basic {parts[0]}, charset="UTF-8"'
         if self.error is not None:
             parts.append(f'error="{self.error}"')
         if self.scope is not None:
             parts.append(f'scope="{self.scope}"')
         return f"{self.scheme} {', '.join(parts)}"
+
+
+def challenge_headers(challenges: tuple[Challenge, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the one header that lists the challenges; none when there are none."""
+    if not challenges:
+        return ()
+    return (("WWW-Authenticate", ", ".join(str(challenge) for challenge in challenges)),)
 
 
 @dataclass(frozen=True, slots=True)

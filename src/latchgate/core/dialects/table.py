@@ -3,7 +3,10 @@
 Read a row from left to right: the private reason, then the public answer in each dialect. Many
 reasons share an answer on purpose: whoever does not hold the secret learns nothing about the
 key. Sources: providers/wayscloud "Authentication Errors" for AUTH_FAILED and
-INSUFFICIENT_PERMISSIONS; its documents are silent on the rest.
+INSUFFICIENT_PERMISSIONS; providers/upcloud "Error response" for AUTHENTICATION_FAILED, its list of
+error codes for the rest; providers/teracloud tells no bodies, its clients read 401 as a wrong
+user or password and 403 as a wrong API key; Keystone's own messages for "keystone". Where
+they are silent, the nearest of their words stands.
 """
 
 from __future__ import annotations
@@ -22,101 +25,178 @@ _W_AUTH = _p(401, "AUTH_FAILED", "Invalid or expired API key")
 _W_FORBIDDEN = _p(
     403, "INSUFFICIENT_PERMISSIONS", "API key does not have permission for this service"
 )
+_W_TLS = _p(403, "TLS_REQUIRED", "Use HTTPS")
 _W_DOWN = _p(503, "SERVICE_UNAVAILABLE", "Authentication service unavailable")
 
 _P_FAILED = _p(401, "authentication_failed", "The credential is not valid.")
 _P_DOWN = _p(503, "service_unavailable", "The request could not be decided. Try again shortly.")
 
+_U_AUTH = _p(
+    401,
+    "AUTHENTICATION_FAILED",
+    "Authentication failed using the given username and password.",
+)
+_U_FORBIDDEN = _p(403, "ACTION_FORBIDDEN", "The action is not allowed with this credential.")
+_U_TLS = _p(403, "ACTION_FORBIDDEN", "The API is served over HTTPS only.")
+_U_DOWN = _p(503, "SERVICE_UNAVAILABLE", "The service is temporarily unavailable.")
 
-def _w_invalid(text: str) -> Public:
-    return _p(400, "INVALID_PARAMETER", text)
+_T_AUTH = _p(401, "authentication_failed", "The user ID or the password is not correct.")
+_T_FORBIDDEN = _p(403, "forbidden", "This is not allowed.")
+_T_TLS = _p(403, "tls_required", "Use HTTPS (TLS 1.2 or later).")
+_T_KEY = _p(403, "api_key_invalid", "The API key is missing or not valid.")
+_T_DOWN = _p(503, "service_unavailable", "The service is temporarily unavailable.")
+
+_K_AUTH = _p(401, "Unauthorized", "The request you have made requires authentication.")
+_K_FORBIDDEN = _p(403, "Forbidden", "You are not authorized to perform the requested action.")
+_K_TLS = _p(403, "Forbidden", "Use HTTPS to make this request.")
+_K_DOWN = _p(503, "Service Unavailable", "The service is currently unavailable.")
+
+_AUTH = {"wayscloud": _W_AUTH, "upcloud": _U_AUTH, "teracloud": _T_AUTH, "keystone": _K_AUTH}
+_FORBIDDEN = {
+    "wayscloud": _W_FORBIDDEN,
+    "upcloud": _U_FORBIDDEN,
+    "teracloud": _T_FORBIDDEN,
+    "keystone": _K_FORBIDDEN,
+}
+_KEY = {**_FORBIDDEN, "teracloud": _T_KEY}
+_DOWN = {
+    "wayscloud": _W_DOWN,
+    "problem": _P_DOWN,
+    "upcloud": _U_DOWN,
+    "teracloud": _T_DOWN,
+    "keystone": _K_DOWN,
+}
 
 
-def _p_invalid(text: str) -> Public:
-    return _p(400, "request_invalid", text)
+def _invalid(short: str, sentence: str) -> Mapping[str, Public]:
+    return {
+        "wayscloud": _p(400, "INVALID_PARAMETER", short),
+        "problem": _p(400, "request_invalid", sentence),
+        "upcloud": _p(400, "INVALID_REQUEST", sentence),
+        "teracloud": _p(400, "request_invalid", sentence),
+        "keystone": _p(400, "Bad Request", sentence),
+    }
 
 
 # fmt: off
 TABLE: Mapping[Reason, Mapping[str, Public]] = {
-    Reason.PATH_AMBIGUOUS: {
-        "wayscloud": _w_invalid("Request path is ambiguous"),
-        "problem": _p_invalid("The request path can be read in more than one way.")},
-    Reason.HOST_INVALID: {
-        "wayscloud": _w_invalid("Host header is invalid"),
-        "problem": _p_invalid("The Host header is not a host name.")},
-    Reason.METHOD_INVALID: {
-        "wayscloud": _w_invalid("Request method is invalid"),
-        "problem": _p_invalid("The request method is not an HTTP method.")},
-    Reason.CLIENT_ADDRESS_INVALID: {
-        "wayscloud": _w_invalid("Client address is invalid"),
-        "problem": _p_invalid("The client's address could not be read.")},
-    Reason.REQUEST_INVALID: {
-        "wayscloud": _w_invalid("Request is invalid"),
-        "problem": _p_invalid("The request could not be read.")},
+    Reason.PATH_AMBIGUOUS: _invalid(
+        "Request path is ambiguous",
+        "The request path can be read in more than one way."),
+    Reason.HOST_INVALID: _invalid(
+        "Host header is invalid",
+        "The Host header is not a host name."),
+    Reason.METHOD_INVALID: _invalid(
+        "Request method is invalid",
+        "The request method is not an HTTP method."),
+    Reason.CLIENT_ADDRESS_INVALID: _invalid(
+        "Client address is invalid",
+        "The client's address could not be read."),
+    Reason.REQUEST_INVALID: _invalid(
+        "Request is invalid",
+        "The request could not be read."),
 
     Reason.NO_AREA: {
         "wayscloud": _p(404, "NOT_FOUND", "Endpoint not found"),
-        "problem": _p(404, "not_found", "Nothing is served at this path.")},
+        "problem": _p(404, "not_found", "Nothing is served at this path."),
+        "upcloud": _p(404, "NOT_FOUND", "The requested resource was not found."),
+        "teracloud": _p(404, "not_found", "Nothing is served at this path."),
+        "keystone": _p(404, "Not Found", "The resource could not be found.")},
     Reason.METHOD_NOT_ALLOWED: {
         "wayscloud": _p(405, "METHOD_NOT_ALLOWED", "Method not allowed"),
-        "problem": _p(405, "method_not_allowed", "This path does not take this method.")},
-    Reason.PREFLIGHT_MALFORMED: {
-        "wayscloud": _w_invalid("Preflight request is malformed"),
-        "problem": _p_invalid("A preflight needs Origin and Access-Control-Request-Method.")},
+        "problem": _p(405, "method_not_allowed", "This path does not take this method."),
+        "upcloud": _p(405, "METHOD_NOT_ALLOWED", "The method is not allowed for this resource."),
+        "teracloud": _p(405, "method_not_allowed", "This path does not take this method."),
+        "keystone": _p(
+            405, "Method Not Allowed", "The method is not allowed for the requested URL.")},
+    Reason.TLS_REQUIRED: {
+        "wayscloud": _W_TLS,
+        "problem": _p(403, "tls_required", "This path is served over HTTPS only."),
+        "upcloud": _U_TLS, "teracloud": _T_TLS, "keystone": _K_TLS},
+    Reason.PREFLIGHT_MALFORMED: _invalid(
+        "Preflight request is malformed",
+        "A preflight needs Origin and Access-Control-Request-Method."),
 
     Reason.CREDENTIAL_MISSING: {
-        "wayscloud": _W_AUTH,
+        **_AUTH,
         "problem": _p(401, "authentication_required", "This path needs a credential.")},
-    Reason.CREDENTIAL_MALFORMED: {"wayscloud": _W_AUTH, "problem": _P_FAILED},
-    Reason.CREDENTIAL_REPEATED: {"wayscloud": _W_AUTH, "problem": _P_FAILED},
-    Reason.CREDENTIALS_AMBIGUOUS: {"wayscloud": _W_AUTH, "problem": _P_FAILED},
-    Reason.CREDENTIAL_NOT_ACCEPTED: {"wayscloud": _W_AUTH, "problem": _P_FAILED},
-    Reason.CREDENTIAL_UNKNOWN: {"wayscloud": _W_AUTH, "problem": _P_FAILED},
-    Reason.SECRET_WRONG: {"wayscloud": _W_AUTH, "problem": _P_FAILED},
+    Reason.CREDENTIAL_MALFORMED: {**_AUTH, "problem": _P_FAILED},
+    Reason.CREDENTIAL_REPEATED: {**_AUTH, "problem": _P_FAILED},
+    Reason.CREDENTIALS_AMBIGUOUS: {**_AUTH, "problem": _P_FAILED},
+    Reason.CREDENTIAL_NOT_ACCEPTED: {**_AUTH, "problem": _P_FAILED},
+    Reason.CREDENTIAL_UNKNOWN: {**_AUTH, "problem": _P_FAILED},
+    Reason.SECRET_WRONG: {**_AUTH, "problem": _P_FAILED},
+    Reason.PASSWORD_THROTTLED: {**_AUTH, "problem": _P_FAILED},
 
     Reason.CREDENTIAL_REVOKED: {
-        "wayscloud": _W_AUTH,
+        **_AUTH,
         "problem": _p(401, "credential_revoked", "The credential was revoked.")},
     Reason.CREDENTIAL_EXPIRED: {
-        "wayscloud": _W_AUTH,
+        **_AUTH,
         "problem": _p(401, "credential_expired", "The credential has expired.")},
-    Reason.OWNER_MISSING: {"wayscloud": _W_AUTH, "problem": _P_FAILED},
+    Reason.OWNER_MISSING: {**_AUTH, "problem": _P_FAILED},
     Reason.OWNER_DISABLED: {
-        "wayscloud": _W_AUTH,
+        **_AUTH,
         "problem": _p(401, "owner_disabled", "The credential's owner is disabled.")},
+    Reason.OWNER_WITHOUT_API: {
+        **_AUTH,
+        "problem": _p(401, "owner_without_api", "The credential's owner may not use the API.")},
     Reason.TENANT_SUSPENDED: {
-        "wayscloud": _W_AUTH,
+        **_AUTH,
         "problem": _p(401, "tenant_suspended", "The credential's tenant is suspended.")},
     Reason.PROJECT_DISABLED: {
-        "wayscloud": _W_AUTH,
+        **_AUTH,
         "problem": _p(401, "project_disabled", "The credential's project is disabled.")},
     Reason.PARENT_GONE: {
-        "wayscloud": _W_AUTH,
+        **_AUTH,
         "problem": _p(401, "parent_gone", "The credential this one came from no longer stands.")},
     Reason.NETWORK_NOT_ALLOWED: {
-        "wayscloud": _W_FORBIDDEN,
+        **_FORBIDDEN,
         "problem": _p(403, "network_not_allowed", "The credential may not be used from here.")},
 
     Reason.SERVICE_NOT_GRANTED: {
-        "wayscloud": _W_FORBIDDEN,
+        **_FORBIDDEN,
         "problem": _p(403, "insufficient_scope", "The credential is not for this service.")},
     Reason.SCOPE_NOT_GRANTED: {
-        "wayscloud": _W_FORBIDDEN,
+        **_FORBIDDEN,
         "problem": _p(403, "insufficient_scope", "The credential lacks the scope for this.")},
     Reason.OWNER_LACKS_SCOPE: {
-        "wayscloud": _W_FORBIDDEN,
+        **_FORBIDDEN,
         "problem": _p(403, "insufficient_scope", "The credential's owner may not do this.")},
     Reason.PARENT_LACKS_SCOPE: {
-        "wayscloud": _W_FORBIDDEN,
+        **_FORBIDDEN,
         "problem": _p(403, "insufficient_scope", "The credential this one came from lacks it.")},
 
-    Reason.GATEWAY_INCOMPLETE: {"wayscloud": _W_DOWN, "problem": _P_DOWN},
+    Reason.APPLICATION_MISSING: {
+        **_KEY,
+        "problem": _p(403, "application_key_required", "This path needs an API key as well.")},
+    Reason.APPLICATION_MALFORMED: {
+        **_KEY,
+        "problem": _p(403, "application_key_invalid", "The application's key is not valid.")},
+    Reason.APPLICATION_UNKNOWN: {
+        **_KEY,
+        "problem": _p(403, "application_key_invalid", "The application's key is not valid.")},
+    Reason.APPLICATION_KEY_REVOKED: {
+        **_KEY,
+        "problem": _p(403, "application_key_revoked", "The application's key was revoked.")},
+    Reason.APPLICATION_KEY_OF_ANOTHER: {
+        **_KEY,
+        "problem": _p(403, "application_blocked", "The application's key is another user's.")},
+    Reason.APPLICATION_NOT_APPROVED: {
+        **_KEY,
+        "problem": _p(403, "application_not_approved", "The application is not approved.")},
+    Reason.APPLICATION_BLOCKED: {
+        **_KEY,
+        "problem": _p(403, "application_blocked", "The application may not act for this user.")},
+
+    Reason.PASSWORDS_BUSY: _DOWN,
+    Reason.GATEWAY_INCOMPLETE: _DOWN,
     Reason.GATEWAY_NOT_TRUSTED: {
-        "wayscloud": _W_DOWN,
+        **_DOWN,
         "problem": _p(403, "gateway_not_trusted", "Only configured gateways may ask here.")},
-    Reason.STORE_UNAVAILABLE: {"wayscloud": _W_DOWN, "problem": _P_DOWN},
-    Reason.POLICY_MISSING: {"wayscloud": _W_DOWN, "problem": _P_DOWN},
-    Reason.FAULT: {"wayscloud": _W_DOWN, "problem": _P_DOWN},
+    Reason.STORE_UNAVAILABLE: _DOWN,
+    Reason.POLICY_MISSING: _DOWN,
+    Reason.FAULT: _DOWN,
 }
 # fmt: on
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from latchgate.core.dialects.reply import Challenge, Public, Reply
+from latchgate.core.dialects.reply import Challenge, Public, Reply, challenge_headers
 
 _encode = msgspec.json.Encoder().encode
 
 
-def render(public: Public, challenge: Challenge | None) -> Reply:
+def render(public: Public, challenges: tuple[Challenge, ...], accept: str) -> Reply:
     """Word a refusal in exactly the two members that the document shows."""
-    headers: list[tuple[str, str]] = [("Content-Type", "application/json")]
-    if challenge is not None:
-        headers.append(("WWW-Authenticate", str(challenge)))
+    headers = (("Content-Type", "application/json"), *challenge_headers(challenges))
     body = _encode({"error": public.text, "code": public.code})
-    return Reply(status=public.status, headers=tuple(headers), body=body)
+    return Reply(status=public.status, headers=headers, body=body)

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from latchgate.core.kinds.account_password import AccountPassword
+from latchgate.core.kinds.api_token import ApiToken
+from latchgate.core.kinds.app_password import AppPassword
+from latchgate.core.kinds.application_key import ApplicationKeyKind
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 
 
-class Kind(Protocol):
-    """What every kind of credential can do, with no I/O, clock or randomness of its own."""
+class AnyKind(Protocol):
+    """What every kind can do, with no I/O, clock or randomness of its own."""
 
     @property
     def name(self) -> str:
@@ -23,8 +27,8 @@ class Kind(Protocol):
         ...
 
     @property
-    def pattern(self) -> str:
-        """Return the regular expression of a leaked one, for redaction and scanners."""
+    def pattern(self) -> str | None:
+        """Return the regular expression of a leaked one; None when it looks like nothing."""
         ...
 
     @property
@@ -37,13 +41,22 @@ class Kind(Protocol):
         """Return the headers, in lower case, that it is read from."""
         ...
 
+    @property
+    def entropy_bytes(self) -> int:
+        """Return how many fresh random bytes `issue` takes."""
+        ...
+
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
         """Return what is claimed, why it is ours but broken, or None when it is not ours."""
         ...
 
     def issue(self, spec: Spec, entropy: bytes) -> Issued:
-        """Make a new secret and its digest from as many fresh random bytes as the kind asks for."""
+        """Make a new secret and its digest from `entropy_bytes` fresh random bytes."""
         ...
+
+
+class Kind(AnyKind, Protocol):
+    """A kind that names a user: what an area may accept."""
 
     def verify(
         self,
@@ -60,4 +73,12 @@ class Kind(Protocol):
 # The word a policy file uses -> how the kind is built from (its full name, its settings).
 KINDS: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
     "service_key": ServiceKey.configured,
+    "api_token": ApiToken.configured,
+    "app_password": AppPassword.configured,
+    "account_password": AccountPassword.configured,
 }
+
+# It names a program beside a user: an area asks for it on top of what it accepts.
+APPLICATION_KEY = "application_key"
+
+__all__ = ["APPLICATION_KEY", "KINDS", "AnyKind", "ApplicationKeyKind", "Issued", "Kind", "Spec"]

@@ -18,7 +18,7 @@ import msgspec
 
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
-from latchgate.core.reason import Reason, Step
+from latchgate.core.reason import Reason
 from latchgate.core.secret import (
     BASE62,
     CHECKSUM_LENGTH,
@@ -27,9 +27,8 @@ from latchgate.core.secret import (
     checksum,
     digest,
     draw,
-    same,
 )
-from latchgate.core.standing import standing
+from latchgate.core.standing import verified
 
 ID_LENGTH = 12
 RANDOM_LENGTH = 26  # of base62: 154 bits
@@ -93,6 +92,11 @@ class ServiceKey:
         """
         part = "[A-Za-z0-9.~-]+"
         return rf"({re.escape(self.brand)}_{part}_{part}_)[A-Za-z0-9_.~-]+"
+
+    @property
+    def entropy_bytes(self) -> int:
+        """Return how many random bytes `issue` takes."""
+        return ENTROPY_BYTES
 
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
         """Read the key from `Authorization: Bearer` and from the key header.
@@ -199,12 +203,7 @@ class ServiceKey:
         trace: list[TraceStep],
     ) -> Grant | Refused:
         """Compare the digest first; only then look at the record's state."""
-        credential = facts.credential
-        right = same(credential.digest, presented.digest)
-        trace.append((Step.SECRET, right, (credential.id,)))
-        if not right:
-            return Refused(Reason.SECRET_WRONG)
-        return standing(facts, request, now, trace)
+        return verified(presented, facts, request, now, trace)
 
 
 def _claims_bearer(value: str) -> bool:

@@ -91,9 +91,11 @@ class ManageDoor:
                 await inner(scope, receive, send)  # whether the process answers, store or not
                 return
             request = read_request(scope, self.trusted)
-            decision = self.engine.decide(request)
+            decision = self.engine.attempt(request)
+            if not isinstance(decision, Decision):
+                decision = await self.engine.decide_later(request, decision)
             if not decision.allowed:
-                await send_refusal(decision, scope, send)
+                await send_refusal(decision, request.headers.get("accept", ""), scope, send)
                 return
             scope["latchgate.decision"] = decision
             await inner(scope, receive, send)

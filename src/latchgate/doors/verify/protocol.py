@@ -1,13 +1,16 @@
 """The verify connection: parsed by httptools, decided and answered without a framework.
 
-Rule of this file: one request in, one decision, one write; everything is answered in order
-because everything is answered at once. Whatever fails is a refusal.
+Rule of this file: one request in, one decision, one write. All is answered at once but what needs a
+slow password; until that is answered, what follows on its connection waits, undecided, and no more
+is read. Whatever fails is a refusal.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -24,7 +27,8 @@ from latchgate.core.policy import Rule
 from latchgate.core.reason import Reason
 from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
 from latchgate.doors.verify.gateways import FAMILIES, envoy
-from latchgate.doors.verify.questions import answer
+from latchgate.doors.verify.questions import read_questions, word_answers
+from latchgate.verify.walk import Derive
 
 MAX_BODY = 1_048_576
 _MAX_NAMES = 4_096
@@ -38,13 +42,29 @@ _names: dict[bytes, str] = {}
 _NONE: frozenset[str] = frozenset()
 
 
+_Asked = tuple[str, str, dict[str, str], frozenset[str], bytes]
+
+
 class Engine(Protocol):
     """What decides; `latchgate.verify.engine.Engine` in the server."""
 
     incarnation: int
 
-    def decide(self, request: Request) -> Decision:
-        """Decide one request."""
+    @property
+    def position(self) -> int:
+        """The journal number that decisions are exact at."""
+        ...
+
+    def follow(self) -> None:
+        """Catch up with the journal."""
+        ...
+
+    def attempt(self, request: Request) -> Decision | Derive:
+        """Decide one request, or say what slow work it needs first."""
+        ...
+
+    async def decide_later(self, request: Request, derive: Derive) -> Decision:
+        """Decide one request when that work is done."""
         ...
 
 
@@ -98,12 +118,14 @@ class VerifyProtocol(Listener):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._door = door
-        self._decide = door.engine.decide
+        self._attempt = door.engine.attempt
         self._peer_trusted = False
         self._headers: dict[str, str] = {}
         self._repeated = _NONE
         self._more = 0
         self._body = b""
+        self._waiting: deque[tuple[_Asked, bool]] = deque()
+        self._under_way: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note whether the peer is a configured gateway; a unix socket's peer passed its mode."""
@@ -172,53 +194,135 @@ class VerifyProtocol(Listener):
         self._in_body = False
         if self.transport.is_closing():
             return
+        method = self.parser.get_method().decode("latin-1")
+        asked = method, self.url.decode("latin-1"), self._headers, self._repeated, self._body
+        last = self._last or not self.parser.should_keep_alive()
+        if self._under_way is not None:
+            self._waiting.append((asked, last))
+            return
+        self._respond(asked, last=last)
+
+    def _respond(self, asked: _Asked, *, last: bool) -> None:
+        """Answer now, or start what answers when the slow work is done."""
         try:
-            written = self._answer(self.url.decode("latin-1"))
+            answered = self._answer(asked)
+        except Exception:  # noqa: BLE001 - whatever fails is a refusal
+            _log.exception("a question to the verify door could not be answered")
+            answered = _problem(Reason.FAULT, "GET")
+        if isinstance(answered, bytes):
+            self._write(answered, last=last)
+            return
+        self.transport.pause_reading()
+        self._under_way = self.loop.create_task(self._finish(answered, last=last))
+
+    def _write(self, written: bytes, *, last: bool) -> None:
+        self.transport.write(written)
+        self.server_state.total_requests += 1
+        if last:
+            self.transport.close()
+
+    async def _finish(self, answered: Awaitable[bytes], *, last: bool) -> None:
+        """Write a late answer, then turn to what came behind it."""
+        try:
+            written = await answered
         except Exception:  # noqa: BLE001 - whatever fails is a refusal
             _log.exception("a question to the verify door could not be answered")
             written = _problem(Reason.FAULT, "GET")
-        self.transport.write(written)
-        self.server_state.total_requests += 1
-        if self._last or not self.parser.should_keep_alive():
-            self.transport.close()
+        self._under_way = None
+        if self.transport.is_closing():
+            return
+        self._write(written, last=last)
+        while self._waiting and self.idle() and not self.transport.is_closing():
+            asked, last = self._waiting.popleft()
+            self._respond(asked, last=last)
+        if self.idle() and not self.transport.is_closing():
+            if self._last:
+                self.transport.close()
+            else:
+                self.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what nobody waits for any more."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+        self._waiting.clear()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close, once what is under way is answered."""
+        if self._under_way is None:
+            super().shutdown()
+        else:
+            self._last = True
 
     def idle(self) -> bool:
-        """Every answer is written at once, so a quiet connection is an idle one."""
-        return True
+        """Whether no answer is under way; but for slow ones, each is written at once."""
+        return self._under_way is None
 
-    def _answer(self, url: str) -> bytes:
-        method = self.parser.get_method().decode("latin-1")
+    def _give_up(self) -> bool:
+        """Say that a refusal may not overtake the answer under way; it is the last."""
+        return False
+
+    def _answer(self, asked: _Asked) -> bytes | Awaitable[bytes]:
+        method, url, headers, repeated, body = asked
         if not self._peer_trusted:
             return _problem(Reason.GATEWAY_NOT_TRUSTED, method)
         family = FAMILIES.get(url.partition("?")[0])
-        if family is not None:
-            decision = self._decide(
-                family(method, url, self._headers, self._repeated, self._door.trusted)
-            )
-            if decision.reason is Reason.ALLOWED:
-                return self._door.allowed(decision)
-            return _for_nginx(decision) if url.startswith("/nginx") else _refused(decision, method)
-        if url.startswith("/envoy/"):
-            decision = self._decide(
-                envoy(method, url, self._headers, self._repeated, self._door.trusted)
-            )
-            if decision.reason is Reason.ALLOWED:
-                return self._door.allowed(decision)
-            return _refused(decision, method)
-        return self._other(method, url)
+        if family is None and url.startswith("/envoy/"):
+            family = envoy
+        if family is None:
+            return self._other(method, url, body)
+        request = family(method, url, headers, repeated, self._door.trusted)
+        decision = self._attempt(request)
+        accept = headers.get("accept", "")
+        if not isinstance(decision, Decision):
+            return self._later(request, decision, method, url, accept)
+        if decision.reason is Reason.ALLOWED:
+            return self._door.allowed(decision)
+        return _worded(decision, method, url, accept)
 
-    def _other(self, method: str, url: str) -> bytes:
+    async def _later(
+        self, request: Request, derive: Derive, method: str, url: str, accept: str
+    ) -> bytes:
+        decision = await self._door.engine.decide_later(request, derive)
+        if decision.reason is Reason.ALLOWED:
+            return self._door.allowed(decision)
+        return _worded(decision, method, url, accept)
+
+    def _other(self, method: str, url: str, body: bytes) -> bytes | Awaitable[bytes]:
         if url == "/" and method == "POST":
             try:
-                return _json(answer(self._body, self._decide), method)
+                requests, batch = read_questions(body)
             except msgspec.MsgspecError as error:
                 return _problem(Reason.REQUEST_INVALID, method, detail=str(error))
+            decisions = [(request, self._attempt(request)) for request in requests]
+            if all(isinstance(decision, Decision) for _, decision in decisions):
+                return _json(word_answers(decisions, batch=batch), method)
+            return self._questions(decisions, batch=batch)
         if url == "/healthz" and method in {"GET", "HEAD"}:
             told = {"status": "ok", "verifier": f"{self._door.engine.incarnation:016x}"}
             return _json(msgspec.json.encode(told), method)
         if url == "/":
             return _problem(Reason.METHOD_NOT_ALLOWED, method, allow="POST")
         return _problem(Reason.NO_AREA, method)
+
+    async def _questions(
+        self, decisions: list[tuple[Request, Decision | Derive]], *, batch: bool
+    ) -> bytes:
+        """Wait for what takes slow work; what changed meanwhile has all of it decided anew."""
+        engine = self._door.engine
+        while True:
+            before = engine.position
+            settled = [
+                (request, found)
+                if isinstance(found, Decision)
+                else (request, await engine.decide_later(request, found))
+                for request, found in decisions
+            ]
+            engine.follow()
+            if engine.position == before:
+                return _json(word_answers(settled, batch=batch), "POST")
+            decisions = [(request, self._attempt(request)) for request, _ in decisions]
 
 
 def _folded(name: bytes) -> str:
@@ -234,9 +338,15 @@ def _allowed(decision: Decision) -> bytes:
     return _OK + lines.encode("latin-1") + _NO_BODY
 
 
-def _refused(decision: Decision, method: str) -> bytes:
+def _worded(decision: Decision, method: str, url: str, accept: str) -> bytes:
+    if url.startswith("/nginx"):
+        return _for_nginx(decision, accept)
+    return _refused(decision, method, accept)
+
+
+def _refused(decision: Decision, method: str, accept: str) -> bytes:
     """Answer as the provider would: this family of gateways passes status, headers and body on."""
-    reply = refusal(decision)
+    reply = refusal(decision, accept)
     lines = [f"{name}: {value}" for name, value in reply.headers]
     lines.append(f"X-Latchgate-Decision: {decision.id}")
     return _whole(reply.status, lines, reply.body, method)
@@ -246,16 +356,17 @@ _FOR_NGINX = {
     "Content-Type": "X-Latchgate-Content-Type",
     "WWW-Authenticate": "X-Latchgate-Challenge",
     "Allow": "X-Latchgate-Allow",
+    "Vary": "X-Latchgate-Vary",
 }
 
 
-def _for_nginx(decision: Decision) -> bytes:
+def _for_nginx(decision: Decision, accept: str) -> bytes:
     """Answer with the status that nginx passes on, and the provider's answer in headers.
 
     `auth_request` takes 401 and 403 and drops bodies; one location of the shipped configuration
     rebuilds the answer from these (deploy/nginx).
     """
-    reply = refusal(decision)
+    reply = refusal(decision, accept)
     lines = [f"{_FOR_NGINX[name]}: {value}" for name, value in reply.headers]
     lines += [
         f"X-Latchgate-Status: {reply.status}",
@@ -272,7 +383,7 @@ def _problem(
     public = TABLE[reason]["problem"]
     if detail is not None:
         public = Public(public.status, public.code, detail)
-    reply = DIALECTS["problem"](public, None)
+    reply = DIALECTS["problem"](public, (), "")
     lines = [f"{name}: {value}" for name, value in reply.headers]
     if allow is not None:
         lines.append(f"Allow: {allow}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -52,16 +52,28 @@ _many = msgspec.json.Decoder(Batch).decode
 _shape = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def answer(body: bytes, decide: Callable[[Request], Decision]) -> bytes:
-    """Decide what a body asks; msgspec.MsgspecError says what is wrong with it."""
+def read_questions(body: bytes) -> tuple[list[Request], bool]:
+    """Read what a body asks, and whether it asked as a batch.
+
+    msgspec.MsgspecError says what is wrong with it.
+    """
     try:
         batch = _many(body).requests if "requests" in _shape(body) else None
         asked = batch if batch is not None else [_one(body)]
     except (UnicodeDecodeError, RecursionError) as error:
         msg = "the body is not UTF-8, or nested too deep"
         raise msgspec.DecodeError(msg) from error
-    answered = [_answered(decide(_read(one))) for one in asked]
-    return msgspec.json.encode({"decisions": answered} if batch is not None else answered[0])
+    return [_read(one) for one in asked], batch is not None
+
+
+def word_answers(decisions: Iterable[tuple[Request, object]], *, batch: bool) -> bytes:
+    """Word decisions in the order of their questions."""
+    answered = [
+        _answered(request, decision)
+        for request, decision in decisions
+        if isinstance(decision, Decision)
+    ]
+    return msgspec.json.encode({"decisions": answered} if batch else answered[0])
 
 
 def _read(question: Question) -> Request:
@@ -91,7 +103,7 @@ def _read(question: Question) -> Request:
     )
 
 
-def _answered(decision: Decision) -> Answer:
+def _answered(request: Request, decision: Decision) -> Answer:
     if decision.allowed:
         return Answer(
             allowed=True,
@@ -101,7 +113,7 @@ def _answered(decision: Decision) -> Answer:
             body="",
             decision=None,
         )
-    reply = refusal(decision)
+    reply = refusal(decision, request.headers.get("accept", ""))
     return Answer(
         allowed=False,
         status=reply.status,

@@ -1,0 +1,103 @@
+"""The password of a person's account, sent as HTTP Basic where an area says that it may be.
+
+A person chose it, so its digest is argon2id in PHC form: whoever decides works it out from what
+was presented, with the salt and cost of the stored one (`Presented.password`), and then compares
+the two like any other. Source: providers/upcloud, "HTTP Basic authentication"; providers/teracloud,
+"BASIC authentication".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from latchgate.core.basic import is_system_made, read_basic
+from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
+from latchgate.core.reason import Reason
+from latchgate.core.secret import BASE62, CROCKFORD_LOWER, Secret, draw
+from latchgate.core.standing import verified
+
+LENGTH = 24  # of base62: 142 bits
+_ID_LENGTH = 12
+_ID_ENTROPY = 17
+
+
+class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a policy file says of this kind: `[kinds.account_password]`, which is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPassword:
+    """A chosen password bound to a login name, sent as Basic."""
+
+    name: str
+
+    @classmethod
+    def configured(cls, name: str, settings: Mapping[str, object]) -> AccountPassword:
+        """Build the kind from its table in a policy file; msgspec.ValidationError when wrong."""
+        msgspec.convert(settings, Settings)
+        return cls(name=name)
+
+    @property
+    def scheme(self) -> str:
+        """Return the HTTP authentication scheme it is challenged with."""
+        return "Basic"
+
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """Return the headers, in lower case, that it is read from."""
+        return ("authorization",)
+
+    @property
+    def pattern(self) -> str | None:
+        """Return None: what a person chose looks like nothing."""
+        return None
+
+    @property
+    def entropy_bytes(self) -> int:
+        """Return how many random bytes `issue` takes: those of the id, then of the password."""
+        return _ID_ENTROPY + 26
+
+    def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
+        """Read login name and password from `Authorization: Basic` (RFC 7617).
+
+        What only the system makes is not a chosen password, and left to the kind that it is of.
+        """
+        value = request.headers.get("authorization")
+        basic = read_basic(value) if value is not None else None
+        if basic is None:
+            return None
+        if isinstance(basic, str):
+            return Refused(Reason.CREDENTIAL_MALFORMED, basic)
+        if is_system_made(basic.password.reveal()):
+            return None
+        if "authorization" in request.repeated:
+            return Refused(Reason.CREDENTIAL_REPEATED, "more than one Authorization header")
+        return (Presented(self.name, "", b"", login=basic.login, password=basic.password),)
+
+    def issue(self, spec: Spec, entropy: bytes) -> Issued:
+        """Make a first password of 24 of base62, to be changed by its owner.
+
+        Its digest is empty: it takes a salt and work, which are not the kind's. `entropy` is 43
+        fresh random bytes; ValueError when it is not.
+        """
+        if len(entropy) != self.entropy_bytes:
+            msg = f"issue needs {self.entropy_bytes} bytes of entropy"
+            raise ValueError(msg)
+        drawn = draw(entropy[:_ID_ENTROPY], CROCKFORD_LOWER, _ID_LENGTH)
+        text = draw(entropy[_ID_ENTROPY:], BASE62, LENGTH)
+        return Issued(id=f"pw-{drawn}", secret=Secret(text), digest=b"", hint="")
+
+    def verify(
+        self,
+        presented: Presented,
+        facts: Facts,
+        request: Request,
+        now: float,
+        trace: list[TraceStep],
+    ) -> Grant | Refused:
+        """Compare the digest first; only then look at the record's state."""
+        return verified(presented, facts, request, now, trace)

@@ -1,0 +1,149 @@
+"""Digests of presented passwords: worked out in a small pool, remembered for a while, throttled.
+
+Rule of this file: a flood of guesses may slow other guesses down, and nothing else. The pool is
+bounded, its threads run at the lowest priority (a pool of normal priority halves bearer throughput
+under a flood), the same guess is worked out once, and a password is remembered only under a keyed
+digest over length-prefixed parts (ATTACKS D4.31, D4.32).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Protocol
+
+from latchgate.core.model import Refused
+from latchgate.core.network import Address
+from latchgate.core.reason import Reason
+from latchgate.core.secret import Secret, same
+from latchgate.signin.password import HashError, hash_like, hash_password
+from latchgate.signin.throttle import Throttle
+
+THREADS = 2
+MAX_WAITING = 32
+LEASE_SECONDS = 60.0
+MAX_REMEMBERED = 10_000
+_LOWEST = 19
+_log = logging.getLogger(__name__)
+
+
+class Guess(Protocol):
+    """A presented password; `like` is the stored hash, None where the account has none."""
+
+    @property
+    def password(self) -> Secret:
+        """The password, NFC."""
+        ...
+
+    @property
+    def like(self) -> bytes | None:
+        """The stored hash in PHC form."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """What was logged in to, namespace included."""
+        ...
+
+    @property
+    def client(self) -> Address | None:
+        """Who tried."""
+        ...
+
+
+class Passwords:
+    """What one process knows of presented passwords. Safe to use from many threads.
+
+    `ticks` never jumps (seconds), `entropy` gives n random bytes.
+    """
+
+    def __init__(
+        self, *, ticks: Callable[[], float], entropy: Callable[[int], bytes], threads: int = THREADS
+    ) -> None:
+        self._ticks = ticks
+        self._key = entropy(32)
+        # Stands in for the hash of an account that does not exist: the same work, never right.
+        self._nobody_salt = entropy(16)
+        self._throttle = Throttle()
+        self._lock = threading.Lock()
+        self._known: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
+        self._under_way: dict[bytes, Future[Refused | None]] = {}
+        self._pool = ThreadPoolExecutor(threads, "passwords", initializer=_step_back)
+
+    def recall(self, guess: Guess) -> bytes | Refused | None:
+        """Return the digest if it is remembered, or a refusal if no guess is free; else None."""
+        name = self._name(guess)
+        now = self._ticks()
+        with self._lock:
+            known = self._known.get(name)
+            if known is not None and now < known[1]:
+                return known[0]
+            free = self._throttle.allows(guess.account, guess.client, now)
+            if name not in self._under_way and not free:
+                why = "too many wrong passwords of late, for this account or from this address"
+                return Refused(Reason.PASSWORD_THROTTLED, why)
+        return None
+
+    def submit(self, guess: Guess) -> Future[Refused | None]:
+        """Have the digest worked out and remembered; the future holds why it was not, if so."""
+        name = self._name(guess)
+        with self._lock:
+            found = self._under_way.get(name)
+            if found is not None:
+                return found
+            if len(self._under_way) >= MAX_WAITING:
+                busy: Future[Refused | None] = Future()
+                busy.set_result(Refused(Reason.PASSWORDS_BUSY, "too many passwords are waiting"))
+                return busy
+            # Counted before it is known to be wrong, or many at once would each be the first.
+            self._throttle.guessed(guess.account, guess.client, self._ticks())
+            made = self._pool.submit(self._work, name, guess)
+            self._under_way[name] = made
+        made.add_done_callback(lambda _: self._under_way.pop(name, None))
+        return made
+
+    def close(self) -> None:
+        """Let go of the pool; what is under way is finished."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _work(self, name: bytes, guess: Guess) -> Refused | None:
+        password, like = guess.password.reveal(), guess.like
+        try:
+            if like is None:
+                derived = hash_password(password, self._nobody_salt).encode()
+            else:
+                derived = hash_like(password, like.decode()).encode()
+        except ModuleNotFoundError:
+            _log.error("passwords can't be checked: install latchgate[server]")
+            return Refused(Reason.FAULT, "passwords can't be checked by this installation")
+        except (HashError, UnicodeDecodeError, MemoryError) as error:
+            _log.error("a stored password hash can't be checked: %s", error)
+            return Refused(Reason.FAULT, "the stored hash can't be checked")
+        now = self._ticks()
+        with self._lock:
+            if like is not None and same(derived, like):
+                self._throttle.succeeded(guess.account, guess.client)
+            self._known[name] = derived, now + LEASE_SECONDS
+            self._known.move_to_end(name)
+            while len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+        return None
+
+    def _name(self, guess: Guess) -> bytes:
+        digest = hashlib.blake2b(key=self._key, digest_size=32)
+        for part in (guess.like or b"", guess.account.encode(), guess.password.reveal().encode()):
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+        return digest.digest()
+
+
+def _step_back() -> None:
+    """Give the calling thread the lowest priority: passwords are for when nothing else waits."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)

@@ -1,0 +1,79 @@
+"""One decision under way, and what it asks its shell for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+
+import msgspec
+
+from latchgate.core.model import (
+    Credential,
+    Decision,
+    Grant,
+    Key,
+    Record,
+    Refused,
+    Request,
+    TraceStep,
+)
+from latchgate.core.network import Address
+from latchgate.core.policy import Area, Policy, Rule
+from latchgate.core.reason import Reason
+from latchgate.core.secret import Secret
+from latchgate.verify.cache import Cache
+
+Records = dict[Key, Record | None]
+
+
+class Need(msgspec.Struct, frozen=True):
+    """The records a decision lacks; the shell sends them back, None for one that isn't there."""
+
+    keys: tuple[Key, ...]
+
+
+class Derive(msgspec.Struct, frozen=True):
+    """A chosen password whose digest is wanted, made as the stored one `like` was.
+
+    `like` is None where there is none to compare with: the same work is due all the same, or its
+    absence would tell (D4.27). `account` is what was logged in to, namespace included, `client`
+    who tried: both are throttled. The shell sends back the digest, or why it has none.
+    """
+
+    password: Secret
+    like: bytes | None
+    account: str
+    client: Address | None
+
+
+Told = Records | bytes | Refused
+Steps = Generator[Need | Derive, Told, Decision]
+
+
+class Walk(msgspec.Struct):
+    """One decision under way: what it was given, and what it has found so far."""
+
+    request: Request
+    policy: Policy
+    now: float
+    cache: Cache
+    new_id: Callable[[], str]
+    trace: list[TraceStep]
+    dialect: str = "problem"
+    area: Area | None = None
+    rule: Rule | None = None
+    credential: Credential | None = None
+
+    def end(self, reason: Reason, grant: Grant | None = None) -> Decision:
+        """Freeze what was found; only refusals get an id, and leave a trace behind."""
+        return Decision(
+            id="" if reason is Reason.ALLOWED else self.new_id(),
+            reason=reason,
+            area=self.area,
+            rule=self.rule,
+            grant=grant,
+            dialect=self.dialect,
+            policy_version=self.policy.version,
+            journal=self.cache.position,
+            trace=tuple(self.trace),
+            credential=self.credential,
+        )
