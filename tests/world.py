@@ -43,6 +43,7 @@ from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import keys, setup
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.policy import publish
+from latchgate.signin.pool import Passwords
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 from latchgate.store.migrate import migrate
@@ -53,7 +54,7 @@ from latchgate.verify.engine import Engine
 LATCHGATE = (sys.executable, "-m", "latchgate")
 BUILT_IN = providers.text(providers.BUILT_IN)
 WAYSCLOUD = providers.text("wayscloud.toml")
-FILES = {"wayscloud.toml": WAYSCLOUD}
+FILES = {f"{name}.toml": providers.text(f"{name}.toml") for name in providers.SHIPPED}
 ACTOR = Actor(name="local:test", tenant_id=None)
 START_SECONDS = 30.0
 _numbers = itertools.count(1)
@@ -134,6 +135,7 @@ class World:
         self.clock = clock
         self.store = Store(self.database, clock=clock)
         self._engines: list[Engine] = []
+        self._passwords: list[Passwords] = []
         user, assigned = schema.user, schema.role_assignment
         first = sa.select(user.c.tenant_id, assigned).join(assigned).order_by(user.c.created_at)
         row = self.one(first.limit(1))
@@ -142,7 +144,8 @@ class World:
 
     def _first_key(self) -> str:
         table = schema.credential
-        key_id: str = self.one(sa.select(table.c.id).order_by(table.c.created_at).limit(1)).id
+        first = sa.select(table.c.id).where(table.c.kind == "latchgate.service_key")
+        key_id: str = self.one(first.order_by(table.c.created_at).limit(1)).id
         return key_id
 
     def close(self) -> None:
@@ -150,6 +153,9 @@ class World:
         for engine in self._engines:
             engine.close()
         self._engines.clear()
+        for pool in self._passwords:
+            pool.close()
+        self._passwords.clear()
         self.store.close()
 
     # --- reading
@@ -191,7 +197,7 @@ class World:
     def make(self, noun: Noun, table: sa.Table, prefix: str, **row: object) -> str:
         """Insert one record under a fresh id."""
         record = f"{prefix}-{next(_numbers)}"
-        self.change(noun, record, sa.insert(table).values(id=record, **row))
+        self.change(noun, record, sa.insert(table).values(id=record, version=0, **row))
         return record
 
     def tenant(self) -> str:
@@ -209,12 +215,14 @@ class World:
 
     def role(self, tenant_id: str | None, scopes: Iterable[str]) -> str:
         """Make a role."""
-        row = {"tenant_id": tenant_id, "name": "role", "scopes": json.dumps(sorted(scopes))}
+        row: dict[str, object] = {"tenant_id": tenant_id, "name": "role", "implies": "[]"}
+        row |= {"scopes": json.dumps(sorted(scopes)), "created_at": self.clock()}
         return self.make(Noun.ROLE, schema.role, "r", **row)
 
     def user(self, tenant_id: str) -> str:
         """Make a user."""
-        row = {"tenant_id": tenant_id, "active": True, "created_at": self.clock()}
+        row: dict[str, object] = {"tenant_id": tenant_id, "active": True, "sort": "main"}
+        row |= {"api": True, "networks": None, "email": None, "created_at": self.clock()}
         name = f"user {next(_numbers)}"
         return self.make(Noun.USER, schema.user, "u", name=name, **row)
 
@@ -312,6 +320,12 @@ class World:
         assert isinstance(owner, User)
         return Grant(credential=credential, owner=owner, rights=credential.scopes & rights)
 
+    def passwords(self, ticks: Callable[[], float] = time.monotonic) -> Passwords:
+        """Return what checks passwords; closed with the world."""
+        pool = Passwords(ticks=ticks, entropy=secrets.token_bytes)
+        self._passwords.append(pool)
+        return pool
+
     def engine(
         self,
         *,
@@ -327,6 +341,7 @@ class World:
             ticks=ticks,
             entropy=secrets.token_bytes,
             compile_policy=compile_policy,
+            passwords=self.passwords(),
             on_decision=on_decision or (lambda *_: None),
         )
         self._engines.append(engine)

@@ -65,11 +65,17 @@ def _record(told: Mapping[str, Any]) -> tuple[Noun, Record]:
     if noun is Noun.CREDENTIAL:
         networks = fields["networks"]
         fields["networks"] = Networks.of(networks) if networks is not None else None
-        fields["services"] = frozenset(fields["services"])
+        services = fields["services"]
+        fields["services"] = frozenset(services) if services is not None else None
+        fields.setdefault("issues", True)
         fields["digest"] = bytes.fromhex(fields["digest"])
         return noun, Credential(**fields)
     if noun is Noun.USER:
         fields["roles"] = tuple((project, role) for project, role in fields["roles"])
+        networks = fields.get("networks")
+        fields["networks"] = Networks.of(networks) if networks is not None else None
+        fields.setdefault("api", True)
+        fields["blocked"] = frozenset(fields.get("blocked", ()))
         return noun, User(**fields)
     made: Tenant | Project | Role
     if noun is Noun.TENANT:
@@ -77,6 +83,7 @@ def _record(told: Mapping[str, Any]) -> tuple[Noun, Record]:
     elif noun is Noun.PROJECT:
         made = Project(**fields)
     else:
+        fields["implies"] = tuple(fields.get("implies", ()))
         made = Role(**fields)
     return noun, made
 

@@ -57,9 +57,9 @@ def test_a_project_is_read_with_its_tenant(world, reader):
 def test_a_role_is_read_with_its_scopes(world, reader):
     tenant = world.tenant()
     role = world.role(tenant, ["a:b", "c:d"])
-    assert read(reader, Noun.ROLE, role) == Role(role, tenant, Scopes.of(["a:b", "c:d"]))
+    assert read(reader, Noun.ROLE, role) == Role(role, tenant, Scopes.of(["a:b", "c:d"]), ())
     everyone = world.role(None, ["*"])
-    assert read(reader, Noun.ROLE, everyone) == Role(everyone, None, ALL)
+    assert read(reader, Noun.ROLE, everyone) == Role(everyone, None, ALL, ())
     empty = world.role(tenant, [])
     assert read(reader, Noun.ROLE, empty).scopes == NONE
 

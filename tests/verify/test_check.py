@@ -35,7 +35,9 @@ from latchgate.core.network import Networks
 from latchgate.core.reason import Reason, Step
 from latchgate.core.scope import ALL, NONE, Scopes
 from latchgate.verify.cache import Cache
-from latchgate.verify.check import Need, check, read_host
+from latchgate.verify.check import check
+from latchgate.verify.locate import read_host
+from latchgate.verify.walk import Need
 
 CONTENT_TYPES = {"wayscloud": "application/json", "problem": "application/problem+json"}
 # What the shell around `check` says when it could not even ask.

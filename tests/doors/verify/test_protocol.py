@@ -35,7 +35,16 @@ AREA = Area(
     preflight=False,
     encoded_slash=True,
 )
-OWNER = User(id="u-1", tenant_id="t-1", name="admin", active=True, roles=())
+OWNER = User(
+    id="u-1",
+    tenant_id="t-1",
+    name="admin",
+    active=True,
+    api=True,
+    networks=None,
+    roles=(),
+    blocked=frozenset(),
+)
 KEY = Credential(
     id="k1",
     kind="wayscloud.service_key",
