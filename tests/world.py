@@ -41,6 +41,7 @@ from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import keys, setup
+from latchgate.manage.actor import Caller
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.policy import publish
 from latchgate.signin.pool import Passwords
@@ -308,8 +309,8 @@ class World:
 
     # --- deciding
 
-    def acting(self, key: MadeKey, rights: Scopes = ALL) -> Grant:
-        """Return the grant that a key's bearer acts with; `rights` cuts what it may do."""
+    def acting(self, key: MadeKey, rights: Scopes = ALL) -> Caller:
+        """Return a key's bearer as who acts; `rights` cuts what it may do."""
         reader = connect(self.database, durable=True, read_only=True)
         try:
             wanted = [(Noun.CREDENTIAL, key.id), (Noun.USER, key.owner.user_id)]
@@ -318,7 +319,8 @@ class World:
             reader.close()
         assert isinstance(credential, Credential)
         assert isinstance(owner, User)
-        return Grant(credential=credential, owner=owner, rights=credential.scopes & rights)
+        grant = Grant(credential=credential, owner=owner, rights=credential.scopes & rights)
+        return Caller(grant, None)
 
     def passwords(self, ticks: Callable[[], float] = time.monotonic) -> Passwords:
         """Return what checks passwords; closed with the world."""

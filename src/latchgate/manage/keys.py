@@ -15,14 +15,15 @@ import sqlalchemy as sa
 from latchgate.core.duration import parse_duration
 from latchgate.core.kinds import AnyKind
 from latchgate.core.kinds.spec import Issued, Spec
-from latchgate.core.model import Grant, Noun
+from latchgate.core.model import Noun
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import EVERY, Scopes
 from latchgate.core.timestamp import parse_rfc3339
+from latchgate.manage.actor import Caller
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.store import schema
-from latchgate.store.journal import Actor, Change, Store, stored
+from latchgate.store.journal import Change, Store, stored
 
 MAX_PAGE = 1_000
 
@@ -85,7 +86,7 @@ class StoredKey(msgspec.Struct, frozen=True):
 def issue(
     store: Store,
     policy: Policy,
-    actor: Grant,
+    caller: Caller,
     spec: KeySpec,
     *,
     now: float,
@@ -96,17 +97,17 @@ def issue(
     Raises InvalidError naming each field, ForbiddenError when the actor lacks a scope.
     """
     kind, scopes, networks, expires_at = _settle(policy, spec, now)
-    lacking = actor.rights.lacking(scopes)
+    lacking = caller.rights.lacking(scopes)
     if lacking:
         msg = f"you don't hold {', '.join(lacking)}, so you can't hand it out"
         raise ForbiddenError(msg)
-    limit = actor.credential.expires_at
+    limit = caller.credential.expires_at
     if limit is not None and (expires_at is None or expires_at > limit):
         msg = "a key can't outlive the credential it is made with; give an earlier expiry"
         raise ForbiddenError(msg)
     issued = kind.issue(Spec(service=spec.services[0]), entropy(kind.entropy_bytes))
-    holder = actor.credential
-    with store.change(actor_of(actor)) as change:
+    holder = caller.credential
+    with store.change(caller.actor) as change:
         return insert(
             change,
             kind=kind,
@@ -115,7 +116,7 @@ def issue(
             scopes=scopes,
             networks=networks,
             expires_at=expires_at,
-            owner=(holder.tenant_id, holder.project_id, actor.owner.id),
+            owner=(holder.tenant_id, holder.project_id, caller.owner.id),
         )
 
 
@@ -159,16 +160,16 @@ def insert(
 
 
 def listed(
-    store: Store, actor: Grant, *, limit: int, after: str | None
+    store: Store, caller: Caller, *, limit: int, after: str | None
 ) -> tuple[list[StoredKey], str | None]:
     """Return up to `limit` keys of the actor's tenant, oldest first, and the id to go on after."""
     table = schema.credential
-    wanted = sa.select(table).where(table.c.tenant_id == actor.credential.tenant_id)
+    wanted = sa.select(table).where(table.c.tenant_id == caller.tenant_id)
     with store.reading() as connection:
         if after is not None:
             mark = connection.execute(
                 sa.select(table.c.created_at).where(
-                    table.c.id == after, table.c.tenant_id == actor.credential.tenant_id
+                    table.c.id == after, table.c.tenant_id == caller.tenant_id
                 )
             ).scalar_one_or_none()
             if mark is None:
@@ -181,20 +182,20 @@ def listed(
     return keys, keys[-1].id if len(rows) > limit else None
 
 
-def shown(store: Store, actor: Grant, key_id: str) -> StoredKey:
+def shown(store: Store, caller: Caller, key_id: str) -> StoredKey:
     """Return one key of the actor's tenant; NotFoundError when there is none."""
     with store.reading() as connection:
-        return _stored(_own(connection, actor.credential.tenant_id, key_id))
+        return _stored(_own(connection, caller.tenant_id, key_id))
 
 
-def revoke(store: Store, actor: Grant, key_id: str) -> tuple[StoredKey, int]:
+def revoke(store: Store, caller: Caller, key_id: str) -> tuple[StoredKey, int]:
     """Revoke a key at once; returns it and the journal number that verifiers must reach.
 
     A repeated revoke changes nothing, announces again, and has its receipt waited for again
     (ARCHITECTURE §6 rule 14). NotFoundError when the actor's tenant has no such key.
     """
-    tenant_id = actor.credential.tenant_id
-    with store.change(actor_of(actor)) as change:
+    tenant_id = caller.tenant_id
+    with store.change(caller.actor) as change:
         key = _stored(_own(change.connection, tenant_id, key_id))
         if key.revoked_at is not None:
             head = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
@@ -208,15 +209,6 @@ def revoke(store: Store, actor: Grant, key_id: str) -> tuple[StoredKey, int]:
             tenant_id=tenant_id,
         )
     return msgspec.structs.replace(key, revoked_at=change.at), n
-
-
-def actor_of(grant: Grant) -> Actor:
-    """Return how the journal names whoever acts with this grant."""
-    return Actor(
-        name=f"user:{grant.owner.id} key:{grant.credential.id}",
-        tenant_id=grant.credential.tenant_id,
-        credential_id=grant.credential.id,
-    )
 
 
 def _own(connection: sa.Connection, tenant_id: str, key_id: str) -> sa.RowMapping:

@@ -26,7 +26,7 @@ from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
 from latchgate.doors.console import console
 from latchgate.doors.listener import Listener
-from latchgate.doors.manage import ManageDoor
+from latchgate.doors.manage import Door, application
 from latchgate.doors.verify import VerifyDoor
 from latchgate.serve.logs import configure
 from latchgate.signin.pool import Passwords
@@ -84,7 +84,7 @@ def run_worker(
     )
     store = Store(config.database, clock=time.time)
     reader = UsageReader(config.usage_database)
-    manage = ManageDoor(
+    manage = Door(
         store=store,
         usage=reader,
         engine=engine,
@@ -96,7 +96,7 @@ def run_worker(
         entropy=secrets.token_bytes,
     )
     servers = [
-        (_api_server(manage.application()), sockets.api),
+        (_api_server(application(manage)), sockets.api),
         (_api_server(console), sockets.console),
         (_verify_server(VerifyDoor(engine, config.trusted)), sockets.verify),
     ]

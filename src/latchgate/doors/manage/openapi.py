@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from starlette.responses import Response
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route: its handler's name, the scope it needs (None: public), what goes in and out."""
+    """One route: its handler, the scope it needs (None: public), what goes in and out."""
 
     method: str
     path: str
-    name: str
+    handler: Callable[..., Awaitable[Response]]
     summary: str
     scope: str | None
     answer: type | None
@@ -24,6 +25,11 @@ class Operation:
     status: int = 200
     query: tuple[str, ...] = ()
     refusals: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The operation's id: the handler's own name."""
+        return self.handler.__name__
 
 
 _QUERY = {

@@ -1,0 +1,47 @@
+"""Who acts: the first argument of every change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latchgate.core.model import Credential, Grant, User
+from latchgate.core.scope import Scopes
+from latchgate.store.journal import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A verified credential and the address it came from, None where nobody knows it."""
+
+    grant: Grant
+    address: str | None
+
+    @property
+    def credential(self) -> Credential:
+        """What they came with."""
+        return self.grant.credential
+
+    @property
+    def owner(self) -> User:
+        """Whom it belongs to."""
+        return self.grant.owner
+
+    @property
+    def rights(self) -> Scopes:
+        """What they may do now."""
+        return self.grant.rights
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose records they see."""
+        return self.grant.credential.tenant_id
+
+    @property
+    def actor(self) -> Actor:
+        """How the journal names them."""
+        return Actor(
+            name=f"user:{self.owner.id} key:{self.credential.id}",
+            tenant_id=self.tenant_id,
+            credential_id=self.credential.id,
+            address=self.address,
+        )
