@@ -93,6 +93,22 @@ class Networks:
                 return True
         return False
 
+    def outside(self, wider: Networks) -> list[str]:
+        """Return, as CIDR texts, those that no single network of `wider` holds whole."""
+        lacking = [
+            (version, network, mask)
+            for version, network, mask in self.entries
+            if not any(
+                version == kind and mask & around == around and network & around == base
+                for kind, base, around in wider.entries
+            )
+        ]
+        return Networks(tuple(lacking)).listed()
+
+    def within(self, wider: Networks) -> bool:
+        """Whether every address of this set is one of `wider`, network by network."""
+        return not self.outside(wider)
+
     def listed(self) -> list[str]:
         """Return the networks as CIDR texts, in the order given."""
         out: list[str] = []
