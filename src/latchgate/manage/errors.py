@@ -21,3 +21,11 @@ class ForbiddenError(ManageError):
 
 class NotFoundError(ManageError):
     """There is no such record, or it is not the actor's to see."""
+
+
+class StaleError(ManageError):
+    """The record is at another version than the caller meant to change."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"the record was changed meanwhile; it is at version {version} now")
