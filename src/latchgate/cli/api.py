@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,13 +82,19 @@ def _checked(profile: Profile, where: str) -> Profile:
     return profile
 
 
-def call(method: str, path: str, *members: str, **sent: Any) -> Any:  # noqa: ANN401 - JSON
+def call(
+    method: str,
+    path: str,
+    *members: str,
+    headers: Mapping[str, str] | None = None,
+    **sent: Any,
+) -> Any:  # noqa: ANN401 - JSON
     """Call the management API and return its JSON; a refusal ends the program with its words.
 
     `members` are those that the verb will use: an answer without them is not Latchgate's.
     """
     profile = find_profile()
-    headers = {"Authorization": f"Bearer {profile.token}"}
+    headers = {**(headers or {}), "Authorization": f"Bearer {profile.token}"}
     try:
         answer = httpx2.request(
             method,

@@ -20,6 +20,7 @@ from latchgate.core.scope import Scopes
 from latchgate.manage import logins
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import NotFoundError
+from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.logins import Holder
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
@@ -68,13 +69,18 @@ def enable(
     user_id: str,
     *,
     spec: BasicSpec,
+    now: float,
     entropy: Callable[[int], bytes],
-) -> tuple[StoredBasic, Issued, int]:
+    once: Once | None = None,
+) -> tuple[StoredBasic, Issued | None, int]:
     """Make a user's login name and app password; returns the journal number last.
 
+    A repeat of `once` returns what there is now, without the password.
     InvalidError names the field, ConflictError tells of a taken name or of one that is on already,
     ForbiddenError what the caller does not hold.
     """
+    if recall(store, caller, once, now) is not None:
+        return show(store, policy, caller, user_id, spec.namespace), None, 0
     kind = logins.kind_of(policy, spec.namespace, AppPassword)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     with store.change(caller.actor) as change:
@@ -82,6 +88,7 @@ def enable(
         before = _shown(change.connection, user_id, spec.namespace, kind.name)
         if before.enabled:
             raise ConflictError("Basic is enabled already; reissue replaces its password.")
+        remember(change, caller, once, issued.id)
         login = logins.take_login(change, holder, spec.namespace, spec.login)
         n = _give(change, policy, caller, kind, issued, login, holder)
         return _shown(change.connection, user_id, spec.namespace, kind.name), issued, n
@@ -151,14 +158,14 @@ def _give(
     holder: Holder,
 ) -> int:
     opened = _opened(policy, login.partition(":")[0], kind)
+    scopes, networks = logins.check_gives(caller, holder, opened)
     return logins.give(
         change,
         kind=kind.name,
-        credential_id=issued.id,
-        digest=issued.digest,
-        hint=issued.hint,
+        issued=issued,
         login=login,
-        scopes=logins.issued_scopes(caller, holder, opened, "app password"),
+        scopes=scopes,
+        networks=networks,
         owner=holder.owner,
     )
 

@@ -33,3 +33,11 @@ class TooManyError(ManageError):
     def __init__(self, why: str, *, retry_after: int) -> None:
         self.retry_after = retry_after
         super().__init__(why)
+
+
+class StaleError(ManageError):
+    """The record is at another version than the caller meant to change."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"the record was changed meanwhile; it is at version {version} now")

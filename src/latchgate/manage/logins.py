@@ -13,13 +13,15 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.basic import canonical_login, login_fault
-from latchgate.core.kinds import Kind
+from latchgate.core.kinds import Issued, Kind
 from latchgate.core.model import Noun, Role
+from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL, Scopes
 from latchgate.core.standing import rights_of
 from latchgate.manage.actor import Caller
-from latchgate.manage.errors import InvalidError, NotFoundError
+from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
+from latchgate.manage.gate import may_hand_out, may_issue
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, stored
@@ -91,22 +93,21 @@ def give(
     change: Change,
     *,
     kind: str,
-    credential_id: str,
-    digest: bytes,
-    hint: str,
+    issued: Issued,
     login: str,
     scopes: Scopes,
+    networks: Networks | None,
     owner: tuple[str, str, str],
 ) -> int:
     """Write a password as the one that a login has of its kind; `owner`: tenant, project, user.
 
-    The one before is revoked. Returns the last journal number.
+    The one before is revoked. Of what was issued everything but the secret is kept. Returns the last journal number.
     """
     tenant_id, project_id, owner_id = owner
     link = schema.login_credential
     _revoke(change, login, kind, tenant_id)
     row: dict[str, object] = {
-        "id": credential_id,
+        "id": issued.id,
         "kind": kind,
         "tenant_id": tenant_id,
         "project_id": project_id,
@@ -116,12 +117,12 @@ def give(
         "description": "",
         "services": ["*"],
         "scopes": scopes.listed(),
-        "networks": None,
+        "networks": networks.listed() if networks is not None else None,
         "environment": None,
         "external_id": None,
         "metadata": {},
-        "digest": digest,
-        "hint": hint,
+        "digest": issued.digest,
+        "hint": issued.hint,
         "created_at": change.at,
         "created_by": change.actor.name,
         "expires_at": None,
@@ -129,8 +130,8 @@ def give(
         "issues": False,
     }
     change.add("basic.create", Noun.CREDENTIAL, schema.credential, row, tenant_id=tenant_id)
-    change.execute(sa.insert(link).values(login_id=login, kind=kind, credential_id=credential_id))
-    told = {"after": {"kind": kind, "credential_id": credential_id}}
+    change.execute(sa.insert(link).values(login_id=login, kind=kind, credential_id=issued.id))
+    told = {"after": {"kind": kind, "credential_id": issued.id}}
     return change.note("login.change", Noun.LOGIN, login, tenant_id=tenant_id, detail=told)
 
 
@@ -226,14 +227,19 @@ def _roles(connection: sa.Connection, tenant_id: str) -> dict[str, Role]:
     }
 
 
-def issued_scopes(caller: Caller, holder: Holder, opened: Scopes, what: str) -> Scopes:
-    """Return what a new password is issued with; ForbiddenError when the caller can't give that.
+def check_gives(caller: Caller, holder: Holder, opened: Scopes) -> tuple[Scopes, Networks | None]:
+    """Return the scopes and networks of a new password; ForbiddenError when it can't be given.
 
-    `opened` are the scopes that it can be used for. All that its user may do at each request where
-    the caller's own credential is bounded by nothing less; else what both hold now.
+    `opened` are the scopes that it can be used for. It gets all that its user may do at each
+    request where the caller's own credential is bounded by nothing less; else what both hold now.
+    One's own is bounded by the credential that it is made with in every way; somebody else's is
+    theirs, so the caller's networks and expiry don't bound it, but what the caller holds does.
     """
-    own = holder.id == caller.owner.id
-    unbounded = caller.credential.scopes.every if own else caller.rights.every
     now = holder.rights & opened
-    caller.check_hands_out(what, now, expires_at=None)
-    return ALL if unbounded else now
+    if holder.id == caller.owner.id:
+        networks = may_issue(caller, now, None, None)
+        return (ALL if caller.credential.scopes.every else now), networks
+    if not caller.credential.issues:
+        raise ForbiddenError("the credential you came with may not make others")
+    may_hand_out(caller, now)
+    return (ALL if caller.rights.every else now), None

@@ -7,6 +7,7 @@ and hashing are slow, so whoever calls has them done before, outside any transac
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from latchgate.core.basic import MAX_LOGIN, MAX_PASSWORD
 from latchgate.core.kinds import Issued, Spec
 from latchgate.core.kinds.account_password import AccountPassword
+from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import logins
@@ -22,7 +24,7 @@ from latchgate.manage.actor import Caller
 from latchgate.manage.errors import NotFoundError
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
-from latchgate.store.journal import Store
+from latchgate.store.journal import Store, stored
 
 NAMESPACE = "latchgate"  # how people sign in
 
@@ -61,6 +63,7 @@ class HeldPassword(msgspec.Struct, frozen=True):
     credential_id: str
     project_id: str
     scopes: list[str]
+    networks: list[str] | None
     digest: bytes
     known: list[str]
 
@@ -80,7 +83,8 @@ def held(store: Store, policy: Policy, caller: Caller, namespace: str) -> HeldPa
             .join(link, link.c.credential_id == table.c.id)
             .where(link.c.login_id == login, link.c.kind == kind.name)
         )
-        row = connection.execute(mine).mappings().one_or_none() if login is not None else None
+        found = connection.execute(mine).mappings().one_or_none() if login is not None else None
+        row = stored(found) if found is not None else None
     if row is None or login is None:
         msg = f"you have no password in {namespace} yet; an administrator issues the first"
         raise NotFoundError(msg)
@@ -90,7 +94,8 @@ def held(store: Store, policy: Policy, caller: Caller, namespace: str) -> HeldPa
         kind=kind.name,
         credential_id=row["id"],
         project_id=row["project_id"],
-        scopes=msgspec.json.decode(row["scopes"], type=list[str]),
+        scopes=row["scopes"],
+        networks=row["networks"],
         digest=bytes(row["digest"]),
         known=[login.partition(":")[2], user["name"], *email, *provider_words(policy)],
     )
@@ -117,7 +122,7 @@ def change(
     """
     kind = policy.kinds[before.kind]
     # Only its id is wanted: the password is its user's.
-    made = kind.issue(Spec(service=""), entropy(kind.entropy_bytes)).id
+    made = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     link = schema.login_credential
     here = sa.select(link.c.credential_id).where(
         link.c.login_id == before.login, link.c.kind == before.kind
@@ -128,14 +133,13 @@ def change(
         n = logins.give(
             under_way,
             kind=before.kind,
-            credential_id=made,
-            digest=hashed,
-            hint="",
+            issued=replace(made, digest=hashed),
             login=before.login,
             scopes=Scopes.of(before.scopes),
+            networks=Networks.of(before.networks) if before.networks is not None else None,
             owner=(caller.tenant_id, before.project_id, caller.owner.id),
         )
-    return made, n
+    return made.id, n
 
 
 def draw(policy: Policy, namespace: str, *, entropy: Callable[[int], bytes]) -> Issued:
@@ -162,16 +166,15 @@ def set_first(
     with store.change(caller.actor) as under_way:
         holder = logins.holder_of(under_way.connection, caller, user_id, spec.project_id)
         # Whoever signs in with it may do all that its user may do.
-        scopes = logins.issued_scopes(caller, holder, ALL, "password")
+        scopes, networks = logins.check_gives(caller, holder, ALL)
         login = logins.take_login(under_way, holder, spec.namespace, spec.login)
         n = logins.give(
             under_way,
             kind=kind.name,
-            credential_id=issued.id,
-            digest=hashed,
-            hint="",
+            issued=replace(issued, digest=hashed),
             login=login,
             scopes=scopes,
+            networks=networks,
             owner=holder.owner,
         )
     return login.partition(":")[2], n

@@ -7,7 +7,7 @@ other right. Both are in the journal.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import sqlalchemy as sa
@@ -72,11 +72,10 @@ def initialize(
         logins.give(
             change,
             kind=kind.name,
-            credential_id=first.id,
-            digest=hashed,
-            hint=first.hint,
+            issued=replace(first, digest=hashed),
             login=login,
             scopes=ALL,
+            networks=None,
             owner=owner,
         )
         issued = _token(change, policy, owner, "first token", entropy)

@@ -19,13 +19,17 @@ from latchgate.core.kinds.api_token import ApiToken
 from latchgate.core.model import Noun
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
-from latchgate.core.scope import ALL, EVERY, Scopes
+from latchgate.core.scope import EVERY, Scopes
 from latchgate.core.standing import MAX_PARENTS
 from latchgate.core.timestamp import parse_rfc3339
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
+from latchgate.manage.gate import may_issue
+from latchgate.manage.idempotency import Once, recall, remember
+from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
+from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.store import schema
-from latchgate.store.journal import Change, Store, stored
+from latchgate.store.journal import Change, Store
 
 LONGEST = 8_760 * 3_600  # seconds: a year of 365 days
 _END = r"(?![\s\S])"
@@ -67,6 +71,31 @@ class StoredToken(msgspec.Struct, frozen=True):
     created_by: str
     expires_at: float
     revoked_at: float | None
+    version: int
+
+
+def _state(text: str, now: float) -> sa.ColumnElement[bool]:
+    if text not in {"active", "expired"}:
+        msg = "must be active or expired"
+        raise ValueError(msg)
+    until = schema.credential.c.expires_at
+    return until > now if text == "active" else until <= now
+
+
+LISTING = Listing(
+    table=schema.credential,
+    searched=("id", "name"),
+    filters={
+        "state": Filter({"type": "string", "enum": ["active", "expired"]}, _state),
+        "name": equals(schema.credential.c.name),
+        "can_create_tokens": truth(schema.credential.c.issues),
+    },
+    sorts={
+        "created_at": by(schema.credential.c.created_at),
+        "expires_at": by(schema.credential.c.expires_at),
+        "name": by(schema.credential.c.name),
+    },
+)
 
 
 def create(
@@ -77,21 +106,24 @@ def create(
     *,
     now: float,
     entropy: Callable[[int], bytes],
-) -> tuple[StoredToken, Issued, int]:
+    once: Once | None = None,
+) -> tuple[StoredToken, Issued | None, int]:
     """Make a token for the caller; returns it, its secret and the journal number.
 
+    A repeat of `once` returns the token as it is now, without its secret.
     InvalidError names each field, ForbiddenError what the caller's credential can't hand out.
     """
+    before = recall(store, caller, once, now)
+    if before is not None:
+        token = shown(store, policy, caller, before)
+        return token, None, token.version
     kind = _kind(policy)
     expires_at, networks = _settle(policy, spec, now)
     maker = caller.credential
-    if spec.scopes is None:
-        scopes = ALL if maker.scopes.every else maker.scopes
-        caller.check_hands_out("token", Scopes.of(()), expires_at=expires_at)
-    else:
-        scopes = Scopes.of(spec.scopes)
-        caller.check_hands_out("token", scopes, expires_at=expires_at)
-    networks = _bounded(caller, networks)
+    # What is not told is its maker's: all that their owner may do, or the scopes it has itself.
+    asked = Scopes.of(spec.scopes or ())
+    scopes = asked if spec.scopes is not None else maker.scopes
+    networks = may_issue(caller, asked, networks, expires_at)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     row: dict[str, Any] = {
         "id": issued.id,
@@ -116,51 +148,44 @@ def create(
         "issues": spec.can_create_tokens,
     }
     with store.change(caller.actor) as change:
+        remember(change, caller, once, issued.id)
         if row["parent_id"] is not None:
             _check_depth(change, maker.id)
         row["created_at"] = change.at
         noun, table = Noun.CREDENTIAL, schema.credential
         n = change.add("token.create", noun, table, row, tenant_id=maker.tenant_id)
-    return _stored(row), issued, n
+    return _stored(row | {"version": n}), issued, n
 
 
 def listed(
-    store: Store, policy: Policy, caller: Caller, *, limit: int, after: str | None
+    store: Store, policy: Policy, caller: Caller, query: Query, *, now: float
 ) -> tuple[list[StoredToken], str | None]:
-    """Return up to `limit` of the caller's own tokens, oldest first, and the id to go on after."""
-    table = schema.credential
-    mine = _mine(policy, caller)
-    wanted = sa.select(table).where(mine, table.c.revoked_at.is_(None))
+    """Return a page of the caller's own tokens, oldest first unless told, and the next cursor.
+
+    InvalidError names the parameter that can't be taken.
+    """
+    alive = schema.credential.c.revoked_at.is_(None)
     with store.reading() as connection:
-        if after is not None:
-            begun = sa.select(table.c.created_at).where(mine, table.c.id == after)
-            mark = connection.execute(begun).scalar_one_or_none()
-            if mark is None:
-                raise InvalidError([("after", f"{after[:64]!r} is not the id of a token")])
-            position = sa.tuple_(table.c.created_at, table.c.id)
-            wanted = wanted.where(position > sa.tuple_(sa.literal(mark), sa.literal(after)))
-        wanted = wanted.order_by(table.c.created_at, table.c.id).limit(limit + 1)
-        rows = connection.execute(wanted).mappings().all()
-    found = [_stored(stored(row)) for row in rows[:limit]]
-    return found, found[-1].id if len(rows) > limit else None
+        rows, following = page(connection, LISTING, query, *_mine(policy, caller), alive, now=now)
+    return [_stored(row) for row in rows], following
 
 
 def shown(store: Store, policy: Policy, caller: Caller, token_id: str) -> StoredToken:
     """Return one of the caller's own tokens; NotFoundError when there is none, or none any more."""
+    alive = schema.credential.c.revoked_at.is_(None)
     with store.reading() as connection:
-        found = _own(connection, policy, caller, token_id)
-    if found.revoked_at is not None:
-        raise _unknown(token_id)
-    return found
+        return _own(connection, policy, caller, token_id, alive)
 
 
-def delete(store: Store, policy: Policy, caller: Caller, token_id: str) -> tuple[StoredToken, int]:
+def delete(
+    store: Store, policy: Policy, caller: Caller, token_id: str, *, match: IfMatch = ANY
+) -> tuple[StoredToken, int]:
     """Revoke one of the caller's own tokens at once; it is listed no more, and kept in the audit.
 
     Returns it and the journal number. A repeated one has its receipt waited for again.
     """
     with store.change(caller.actor) as change:
-        token = _own(change.connection, policy, caller, token_id)
+        token = _own(change.connection, policy, caller, token_id, match=match)
         if token.revoked_at is not None:
             return token, change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
         n = change.alter(
@@ -171,7 +196,7 @@ def delete(store: Store, policy: Policy, caller: Caller, token_id: str) -> tuple
             {"revoked_at": change.at},
             tenant_id=caller.tenant_id,
         )
-    return msgspec.structs.replace(token, revoked_at=change.at), n
+    return msgspec.structs.replace(token, revoked_at=change.at, version=n), n
 
 
 def _settle(policy: Policy, spec: TokenSpec, now: float) -> tuple[float, Networks | None]:
@@ -213,20 +238,6 @@ def _expiry(spec: TokenSpec, now: float, faults: list[tuple[str, str]]) -> float
     return at
 
 
-def _bounded(caller: Caller, networks: Networks | None) -> Networks | None:
-    """Keep a new token within the networks of its maker."""
-    bounds = caller.credential.networks
-    if bounds is None:
-        return networks
-    if networks is None:
-        return bounds
-    outside = networks.outside(bounds)
-    if outside:
-        msg = f"{', '.join(outside)} lies outside the networks of the credential you use"
-        raise ForbiddenError(msg)
-    return networks
-
-
 def _check_depth(change: Change, maker_id: str) -> None:
     """Refuse a token that would stand below more others than a decision looks at."""
     table = schema.credential
@@ -247,26 +258,26 @@ def _kind(policy: Policy) -> ApiToken:
     raise NotFoundError("no provider of the published policy has API tokens")
 
 
-def _mine(policy: Policy, caller: Caller) -> sa.ColumnElement[bool]:
+def _mine(policy: Policy, caller: Caller) -> tuple[sa.ColumnElement[bool], ...]:
     table = schema.credential
-    return sa.and_(
+    return (
         table.c.owner_id == caller.owner.id,
         table.c.tenant_id == caller.tenant_id,
         table.c.kind == _kind(policy).name,
     )
 
 
-def _own(connection: sa.Connection, policy: Policy, caller: Caller, token_id: str) -> StoredToken:
-    table = schema.credential
-    wanted = sa.select(table).where(_mine(policy, caller), table.c.id == token_id)
-    row = connection.execute(wanted).mappings().one_or_none()
-    if row is None:
-        raise _unknown(token_id)
-    return _stored(stored(row))
-
-
-def _unknown(token_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no token {token_id[:64]!r}")
+def _own(
+    connection: sa.Connection,
+    policy: Policy,
+    caller: Caller,
+    token_id: str,
+    *clauses: sa.ColumnElement[bool],
+    match: IfMatch = ANY,
+) -> StoredToken:
+    whose = (*_mine(policy, caller), *clauses)
+    row = find(connection, schema.credential, token_id, *whose, noun="token", match=match)
+    return _stored(row)
 
 
 def _stored(row: dict[str, Any]) -> StoredToken:

@@ -10,10 +10,16 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from latchgate.manage.listing import Listing
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route: its handler, the scope it needs (None: public), what goes in and out."""
+    """One route: its handler, the scope it needs (None: public), what goes in and out.
+
+    `listing` declares the query of a list, `replay` what a repeat with the same Idempotency-Key
+    answers, `conditional` that If-Match is taken.
+    """
 
     method: str
     path: str
@@ -23,7 +29,9 @@ class Operation:
     answer: type | None
     body: type | None = None
     status: int = 200
-    query: tuple[str, ...] = ()
+    listing: Listing | None = None
+    replay: type | None = None
+    conditional: bool = False
     refusals: tuple[int, ...] = ()
 
     @property
@@ -31,17 +39,34 @@ class Operation:
         """The operation's id: the handler's own name."""
         return self.handler.__name__
 
+    @property
+    def query(self) -> tuple[str, ...]:
+        """The names of its query parameters."""
+        return tuple(self.listing.parameters()) if self.listing is not None else ()
 
-_QUERY = {
-    "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
-    "after": {"type": "string", "description": "the `next` of the page before"},
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The names of the headers that it reads, besides those of every request."""
+        once = ("Idempotency-Key",) if self.replay is not None else ()
+        return (*once, *(("If-Match",) if self.conditional else ()))
+
+    @property
+    def shapes(self) -> tuple[type, ...]:
+        """Every shape that goes in or out."""
+        return tuple(one for one in (self.body, self.answer, self.replay) if one is not None)
+
+
+_HEADERS = {
+    "Idempotency-Key": {"type": "string", "pattern": r"^[!-~]{1,255}$"},
+    "If-Match": {"type": "string", "pattern": r'^(\*|"[!#-~]+"(, ?"[!#-~]+")*)$'},
 }
+_ETAG = {"ETag": {"description": "The version of the record", "schema": {"type": "string"}}}
 
 
 def document(operations: Iterable[Operation], problem: type) -> bytes:
     """Return the document as JSON."""
     listed = list(operations)
-    shapes = {one for op in listed for one in (op.body, op.answer) if one is not None} | {problem}
+    shapes = {one for op in listed for one in op.shapes} | {problem}
     ordered = sorted(shapes, key=lambda shape: shape.__name__)
     schemas, components = msgspec.json.schema_components(
         ordered, ref_template="#/components/schemas/{name}"
@@ -77,18 +102,34 @@ def _operation(op: Operation, refs: dict[type, Any], problem: Any) -> dict[str, 
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)}", op.path)
         ]
-        + [{"name": name, "in": "query", "schema": _QUERY[name]} for name in op.query],
+        + [
+            {"name": name, "in": "query", "schema": schema}
+            for name, schema in (op.listing.parameters() if op.listing is not None else {}).items()
+        ]
+        + [{"name": name, "in": "header", "schema": _HEADERS[name]} for name in op.headers],
     }
     if op.scope is not None:
         described["description"] = f"Needs the scope `{op.scope}`."
     if op.body is not None:
         content = {"application/json": {"schema": refs[op.body]}}
         described["requestBody"] = {"required": True, "content": content}
-    answered = {"application/json": {"schema": refs[op.answer] if op.answer is not None else {}}}
-    responses: dict[str, Any] = {str(op.status): {"description": op.summary, "content": answered}}
+    responses = {str(op.status): _answer(op.summary, op.answer, refs)}
+    if op.replay is not None:
+        responses["200"] = _answer("What the first request made, as it is now", op.replay, refs)
     refusals = {*op.refusals, *((400, 401, 403, 503) if op.scope is not None else (400,))}
+    refusals |= ({409, 422} if op.replay is not None else set()) | (
+        {412} if op.conditional else set()
+    )
     for status in sorted(refusals):
         content = {"application/problem+json": {"schema": problem}}
         responses[str(status)] = {"description": "Refused", "content": content}
     described["responses"] = responses
     return described
+
+
+def _answer(words: str, shape: type | None, refs: dict[type, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": refs[shape] if shape is not None else {}}}
+    told: dict[str, Any] = {"description": words, "content": content}
+    if shape is not None and "version" in getattr(shape, "__struct_fields__", ()):
+        told["headers"] = _ETAG
+    return told
