@@ -21,11 +21,29 @@ from starlette.types import Receive, Scope, Send
 from latchgate.core.model import Decision
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.asgi import read_request, send_refusal
-from latchgate.doors.manage import decisions, health, keys, policy, shapes
-from latchgate.doors.manage.answers import fault, http_error, invalid, problem, stale
+from latchgate.doors.manage import (
+    applications,
+    basic,
+    decisions,
+    developers,
+    health,
+    keys,
+    passwords,
+    policy,
+    shapes,
+    tokens,
+)
+from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.openapi import Operation, document
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
+from latchgate.manage.errors import (
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    StaleError,
+    TooManyError,
+    UnprovenError,
+)
 from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
 
 _log = logging.getLogger(__name__)
@@ -79,8 +97,8 @@ def _answered(door: Door, operation: Operation) -> _Run:
             return problem(403, "forbidden", str(error))
         except NotFoundError as error:
             return problem(404, "not_found", str(error))
-        except StaleError as error:
-            return stale(error)
+        except (StaleError, UnprovenError, TooManyError) as error:
+            return refused(error)
         except ConflictError as error:
             return problem(409, "conflict", error.detail)
         except OutcomeUnknownError:
@@ -109,6 +127,11 @@ async def openapi(_door: Door, _request: HttpRequest) -> Response:
 
 OPERATIONS = (
     *keys.OPERATIONS,
+    *basic.OPERATIONS,
+    *passwords.OPERATIONS,
+    *tokens.OPERATIONS,
+    *applications.OPERATIONS,
+    *developers.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
