@@ -19,6 +19,9 @@ _VERBS = {
     "serve": ("latchgate.cli.local", "serve", "Run the server."),
     "recover": ("latchgate.cli.local", "recover", "Get a new operator token, on this machine."),
     "key": ("latchgate.cli.key", "key", "Make, list, show and revoke keys."),
+    "basic": ("latchgate.cli.basic", "basic", "Enable, reissue and disable app passwords."),
+    "account": ("latchgate.cli.account", "account", "API tokens and passwords."),
+    "app": ("latchgate.cli.app", "app", "Request, review, block and withdraw applications."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }

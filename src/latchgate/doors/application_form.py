@@ -160,11 +160,6 @@ class ApplicationForm:
             raise _Refused(400, "The request could not be read.")
         _check_origin(request)
         told = await _read_form(request, receive)
-        wait = self.requests.take(request.client, self.ticks())
-        if wait:
-            again = math.ceil(wait)
-            words = f"Too many requests of late from your address; try again in {again} s."
-            raise _Refused(429, words, **{"Retry-After": str(again)})
         try:
             # A browser ends the lines of a text with two characters.
             given = {one.name: told.get(one.name, "") for one in _FIELDS}
@@ -177,6 +172,11 @@ class ApplicationForm:
             rule = next((one.rule for one in _FIELDS if one.name == name), str(error))
             words = "The request was not kept: see the field below."
             return 422, self._page(told, {name: rule}, words)
+        wait = self.requests.take(request.client, self.ticks())
+        if wait:
+            again = math.ceil(wait)
+            words = f"Too many requests of late from your address; try again in {again} s."
+            raise _Refused(429, words, **{"Retry-After": str(again)})
         address = str(request.client) if request.client is not None else None
         try:
             made, token = await run_in_threadpool(

@@ -22,7 +22,7 @@ from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body
 from latchgate.doors.manage.shapes import ReceiptShape
 from latchgate.manage import applications, developers
-from latchgate.manage.applications import ApplicationSpec
+from latchgate.manage.applications import ApplicationSpec, StoredApplication
 from latchgate.manage.developers import Proof, StoredApplicationKey, Target
 from latchgate.manage.errors import TooManyError
 
@@ -72,12 +72,12 @@ class WithdrawnApplication(msgspec.Struct, frozen=True):
 async def request_application(door: Door, request: HttpRequest) -> Response:
     """Ask for an application; the developer's token is in this answer only."""
     client = request.scope["latchgate.client"]
+    spec = await read_body(request, ApplicationSpec)
     wait = door.requests.take(client, door.ticks())
     if wait:
         raise TooManyError(
             "too many requests of late from your address", retry_after=math.ceil(wait)
         )
-    spec = await read_body(request, ApplicationSpec)
     made, token = await run_in_threadpool(
         applications.request,
         door.store,
@@ -93,7 +93,7 @@ async def show_own_application(door: Door, request: HttpRequest) -> Response:
     """Show an application to its developer."""
     found = await run_in_threadpool(developers.standing, door.store, _proof(request))
     shown = OwnApplication(
-        application_shape(found.application),
+        _told(found.application),
         [_key(one) for one in found.keys],
         found.withdrawn_for,
     )
@@ -150,6 +150,11 @@ def _proof(request: HttpRequest) -> Proof:
         token=found[1] if found is not None else "",
         address=str(client) if client is not None else None,
     )
+
+
+def _told(application: StoredApplication) -> Application:
+    # Who of the operator's people decided is nothing to outsiders.
+    return application_shape(msgspec.structs.replace(application, decided_by=None))
 
 
 def _key(key: StoredApplicationKey) -> ApplicationKeyShape:
