@@ -31,7 +31,8 @@ class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 def find_profile(*, public: bool = False) -> Profile:
     """Read `LATCHGATE_URL` and `LATCHGATE_TOKEN`, or the first profile file there is.
 
-    What is public needs the address alone. The profile is the one `LATCHGATE_PROFILE` names, the one beside `LATCHGATE_CONFIG`, or `PROFILES`.
+    What is public needs the address alone. The file is the one that `LATCHGATE_PROFILE` names, the
+    one beside `LATCHGATE_CONFIG`, or the first of `PROFILES`.
     """
     url, token = os.environ.get("LATCHGATE_URL"), os.environ.get("LATCHGATE_TOKEN")
     if url and public:

@@ -1,4 +1,4 @@
-"""`latchgate basic`: Basic with an app password, for oneself or, by an administrator, for a user."""
+"""`latchgate basic`: app passwords, for oneself or, by an administrator, for a user."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _whose(verb: Callable[..., None]) -> Callable[..., None]:
 )
 @once_option
 @json_option
-def enable(  # noqa: PLR0913 - one parameter an option
+def enable(
     *,
     user_id: str | None,
     namespace: str,
