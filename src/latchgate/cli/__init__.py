@@ -18,7 +18,12 @@ _VERBS = {
     "init": ("latchgate.cli.local", "init", "Make a configuration, a database and a first token."),
     "serve": ("latchgate.cli.local", "serve", "Run the server."),
     "recover": ("latchgate.cli.local", "recover", "Get a new operator token, on this machine."),
-    "key": ("latchgate.cli.key", "key", "Make, list, show and revoke keys."),
+    "tenant": ("latchgate.cli.tenant", "tenant", "Make, suspend and reinstate tenants."),
+    "user": ("latchgate.cli.user", "user", "Make and change users, give and take roles."),
+    "project": ("latchgate.cli.project", "project", "Make, rename and disable projects."),
+    "role": ("latchgate.cli.role", "role", "Make, change and delete roles."),
+    "whoami": ("latchgate.cli.whoami", "whoami", "Show who you are and what you may do."),
+    "key": ("latchgate.cli.key", "key", "Make, list, show, update and revoke keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }

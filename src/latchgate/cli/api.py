@@ -87,7 +87,7 @@ def call(
     path: str,
     *members: str,
     headers: Mapping[str, str] | None = None,
-    **sent: Any,
+    **sent: Any,  # noqa: ANN401 - what the client takes
 ) -> Any:  # noqa: ANN401 - JSON
     """Call the management API and return its JSON; a refusal ends the program with its words.
 
