@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import resource
 import select
 import signal
 import socket
@@ -55,6 +56,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             msg = f"{database} does not exist; run latchgate init"
             raise ServeError(msg)
     certificate = _certificate(config)
+    _allow_many_connections()
     os.umask(0o077)
     bound: list[socket.socket] = []
     try:
@@ -85,6 +87,12 @@ def _certificate(config: Config) -> Certificate | None:
     # Held back until somebody listens for it: a renewal right after the start must not end it.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     return certificate
+
+
+def _allow_many_connections() -> None:
+    """Take all the open files there may be: the usual 1,024 is a small flood of idle peers."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _warn(*lines: str) -> None:
