@@ -56,8 +56,8 @@ CONFIGURATION: Words = {
     "listen.verify": "What gateways ask. `HOST:PORT` or `unix:/PATH` (mode 0660). Never a public"
     " address.",
     "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
-    " either address, only from them do `X-Forwarded-For` and `X-Forwarded-Proto` count. Whoever may"
-    " open the unix socket may ask.",
+    " either address, only from them do `X-Forwarded-For` and `X-Forwarded-Proto` count. Whoever"
+    " may open the unix socket may ask.",
     "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
     " reads both files again.",
     "tls.key": "PEM file of its private key, without a password. Both keys or neither.",
@@ -123,8 +123,8 @@ ENVIRONMENT: Words = {
     " profile beside it.",
     "LATCHGATE_URL": "Where the management API is. Together with `LATCHGATE_TOKEN`.",
     "LATCHGATE_TOKEN": "The token to use there. `https` only, unless it is this machine.",
-    "LATCHGATE_CA": "PEM file of the authorities that the API's certificate may come from, instead of"
-    " the system's and of the profile's `ca`.",
+    "LATCHGATE_CA": "PEM file of the authorities that the API's certificate may come from, instead"
+    " of the system's and of the profile's `ca`.",
     "LATCHGATE_PROFILE": "The profile file to use instead of the two usual ones.",
 }
 
@@ -228,8 +228,8 @@ or failed, 2 called wrongly.
 `init`, `serve`, `recover` and `policy check` work on this machine. The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
-`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only; and
-`ca`, where the certificate of `url` comes from an authority that the system doesn't know: its PEM
+`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only, and
+`ca` where the certificate of `url` comes from an authority that the system doesn't know: its PEM
 file, from the profile's folder on. Certificates are always checked.
 """
     ]

@@ -1,4 +1,4 @@
-"""TLS on the listeners themselves: real handshakes, clients that misbehave, renewal under traffic."""
+"""TLS on live listeners: real handshakes, clients that misbehave, renewal under traffic."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_live_listener_speaks_1_2_and_1_3_and_nothing_older(shared, authority)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         for version in ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1:
-            with Wire(port_of(shared)) as wire, pytest.raises(ssl.SSLError, match="(?i)protocol"):
+            with Wire(port_of(shared)) as wire, pytest.raises(ssl.SSLError, match=r"(?i)protocol"):
                 wire.secure(authority.client(version=version))
     for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
         assert status(port_of(shared), authority.client(version=version))[0] == 200
@@ -292,9 +292,7 @@ def test_sizes_are_bounded_inside_tls(address, authority):
 def test_a_peer_that_never_says_goodbye_is_left_behind(address, authority):
     """Closing needs the peer's close_notify; one that does not answer is cut off all the same."""
     with Wire(address) as wire:
-        raw = wire._socket.fileno()
         wire.secure(authority.client())
-        del raw
         begun = time.monotonic()
         mine = wire._socket.detach()  # nobody reads it, so nobody answers
         try:
@@ -414,8 +412,8 @@ def test_a_renewal_under_traffic_fails_no_request(tmp_path, authority, workers):
     before = [server.pid, *server.children()]
     traffic = [Traffic(port_of(server), authority.client(), one=one) for one in (True, False)]
     try:
-        for at in range(3):
-            renewed = authority.issue(f"renewed-{workers}-{at}")
+        renewals = [authority.issue(f"renewed-{workers}-{at}") for at in range(3)]
+        for renewed in renewals:
             pair.put(renewed)
             os.kill(server.pid, signal.SIGHUP)
             until(lambda: shown(server, client) == {renewed.serial}, what="the new certificate")  # noqa: B023
@@ -431,7 +429,7 @@ def test_a_renewal_under_traffic_fails_no_request(tmp_path, authority, workers):
         os.kill(server.pid, signal.SIGHUP)
         until(lambda: "the certificate was not renewed" in server.log, what="the log entry")
         assert f"{pair.certificate}: holds no certificate in PEM" in server.log
-        assert shown(server, client) == {renewed.serial}
+        assert shown(server, client) == {renewals[-1].serial}
         assert "Traceback" not in server.log
         assert server.stop() == 0
     finally:
@@ -461,9 +459,9 @@ def test_a_new_worker_shows_the_last_good_certificate(tmp_path, authority):
 def test_a_renewal_right_after_the_start_ends_nothing(tmp_path, authority):
     pair = authority.issue("early")
     server = Server.made(tmp_path / "lg", workers=2)
+    more = ["--workers", "2", "--tls-cert", str(pair.certificate), "--tls-key", str(pair.key)]
     process = subprocess.Popen(
-        [*LATCHGATE, "serve", "--config", str(server.config), "--json", "--workers", "2"]
-        + ["--tls-cert", str(pair.certificate), "--tls-key", str(pair.key)],
+        [*LATCHGATE, "serve", "--config", str(server.config), "--json", *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),
