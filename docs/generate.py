@@ -228,8 +228,8 @@ or failed, 2 called wrongly.
 `init`, `serve`, `recover` and `policy check` work on this machine. The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
-`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only, and
-`ca` where the certificate of `url` comes from an authority that the system doesn't know: its PEM
+`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only;
+and `ca` where the certificate of `url` comes from an authority that the system doesn't know: its PEM
 file, from the profile's folder on. Certificates are always checked.
 """
     ]
