@@ -229,8 +229,8 @@ or failed, 2 called wrongly.
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
 `~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only;
-and `ca` where the certificate of `url` comes from an authority that the system doesn't know: its PEM
-file, from the profile's folder on. Certificates are always checked.
+and `ca` where the certificate of `url` comes from an authority that the system doesn't know: its
+PEM file, from the profile's folder on. Certificates are always checked.
 """
     ]
     context = click.Context(cli.main, info_name="latchgate")

@@ -19,7 +19,7 @@ from tests.certificates import Authority, Pair, serial_of
 from tests.doors.test_listener import application
 from tests.doors.verify.served import Port, served
 from tests.e2e.wire import Wire, written
-from tests.world import LATCHGATE, Server, environment, http_request, latchgate, until
+from tests.world import LATCHGATE, Server, environment, free_port, http_request, latchgate, until
 
 from latchgate.config import TlsFiles
 from latchgate.doors import listener
@@ -456,10 +456,13 @@ def test_a_new_worker_shows_the_last_good_certificate(tmp_path, authority):
         server.kill()
 
 
-def test_a_renewal_right_after_the_start_ends_nothing(tmp_path, authority):
-    pair = authority.issue("early")
-    server = Server.made(tmp_path / "lg", workers=2)
-    more = ["--workers", "2", "--tls-cert", str(pair.certificate), "--tls-key", str(pair.key)]
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_renewal_during_the_start_ends_nothing_and_is_not_lost(tmp_path, authority, workers):
+    pair, renewed = authority.issue(f"early-{workers}"), authority.issue(f"early-{workers}-renewed")
+    server = Server.made(tmp_path / "lg")
+    port = free_port()
+    more = ["--workers", str(workers), "--listen", f"127.0.0.1:{port}"]
+    more += ["--tls-cert", str(pair.certificate), "--tls-key", str(pair.key)]
     process = subprocess.Popen(
         [*LATCHGATE, "serve", "--config", str(server.config), "--json", *more],
         stdout=subprocess.PIPE,
@@ -467,14 +470,28 @@ def test_a_renewal_right_after_the_start_ends_nothing(tmp_path, authority):
         env=environment(),
         start_new_session=True,
     )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+
+    def begun() -> bool:
+        """Whether the old pair was read, and no worker listens for signals yet."""
+        if workers > 1:
+            return len(children.read_text().split()) == workers
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
     try:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        until(lambda: len(children.read_text().split()) == 2, what="the workers")
+        until(begun, what="a part of the start")
         first = children.read_text()
-        for one in [process.pid, *map(int, first.split())]:
-            os.kill(one, signal.SIGHUP)
+        pair.put(renewed)
+        process.send_signal(signal.SIGHUP)
         assert process.stdout is not None
         assert process.stdout.readline() == b"{\n"
+        context, address = authority.client(), ("127.0.0.1", port)
+        until(
+            lambda: {status(address, context)[1] for _ in range(20)} == {renewed.serial},
+            seconds=3,
+            what="the new certificate",
+        )
         assert children.read_text() == first
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
