@@ -482,8 +482,13 @@ def test_a_renewal_during_the_start_ends_nothing_and_is_not_lost(tmp_path, autho
     try:
         until(begun, what="a part of the start")
         first = children.read_text()
+        for child in map(int, first.split()):
+            os.kill(child, signal.SIGSTOP)  # so that it is told before it listens
         pair.put(renewed)
         process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        for child in map(int, first.split()):
+            os.kill(child, signal.SIGCONT)
         assert process.stdout is not None
         assert process.stdout.readline() == b"{\n"
         context, address = authority.client(), ("127.0.0.1", port)
