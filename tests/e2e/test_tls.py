@@ -477,7 +477,8 @@ def test_a_renewal_during_the_start_ends_nothing_and_is_not_lost(tmp_path, autho
         if workers > 1:
             return len(children.read_text().split()) == workers
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+            refused: int = probe.connect_ex(("127.0.0.1", port))
+            return refused == 0
 
     try:
         until(begun, what="a part of the start")
