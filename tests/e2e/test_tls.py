@@ -472,13 +472,12 @@ def test_a_renewal_during_the_start_ends_nothing_and_is_not_lost(tmp_path, autho
     )
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
 
-    def begun() -> bool:
+    def begun():
         """Whether the old pair was read, and no worker listens for signals yet."""
         if workers > 1:
             return len(children.read_text().split()) == workers
         with socket.socket() as probe:
-            refused: int = probe.connect_ex(("127.0.0.1", port))
-            return refused == 0
+            return probe.connect_ex(("127.0.0.1", port)) == 0
 
     try:
         until(begun, what="a part of the start")
