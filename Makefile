@@ -18,7 +18,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 	--custom-compile-command 'make lock' $(LOCK_ARGS)
 
 # Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl.
-TEST_PACKAGES := curl nginx strace
+TEST_PACKAGES := curl nginx openssl strace
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp

@@ -67,6 +67,7 @@ def test_every_reason_has_its_row_with_every_answer(reason):
         (config.ConfigEntry, ""),
         (config.ListenEntry, "listen."),
         (config.GatewaysEntry, "gateways."),
+        (config.TlsEntry, "tls."),
     ],
 )
 def test_every_configuration_key_has_its_row(entry, prefix):
