@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from latchgate import providers
-from latchgate.config import load
+from latchgate.config import ConfigError, load
 from latchgate.core.answer import identity, refusal
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE
@@ -31,6 +31,8 @@ from latchgate.core.redact import Redactor
 from latchgate.store.errors import StoreError
 from latchgate.store.usage import Usage
 from latchgate.verify.engine import Engine
+
+__all__ = ["ConfigError", "StoreError", "Verdict", "Verifier"]
 
 _FOLLOW_SECONDS = 0.02
 _log = logging.getLogger(__name__)
@@ -50,6 +52,19 @@ class Verdict:
     body: bytes
     identity: Mapping[str, str]
     decision_id: str | None
+
+    @classmethod
+    def unavailable(cls) -> Self:
+        """Return the refusal for a request that could not be decided: status 503."""
+        reply = DIALECTS["problem"](TABLE[Reason.STORE_UNAVAILABLE]["problem"], None)
+        return cls(
+            allowed=False,
+            status=reply.status,
+            headers=(*reply.headers, ("Cache-Control", "no-store")),
+            body=reply.body,
+            identity={},
+            decision_id=None,
+        )
 
 
 class Verifier:
@@ -75,11 +90,15 @@ class Verifier:
         host: str = "",
         client: str | None = None,
         tls: bool = False,
+        scope: str | None = None,
+        doubt: str | None = None,
     ) -> Verdict:
         """Decide one request and never raise: a fault is a refusal with status 503.
 
         `target` is the raw path and query as they arrived, `client` the caller's IP address.
-        Give headers as pairs where one may come more than once.
+        Give headers as pairs where one may come more than once. `scope` is needed instead of
+        the one that the policy names there: for a second decision, on what the policy can't see.
+        `doubt` says why something else than `target` might be served, and refuses the request.
         """
         pairs = headers.items() if isinstance(headers, Mapping) else headers
         folded: dict[str, str] = {}
@@ -90,7 +109,9 @@ class Verifier:
                 repeated.add(key)
             folded[key] = f"{folded[key]}, {value}" if key in folded else value
         address, fault = None, None
-        if client is not None:
+        if doubt is not None:
+            fault = (Reason.PATH_AMBIGUOUS, doubt)
+        elif client is not None:
             try:
                 address = parse_address(client)
             except ValueError as error:
@@ -104,13 +125,14 @@ class Verifier:
             client=address,
             tls=tls,
             fault=fault,
+            scope=scope,
         )
         try:
             engine = self._engine()
         except (StoreError, OSError):
             # After a fork the database has to be opened anew, and may be gone.
             _log.exception("the database could not be opened")
-            return _unavailable()
+            return Verdict.unavailable()
         return _verdict(engine.decide(request))
 
     def close(self) -> None:
@@ -180,18 +202,6 @@ def _follow(engine: Engine, stop: threading.Event) -> None:
     """Keep an idle memory up to date, so that receipts don't wait for the next request."""
     while not stop.wait(_FOLLOW_SECONDS):
         engine.follow()
-
-
-def _unavailable() -> Verdict:
-    reply = DIALECTS["problem"](TABLE[Reason.STORE_UNAVAILABLE]["problem"], None)
-    return Verdict(
-        allowed=False,
-        status=reply.status,
-        headers=(*reply.headers, ("Cache-Control", "no-store")),
-        body=reply.body,
-        identity={},
-        decision_id=None,
-    )
 
 
 def _verdict(decision: Decision) -> Verdict:
