@@ -163,6 +163,7 @@ def _answer(verdict: Verdict) -> HttpResponse:
     for name, value in verdict.headers:
         # Django keeps one value a name: several challenges are one list (RFC 9110 §11.6.1).
         answer[name] = f"{answer[name]}, {value}" if answer.has_header(name) else value
+    answer["Content-Length"] = str(len(verdict.body))  # no other middleware will
     return answer
 
 
