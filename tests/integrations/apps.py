@@ -141,10 +141,10 @@ django.conf.settings.configure(
     MIDDLEWARE=[
         "latchgate.integrations.django.LatchgateMiddleware",
         "django.middleware.common.CommonMiddleware",
-        "latchgate.integrations.django.LatchgateUserMiddleware",
+        "latchgate.integrations.django_auth.LatchgateUserMiddleware",
     ],
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
-    AUTHENTICATION_BACKENDS=["latchgate.integrations.django.LatchgateBackend"],
+    AUTHENTICATION_BACKENDS=["latchgate.integrations.django_auth.LatchgateBackend"],
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",

@@ -137,7 +137,8 @@ def serve(world: World) -> Iterator[Callable[..., App]]:
 
     yield start
     for app in running.values():
-        os.killpg(app.process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # a test may have ended it
+            os.killpg(app.process.pid, signal.SIGTERM)
     for app in running.values():
         try:
             app.process.wait(20)
