@@ -89,12 +89,12 @@ latchgate = for_fastapi.Latchgate(guard())
 fastapi_app = FastAPI(
     lifespan=latchgate.lifespan,
     dependencies=[Depends(latchgate)],
-    exception_handlers=dict(latchgate.handlers),
+    exception_handlers=latchgate.handlers,
     redirect_slashes=False,
 )
 outer = for_fastapi.Latchgate(guard())
 covered_fastapi_app = FastAPI(
-    middleware=[outer.middleware], exception_handlers=dict(outer.handlers), redirect_slashes=False
+    middleware=[outer.middleware], exception_handlers=outer.handlers, redirect_slashes=False
 )
 covered_fastapi_app.mount("/v1/storage/mounted", _echo)
 

@@ -6,7 +6,7 @@ Rule of this file: a refusal leaves byte for byte as the verdict words it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -104,7 +104,7 @@ class Latchgate(SecurityBase):
         return Middleware(LatchgateMiddleware, guard=self._guard)
 
     @property
-    def handlers(self) -> Mapping[Any, Callable[..., Any]]:
+    def handlers(self) -> dict[Any, Callable[..., Any]]:
         """The handler that answers a refusal, by its exception."""
         return {RefusedError: _answer}
 
