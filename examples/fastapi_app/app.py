@@ -17,7 +17,7 @@ from latchgate.integrations.fastapi import Guard, Identity, Latchgate
 
 latchgate = Latchgate(Guard(config=os.environ.get("LATCHGATE_CONFIG", ".latchgate/latchgate.toml")))
 
-# The middleware decides every path, unknown ones and FastAPI's own pages too, before a body is read.
+# The middleware decides every path before a body is read: unknown ones and FastAPI's pages too.
 app = FastAPI(
     middleware=[latchgate.middleware],
     exception_handlers=latchgate.handlers,

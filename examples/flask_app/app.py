@@ -20,9 +20,7 @@ latchgate = Latchgate()
 def create_app() -> Flask:
     """Make the application; what is wrong with the configuration is told here."""
     app = Flask(__name__, static_folder=None)
-    app.config["LATCHGATE_CONFIG"] = os.environ.get(
-        "LATCHGATE_CONFIG", ".latchgate/latchgate.toml"
-    )
+    app.config["LATCHGATE_CONFIG"] = os.environ.get("LATCHGATE_CONFIG", ".latchgate/latchgate.toml")
     latchgate.init_app(app)
     objects: dict[str, bytes] = {}
 

@@ -34,9 +34,7 @@ SET_HEADERS = "SET_HEADERS" in os.environ
 def told(identity: Identity, path: str, headers: Any) -> dict[str, Any]:
     """Say what reached an application, headers of ours in whatever spelling among it."""
     ours = {
-        name: value
-        for name, value in headers
-        if is_identity_header(name.removeprefix("HTTP_"))
+        name: value for name, value in headers if is_identity_header(name.removeprefix("HTTP_"))
     }
     return {
         "identity": dataclasses.asdict(identity),
@@ -200,8 +198,7 @@ def _flask_app() -> flask.Flask:
     def show(path: str) -> dict[str, Any]:
         environ = flask.request.environ
         served = flask.request.root_path + flask.request.path
-        found = told(flask.g.latchgate, served, [*environ.items(), *flask.request.headers])
-        return found
+        return told(flask.g.latchgate, served, [*environ.items(), *flask.request.headers])
 
     return app
 

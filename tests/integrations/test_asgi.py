@@ -1,6 +1,7 @@
 """The ASGI middleware by itself, and its lifespan and WebSockets under uvicorn."""
 
 import asyncio
+from typing import Any
 
 import pytest
 import websockets.sync.client
@@ -93,12 +94,12 @@ def test_the_state_that_a_server_shares_holds_nobodys_identity(config, world):
     async def app(inner, _receive, _send):
         seen.append(inner)
 
-    given = scope(
-        headers=[(b"authorization", key.headers["authorization"].encode())], state=shared
-    )
+    given = scope(headers=[(b"authorization", key.headers["authorization"].encode())], state=shared)
     with Verifier(config) as verifier:
         run(LatchgateMiddleware(app, guard=Guard(verifier)), given)
-    assert known(seen[0]).user == key.owner.user_id
+    identity = known(seen[0])
+    assert identity is not None
+    assert identity.user == key.owner.user_id
     assert seen[0]["state"]["theirs"] == 1
     assert shared == {"theirs": 1}
     assert known(given) is None
@@ -131,7 +132,7 @@ def test_a_websocket_is_refused_with_the_whole_answer_where_the_server_can(confi
             able.append(message)
 
         await refuse(verdict, scope(type="websocket"), to_plain)
-        extensions = {"websocket.http.response": {}}
+        extensions: dict[str, Any] = {"websocket.http.response": {}}
         await refuse(verdict, scope(type="websocket", extensions=extensions), to_able)
 
     asyncio.run(refuse_both())
@@ -161,7 +162,10 @@ def test_the_verifier_lives_as_long_as_the_server(config, world):
         await send(ENDED)
 
     sent = run(
-        LatchgateMiddleware(app, guard=Guard(config=config)), {"type": "lifespan"}, STARTUP, SHUTDOWN
+        LatchgateMiddleware(app, guard=Guard(config=config)),
+        {"type": "lifespan"},
+        STARTUP,
+        SHUTDOWN,
     )
     assert sent == [BEGUN, ENDED]
     assert listening == [1]
@@ -175,7 +179,10 @@ def test_an_application_without_a_lifespan_gets_one(config, world, how):
             raise NotImplementedError
 
     sent = run(
-        LatchgateMiddleware(app, guard=Guard(config=config)), {"type": "lifespan"}, STARTUP, SHUTDOWN
+        LatchgateMiddleware(app, guard=Guard(config=config)),
+        {"type": "lifespan"},
+        STARTUP,
+        SHUTDOWN,
     )
     assert sent == [BEGUN, ENDED]
     assert world.store.bell.listeners() == []
@@ -237,4 +244,3 @@ def test_a_websocket_opens_for_whom_it_is_allowed(serve, world, name):
         b'{"error":"Invalid or expired API key","code":"AUTH_FAILED"}'
     )
     assert refused.value.response.headers["X-Latchgate-Decision"]
-

@@ -57,7 +57,10 @@ def test_right_settings_are_loaded(config):
         ({"LATCHGATE_TRUSTED_PROXIES": "10.0.0.1"}, "it has to be a list of addresses"),
         ({"LATCHGATE_TRUSTED_PROXIES": ["gate"]}, "'gate' is not an IP address or a CIDR"),
         ({"LATCHGATE_CREATE_USERS": "no"}, "LATCHGATE_CREATE_USERS is 'no'; it has to be True or"),
-        ({"LATCHGATE_TRUST": []}, "there is no setting LATCHGATE_TRUST; there are LATCHGATE_CONFIG"),
+        (
+            {"LATCHGATE_TRUST": []},
+            "there is no setting LATCHGATE_TRUST; there are LATCHGATE_CONFIG",
+        ),
         ({"MIDDLEWARE": [FIRST, SECOND]}, "AUTHENTICATION_BACKENDS lacks 'latchgate.integrations"),
     ],
 )

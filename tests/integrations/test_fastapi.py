@@ -3,10 +3,10 @@
 import pytest
 from fastapi import Depends, FastAPI
 from starlette.testclient import TestClient
+from tests.world import raw_rows
 
 from latchgate import Verifier
 from latchgate.integrations.fastapi import Guard, Latchgate
-from tests.world import raw_rows
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -30,7 +30,9 @@ def test_a_route_may_need_a_scope_besides_what_the_policy_asks(serve, world):
 def test_a_scope_of_another_service_needs_that_service(serve, world):
     app = serve("fastapi")
     assert app.ask("/v1/storage/zones", method="POST", key=world.key("storage")).status == 403
-    assert app.ask("/v1/storage/zones", method="POST", key=world.key("storage", "dns")).status == 200
+    assert (
+        app.ask("/v1/storage/zones", method="POST", key=world.key("storage", "dns")).status == 200
+    )
 
 
 def test_a_mounted_application_is_decided_by_the_middleware(serve, world):

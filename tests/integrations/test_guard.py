@@ -1,9 +1,11 @@
 """What a guard believes, how it opens its verifier, and that every fault refuses."""
 
 import asyncio
+import concurrent.futures
 import gc
 import logging
 import threading
+from typing import Any
 
 import pytest
 from tests.world import World, raw_rows
@@ -39,7 +41,7 @@ class Told:
 
 
 def origin(guard_of, *headers, **how):
-    told = Told()
+    told: Any = Told()
     Guard(told, **guard_of).decide(asked(None, *headers, **how))
     return told.how["client"], told.how["tls"]
 
@@ -73,11 +75,26 @@ def origin(guard_of, *headers, **how):
             [("X-Forwarded-For", "10.1.1.1"), ("X-Forwarded-Proto", "https, http")],
             ("10.1.1.1", False),
         ),
-        (["::1"], "::ffff:192.0.2.1", False, [("X-Forwarded-For", "1.1.1.1")], ("::ffff:192.0.2.1", False)),
-        (["192.0.2.1"], "::ffff:192.0.2.1", False, [("X-Forwarded-For", "1.1.1.1")], ("1.1.1.1", False)),
+        (
+            ["::1"],
+            "::ffff:192.0.2.1",
+            False,
+            [("X-Forwarded-For", "1.1.1.1")],
+            ("::ffff:192.0.2.1", False),
+        ),
+        (
+            ["192.0.2.1"],
+            "::ffff:192.0.2.1",
+            False,
+            [("X-Forwarded-For", "1.1.1.1")],
+            ("1.1.1.1", False),
+        ),
         # A unix socket has no address: unknown, unless it is trusted to forward one.
         ([], "", False, [("X-Forwarded-For", "1.1.1.1")], (None, False)),
         ([], None, False, [("X-Forwarded-For", "1.1.1.1")], (None, False)),
+        # gunicorn believes there whoever says https.
+        ([], "", True, [("X-Forwarded-Proto", "https")], (None, False)),
+        (["unix"], "", True, [("X-Forwarded-Proto", "https")], (None, False)),
         (["unix"], "", False, [("X-Forwarded-For", "1.1.1.1")], ("1.1.1.1", False)),
         (["unix"], "192.0.2.1", False, [("X-Forwarded-For", "1.1.1.1")], ("192.0.2.1", False)),
     ],
@@ -176,16 +193,12 @@ def test_a_verifier_that_was_given_stays_open(config, world):
 
 def test_opened_by_many_threads_it_is_one_verifier_and_closes_with_its_guard(config, world):
     guard = Guard(config=config)
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(guard.open())) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda opening: opening.open(), [guard] * 8))
     assert len({id(one) for one in found}) == 1
     assert len(world.store.bell.listeners()) == 1
     found.clear()
-    del guard, threads
+    del guard
     gc.collect()
     assert world.store.bell.listeners() == []
 
@@ -197,7 +210,7 @@ def test_only_what_may_carry_a_password_leaves_the_event_loop():
             self.thread = threading.current_thread().name
 
     def decided_in(*headers):
-        verifier = Where()
+        verifier: Any = Where()
         asyncio.run(Guard(verifier).decide_async(asked(None, *headers)))
         return verifier.thread
 

@@ -20,9 +20,7 @@ def environ(path="/v1/storage/a", **more):
 
 
 def read(made):
-    return wsgi.read(
-        made, prefix=wsgi.text(made, "SCRIPT_NAME"), path=wsgi.text(made, "PATH_INFO")
-    )
+    return wsgi.read(made, prefix=wsgi.text(made, "SCRIPT_NAME"), path=wsgi.text(made, "PATH_INFO"))
 
 
 @pytest.mark.parametrize("name", ["REQUEST_URI", "RAW_URI"])

@@ -158,7 +158,8 @@ class Guard:
         """Return the client's address and whether it came by TLS."""
         hops = asked.values("x-forwarded-for")
         if not self._trusts(asked.peer) or not hops:
-            return asked.peer or None, asked.tls
+            # A unix socket has no TLS: gunicorn takes the scheme there from whoever names one.
+            return asked.peer or None, asked.tls and bool(asked.peer)
         # What a gateway doesn't say was not TLS: its own connection to us says nothing of it.
         schemes = ",".join(asked.values("x-forwarded-proto")).split(",")
         tls = all(one.strip().lower() == "https" for one in schemes)
