@@ -109,13 +109,13 @@ class Verifier:
                 repeated.add(key)
             folded[key] = f"{folded[key]}, {value}" if key in folded else value
         address, fault = None, None
-        if doubt is not None:
-            fault = (Reason.PATH_AMBIGUOUS, doubt)
-        elif client is not None:
+        if client is not None:
             try:
                 address = parse_address(client)
             except ValueError as error:
                 fault = (Reason.CLIENT_ADDRESS_INVALID, str(error))
+        if doubt is not None:
+            fault = (Reason.PATH_AMBIGUOUS, doubt)
         request = Request(
             method=method,
             host=host or folded.get("host", ""),

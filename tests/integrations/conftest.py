@@ -56,15 +56,14 @@ class App:
         headers: list[tuple[str, str]] | None = None,
         key: Any = None,
         host: str = "api.example",
+        length: int = 0,
     ) -> Answer:
         """Send one request as it is given, its line and headers byte for byte."""
         pairs = [("Host", host), *(headers or [])]
         if key is not None:
             pairs.append(("Authorization", f"Bearer {key.text}"))
         text = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-        request = (
-            f"{method} {target} HTTP/1.1\r\n{text}Content-Length: 0\r\nConnection: close\r\n\r\n"
-        )
+        request = f"{method} {target} HTTP/1.1\r\n{text}Content-Length: {length}\r\nConnection: close\r\n\r\n"
         with closing(socket.create_connection(("127.0.0.1", self.port), timeout=20)) as wire:
             wire.sendall(request.encode("latin-1"))
             answer = http.client.HTTPResponse(wire, method=method)

@@ -136,6 +136,22 @@ def test_what_the_key_does_not_open_is_refused(app, key, method, target, status)
     assert b'"identity"' not in answer.body
 
 
+@pytest.mark.parametrize("method", ["get", "Get", "PROPFIND", "TRACE", "G-E-T"])
+def test_a_method_that_the_area_does_not_take_is_refused(app, key, method):
+    answer = app.ask(method=method, key=key)
+    assert answer.status in {400, 405, 501}
+    assert b'"identity"' not in answer.body
+
+
+@pytest.mark.parametrize(
+    "name", ["asgi", "fastapi", "fastapi covered", "django gunicorn", "flask gunicorn"]
+)
+def test_a_refusal_does_not_wait_for_a_body(serve, name):
+    # Announced and never sent: whoever read it before the decision would not answer in time.
+    # (waitress, and Django under ASGI, take the whole body in before anything is called.)
+    assert serve(name).ask("/v1/storage/a", method="PUT", length=1_000_000).status == 401
+
+
 def test_two_keys_in_one_request_are_refused(app, key, world):
     other = world.key()
     twice = [("Authorization", f"Bearer {other.text}")]

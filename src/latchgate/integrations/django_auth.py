@@ -13,6 +13,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
@@ -97,10 +98,8 @@ def _kept(user_id: str) -> Any:  # noqa: ANN401 - a project's user model is its 
     model = get_user_model()
     # No form of Django's takes a colon in a name: nobody can sign up as somebody of Latchgate.
     name: dict[str, Any] = {str(model.USERNAME_FIELD): f"latchgate:{user_id}"}
-    user, made = model._default_manager.get_or_create(**name)  # noqa: SLF001 - Django's public name
-    if made:
-        user.set_unusable_password()
-        user.save()
+    unusable = {"password": make_password(None)}
+    user, _ = model._default_manager.get_or_create(**name, defaults=unusable)  # noqa: SLF001 - Django's public name
     return user
 
 
