@@ -63,7 +63,8 @@ class App:
         if key is not None:
             pairs.append(("Authorization", f"Bearer {key.text}"))
         text = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-        request = f"{method} {target} HTTP/1.1\r\n{text}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+        text += f"Content-Length: {length}\r\nConnection: close\r\n"
+        request = f"{method} {target} HTTP/1.1\r\n{text}\r\n"
         with closing(socket.create_connection(("127.0.0.1", self.port), timeout=20)) as wire:
             wire.sendall(request.encode("latin-1"))
             answer = http.client.HTTPResponse(wire, method=method)

@@ -144,6 +144,21 @@ def test_a_websocket_is_refused_with_the_whole_answer_where_the_server_can(confi
     assert (able[0]["status"], able[1]["body"]) == (401, verdict.body)
 
 
+def test_a_fault_while_deciding_is_a_503(caplog):
+    async def app(*_):
+        pytest.fail("served")
+
+    class Broken:
+        def decide(self, *_args, **_how):
+            msg = "made up"
+            raise RuntimeError(msg)
+
+    broken: Any = Broken()
+    start, body = run(LatchgateMiddleware(app, guard=Guard(broken)), scope())
+    assert start["status"] == 503
+    assert b"made up" not in body["body"]
+
+
 # --- lifespan
 
 STARTUP, SHUTDOWN = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
+from tests.world import FILES, WAYSCLOUD
 
 from latchgate.core.model import Noun
 from latchgate.store import schema
@@ -232,6 +233,26 @@ def test_a_public_path_is_served_for_nobody(app):
         assert set(answer.json["identity"].values()) == {None}
 
 
+PREFLIGHT = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "PUT")]
+
+
+@pytest.mark.parametrize("name", ["asgi", "fastapi", "django gunicorn", "flask gunicorn"])
+def test_a_preflight_passes_for_nobody_where_the_policy_says_so(serve, world, name):
+    app = serve(name)
+    assert app.ask(method="OPTIONS", headers=PREFLIGHT).status == 405
+    text = WAYSCLOUD.replace("encoded_slash = true", "encoded_slash = true\npreflight = true")
+    world.publish({"wayscloud.toml": text})
+    try:
+        answer = app.ask(method="OPTIONS", headers=PREFLIGHT)
+        assert answer.status == 200
+        assert set(answer.json["identity"].values()) == {None}
+        # Less than a preflight is a request that needs a key.
+        assert app.ask(method="OPTIONS", headers=PREFLIGHT[:1]).status == 400
+        assert app.ask(method="PUT", headers=PREFLIGHT).status == 401
+    finally:
+        world.publish(FILES)
+
+
 def test_a_revoked_key_is_refused_at_the_very_next_request_in_every_process(app, world):
     for _ in range(3):
         key = world.key()
@@ -270,6 +291,21 @@ def test_every_forked_worker_decides_with_the_verifier_opened_before_the_fork(se
     processes = {one.json["process"] for one in answers}
     assert len(processes) == 2
     assert app.process.pid not in processes
+
+
+@pytest.mark.parametrize("name", ["asgi", "fastapi", "django gunicorn", "flask gunicorn"])
+def test_a_decision_that_can_not_be_made_is_a_503(serve, world, name):
+    app, key = serve(name), world.key()
+    assert app.ask(key=key).status == 200
+    world.publish({"bad.toml": "not TOML"})
+    try:
+        answer = app.ask(key=key)
+        assert answer.status == 503
+        assert b'"identity"' not in answer.body
+        assert app.ask("/healthz").status == 503  # nor is anything public without a policy
+    finally:
+        world.publish(FILES)
+    assert app.ask(key=key).status == 200
 
 
 def test_a_path_rewritten_before_the_decision_is_refused(serve, key):
