@@ -43,10 +43,25 @@ class Answer:
 class App:
     """One application under one server."""
 
-    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, name: str, port: int, process: subprocess.Popen[bytes], unix: Path | None = None
+    ) -> None:
         self.name = name
         self.port = port
         self.process = process
+        self.unix = unix
+
+    def connect(self) -> socket.socket:
+        if self.unix is None:
+            return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        wire = socket.socket(socket.AF_UNIX)
+        try:
+            wire.settimeout(20)
+            wire.connect(str(self.unix))
+        except OSError:
+            wire.close()
+            raise
+        return wire
 
     def ask(
         self,
@@ -65,7 +80,7 @@ class App:
         text = "".join(f"{name}: {value}\r\n" for name, value in pairs)
         text += f"Content-Length: {length}\r\nConnection: close\r\n"
         request = f"{method} {target} HTTP/1.1\r\n{text}\r\n"
-        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=20)) as wire:
+        with closing(self.connect()) as wire:
             wire.sendall(request.encode("latin-1"))
             answer = http.client.HTTPResponse(wire, method=method)
             answer.begin()
@@ -82,17 +97,21 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "flask waitress": ("waitress", "flask_app"),
     "flask mounted": ("gunicorn", "mounted_flask_app"),
     "asgi rewritten": ("uvicorn", "rewritten_asgi_app"),
+    "asgi unix": ("uvicorn", "asgi_app"),
+    "flask unix": ("gunicorn", "flask_app"),
 }
 
 
-def command(name: str, port: int) -> list[str]:
+def command(name: str, port: int, unix: Path | None) -> list[str]:
     server, app = COMMANDS[name]
     where = f"tests.integrations.apps:{app}"
     if server == "uvicorn":
-        options = ["--no-proxy-headers", "--log-level", "warning", "--port", str(port)]
+        options = ["--no-proxy-headers", "--log-level", "warning"]
+        options += ["--uds", str(unix)] if unix is not None else ["--port", str(port)]
     elif server == "gunicorn":
         # The verifier is opened before the fork, and asked after it.
-        options = ["--preload", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
+        options = ["--preload", "--workers", "2"]
+        options += ["--bind", f"unix:{unix}" if unix is not None else f"127.0.0.1:{port}"]
         options += ["--log-level", "warning", "--no-control-socket"]
     else:
         # It clears what a proxy forwards unless told, so that TRUSTED would not be heard.
@@ -121,13 +140,15 @@ def serve(world: World) -> Iterator[Callable[..., App]]:
         with socket.create_server(("127.0.0.1", 0)) as held:
             port: int = held.getsockname()[1]
         config = str(world.database.with_name("latchgate.toml"))
+        file = f"{len(running)}.sock"
+        unix = world.database.with_name(file) if name.endswith(" unix") else None
         process = subprocess.Popen(
-            command(name, port),
+            command(name, port, unix),
             cwd=ROOT,
             env=environment() | {"PYTHONPATH": str(ROOT), "LATCHGATE_CONFIG": config} | more,
             start_new_session=True,
         )
-        app = running[known] = App(name, port, process)
+        app = running[known] = App(name, port, process, unix)
         deadline = time.monotonic() + SECONDS
         while True:
             assert process.poll() is None, f"{name} ended with {process.returncode}"

@@ -225,6 +225,18 @@ def test_behind_a_trusted_proxy_the_right_most_other_hop_is_the_client(
     assert app.ask(key=bound, headers=[("X-Forwarded-For", hops)]).status == status
 
 
+@pytest.mark.parametrize("name", ["asgi unix", "flask unix"])
+def test_a_peer_on_a_unix_socket_is_believed_only_when_it_is_named(serve, world, name):
+    bound = world.key(networks=["192.0.2.1"])
+    told = [("X-Forwarded-For", "192.0.2.1"), ("X-Forwarded-Proto", "https")]
+    assert serve(name).ask(key=world.key()).status == 200
+    # Nobody can say where it came from, so a key that is bound to networks is refused.
+    assert serve(name).ask(key=bound, headers=told).status == 400
+    assert serve(name, TRUSTED="unix").ask(key=bound, headers=told).status == 200
+    other = [("X-Forwarded-For", "192.0.2.1, 192.0.2.2")]
+    assert serve(name, TRUSTED="unix").ask(key=bound, headers=other).status == 403
+
+
 def test_a_public_path_is_served_for_nobody(app):
     answer = app.ask("/healthz")
     # The mounted and the covered application serve nothing there.
