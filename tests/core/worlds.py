@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from hypothesis import settings
 
 from latchgate import providers
-from latchgate.core.kinds import Kind
+from latchgate.core.kinds import ApplicationKeyKind, Kind
 from latchgate.core.kinds.service_key import ENTROPY_BYTES, ServiceKey
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import (
@@ -81,8 +81,17 @@ def shipped() -> Policy:
 
 
 SHIPPED = shipped()
-WAYSCLOUD = SHIPPED.kinds["wayscloud.service_key"]
-LATCHGATE = SHIPPED.kinds["latchgate.service_key"]
+
+
+def shipped_kind(name: str) -> Kind:
+    """Return a kind of the shipped policy that names a user."""
+    found = SHIPPED.kinds[name]
+    assert not isinstance(found, ApplicationKeyKind)
+    return cast("Kind", found)
+
+
+WAYSCLOUD = shipped_kind("wayscloud.service_key")
+LATCHGATE = shipped_kind("latchgate.service_key")
 
 
 def changed(record: _R, **changes: Any) -> _R:
