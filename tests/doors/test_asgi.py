@@ -216,7 +216,7 @@ def refuse(method="GET", reason=Reason.CREDENTIAL_MISSING, dialect="problem"):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(send_refusal(decision, scope(method=method), send))
+    asyncio.run(send_refusal(decision, "", scope(method=method), send))
     start, body = sent
     return start["status"], dict(start["headers"]), body["body"]
 
