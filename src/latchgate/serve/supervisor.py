@@ -126,6 +126,7 @@ def _addresses(config: Config, sockets: Sockets) -> Config:
         file=config.file,
         database=config.database,
         usage_database=config.usage_database,
+        master_key=config.master_key,
         policy=config.policy,
         api=real(config.api, sockets.api),
         console=real(config.console, sockets.console),
