@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,6 +102,27 @@ def call(method: str, path: str, *members: str, **sent: Any) -> Any:  # noqa: AN
         raise Failed("what was given holds bytes that are no UTF-8 text", code=2) from None
     except httpx2.HTTPError as error:
         raise Failed(f"{profile.url} can't be reached: {error}")
+    return _read_answer(profile, answer, members)
+
+
+def stream(path: str) -> Iterator[bytes]:
+    """Get something long from the management API, as it comes; a refusal ends the program."""
+    profile = find_profile()
+    headers = {"Authorization": f"Bearer {profile.token}"}
+    url = profile.url.rstrip("/") + path
+    try:
+        with httpx2.stream(
+            "GET", url, headers=headers, timeout=_SECONDS, trust_env=False
+        ) as answer:
+            if not answer.is_success:
+                answer.read()
+                _read_answer(profile, answer, ())
+            yield from answer.iter_bytes()
+    except httpx2.HTTPError as error:
+        raise Failed(f"{profile.url} could not be read to the end: {error}")
+
+
+def _read_answer(profile: Profile, answer: httpx2.Response, members: tuple[str, ...]) -> Any:  # noqa: ANN401 - JSON
     try:
         told = answer.json()
     except ValueError:

@@ -37,6 +37,14 @@ def any_known(store: Store) -> bool:
         return connection.execute(sa.select(_TABLE.c.id).limit(1)).first() is not None
 
 
+def listed(store: Store) -> list[sa.Row[tuple[str, str, bytes, float, float | None]]]:
+    """Return id, purpose, public half and times of every key, oldest first."""
+    column = _TABLE.c
+    shown = (column.id, column.purpose, column.public, column.created_at, column.retired_at)
+    with store.reading() as connection:
+        return list(connection.execute(sa.select(*shown).order_by(column.created_at, column.id)))
+
+
 def ensure(
     store: Store, actor: Actor, master: MasterKey, *, entropy: Callable[[int], bytes]
 ) -> list[SealedKey]:
