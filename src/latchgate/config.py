@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,10 +57,12 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `database` is the SQLite file of records and journal, `usage_database` the one of usage and
     refusals. `policy` lists the policy files that `policy check` and `policy apply` read.
+    `master_key` is the file of the key that seals private signing keys.
     """
 
     database: str = "latchgate.db"
     usage_database: str = "latchgate-usage.db"
+    master_key: str = "master.key"
     policy: tuple[str, ...] = ("providers/wayscloud.toml",)
     listen: ListenEntry = ListenEntry()
     gateways: GatewaysEntry = GatewaysEntry()
@@ -104,6 +107,7 @@ class Config:
     file: Path
     database: Path
     usage_database: Path
+    master_key: Path
     policy: tuple[Path, ...]
     api: Address
     console: Address
@@ -197,12 +201,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted = Networks.of(entry.gateways.trusted)
     except ValueError as error:
         raise at("gateways.trusted", error) from error
-    for name in ("database", "usage_database"):
-        if not Path(getattr(entry, name)).name:
-            raise at(name, "must name a file")
-    databases = [(folder / name).resolve() for name in (entry.database, entry.usage_database)]
-    if databases[0] == databases[1]:
-        raise at("usage_database", "must be another file than database")
+    _check_files(entry, folder, at)
     names = [Path(name).name for name in entry.policy]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -214,6 +213,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         file=file.absolute(),
         database=folder / entry.database,
         usage_database=folder / entry.usage_database,
+        master_key=folder / entry.master_key,
         policy=tuple(folder / name for name in entry.policy),
         api=found["api"],
         console=found["console"],
@@ -221,6 +221,20 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted=trusted,
         tls=None,
     )
+
+
+def _check_files(
+    entry: ConfigEntry, folder: Path, at: Callable[[str, object], ConfigError]
+) -> None:
+    """Refuse names of files that can't be, or that are another's."""
+    for name in ("database", "usage_database", "master_key"):
+        if not Path(getattr(entry, name)).name:
+            raise at(name, "must name a file")
+    databases = [(folder / name).resolve() for name in (entry.database, entry.usage_database)]
+    if databases[0] == databases[1]:
+        raise at("usage_database", "must be another file than database")
+    if (folder / entry.master_key).resolve() in databases:
+        raise at("master_key", "must be another file than the databases")
 
 
 def _worded(file: Path, text: str, message: str) -> str:

@@ -18,8 +18,15 @@ _VERBS = {
     "init": ("latchgate.cli.local", "init", "Make a configuration, a database and a first token."),
     "serve": ("latchgate.cli.local", "serve", "Run the server."),
     "recover": ("latchgate.cli.local", "recover", "Get a new operator token, on this machine."),
+    "migrate": (
+        "latchgate.cli.upkeep",
+        "migrate",
+        "Bring the databases of an older version to this one.",
+    ),
+    "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "key": ("latchgate.cli.key", "key", "Make, list, show and revoke keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
+    "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }
 

@@ -7,6 +7,7 @@ import re
 import ssl
 import stat
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -135,6 +136,32 @@ def call(method: str, path: str, *members: str, **sent: Any) -> Any:  # noqa: AN
     except httpx2.HTTPError as error:
         hint = _UNKNOWN_AUTHORITY if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
         raise Failed(f"{profile.url} can't be reached: {error}{hint}")
+    return _read_answer(profile, answer, members)
+
+
+def stream(path: str) -> Iterator[bytes]:
+    """Get something long from the management API, as it comes; a refusal ends the program."""
+    profile = find_profile()
+    headers = {"Authorization": f"Bearer {profile.token}"}
+    url = profile.url.rstrip("/") + path
+    try:
+        with httpx2.stream(
+            "GET",
+            url,
+            headers=headers,
+            timeout=_SECONDS,
+            trust_env=False,
+            verify=_authorities(profile),
+        ) as answer:
+            if not answer.is_success:
+                answer.read()
+                _read_answer(profile, answer, ())
+            yield from answer.iter_bytes()
+    except httpx2.HTTPError as error:
+        raise Failed(f"{profile.url} could not be read to the end: {error}")
+
+
+def _read_answer(profile: Profile, answer: httpx2.Response, members: tuple[str, ...]) -> Any:  # noqa: ANN401 - JSON
     try:
         told = answer.json()
     except ValueError:

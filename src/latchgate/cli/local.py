@@ -123,6 +123,7 @@ def init(
         print_json(
             {
                 "config": str(config.file),
+                "master_key": str(config.master_key),
                 "api": config.api.url,
                 "console": config.console.url,
                 "verify": config.verify.url,
@@ -136,6 +137,7 @@ def init(
         [
             ("configuration", config.file),
             ("profile", f"{config.profile} (holds the token; only you can read it)"),
+            ("master key", f"{config.master_key} (keep a copy elsewhere)"),
             ("tenant", first.tenant),
             ("admin", first.admin),
             ("password", first.password.reveal()),

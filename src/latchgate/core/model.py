@@ -34,6 +34,7 @@ class Noun(StrEnum):
     LOGIN = "login"
     APPLICATION = "application"
     APPLICATION_KEY = "application_key"
+    SIGNING_KEY = "signing_key"
 
 
 Key = tuple[Noun, str]

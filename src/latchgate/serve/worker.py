@@ -29,6 +29,8 @@ from latchgate.doors.console import console
 from latchgate.doors.listener import Listener
 from latchgate.doors.manage import Door, application
 from latchgate.doors.verify import VerifyDoor
+from latchgate.keyring import master
+from latchgate.keyring.errors import KeyringError
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
 from latchgate.signin.pool import Passwords
@@ -131,6 +133,7 @@ def run_worker(
         engine=engine,
         trusted=config.trusted,
         built_in=built_in,
+        master_key=config.master_key,
         redact=redact,
         clock=time.time,
         ticks=time.monotonic,
@@ -141,6 +144,7 @@ def run_worker(
         (_api_server(console, certificate), sockets.console),
         (_verify_server(VerifyDoor(engine, config.trusted)), sockets.verify),
     ]
+    _warn_of_master_key(config)
     usage.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -151,6 +155,14 @@ def run_worker(
         usage.close()
         reader.close()
         store.close()
+
+
+def _warn_of_master_key(config: Config) -> None:
+    """Say at the start that nothing can be signed; decisions never wait for it."""
+    try:
+        master.load(config.master_key)
+    except KeyringError as error:
+        _log.warning("nothing can be signed: %s", error)
 
 
 async def _serve(

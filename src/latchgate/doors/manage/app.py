@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from latchgate.core.model import Decision
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.asgi import read_request, send_refusal
-from latchgate.doors.manage import decisions, health, keys, policy, shapes
+from latchgate.doors.manage import audit, decisions, health, keys, policy, shapes
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.openapi import Operation, document
@@ -109,6 +109,7 @@ OPERATIONS = (
     *keys.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
+    *audit.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )

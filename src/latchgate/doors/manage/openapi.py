@@ -25,6 +25,7 @@ class Operation:
     status: int = 200
     query: tuple[str, ...] = ()
     refusals: tuple[int, ...] = ()
+    media: str = "application/json"
 
     @property
     def name(self) -> str:
@@ -35,6 +36,14 @@ class Operation:
 _QUERY = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
     "after": {"type": "string", "description": "the `next` of the page before"},
+    "actor": {"type": "string", "description": "the whole name, or its first word (`user:u-…`)"},
+    "action": {"type": "string", "description": "such as `key.create`"},
+    "noun": {"type": "string", "description": "what the record is of, such as `credential`"},
+    "record": {"type": "string", "description": "the record's id"},
+    "credential": {"type": "string", "description": "the id of what the actor came with"},
+    "tenant": {"type": "string", "description": "a tenant's id; others' are the operator's to see"},
+    "since": {"type": "string", "description": "an RFC 3339 time, included"},
+    "until": {"type": "string", "description": "an RFC 3339 time, not included"},
 }
 
 
@@ -84,7 +93,7 @@ def _operation(op: Operation, refs: dict[type, Any], problem: Any) -> dict[str, 
     if op.body is not None:
         content = {"application/json": {"schema": refs[op.body]}}
         described["requestBody"] = {"required": True, "content": content}
-    answered = {"application/json": {"schema": refs[op.answer] if op.answer is not None else {}}}
+    answered = {op.media: {"schema": refs[op.answer] if op.answer is not None else {}}}
     responses: dict[str, Any] = {str(op.status): {"description": op.summary, "content": answered}}
     refusals = {*op.refusals, *((400, 401, 403, 503) if op.scope is not None else (400,))}
     for status in sorted(refusals):
