@@ -7,7 +7,7 @@ import re
 import ssl
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -114,13 +114,19 @@ def _checked(profile: Profile, where: str) -> Profile:
     return profile
 
 
-def call(method: str, path: str, *members: str, **sent: Any) -> Any:  # noqa: ANN401 - JSON
+def call(
+    method: str,
+    path: str,
+    *members: str,
+    headers: Mapping[str, str] | None = None,
+    **sent: Any,
+) -> Any:
     """Call the management API and return its JSON; a refusal ends the program with its words.
 
     `members` are those that the verb will use: an answer without them is not Latchgate's.
     """
     profile = find_profile()
-    headers = {"Authorization": f"Bearer {profile.token}"}
+    headers = {**(headers or {}), "Authorization": f"Bearer {profile.token}"}
     try:
         answer = httpx2.request(
             method,
@@ -161,7 +167,7 @@ def stream(path: str) -> Iterator[bytes]:
         raise Failed(f"{profile.url} could not be read to the end: {error}")
 
 
-def _read_answer(profile: Profile, answer: httpx2.Response, members: tuple[str, ...]) -> Any:  # noqa: ANN401 - JSON
+def _read_answer(profile: Profile, answer: httpx2.Response, members: tuple[str, ...]) -> Any:
     try:
         told = answer.json()
     except ValueError:
@@ -185,7 +191,7 @@ class _Problem(msgspec.Struct):
     errors: list[_Fault] = []
 
 
-def _worded(status: int, told: Any, decision: str | None) -> str:  # noqa: ANN401 - JSON
+def _worded(status: int, told: Any, decision: str | None) -> str:
     try:
         problem = msgspec.convert(told, _Problem)
     except msgspec.ValidationError:

@@ -35,6 +35,7 @@ class Key(msgspec.Struct, frozen=True):
     created_by: str
     expires_at: str | None
     revoked_at: str | None
+    version: int
     last_used_at: str | None
     last_used_from: str | None
 
