@@ -17,8 +17,8 @@ from latchgate.manage.listing import Listing
 class Operation:
     """One route: its handler, the scope it needs (None: public), what goes in and out.
 
-    `listing` declares the query of a list, `parameters` any other's, `replay` what a repeat with the same Idempotency-Key
-    answers, `conditional` that If-Match is taken.
+    `listing` declares the query of a list, `parameters` any other's, `replay` what a repeat with
+    the same Idempotency-Key answers, `conditional` that If-Match is taken.
     """
 
     method: str
