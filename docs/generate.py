@@ -33,6 +33,7 @@ from latchgate.doors.manage import app as manage_app
 from latchgate.doors.manage import reading, shapes
 from latchgate.doors.verify import protocol, questions
 from latchgate.manage.keys import KeySpec
+from latchgate.serve import tls
 from latchgate.store import usage
 from latchgate.verify import cache, receipts
 
@@ -48,14 +49,18 @@ CONFIGURATION: Words = {
     " applied, never these files.",
     "listen": "The three addresses, below.",
     "gateways": "Whose word counts, below.",
+    "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
     "listen.api": "Management API, `/healthz`, `/readyz`. `HOST:PORT`, `[IPV6]:PORT`; port 0 takes"
     " a free one.",
     "listen.console": "The console's own origin. So far it answers `/healthz` only.",
     "listen.verify": "What gateways ask. `HOST:PORT` or `unix:/PATH` (mode 0660). Never a public"
     " address.",
     "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
-    " either address, only from them does `X-Forwarded-For` count. Whoever may open the unix socket"
-    " may ask.",
+    " either address, only from them do `X-Forwarded-For` and `X-Forwarded-Proto` count. Whoever"
+    " may open the unix socket may ask.",
+    "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
+    " reads both files again.",
+    "tls.key": "PEM file of its private key, without a password. Both keys or neither.",
 }
 
 PROVIDER: Words = {
@@ -118,6 +123,8 @@ ENVIRONMENT: Words = {
     " profile beside it.",
     "LATCHGATE_URL": "Where the management API is. Together with `LATCHGATE_TOKEN`.",
     "LATCHGATE_TOKEN": "The token to use there. `https` only, unless it is this machine.",
+    "LATCHGATE_CA": "PEM file of the authorities that the API's certificate may come from, instead"
+    " of the system's and of the profile's `ca`.",
     "LATCHGATE_PROFILE": "The profile file to use instead of the two usual ones.",
 }
 
@@ -129,6 +136,8 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Seconds to send a head", lambda: listener.HEAD_SECONDS),
     ("Seconds to send a body", lambda: listener.BODY_SECONDS),
     ("Seconds a connection may be idle", lambda: listener.IDLE_SECONDS),
+    ("Seconds for a TLS handshake", lambda: tls.HANDSHAKE_SECONDS),
+    ("Seconds a closed TLS connection waits for its peer", lambda: tls.CLOSE_SECONDS),
     ("Bytes of a body, management API", lambda: reading.MAX_BODY),
     ("Bytes of a body, verify address", lambda: protocol.MAX_BODY),
     ("Requests in one batch", lambda: questions.MAX_BATCH),
@@ -148,6 +157,7 @@ def configuration() -> str:
         ("", config.ConfigEntry),
         ("listen.", config.ListenEntry),
         ("gateways.", config.GatewaysEntry),
+        ("tls.", config.TlsEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))
@@ -158,7 +168,8 @@ def configuration() -> str:
 impossible value ends the program with file, line and key.
 
 {told}
-The three addresses must differ. A running server reads the file once, at its start.
+The three addresses must differ. A running server reads the file once, at its start. API and console
+speak TLS 1.2 and 1.3, the verify address plain HTTP; see [how to use TLS](../howto/tls.md).
 
 ## Fixed limits
 
@@ -217,7 +228,9 @@ or failed, 2 called wrongly.
 `init`, `serve`, `recover` and `policy check` work on this machine. The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
-`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only.
+`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only;
+and `ca` where the certificate of `url` comes from an authority that the system doesn't know: its
+PEM file, from the profile's folder on. Certificates are always checked.
 """
     ]
     context = click.Context(cli.main, info_name="latchgate")

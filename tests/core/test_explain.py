@@ -30,7 +30,7 @@ from latchgate.core.reason import Reason, Step
 from latchgate.core.redact import redactor
 from latchgate.core.scope import ALL, Scopes
 
-MASK = redactor(kind.pattern for kind in SHIPPED.kinds.values())
+MASK = redactor(SHIPPED.patterns())
 ISSUED = service_key()
 TEXT = ISSUED.secret.reveal()
 SECRET = TEXT.rsplit("_", 1)[1]

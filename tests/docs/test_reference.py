@@ -67,6 +67,7 @@ def test_every_reason_has_its_row_with_every_answer(reason):
         (config.ConfigEntry, ""),
         (config.ListenEntry, "listen."),
         (config.GatewaysEntry, "gateways."),
+        (config.TlsEntry, "tls."),
     ],
 )
 def test_every_configuration_key_has_its_row(entry, prefix):
@@ -104,15 +105,33 @@ def test_every_verb_has_its_section_with_every_option(path, command):
             assert parameter.make_metavar(click.Context(command)) in section
 
 
-def test_every_environment_variable_is_told():
-    read = {
+def names_read(files):
+    """Return the settings that source files name: variables, or in integrations a framework's."""
+    return {
         name
-        for file in (ROOT / "src/latchgate").rglob("*.py")
+        for file in files
         for name in re.findall(r"\"(LATCHGATE_[A-Z_]+)\"", file.read_text(encoding="utf-8"))
     }
+
+
+INTEGRATIONS = ROOT / "src/latchgate/integrations"
+
+
+def test_every_environment_variable_is_told():
+    files = (ROOT / "src/latchgate").rglob("*.py")
+    read = names_read(file for file in files if INTEGRATIONS not in file.parents)
     assert read
     for name in read:
         assert f"| `{name}` |" in page("cli.md")
+
+
+@pytest.mark.parametrize("framework", ["django", "flask"])
+def test_every_setting_of_an_integration_is_told(framework):
+    howto = (ROOT / f"docs/howto/{framework}.md").read_text(encoding="utf-8")
+    read = names_read([INTEGRATIONS / f"{framework}.py"])
+    assert read
+    for name in read:
+        assert f"| `{name}` |" in howto
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)

@@ -23,8 +23,15 @@ _VERBS = {
     "project": ("latchgate.cli.project", "project", "Make, rename and disable projects."),
     "role": ("latchgate.cli.role", "role", "Make, change and delete roles."),
     "whoami": ("latchgate.cli.whoami", "whoami", "Show who you are and what you may do."),
+    "migrate": (
+        "latchgate.cli.upkeep",
+        "migrate",
+        "Bring the databases of an older version to this one.",
+    ),
+    "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "key": ("latchgate.cli.key", "key", "Make, list, show, update and revoke keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
+    "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }
 

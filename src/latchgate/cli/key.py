@@ -118,7 +118,7 @@ def create(  # noqa: PLR0913 - one parameter an option
 @key.command("list")
 @listing_options
 @json_option
-def list_keys(*, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - options of a list
+def list_keys(*, as_json: bool, **asked: Any) -> None:
     """List keys, oldest first unless told."""
     columns = ("id", "name", "services", "state", "expires_at", "last_used_at")
     show_list(

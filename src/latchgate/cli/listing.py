@@ -44,7 +44,7 @@ def show_list(
     *,
     again: str,
     as_json: bool,
-    **asked: Any,  # noqa: ANN401 - options of a list
+    **asked: Any,
 ) -> None:
     """Ask for a page and print it; `again` is the verb that would ask for the next."""
     from latchgate.cli.api import call

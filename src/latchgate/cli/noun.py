@@ -13,7 +13,7 @@ def show_record(
     path: str,
     *,
     as_json: bool,
-    **sent: Any,  # noqa: ANN401 - what the client takes
+    **sent: Any,
 ) -> dict[str, Any]:
     """Call a route that answers one record, print it and return it."""
     from latchgate.cli.api import call

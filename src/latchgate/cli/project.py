@@ -39,7 +39,7 @@ def create(*, name: str, idempotency_key: str | None, as_json: bool) -> None:
 @project.command("list")
 @listing_options
 @json_option
-def list_projects(*, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - options of a list
+def list_projects(*, as_json: bool, **asked: Any) -> None:
     """List projects, oldest first unless told."""
     columns = ("id", "name", "active", "created_at")
     show_list(_PATH, "projects", columns, again="latchgate project list", as_json=as_json, **asked)

@@ -52,7 +52,7 @@ def create(
 @role.command("list")
 @listing_options
 @json_option
-def list_roles(*, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - options of a list
+def list_roles(*, as_json: bool, **asked: Any) -> None:
     """List roles, oldest first unless told."""
     columns = ("id", "name", "scopes", "implies")
     show_list(_PATH, "roles", columns, again="latchgate role list", as_json=as_json, **asked)

@@ -53,7 +53,7 @@ def create(
 @tenant.command("list")
 @listing_options
 @json_option
-def list_tenants(*, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - options of a list
+def list_tenants(*, as_json: bool, **asked: Any) -> None:
     """List tenants, oldest first unless told."""
     columns = ("id", "name", "active", "created_at")
     show_list(_PATH, "tenants", columns, again="latchgate tenant list", as_json=as_json, **asked)

@@ -63,7 +63,7 @@ def create(
 @user.command("list")
 @listing_options
 @json_option
-def list_users(*, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - options of a list
+def list_users(*, as_json: bool, **asked: Any) -> None:
     """List users, oldest first unless told."""
     columns = ("id", "name", "sort", "active", "allow_api", "email")
     show_list(_PATH, "users", columns, again="latchgate user list", as_json=as_json, **asked)

@@ -7,7 +7,7 @@ other right. Both are in the journal.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL
 from latchgate.core.secret import Secret
-from latchgate.manage import basic, projects, roles, tenants, users
+from latchgate.manage import logins, projects, roles, tenants, users
 from latchgate.manage.errors import NotFoundError
 from latchgate.manage.keys import KeySpec, insert
 from latchgate.manage.policy import publish
@@ -64,14 +64,14 @@ def initialize(
         roles.add(change, role_id, tenant_id, _ADMIN_ROLE, ALL, ())
         users.add(change, user_id, tenant_id, ADMIN, "main")
         roles.assign(change, tenant_id, user_id, project_id, role_id)
-        login = basic.add_login(change, tenant_id, user_id, "latchgate", ADMIN)
-        basic.give(
+        login = logins.add_login(change, tenant_id, user_id, "latchgate", ADMIN)
+        logins.give(
             change,
             kind=kind.name,
-            credential_id=first.id,
-            digest=hashed,
-            hint=first.hint,
+            issued=replace(first, digest=hashed),
             login=login,
+            scopes=ALL,
+            networks=None,
             owner=owner,
         )
         issued = _token(change, policy, owner, "first token", entropy)

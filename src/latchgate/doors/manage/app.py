@@ -23,6 +23,7 @@ from latchgate.core.policy_file import PolicyError
 from latchgate.doors.asgi import read_request, send_refusal
 from latchgate.doors.manage import (
     account,
+    audit,
     decisions,
     health,
     keys,
@@ -127,6 +128,7 @@ OPERATIONS = (
     *keys.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
+    *audit.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )
