@@ -21,7 +21,19 @@ from starlette.types import Receive, Scope, Send
 from latchgate.core.model import Decision
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.asgi import read_request, send_refusal
-from latchgate.doors.manage import audit, decisions, health, keys, policy, shapes
+from latchgate.doors.manage import (
+    account,
+    audit,
+    decisions,
+    health,
+    keys,
+    policy,
+    projects,
+    roles,
+    shapes,
+    tenants,
+    users,
+)
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem, stale
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.openapi import Operation, document
@@ -108,6 +120,11 @@ async def openapi(_door: Door, _request: HttpRequest) -> Response:
 
 
 OPERATIONS = (
+    *account.OPERATIONS,
+    *tenants.OPERATIONS,
+    *users.OPERATIONS,
+    *projects.OPERATIONS,
+    *roles.OPERATIONS,
     *keys.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
