@@ -17,6 +17,7 @@ from latchgate.core.secret import CHECKSUM_LENGTH, Secret, checksum
 MAX_LOGIN = 128
 MAX_PASSWORD = 1_024  # the hash of a longer one would be work that a stranger asks for (D4.31)
 _SCHEME = re.compile(r"basic(?: +(?P<token>.*))?", re.IGNORECASE | re.DOTALL)
+_LETTERS = frozenset("ÆæÐðØøÞþßĐđĦħĲĳŁłŊŋŒœŦŧ")  # of alphabets in use, without a mark to take off
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SYSTEM_MADE = re.compile(r"[a-z][a-z0-9]{1,15}_[0-9A-Za-z]{22}[0-9a-f]{8}")
 
@@ -73,7 +74,8 @@ def canonical_login(name: str) -> str:
 def login_fault(name: str) -> str | None:
     """Say why a new login name can't be taken; None when it can.
 
-    Letters are of the Latin script alone, so that no other name looks like it (D4.28, D4.29).
+    Letters are those of Latin alphabets alone, with their marks, so that no other name looks like
+    it: neither of another script nor a phonetic, small-capital or wide one (D4.28, D4.29).
     """
     if not name or len(name) > MAX_LOGIN:
         return f"must have 1 to {MAX_LOGIN} characters"
@@ -81,10 +83,16 @@ def login_fault(name: str) -> str | None:
         if letter.isascii():
             fits = letter.isalnum() or letter in "._@+-"
         else:
-            fits = letter.isalpha() and unicodedata.name(letter, "").startswith("LATIN ")
+            fits = letter in _LETTERS or _is_marked(letter)
         if not fits:
             return f"{letter!r} is not among letters of the Latin script, digits and ._@+-"
     return None
+
+
+def _is_marked(letter: str) -> bool:
+    """Whether it is an ASCII letter with marks, such as é."""
+    parts = unicodedata.normalize("NFD", letter)
+    return len(parts) > 1 and parts[0].isascii() and parts[0].isalpha()
 
 
 def is_system_made(password: str) -> bool:
