@@ -379,8 +379,8 @@ def chain_faults(database: Path) -> list[str]:
 
     Each row's hash is SHA-256 over the hash before it and the row as JSON with sorted names.
     """
-    columns = ("n", "at", "actor", "action", "noun", "record", "tenant_id", "detail")
-    columns += ("credential_id", "address")
+    columns = ["n", "at", "actor", "action", "noun", "record", "tenant_id", "detail"]
+    columns += ["credential_id", "address"]
     connection = driver.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     try:
         rows = connection.execute(
