@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -27,6 +27,7 @@ from latchgate.core.model import (
     Noun,
     Project,
     Record,
+    Refused,
     Request,
     Role,
     Tenant,
@@ -192,10 +193,11 @@ def decide(
     now: float = NOW,
     cache: Cache | None = None,
     needed: list[Key] | None = None,
+    derive: Callable[[Derive], bytes | Refused] = derived,
 ) -> Decision:
     """Decide a request over `records`, from an empty memory unless `cache` is given.
 
-    What had to be looked up is added to `needed`.
+    What had to be looked up is added to `needed`; `derive` works out digests of passwords.
     """
     memory = Cache(1) if cache is None else cache
     walk = check(asked, policy=policy, now=now, cache=memory, new_id=lambda: "refusal-1")
@@ -203,7 +205,7 @@ def decide(
         need = next(walk)
         while True:
             if isinstance(need, Derive):
-                need = walk.send(derived(need))
+                need = walk.send(derive(need))
                 continue
             if needed is not None:
                 needed.extend(need.keys)

@@ -12,7 +12,13 @@ from tests.docs.transcript import ROOT
 
 from latchgate import cli, config
 from latchgate.core.dialects.table import TABLE
-from latchgate.core.kinds.service_key import Settings
+from latchgate.core.kinds import (
+    account_password,
+    api_token,
+    app_password,
+    application_key,
+    service_key,
+)
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
 from latchgate.doors.manage.app import OPERATIONS
@@ -75,7 +81,15 @@ def test_every_configuration_key_has_its_row(entry, prefix):
         assert f"| `{prefix}{field.name}` |" in page("configuration.md")
 
 
-@pytest.mark.parametrize("entry", [ProviderEntry, ServiceEntry, AreaEntry, RuleEntry, Settings])
+SETTINGS = [
+    kind.Settings
+    for kind in (account_password, api_token, app_password, application_key, service_key)
+]
+
+
+@pytest.mark.parametrize(
+    "entry", [ProviderEntry, ServiceEntry, AreaEntry, RuleEntry, *SETTINGS], ids=str
+)
 def test_every_policy_key_has_its_row(entry):
     for field in msgspec.structs.fields(entry):
         assert f"| `{field.name}` |" in page("policy.md")

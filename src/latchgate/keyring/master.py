@@ -84,13 +84,15 @@ def load(path: Path) -> MasterKey:
         raise KeyringError(msg) from error
     except OSError as error:
         raise _unusable(path, f"can't be read ({error.strerror})") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         told = os.fstat(descriptor)
         if not stat.S_ISREG(told.st_mode):
             raise _unusable(path, "is no file")
         if told.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise _unusable(path, f"can be read by others; run: chmod 600 {path}")
-        text = file.read(_MAX_FILE)
+        text = os.read(descriptor, _MAX_FILE)
+    finally:
+        os.close(descriptor)
     try:
         return MasterKey(base64.b64decode(text.strip(), validate=True))
     except (binascii.Error, ValueError) as error:

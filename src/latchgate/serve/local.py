@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from latchgate.manage.setup import FirstRecords
 from latchgate.signin.password import hash_password
 from latchgate.store.journal import Actor, Store
 from latchgate.store.migrate import migrate
+from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.sqlite import connect
 
 CONFIG_TEXT = """\
 # Latchgate's configuration; every key is explained in docs/reference/configuration.md.
@@ -123,6 +125,8 @@ def recover(config: Config, *, who: str) -> tuple[Secret, OSError | None]:
     Returns the token, and why the profile could not be written if it could not. What is published
     is not looked at: an unusable policy must not lock the operator out too.
     """
+    with closing(connect(config.database, durable=True, read_only=True)) as connection:
+        check_schema(connection, SCHEMA_HEAD)
     store = Store(config.database, clock=time.time)
     try:
         policy = with_built_in({}, providers.text(providers.BUILT_IN), version=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def upgrade(config: Config, *, who: str, backup: bool) -> Upgraded:
         _refuse_while_used(config.database)
     held = master.load(config.master_key) if config.master_key.exists() else None
     stamp = time.strftime(_STAMP, time.gmtime())
-    backups = [_copied(one, was[one], stamp) for one in behind] if backup else []
+    backups = _copies({one: was[one] for one in behind}, stamp) if backup else []
     for database in behind:
         try:
             migrate(database, parts[database])
@@ -104,6 +105,19 @@ def _refuse_while_used(database: Path) -> None:
         msg = f"{database} is in use by process {listed} (a server, or a program with a Verifier);"
         msg += " stop it first. Nothing was changed"
         raise UpgradeError(msg)
+
+
+def _copies(databases: Mapping[Path, str], stamp: str) -> list[Path]:
+    """Copy every database, or none."""
+    made: list[Path] = []
+    try:
+        for database, schema in databases.items():
+            made.append(_copied(database, schema, stamp))
+    except BaseException:
+        for copy in made:
+            copy.unlink(missing_ok=True)
+        raise
+    return made
 
 
 def _copied(database: Path, schema: str, stamp: str) -> Path:
@@ -165,7 +179,7 @@ def replace_signing_keys(config: Config, *, who: str, new_master: bool) -> list[
             return signing_keys.replace(store, actor, key, entropy=secrets.token_bytes)
         except OutcomeUnknownError:
             raise  # keys under it may be stored
-        except StoreError:
+        except BaseException:
             config.master_key.unlink(missing_ok=True)
             raise
     finally:
