@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -41,27 +42,41 @@ class GatewaysEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     trusted: tuple[str, ...] = ("127.0.0.1", "::1")
 
 
+class TlsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[tls]`: `certificate` and `key`, PEM files that make API and console speak HTTPS.
+
+    Both or neither. The verify address stays in the clear: gateways ask it on the same machine.
+    """
+
+    certificate: str | None = None
+    key: str | None = None
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
     `database` is the SQLite file of records and journal, `usage_database` the one of usage and
     refusals. `policy` lists the policy files that `policy check` and `policy apply` read.
+    `master_key` is the file of the key that seals private signing keys.
     """
 
     database: str = "latchgate.db"
     usage_database: str = "latchgate-usage.db"
+    master_key: str = "master.key"
     policy: tuple[str, ...] = ("providers/wayscloud.toml",)
     listen: ListenEntry = ListenEntry()
     gateways: GatewaysEntry = GatewaysEntry()
+    tls: TlsEntry = TlsEntry()
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen: host and port, or the path of a unix socket."""
+    """Where to listen: host and port, or the path of a unix socket; with TLS or in the clear."""
 
     host: str
     port: int
     path: str | None
+    tls: bool = False
 
     def __str__(self) -> str:
         if self.path is not None:
@@ -72,7 +87,17 @@ class Address:
     @property
     def url(self) -> str:
         """The address as people open it."""
-        return str(self) if self.path is not None else f"http://{self}"
+        if self.path is not None:
+            return str(self)
+        return f"https://{self}" if self.tls else f"http://{self}"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The PEM files of a certificate with its chain, and of its private key."""
+
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +107,20 @@ class Config:
     file: Path
     database: Path
     usage_database: Path
+    master_key: Path
     policy: tuple[Path, ...]
     api: Address
     console: Address
     verify: Address
     trusted: Networks
+    tls: TlsFiles | None
+
+    def with_tls(self, files: TlsFiles | None) -> Config:
+        """Return this configuration with API and console behind TLS, or both in the clear."""
+        on = files is not None
+        return replace(
+            self, api=replace(self.api, tls=on), console=replace(self.console, tls=on), tls=files
+        )
 
     @property
     def profile(self) -> Path:
@@ -113,6 +147,17 @@ def parse_address(text: str, *, unix: bool = False) -> Address:
     return Address(host=found["six"] or found["host"], port=int(found["port"]), path=None)
 
 
+def tls_files(certificate: str | None, key: str | None, folder: Path) -> TlsFiles | None:
+    """Name both files of TLS, or neither; ValueError when one is missing or no name at all."""
+    if certificate is None and key is None:
+        return None
+    if not certificate or not key:
+        missing = "key" if certificate else "certificate"
+        msg = f"certificate and key belong together; name the file of the {missing} too"
+        raise ValueError(msg)
+    return TlsFiles(folder / certificate, folder / key)
+
+
 def load(file: Path) -> Config:
     """Read and check a configuration file; ConfigError says what is wrong and where."""
     try:
@@ -132,7 +177,12 @@ def load(file: Path) -> Config:
         # a nest.
         msg = f"{file}: not TOML: {error}"
         raise ConfigError(msg) from error
-    return _checked(file, text, entry)
+    try:
+        files = tls_files(entry.tls.certificate, entry.tls.key, file.absolute().parent)
+    except ValueError as error:
+        msg = f"{file}:{line_of(text, 'tls')}: tls: {error}"
+        raise ConfigError(msg) from error
+    return _checked(file, text, entry).with_tls(files)
 
 
 def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
@@ -151,12 +201,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted = Networks.of(entry.gateways.trusted)
     except ValueError as error:
         raise at("gateways.trusted", error) from error
-    for name in ("database", "usage_database"):
-        if not Path(getattr(entry, name)).name:
-            raise at(name, "must name a file")
-    databases = [(folder / name).resolve() for name in (entry.database, entry.usage_database)]
-    if databases[0] == databases[1]:
-        raise at("usage_database", "must be another file than database")
+    _check_files(entry, folder, at)
     names = [Path(name).name for name in entry.policy]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -168,12 +213,28 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         file=file.absolute(),
         database=folder / entry.database,
         usage_database=folder / entry.usage_database,
+        master_key=folder / entry.master_key,
         policy=tuple(folder / name for name in entry.policy),
         api=found["api"],
         console=found["console"],
         verify=found["verify"],
         trusted=trusted,
+        tls=None,
     )
+
+
+def _check_files(
+    entry: ConfigEntry, folder: Path, at: Callable[[str, object], ConfigError]
+) -> None:
+    """Refuse names of files that can't be, or that are another's."""
+    for name in ("database", "usage_database", "master_key"):
+        if not Path(getattr(entry, name)).name:
+            raise at(name, "must name a file")
+    databases = [(folder / name).resolve() for name in (entry.database, entry.usage_database)]
+    if databases[0] == databases[1]:
+        raise at("usage_database", "must be another file than database")
+    if (folder / entry.master_key).resolve() in databases:
+        raise at("master_key", "must be another file than the databases")
 
 
 def _worded(file: Path, text: str, message: str) -> str:

@@ -129,7 +129,7 @@ def test_the_form_is_throttled_together_with_the_api(server):
     answer = send(server)
     assert answer.status == 429
     assert int(answer.headers["retry-after"]) > 0
-    spec = {name: text for name, text in FIELDS.items()} | {"purpose": "x"}
+    spec = FIELDS | {"purpose": "x"}
     assert server.call("POST", "/manage/v1/application-requests", spec).status == 429
 
 

@@ -24,7 +24,9 @@ def ask(method, path, kind="http"):
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    asyncio.run(console({"/page": page})({"type": kind, "method": method, "path": path}, receive, send))
+    asyncio.run(
+        console({"/page": page})({"type": kind, "method": method, "path": path}, receive, send)
+    )
     return sent
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import rich_click as click
 
-from latchgate.cli.key import print_receipt
 from latchgate.cli.listing import if_match, listing_options, segment, show_list, version_option
-from latchgate.cli.output import json_option, print_fields, print_json
+from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
 
 _PATH = "/manage/v1/applications"
 _REQUESTS = "/manage/v1/application-requests"
@@ -70,7 +69,7 @@ def register(
 @listing_options
 @click.option("--blocked", is_flag=True, help="Those that may not act for yourself instead.")
 @json_option
-def list_apps(*, blocked: bool, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - the options of a list
+def list_apps(*, blocked: bool, as_json: bool, **asked: Any) -> None:
     """List applications and requests, oldest first unless told."""
     if blocked:
         _list_blocked(as_json=as_json)

@@ -7,9 +7,8 @@ from typing import Any
 
 import rich_click as click
 
-from latchgate.cli.key import print_receipt
 from latchgate.cli.listing import once, once_option, segment
-from latchgate.cli.output import json_option, print_fields, print_json
+from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
 
 
 @click.group()

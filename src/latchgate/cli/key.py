@@ -16,7 +16,7 @@ from latchgate.cli.listing import (
     show_list,
     version_option,
 )
-from latchgate.cli.output import json_option, print_fields, print_json
+from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
 
 
 @click.group()
@@ -194,16 +194,3 @@ def revoke(*, key_id: str, if_version: int | None, as_json: bool) -> None:
         print_json(told)
         return
     print_receipt(told["receipt"], [("id", told["id"]), ("revoked_at", told["revoked_at"])])
-
-
-def print_receipt(receipt: dict[str, Any], before: list[tuple[str, object]]) -> None:
-    """Print a receipt: its journal number, and who follows."""
-    states = [f"{one['id']} {one['state']}" for one in receipt["verifiers"]]
-    print_fields(
-        [
-            *before,
-            ("journal", receipt["journal"]),
-            ("elapsed", f"{receipt['elapsed_ms']} ms"),
-            ("verifiers", states),
-        ]
-    )

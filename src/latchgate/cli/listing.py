@@ -38,7 +38,13 @@ def listing_options(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def show_list(
-    path: str, members: str, columns: Sequence[str], *, again: str, as_json: bool, **asked: Any
+    path: str,
+    members: str,
+    columns: Sequence[str],
+    *,
+    again: str,
+    as_json: bool,
+    **asked: Any,
 ) -> None:
     """Ask for a page and print it; `again` is the verb that would ask for the next."""
     from latchgate.cli.api import call

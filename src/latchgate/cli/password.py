@@ -6,9 +6,8 @@ import sys
 
 import rich_click as click
 
-from latchgate.cli.key import print_receipt
 from latchgate.cli.listing import segment
-from latchgate.cli.output import Failed, json_option, print_json
+from latchgate.cli.output import Failed, json_option, print_json, print_receipt
 
 _namespace = click.option(
     "--namespace",

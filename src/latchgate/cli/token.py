@@ -6,7 +6,6 @@ from typing import Any
 
 import rich_click as click
 
-from latchgate.cli.key import print_receipt
 from latchgate.cli.listing import (
     if_match,
     listing_options,
@@ -16,7 +15,7 @@ from latchgate.cli.listing import (
     show_list,
     version_option,
 )
-from latchgate.cli.output import json_option, print_fields, print_json
+from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
 
 _PATH = "/manage/v1/account/tokens"
 
@@ -102,7 +101,7 @@ def create(  # noqa: PLR0913 - one parameter an option
 @token.command("list")
 @listing_options
 @json_option
-def list_tokens(*, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - the options of a list
+def list_tokens(*, as_json: bool, **asked: Any) -> None:
     """List your tokens, oldest first unless told."""
     columns = ("id", "name", "state", "last_used_at", "expires_at")
     again = "latchgate account token list"

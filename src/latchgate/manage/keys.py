@@ -25,7 +25,7 @@ from latchgate.manage.errors import InvalidError
 from latchgate.manage.gate import may_issue
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page
-from latchgate.manage.records import ANY, IfMatch, find
+from latchgate.manage.records import ANY, IfMatch, alter, asked, find
 from latchgate.store import schema
 from latchgate.store.journal import Change, Store
 
@@ -241,9 +241,7 @@ def change_key(
 
     NotFoundError, StaleError; InvalidError when it would have too much metadata.
     """
-    told = {
-        name: new for name, new in msgspec.structs.asdict(patch).items() if new is not msgspec.UNSET
-    }
+    told = asked(patch)
     with store.change(caller.actor) as change:
         key = _own(change.connection, caller, key_id, match)
         before = msgspec.structs.asdict(key)
@@ -252,18 +250,16 @@ def change_key(
             told["metadata"] = {name: line for name, line in merged.items() if line is not None}
             if len(told["metadata"]) > MAX_METADATA:
                 raise InvalidError([("metadata", f"would have more than {MAX_METADATA} members")])
-        after = {name: new for name, new in told.items() if new != before[name]}
-        if not after:
-            return key
-        n = change.alter(
+        alter(
+            change,
             "key.change",
             Noun.CREDENTIAL,
             schema.credential,
             before,
-            after,
+            told,
             tenant_id=caller.tenant_id,
         )
-    return msgspec.structs.replace(key, **after, version=n)
+    return StoredKey(**before)
 
 
 def revoke(

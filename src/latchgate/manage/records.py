@@ -1,14 +1,19 @@
-"""One record of a tenant: found, and still the version that a caller means to change."""
+"""One record of a tenant: found, still the version that a caller means to change, switched."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
+from latchgate.core.model import Noun
+from latchgate.core.secret import CROCKFORD_LOWER, draw
 from latchgate.manage.errors import NotFoundError, StaleError
-from latchgate.store.journal import stored
+from latchgate.store import schema
+from latchgate.store.journal import Change, stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,37 @@ def find(
         raise NotFoundError(msg)
     match.check(row["version"])
     return stored(row)
+
+
+def new_id(prefix: str, entropy: Callable[[int], bytes]) -> str:
+    """Return a random record id such as `t-0b3k…`, 80 bits."""
+    return f"{prefix}-{draw(entropy(19), CROCKFORD_LOWER, 16)}"
+
+
+def asked(patch: msgspec.Struct) -> dict[str, Any]:
+    """Return the fields of a patch that were given (RFC 7396: absent ones stay)."""
+    told = {name: getattr(patch, name) for name in patch.__struct_fields__}
+    return {name: value for name, value in told.items() if value is not msgspec.UNSET}
+
+
+def alter(
+    change: Change,
+    action: str,
+    noun: Noun,
+    table: sa.Table,
+    row: dict[str, Any],
+    new: dict[str, Any],
+    *,
+    tenant_id: str,
+) -> int:
+    """Write what differs of a row, and return the journal number that verifiers must reach.
+
+    Where nothing differs nothing is written, and that is the newest number.
+    """
+    after = {name: value for name, value in new.items() if value != row[name]}
+    if not after:
+        head: int = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
+        return head
+    n = change.alter(action, noun, table, row, after, tenant_id=tenant_id)
+    row |= {**after, "version": n}
+    return n

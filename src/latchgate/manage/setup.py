@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL
-from latchgate.core.secret import CROCKFORD_LOWER, Secret, draw
+from latchgate.core.secret import Secret
 from latchgate.manage import logins, projects, roles, tenants, users
 from latchgate.manage.errors import NotFoundError
 from latchgate.manage.keys import KeySpec, insert
 from latchgate.manage.policy import publish
+from latchgate.manage.records import new_id
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 
@@ -38,11 +39,6 @@ class FirstRecords:
     admin: str
     password: Secret
     token: Secret
-
-
-def new_id(prefix: str, entropy: Callable[[int], bytes]) -> str:
-    """Return a random record id such as `t-0b3k…`, 80 bits."""
-    return f"{prefix}-{draw(entropy(19), CROCKFORD_LOWER, 16)}"
 
 
 def initialize(

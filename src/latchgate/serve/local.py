@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,14 @@ from latchgate.config import Config, load
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.secret import Secret
-from latchgate.manage import setup
+from latchgate.keyring import master
+from latchgate.manage import setup, signing_keys
 from latchgate.manage.setup import FirstRecords
 from latchgate.signin.password import hash_password
-from latchgate.store.journal import Store
+from latchgate.store.journal import Actor, Store
 from latchgate.store.migrate import migrate
+from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.sqlite import connect
 
 CONFIG_TEXT = """\
 # Latchgate's configuration; every key is explained in docs/reference/configuration.md.
@@ -27,6 +30,9 @@ CONFIG_TEXT = """\
 
 database = "latchgate.db"
 usage_database = "latchgate-usage.db"
+
+# Opens the private signing keys in the database. Keep a copy elsewhere, apart from backups of it.
+master_key = "master.key"
 
 # Policy files: checked by `latchgate policy check`, published by `latchgate policy apply`.
 policy = [{policy}]
@@ -74,12 +80,13 @@ def initialize(
     try:
         _create(file, text, made)
         config = load(file)
-        _refuse_existing(config.database, config.usage_database, config.profile)
+        _refuse_existing(config.database, config.usage_database, config.master_key, config.profile)
         for name in names:
             _create(folder / "providers" / name, providers.text(name), made)
         made += [config.database, config.usage_database]
         migrate(config.database, "main")
         migrate(config.usage_database, "usage")
+        made.append(config.master_key)
         first = _first_records(config)
         _create(config.profile, _profile(config, first.token), made)
     except BaseException:
@@ -95,15 +102,19 @@ def initialize(
 
 def _first_records(config: Config) -> FirstRecords:
     files = policy_files(config)
+    key = master.create(config.master_key, secrets.token_bytes)
     store = Store(config.database, clock=time.time)
     try:
-        return setup.initialize(
+        first = setup.initialize(
             store,
             with_built_in(files, providers.text(providers.BUILT_IN), version=1),
             files,
             entropy=secrets.token_bytes,
             hash_password=lambda text: hash_password(text, secrets.token_bytes(16)),
         )
+        actor = Actor(name="local:init", tenant_id=None)
+        signing_keys.ensure(store, actor, key, entropy=secrets.token_bytes)
+        return first
     finally:
         store.close()
 
@@ -114,6 +125,8 @@ def recover(config: Config, *, who: str) -> tuple[Secret, OSError | None]:
     Returns the token, and why the profile could not be written if it could not. What is published
     is not looked at: an unusable policy must not lock the operator out too.
     """
+    with closing(connect(config.database, durable=True, read_only=True)) as connection:
+        check_schema(connection, SCHEMA_HEAD)
     store = Store(config.database, clock=time.time)
     try:
         policy = with_built_in({}, providers.text(providers.BUILT_IN), version=0)

@@ -12,10 +12,11 @@ from sqlalchemy.pool import NullPool
 from latchgate.store.sqlite import connect, driver
 
 
-def migrate(database: Path, *parts: str) -> None:
+def migrate(database: Path, *parts: str, revision: str = "head") -> None:
     """Migrate one SQLite file; `parts` names what it holds: `main`, `usage`.
 
-    The whole migration is one transaction, so a failed one leaves the file as it was.
+    `revision` is the migration to stop at. The whole migration is one transaction, so a failed
+    one leaves the file as it was.
     """
     engine = sa.create_engine(
         "sqlite://",
@@ -29,6 +30,6 @@ def migrate(database: Path, *parts: str) -> None:
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
         connection.commit()
     database.chmod(0o600)

@@ -113,6 +113,11 @@ def check_schema(connection: Connection, expected: str) -> None:
     if row is None or row[0] != expected:
         found = row[0] if row is not None else "none"
         msg = f"the database has schema {found}, this program needs {expected}"
+        # Numbers of migrations are compared as text: all have four digits.
+        if row is None or found < expected:
+            msg += "; stop what uses it and run latchgate migrate"
+        else:
+            msg += "; a newer latchgate wrote it, and this one can't read it"
         raise NotMigratedError(msg)
 
 

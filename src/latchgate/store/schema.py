@@ -17,7 +17,7 @@ def _version() -> sa.Column[int]:
 # Lists and maps, kept as JSON text.
 JSON_COLUMNS = frozenset({"services", "scopes", "networks", "metadata", "implies"})
 # What no journal row repeats.
-SECRET_COLUMNS = frozenset({"digest", "owner_digest"})
+SECRET_COLUMNS = frozenset({"digest", "owner_digest", "private"})
 
 main = sa.MetaData()
 usage = sa.MetaData()
@@ -46,6 +46,19 @@ journal = sa.Table(
     sa.Column("address", sa.Text),  # where the actor came from
     sa.Column("previous", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Index("journal_by_tenant", "tenant_id", "n"),
+    sa.Index("journal_by_record", "record", "n"),
+)
+
+signing_key = sa.Table(
+    "signing_key",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),  # the public key's thumbprint
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("public", sa.LargeBinary, nullable=False),
+    sa.Column("private", sa.LargeBinary, nullable=False),  # under the master key
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("retired_at", sa.Float),
 )
 
 tenant = sa.Table(

@@ -32,6 +32,9 @@ _Found = TypeVar("_Found")
 
 def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | None]:
     """Find a credential, its owner, tenant, project, roles and parents; None when unknown."""
+    known = _recalled(walk, presented)
+    if known is not None:
+        return known
 
     def build(get: _Get) -> Facts | None:
         credential_id = presented.credential_id
@@ -43,9 +46,6 @@ def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | No
         record = get((Noun.CREDENTIAL, credential_id))
         return _assemble(record, get, MAX_PARENTS) if isinstance(record, Credential) else None
 
-    known = _recalled(walk, presented)
-    if known is not None:
-        return known
     facts = yield from _fetch(walk, build)
     if facts is not None:
         walk.cache.derive(facts)

@@ -65,9 +65,7 @@ def asked(server, world):
     from latchgate.manage import applications
 
     spec = applications.ApplicationSpec(**SPEC)
-    made, token = applications.request(
-        world.store, spec, address=None, entropy=secrets.token_bytes
-    )
+    made, token = applications.request(world.store, spec, address=None, entropy=secrets.token_bytes)
     found = Asked.__new__(Asked)
     found.server, found.id, found.token = server, made.id, token.reveal()
     return found
@@ -199,7 +197,7 @@ def test_without_the_developers_token_nothing_is_told_or_done(server, asked, tok
             ("POST", "/withdraw"),
         ):
             target = f"{REQUESTS}/{application_id}{path}"
-            body = {} if method == "POST" else None
+            body: dict[str, str] | None = {} if method == "POST" else None
             headers = {"Authorization": f"Bearer {token}"}
             answers.append(server.call(method, target, body, headers=headers))
     assert {one.status for one in answers} == {401}
@@ -218,9 +216,7 @@ def test_the_operators_own_key_is_no_developers_token(server, asked):
 def test_decisions_are_conditional_listed_and_need_a_reason(server, asked):
     path = f"{APPLICATIONS}/{asked.id}"
     shown = server.call("GET", path)
-    stale = server.call(
-        "POST", f"{path}/approve", {"reason": "x"}, headers={"If-Match": '"1"'}
-    )
+    stale = server.call("POST", f"{path}/approve", {"reason": "x"}, headers={"If-Match": '"1"'})
     assert stale.status == 412
     good = {"If-Match": shown.headers["etag"]}
     assert server.call("POST", f"{path}/refuse", {"reason": "no"}, headers=good).status == 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -17,11 +17,21 @@ from latchgate.doors.manage import shapes
 from latchgate.manage.errors import InvalidError, StaleError, TooManyError, UnprovenError
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def explanation(told: dict[str, Any]) -> shapes.Explanation:
     """Shape a worded decision."""
     return msgspec.convert(told | {"at": rfc3339(told["at"])}, shapes.Explanation)
+
+
+def told(record: msgspec.Struct, shape: type[T], **more: Any) -> T:  # noqa: ANN401 - fields
+    """Shape a stored record: times become RFC 3339, the rest stays; `more` are further fields."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    for name, value in fields.items():
+        if name.endswith("_at") and value is not None:
+            fields[name] = rfc3339(value)
+    return msgspec.convert(fields | more, shape, from_attributes=True)
 
 
 def json_answer(

@@ -22,7 +22,9 @@ from latchgate.core.model import Decision
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.asgi import read_request, send_refusal
 from latchgate.doors.manage import (
+    account,
     applications,
+    audit,
     basic,
     decisions,
     developers,
@@ -30,8 +32,12 @@ from latchgate.doors.manage import (
     keys,
     passwords,
     policy,
+    projects,
+    roles,
     shapes,
+    tenants,
     tokens,
+    users,
 )
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
 from latchgate.doors.manage.door import Door
@@ -126,6 +132,11 @@ async def openapi(_door: Door, _request: HttpRequest) -> Response:
 
 
 OPERATIONS = (
+    *account.OPERATIONS,
+    *tenants.OPERATIONS,
+    *users.OPERATIONS,
+    *projects.OPERATIONS,
+    *roles.OPERATIONS,
     *keys.OPERATIONS,
     *basic.OPERATIONS,
     *passwords.OPERATIONS,
@@ -134,6 +145,7 @@ OPERATIONS = (
     *developers.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
+    *audit.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )

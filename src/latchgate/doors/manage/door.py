@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -31,6 +32,7 @@ class Door:
     requests: Quota
     trusted: Networks
     built_in: str
+    master_key: Path  # read when something is signed: nothing else needs it
     redact: Callable[[str], str]
     clock: Callable[[], float]
     ticks: Callable[[], float]

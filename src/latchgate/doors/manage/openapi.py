@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -17,8 +17,8 @@ from latchgate.manage.listing import Listing
 class Operation:
     """One route: its handler, the scope it needs (None: public), what goes in and out.
 
-    `listing` declares the query of a list, `replay` what a repeat with the same Idempotency-Key
-    answers, `conditional` that If-Match is taken.
+    `listing` declares the query of a list, `parameters` any other's, `replay` what a repeat with
+    the same Idempotency-Key answers, `conditional` that If-Match is taken.
     """
 
     method: str
@@ -30,9 +30,11 @@ class Operation:
     body: type | None = None
     status: int = 200
     listing: Listing | None = None
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     replay: type | None = None
     conditional: bool = False
     refusals: tuple[int, ...] = ()
+    media: str = "application/json"
 
     @property
     def name(self) -> str:
@@ -42,7 +44,12 @@ class Operation:
     @property
     def query(self) -> tuple[str, ...]:
         """The names of its query parameters."""
-        return tuple(self.listing.parameters()) if self.listing is not None else ()
+        return tuple(self.queries)
+
+    @property
+    def queries(self) -> Mapping[str, Mapping[str, Any]]:
+        """Its query parameters, and the schema of each."""
+        return self.listing.parameters() if self.listing is not None else self.parameters
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -102,10 +109,7 @@ def _operation(op: Operation, refs: dict[type, Any], problem: Any) -> dict[str, 
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)}", op.path)
         ]
-        + [
-            {"name": name, "in": "query", "schema": schema}
-            for name, schema in (op.listing.parameters() if op.listing is not None else {}).items()
-        ]
+        + [{"name": name, "in": "query", "schema": schema} for name, schema in op.queries.items()]
         + [{"name": name, "in": "header", "schema": _HEADERS[name]} for name in op.headers],
     }
     if op.scope is not None:
@@ -113,7 +117,7 @@ def _operation(op: Operation, refs: dict[type, Any], problem: Any) -> dict[str, 
     if op.body is not None:
         content = {"application/json": {"schema": refs[op.body]}}
         described["requestBody"] = {"required": True, "content": content}
-    responses = {str(op.status): _answer(op.summary, op.answer, refs)}
+    responses = {str(op.status): _answer(op.summary, op.answer, refs, op.media)}
     if op.replay is not None:
         responses["200"] = _answer("What the first request made, as it is now", op.replay, refs)
     refusals = {*op.refusals, *((400, 401, 403, 503) if op.scope is not None else (400,))}
@@ -127,8 +131,10 @@ def _operation(op: Operation, refs: dict[type, Any], problem: Any) -> dict[str, 
     return described
 
 
-def _answer(words: str, shape: type | None, refs: dict[type, Any]) -> dict[str, Any]:
-    content = {"application/json": {"schema": refs[shape] if shape is not None else {}}}
+def _answer(
+    words: str, shape: type | None, refs: dict[type, Any], media: str = "application/json"
+) -> dict[str, Any]:
+    content = {media: {"schema": refs[shape] if shape is not None else {}}}
     told: dict[str, Any] = {"description": words, "content": content}
     if shape is not None and "version" in getattr(shape, "__struct_fields__", ()):
         told["headers"] = _ETAG

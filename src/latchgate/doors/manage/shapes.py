@@ -73,6 +73,15 @@ class ReceiptShape(msgspec.Struct, frozen=True):
     verifiers: list[Verifier]
 
 
+class Switched(msgspec.Struct, frozen=True):
+    """A tenant, user or project that was switched off or on, and who follows."""
+
+    id: str
+    active: bool
+    version: int
+    receipt: ReceiptShape
+
+
 class Revoked(msgspec.Struct, frozen=True):
     """A revoked key's receipt."""
 

@@ -1,4 +1,4 @@
-"""Every kind of credential: logins, applications, users' filters, implied roles, ETags.
+"""Every kind of credential: logins, applications, filters, implied roles, ETags, signing keys.
 
 A user's password becomes a credential like any other, of the kind `latchgate.account_password`,
 found by the login `latchgate:NAME`.
@@ -43,11 +43,22 @@ def _columns() -> None:
     op.add_column(
         "credential", sa.Column("issues", sa.Boolean, nullable=False, server_default=sa.true())
     )
+    op.create_index("journal_by_tenant", "journal", ["tenant_id", "n"])
+    op.create_index("journal_by_record", "journal", ["record", "n"])
     op.create_index("account_listing", "account", ["tenant_id", "created_at", "id"])
     op.create_index("credential_by_owner", "credential", ["owner_id"])
 
 
 def _tables() -> None:
+    op.create_table(
+        "signing_key",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("purpose", sa.Text, nullable=False),
+        sa.Column("public", sa.LargeBinary, nullable=False),
+        sa.Column("private", sa.LargeBinary, nullable=False),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("retired_at", sa.Float),
+    )
     op.create_table(
         "login",
         sa.Column("id", sa.Text, primary_key=True),

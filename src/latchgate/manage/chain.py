@@ -1,0 +1,279 @@
+"""Finding what was done to a journal: altered, removed, inserted, reordered rows, a cut tail.
+
+Rule of this file: a row's hash covers its content and the hash before it, so each fault is told at
+the number where the chain breaks. Who can write the database can also make a chain that holds; only
+a signed head that was kept elsewhere tells that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from latchgate.keyring.signing import read, signed, spell, thumbprint
+from latchgate.manage.audit import HEAD_FORMAT, Head
+from latchgate.store.evidence import COLUMNS, evidence
+from latchgate.store.journal import GENESIS, chain
+
+MAX_FAULTS = 100
+_MAX_LINE = 16_777_216
+_TEXT = ("actor", "action", "noun", "record", "detail")
+_TEXT_OR_NONE = ("tenant_id", "credential_id", "address")
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong, and at which number of the journal; None where it concerns no single row."""
+
+    n: int | None
+    problem: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a check found: `rows` looked at, the end of the chain, and the first faults.
+
+    `against` is the number of the head it was compared with, `unlisted` counts faults beyond
+    the first 100.
+    """
+
+    sound: bool
+    rows: int
+    epoch: str | None
+    n: int
+    hash: str
+    against: int | None
+    faults: list[Fault]
+    unlisted: int
+
+
+class HeadError(ValueError):
+    """What was given as a signed head is none."""
+
+
+def parse_head(text: bytes) -> Head:
+    """Read a signed head, as `audit head` prints it or as the last line of an export.
+
+    HeadError says why it is none; its signature is checked when it is used.
+    """
+    try:
+        told = msgspec.json.decode(text)
+        if isinstance(told, dict) and set(told) == {"head"}:
+            told = told["head"]
+        head = msgspec.convert(told, Head)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        msg = f"is no signed head: {error}"
+        raise HeadError(msg) from error
+    if head.format != HEAD_FORMAT:
+        msg = f"is a head of the format {head.format[:40]!r}; this program knows {HEAD_FORMAT}"
+        raise HeadError(msg)
+    return head
+
+
+def verify_database(
+    database: Path, *, against: Head | None = None, public_key: str | None = None
+) -> Report:
+    """Check the journal of a database file, from its first row on, in one snapshot.
+
+    `public_key`, where given, must be the one that signed `against`. StoreError when the file
+    can't be read.
+    """
+    with evidence(database) as found:
+        check = _Check(against)
+        if against is not None:
+            _check_head(check, against, public_key)
+            if found.keys.get(against.key_id) != _raw(against.public_key):
+                check.fault(None, f"the head's key {against.key_id} is none of this store's")
+        check.follow(found.rows())
+        epoch = None
+        if len(found.heads) == 1:
+            n, digest, named = found.heads[0]
+            epoch = named if isinstance(named, str) else None
+            if (n, digest) != (check.n, check.hash):
+                check.fault(None, _unlike("the head row", n, digest, check))
+        else:
+            check.fault(None, f"there are {len(found.heads)} head rows; there must be one")
+        return check.report(epoch)
+
+
+def verify_export(
+    export: Path, *, against: Head | None = None, public_key: str | None = None
+) -> Report:
+    """Check an exported file without any database; OSError when it can't be read."""
+    check = _Check(against)
+    if against is not None:
+        _check_head(check, against, public_key)
+    with export.open("rb") as file:
+        lines = _Lines(check, file)
+        check.follow(lines.rows())
+    if lines.head is None:
+        check.fault(None, "the export does not end in a signed head: it was cut, or never finished")
+        return check.report(None)
+    head = lines.head
+    _check_head(check, head, public_key)
+    if (head.n, head.hash) != (check.n, check.hash.hex()):
+        check.fault(None, _unlike("the export's head", head.n, bytes.fromhex(head.hash), check))
+    if against is not None and against.key_id != head.key_id:
+        # A retired key is no fault in itself; without the store nobody can tell which it is.
+        told = f"the export is signed by {head.key_id}, the earlier head by {against.key_id}"
+        if public_key is None:
+            check.fault(None, f"{told}; compare the keys with latchgate signing-key list")
+    return check.report(head.epoch)
+
+
+class _Check:
+    """Follows rows in order, keeping only the last hash and the first faults."""
+
+    def __init__(self, against: Head | None) -> None:
+        self._against = against
+        self._pinned: bytes | None = GENESIS if against is not None and not against.n else None
+        self._faults: list[Fault] = []
+        self._unlisted = 0
+        self.rows = 0
+        self.n = 0
+        self.hash = GENESIS
+
+    def fault(self, n: int | None, problem: str) -> None:
+        if len(self._faults) < MAX_FAULTS:
+            self._faults.append(Fault(n, problem))
+        else:
+            self._unlisted += 1
+
+    def follow(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self.rows += 1
+            self._take(row)
+
+    def _take(self, row: Mapping[str, Any]) -> None:
+        wanted, n = self.n + 1, row["n"]
+        strange = _strange(row)
+        if strange:
+            # A value of another type could be spelled alike in the hashed text.
+            at = n if isinstance(n, int) else wanted
+            self.fault(at, f"was altered: {', '.join(strange)} can't be what was written")
+            self.n = max(self.n, at)
+            self.hash = row["hash"] if isinstance(row["hash"], bytes) else GENESIS
+            return
+        if n > wanted:
+            gone = f"number {wanted} is" if n == wanted + 1 else f"numbers {wanted} to {n - 1} are"
+            self.fault(wanted, f"{gone} missing")
+        elif n < wanted:
+            self.fault(n, f"stands where number {wanted} belongs")
+        elif row["previous"] != self.hash:
+            self.fault(n, "does not follow the row before it: that one or this one was replaced")
+        if chain(row["previous"], {name: row[name] for name in COLUMNS}) != row["hash"]:
+            self.fault(n, "was altered: its hash is not that of what it says")
+        self.n, self.hash = max(self.n, n), row["hash"]
+        if self._against is not None and n == self._against.n:
+            self._pinned = row["hash"]
+
+    def report(self, epoch: str | None) -> Report:
+        if self._against is not None:
+            self._compare(self._against, epoch)
+        return Report(
+            sound=not self._faults,
+            rows=self.rows,
+            epoch=epoch,
+            n=self.n,
+            hash=self.hash.hex(),
+            against=self._against.n if self._against is not None else None,
+            faults=self._faults,
+            unlisted=self._unlisted,
+        )
+
+    def _compare(self, head: Head, epoch: str | None) -> None:
+        if epoch != head.epoch:
+            self.fault(None, f"this journal is of another epoch ({epoch}) than the head's")
+        if head.n > self.n:
+            told = f"the journal ends at {self.n}, the signed head of {head.at} stands at {head.n}:"
+            self.fault(self.n + 1, f"{told} its end was cut, or an older copy was put back")
+        elif self._pinned is None or self._pinned.hex() != head.hash:
+            told = "its hash is not the one that was signed at"
+            self.fault(head.n, f"{told} {head.at}: it or a row before it was written anew")
+
+
+class _Lines:
+    """The lines of an export: rows, then one head."""
+
+    def __init__(self, check: _Check, file: BinaryIO) -> None:
+        self._check = check
+        self._file = file
+        self.head: Head | None = None
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        at = 0
+        while line := self._file.readline(_MAX_LINE):
+            at += 1
+            if self.head is not None:
+                self._check.fault(None, f"line {at} comes after the head")
+                return
+            try:
+                told = msgspec.json.decode(line)
+                if isinstance(told, dict) and set(told) == {"head"}:
+                    self.head = parse_head(line)
+                    continue
+                yield _row(told)
+            except (ValueError, RecursionError) as error:
+                self._check.fault(None, f"line {at} is neither a row nor a head: {error}")
+
+
+def _row(told: object) -> dict[str, Any]:
+    if not isinstance(told, dict) or set(told) != set(COLUMNS):
+        msg = f"a row has {', '.join(COLUMNS)} and nothing else"
+        raise ValueError(msg)
+    for name in ("previous", "hash"):
+        if not isinstance(told[name], str):
+            msg = f"{name} is no text"
+            raise ValueError(msg)  # noqa: TRY004 - what is wrong is a value in a file
+        told[name] = bytes.fromhex(told[name])
+    return told
+
+
+def _strange(row: Mapping[str, Any]) -> list[str]:
+    """Return the columns whose values are of a type that no row of ours holds."""
+    fits = {
+        "n": type(row["n"]) is int,
+        "at": type(row["at"]) is float,
+        **{name: _is_text(row[name]) for name in _TEXT},
+        **{name: row[name] is None or _is_text(row[name]) for name in _TEXT_OR_NONE},
+        **{
+            name: isinstance(row[name], bytes) and len(row[name]) == len(GENESIS)
+            for name in ("previous", "hash")
+        },
+    }
+    return [name for name, fit in fits.items() if not fit]
+
+
+def _is_text(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8
+        return False
+    return True
+
+
+def _check_head(check: _Check, head: Head, public_key: str | None) -> None:
+    public = _raw(head.public_key)
+    if public is None or thumbprint(public) != head.key_id:
+        check.fault(None, f"the head of {head.at} names another key than it carries")
+    elif public_key is not None and spell(public) != public_key:
+        check.fault(None, f"the head of {head.at} is signed by {head.key_id}, not by the key given")
+    elif not signed(public, head.message(), _raw(head.signature, 64) or b""):
+        check.fault(None, f"the head of {head.at} was altered: its signature does not hold")
+
+
+def _raw(text: str, length: int = 32) -> bytes | None:
+    try:
+        return read(text, length)
+    except ValueError:
+        return None
+
+
+def _unlike(what: str, n: object, digest: object, check: _Check) -> str:
+    if n != check.n:
+        return f"{what} stands at {n}, the journal ends at {check.n}"
+    told = digest.hex() if isinstance(digest, bytes) else digest
+    return f"{what} has the hash {told}, the last row {check.hash.hex()}"

@@ -1,0 +1,212 @@
+"""`latchgate migrate` and `latchgate signing-key`: what is done to a database between two servers.
+
+Rule of this file: everything that could stop it is looked at before anything is changed, and the
+backup is made and checked before the first migration runs.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from latchgate.config import Config
+from latchgate.core.timestamp import rfc3339
+from latchgate.keyring import master
+from latchgate.keyring.master import MasterKey
+from latchgate.keyring.signing import SealedKey, spell
+from latchgate.manage import signing_keys
+from latchgate.store.bell import Bell
+from latchgate.store.errors import OutcomeUnknownError, StoreError
+from latchgate.store.journal import Actor, Store
+from latchgate.store.migrate import migrate
+from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.sqlite import Connection, connect, faults
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+
+class UpgradeError(Exception):
+    """The database was not brought to this program's schema; the message says what is unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What `migrate` did: schema before and now, copies made, new signing keys and master key."""
+
+    was: str
+    now: str
+    backups: tuple[Path, ...]
+    signing_keys: tuple[str, ...]
+    master_key: Path | None
+
+
+def upgrade(config: Config, *, who: str, backup: bool) -> Upgraded:
+    """Bring both databases to this program's schema, and give them the keys it signs with.
+
+    UpgradeError while something uses the database, KeyringError when the master key that is there
+    can't be used, StoreError when a database fails, OSError when no copy can be written.
+    """
+    parts = {config.database: "main", config.usage_database: "usage"}
+    was = {database: schema_of(database) for database in parts}
+    behind = [database for database, found in was.items() if found != SCHEMA_HEAD]
+    if behind:
+        _refuse_while_used(config.database)
+    held = master.load(config.master_key) if config.master_key.exists() else None
+    stamp = time.strftime(_STAMP, time.gmtime())
+    backups = _copies({one: was[one] for one in behind}, stamp) if backup else []
+    for database in behind:
+        try:
+            migrate(database, parts[database])
+        except sa.exc.SQLAlchemyError as error:
+            msg = f"{database}: the migration failed and took back what it did: {error}"
+            raise StoreError(msg) from error
+    made, new = _keys(config, held, who)
+    return Upgraded(
+        was=was[config.database],
+        now=SCHEMA_HEAD,
+        backups=tuple(backups),
+        signing_keys=tuple(key.id for key in made),
+        master_key=config.master_key if new else None,
+    )
+
+
+def schema_of(database: Path) -> str:
+    """Return the number of a database's newest migration; UpgradeError for what has none."""
+    if not database.exists():
+        msg = f"{database} does not exist; latchgate init makes a new one"
+        raise UpgradeError(msg)
+    with closing(connect(database, durable=True, read_only=True)) as connection:
+        try:
+            with faults():
+                found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except StoreError as error:
+            msg = f"{database} is not a database of Latchgate's ({error}); nothing was changed"
+            raise UpgradeError(msg) from error
+        if found is None or found[0] > SCHEMA_HEAD:
+            check_schema(connection, SCHEMA_HEAD)
+    return str(found[0])
+
+
+def _refuse_while_used(database: Path) -> None:
+    bell = Bell.beside(database)
+    try:
+        users = sorted({one.process_id for one in bell.listeners()})
+    finally:
+        bell.close()
+    if users:
+        listed = ", ".join(str(one) for one in users)
+        msg = f"{database} is in use by process {listed} (a server, or a program with a Verifier);"
+        msg += " stop it first. Nothing was changed"
+        raise UpgradeError(msg)
+
+
+def _copies(databases: Mapping[Path, str], stamp: str) -> list[Path]:
+    """Copy every database, or none."""
+    made: list[Path] = []
+    try:
+        for database, schema in databases.items():
+            made.append(_copied(database, schema, stamp))
+    except BaseException:
+        for copy in made:
+            copy.unlink(missing_ok=True)
+        raise
+    return made
+
+
+def _copied(database: Path, schema: str, stamp: str) -> Path:
+    """Copy a database beside itself through SQLite, and look at the copy."""
+    copy = database.with_name(f"{database.name}.{stamp}-schema-{schema}")
+    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with (
+            closing(connect(database, durable=True, read_only=True)) as source,
+            closing(connect(copy, durable=True)) as target,
+            faults(),
+        ):
+            source.backup(target)
+            _look_at(target, database)
+            # One file, without a log beside it that somebody could forget to keep.
+            target.execute("PRAGMA journal_mode=DELETE")
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    return copy
+
+
+def _look_at(copy: Connection, database: Path) -> None:
+    found = copy.execute("PRAGMA quick_check(1)").fetchone()
+    if found != ("ok",):
+        msg = f"{database} is damaged ({found[0]}); nothing was changed"
+        raise StoreError(msg)
+
+
+def _keys(config: Config, held: MasterKey | None, who: str) -> tuple[list[SealedKey], bool]:
+    """Make the first signing keys, under a new master key if there was none."""
+    store = Store(config.database, clock=time.time)
+    try:
+        if signing_keys.any_known(store):
+            return [], False
+        key = held or master.create(config.master_key, secrets.token_bytes)
+        actor = Actor(name=f"local:{who}", tenant_id=None)
+        return signing_keys.ensure(store, actor, key, entropy=secrets.token_bytes), held is None
+    finally:
+        store.close()
+
+
+def replace_signing_keys(config: Config, *, who: str, new_master: bool) -> list[SealedKey]:
+    """Retire the keys that sign now and make new ones, with a server running or not.
+
+    `new_master` draws a master key too, for when the one before is lost: FileExistsError if its
+    file is still there. KeyringError when the master key can't be used, StoreError when the
+    database can't.
+    """
+    _check(config)
+    store = Store(config.database, clock=time.time)
+    actor = Actor(name=f"local:{who}", tenant_id=None)
+    try:
+        if not new_master:
+            key = master.load(config.master_key)
+            return signing_keys.replace(store, actor, key, entropy=secrets.token_bytes)
+        key = master.create(config.master_key, secrets.token_bytes)
+        try:
+            return signing_keys.replace(store, actor, key, entropy=secrets.token_bytes)
+        except OutcomeUnknownError:
+            raise  # keys under it may be stored
+        except BaseException:
+            config.master_key.unlink(missing_ok=True)
+            raise
+    finally:
+        store.close()
+
+
+def listed_signing_keys(config: Config) -> list[dict[str, object]]:
+    """Return every signing key's public half, oldest first; StoreError when that can't be read."""
+    _check(config)
+    store = Store(config.database, clock=time.time)
+    try:
+        return [
+            {
+                "id": row.id,
+                "purpose": row.purpose,
+                "public_key": spell(bytes(row.public)),
+                "created_at": rfc3339(row.created_at),
+                "retired_at": rfc3339(row.retired_at) if row.retired_at is not None else None,
+            }
+            for row in signing_keys.listed(store)
+        ]
+    finally:
+        store.close()
+
+
+def _check(config: Config) -> None:
+    """Refuse a database that isn't there, or has another schema than this program."""
+    schema_of(config.database)
+    with closing(connect(config.database, durable=True, read_only=True)) as connection:
+        check_schema(connection, SCHEMA_HEAD)

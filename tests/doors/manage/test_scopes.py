@@ -1,0 +1,61 @@
+"""Every route under every scope: allowed with exactly its own, refused with each other (D5.40)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.world import compiled, http_request
+
+from latchgate.doors.manage.app import OPERATIONS
+
+pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
+
+POLICY = compiled({}, 1)
+SERVICES = {scope: name for name, service in POLICY.services.items() for scope in service.scopes}
+GUARDED = [one for one in OPERATIONS if one.scope is not None]
+IDS = [f"{one.method} {one.path}" for one in GUARDED]
+
+
+@pytest.fixture(scope="module")
+def tokens(world):
+    """A key for each scope that opens every service and holds this scope only."""
+    services = sorted(set(SERVICES.values()))
+    owner = world.somebody("*")
+    with world.changing() as change:
+        return {
+            scope: world.key_in(change, *services, scopes=[scope], owner=owner).text
+            for scope in SERVICES
+        }
+
+
+def send(server, operation, token):
+    """Ask for what is not there, with a body that says nothing: nothing is changed."""
+    headers = {"content-type": "application/json"}
+    if token is not None:
+        headers["authorization"] = f"Bearer {token}"
+    path = re.sub(r"{\w+}", "nothing", operation.path)
+    body = b"[]" if operation.method in {"POST", "PUT", "PATCH"} else None
+    return http_request(
+        operation.method, server.addresses["api"] + path, headers=headers, body=body
+    )
+
+
+def test_every_scope_of_the_management_api_opens_something():
+    assert set(SERVICES) >= {one.scope for one in GUARDED}
+    unused = set(SERVICES) - {one.scope for one in GUARDED}
+    # It widens what another scope shows, and opens nothing by itself.
+    assert unused <= {"operator:decisions.read"}
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=IDS)
+def test_a_route_takes_exactly_its_scope(server, world, tokens, operation):
+    head = world.head()
+    assert send(server, operation, None).status == 401
+    for scope, token in tokens.items():
+        answer = send(server, operation, token)
+        if scope == operation.scope:
+            assert answer.status not in {401, 403, 500, 503}, (scope, answer.body)
+        else:
+            assert (answer.status, answer.code) == (403, "insufficient_scope"), (scope, answer.body)
+    assert world.head() == head
