@@ -38,13 +38,24 @@ from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, Serv
 from latchgate.core.reason import Reason
 from latchgate.doors import listener
 from latchgate.doors.manage import app as manage_app
+from latchgate.doors.manage import applications as manage_applications
+from latchgate.doors.manage import basic as manage_basic
+from latchgate.doors.manage import developers as manage_developers
+from latchgate.doors.manage import passwords as manage_passwords
 from latchgate.doors.manage import reading, shapes
+from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
+from latchgate.manage.applications import ApplicationSpec, Review
+from latchgate.manage.basic import BasicSpec
+from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
+from latchgate.manage.passwords import FirstPassword, PasswordChange
+from latchgate.manage.tokens import TokenSpec
 from latchgate.serve import tls
 from latchgate.store import usage
 from latchgate.verify import cache, receipts
 
+MANAGE = "latchgate.doors.manage"
 PAGES = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py: change the code or that program, not this page. -->\n"
 
@@ -62,7 +73,8 @@ CONFIGURATION: Words = {
     "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
     "listen.api": "Management API, `/healthz`, `/readyz`. `HOST:PORT`, `[IPV6]:PORT`; port 0 takes"
     " a free one.",
-    "listen.console": "The console's own origin. So far it answers `/healthz` only.",
+    "listen.console": "The console's own origin. So far it answers `/healthz` and the form at"
+    " `/applications/request`.",
     "listen.verify": "What gateways ask. `HOST:PORT` or `unix:/PATH` (mode 0660). Never a public"
     " address.",
     "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
@@ -143,6 +155,35 @@ KEY_SPEC: Words = {
     "expires_in": "A duration: `90d`, `24h`, `1h30m`.",
     "expires_at": "An RFC 3339 time in the future. Not together with `expires_in`.",
 }
+BASIC: Words = {
+    "namespace": "Where the login name is looked up: the provider's word, unless its areas say"
+    " otherwise.",
+    "login": "The login name; the user's name unless told.",
+    "project_id": "In which project it has the user's roles: the caller's own, or the only"
+    " one, unless told.",
+}
+PASSWORD_CHANGE: Words = {
+    "current_password": "The one that is to end.",
+    "new_password": "At least 15 characters, at most 1,024, none that is guessed first.",
+    "namespace": "Where the login name is looked up.",
+}
+TOKEN_SPEC: Words = {
+    "name": "What its owner knows it by.",
+    "expires_in": "A duration: `24h`, `7d`, `1h30min`. This or `expires_at`, at most 8,760 hours.",
+    "expires_at": "An RFC 3339 time in the future.",
+    "can_create_tokens": "Whether it may make further tokens, within its own bounds.",
+    "allowed_ip_ranges": "Addresses and CIDRs. Absent: wherever its owner may be. Empty: nowhere.",
+    "scopes": "Absent: what its owner may do at each request. Empty: none.",
+}
+APPLICATION: Words = {
+    "name": "The program's name.",
+    "vendor": "Who publishes it.",
+    "contact": "An e-mail address of somebody who answers.",
+    "purpose": "What it does, and what it needs the API for.",
+    "developer": "What its developer is.",
+}
+REVIEW: Words = {"reason": "Why; the developer reads it."}
+TARGET: Words = {"user_id": "For this one user; for every user unless told."}
 EXPLAIN: Words = {
     "method": "The method.",
     "url": "A whole URL, or path and query.",
@@ -313,6 +354,13 @@ def management() -> str:
         f"### `{shape.__name__}`\n\n{_table(columns, _with_words(_fields(shape), words))}"
         for shape, words in (
             (KeySpec, KEY_SPEC),
+            (BasicSpec, BASIC),
+            (FirstPassword, BASIC),
+            (PasswordChange, PASSWORD_CHANGE),
+            (TokenSpec, TOKEN_SPEC),
+            (ApplicationSpec, APPLICATION),
+            (Review, REVIEW),
+            (Target, TARGET),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),
         )
@@ -324,6 +372,22 @@ def management() -> str:
             shapes.Key,
             shapes.KeyPage,
             shapes.Revoked,
+            manage_basic.BasicShape,
+            manage_passwords.ChangedPassword,
+            manage_passwords.NewPassword,
+            manage_passwords.TakenPassword,
+            manage_tokens.Token,
+            manage_tokens.TokenPage,
+            manage_tokens.DeletedToken,
+            manage_applications.Application,
+            manage_applications.ApplicationPage,
+            manage_applications.BlockList,
+            manage_applications.Block,
+            manage_applications.Blocked,
+            manage_developers.NewApplication,
+            manage_developers.OwnApplication,
+            manage_developers.ApplicationKeyShape,
+            manage_developers.WithdrawnApplication,
             shapes.ReceiptShape,
             shapes.Verifier,
             shapes.PolicyShape,
@@ -356,7 +420,10 @@ with scopes that the caller holds, and it can't outlive the key that made it.
 {bodies}
 ## Answers
 
-Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret.
+Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret. So is
+`NewToken` a `Token` with `token`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an
+`ApplicationKeyShape` with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
+`NewApplicationKey` have a `receipt` besides.
 
 {answers}"""
 
@@ -419,7 +486,7 @@ def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descrip
     if isinstance(found, inspect.LiteralType):
         return " or ".join(f"`{value}`" for value in found.values)
     if isinstance(found, inspect.StructType):
-        return f"`{found.cls.__name__}`" if found.cls.__module__ == shapes.__name__ else "table"
+        return f"`{found.cls.__name__}`" if found.cls.__module__.startswith(MANAGE) else "table"
     words: dict[object, str] = {
         inspect.StrType: "text",
         inspect.BoolType: "true or false",
