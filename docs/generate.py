@@ -30,8 +30,10 @@ from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, Serv
 from latchgate.core.reason import Reason
 from latchgate.doors import listener
 from latchgate.doors.manage import app as manage_app
+from latchgate.doors.manage import audit as audit_door
 from latchgate.doors.manage import reading, shapes
 from latchgate.doors.verify import protocol, questions
+from latchgate.manage import audit, chain
 from latchgate.manage.keys import KeySpec
 from latchgate.store import usage
 from latchgate.verify import cache, receipts
@@ -44,6 +46,8 @@ Words = Mapping[str, str]
 CONFIGURATION: Words = {
     "database": "SQLite file of records and journal. Its bell, `-wal` and `-shm` stand beside it.",
     "usage_database": "SQLite file of refusals, counts and last use. Another file than `database`.",
+    "master_key": "File of the key that seals private signing keys: 32 bytes as base64, mode 0600."
+    " Keep a copy elsewhere, apart from the database's.",
     "policy": "Policy files that `policy check` and `policy apply` read. Verifiers follow what was"
     " applied, never these files.",
     "listen": "The three addresses, below.",
@@ -111,6 +115,10 @@ EXPLAIN: Words = {
     "headers": "Headers by name, each once.",
     "client": "The address it comes from.",
 }
+AUDIT_VERIFY: Words = {
+    "against": "A head that was kept.",
+    "public_key": "The key that must have signed it, base64url without padding.",
+}
 POLICY_FILES: Words = {"files": "Policy files, name to text. They replace the whole set before."}
 
 ENVIRONMENT: Words = {
@@ -135,6 +143,7 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Characters of a service key", lambda: service_key.MAX_LENGTH),
     ("Records that one cache remembers", lambda: cache.MAX_RECORDS),
     ("Absent ids that one cache remembers", lambda: cache.MAX_ABSENT),
+    ("Faults of a journal that a check lists", lambda: chain.MAX_FAULTS),
     ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
     ("Seconds between batches of refusals and counts", lambda: usage.BATCH_SECONDS),
     ("Days a refusal is kept", lambda: usage.KEEP_SECONDS // 86_400),
@@ -214,7 +223,8 @@ Every verb takes `--json` and `--help` (`-h`); `latchgate --version` says which 
 program may want goes to standard output, all else to standard error. Exit status: 0 done, 1 refused
 or failed, 2 called wrongly.
 
-`init`, `serve`, `recover` and `policy check` work on this machine. The others call the management
+`init`, `serve`, `recover`, `migrate`, `signing-key`, `policy check` and, without `--remote`,
+`audit verify` work on this machine. The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
 `~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only.
@@ -259,7 +269,9 @@ def management() -> str:
     for op in manage_app.OPERATIONS:
         takes = f"`{op.body.__name__}`" if op.body is not None else "–"
         takes = ", ".join(f"`?{name}=`" for name in op.query) or takes
-        answers = f"{op.status} " + (f"`{op.answer.__name__}`" if op.answer is not None else "JSON")
+        shown = "JSON lines" if op.media.endswith("ndjson") else "JSON"
+        shown = f"`{op.answer.__name__}`" if op.answer is not None else shown
+        answers = f"{op.status} {shown}"
         scope = f"`{op.scope}`" if op.scope is not None else "public"
         refused = ", ".join(str(status) for status in op.refusals) or "–"
         routes.append((f"`{op.method} {op.path}`", op.summary, scope, takes, answers, refused))
@@ -271,6 +283,7 @@ def management() -> str:
             (KeySpec, KEY_SPEC),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),
+            (audit_door.AuditVerify, AUDIT_VERIFY),
         )
     )
     answers = "\n".join(
@@ -286,6 +299,11 @@ def management() -> str:
             shapes.PolicyApplied,
             shapes.Explanation,
             shapes.ExplainedStep,
+            audit_door.AuditPage,
+            audit_door.AuditRow,
+            audit.Head,
+            chain.Report,
+            chain.Fault,
             shapes.Problem,
             shapes.FieldFault,
         )
@@ -367,7 +385,8 @@ def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descrip
     if isinstance(found, inspect.LiteralType):
         return " or ".join(f"`{value}`" for value in found.values)
     if isinstance(found, inspect.StructType):
-        return f"`{found.cls.__name__}`" if found.cls.__module__ == shapes.__name__ else "table"
+        told = found.cls.__module__.startswith(("latchgate.doors.", "latchgate.manage."))
+        return f"`{found.cls.__name__}`" if told else "table"
     words: dict[object, str] = {
         inspect.StrType: "text",
         inspect.BoolType: "true or false",
