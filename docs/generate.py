@@ -394,6 +394,7 @@ def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descrip
         inspect.FloatType: "number",
         inspect.NoneType: "null",
         inspect.CustomType: "any",
+        inspect.AnyType: "any",
     }
     return words[type(found)]
 
