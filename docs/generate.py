@@ -116,7 +116,7 @@ EXPLAIN: Words = {
     "client": "The address it comes from.",
 }
 AUDIT_VERIFY: Words = {
-    "against": "A head that was kept.",
+    "against": "A head that was kept; null for none.",
     "public_key": "The key that must have signed it, base64url without padding.",
 }
 POLICY_FILES: Words = {"files": "Policy files, name to text. They replace the whole set before."}
