@@ -17,8 +17,9 @@ INSTALL_PROJECT := $(PIP) install --no-deps --no-build-isolation --editable .
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command 'make lock' $(LOCK_ARGS)
 
-# Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl.
-TEST_PACKAGES := curl nginx strace
+# Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl,
+# and WebDAV's other methods by the module of their own.
+TEST_PACKAGES := cadaver curl libnginx-mod-http-dav-ext nginx openssl rclone strace
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp

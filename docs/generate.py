@@ -25,7 +25,15 @@ from latchgate.core import path
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.explain import worded
-from latchgate.core.kinds import KINDS, service_key
+from latchgate.core.kinds import (
+    APPLICATION_KEY,
+    KINDS,
+    account_password,
+    api_token,
+    app_password,
+    application_key,
+    service_key,
+)
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
 from latchgate.doors import listener
@@ -35,6 +43,7 @@ from latchgate.doors.manage import reading, shapes
 from latchgate.doors.verify import protocol, questions
 from latchgate.manage import audit, chain
 from latchgate.manage.keys import KeySpec
+from latchgate.serve import tls
 from latchgate.store import usage
 from latchgate.verify import cache, receipts
 
@@ -46,20 +55,24 @@ Words = Mapping[str, str]
 CONFIGURATION: Words = {
     "database": "SQLite file of records and journal. Its bell, `-wal` and `-shm` stand beside it.",
     "usage_database": "SQLite file of refusals, counts and last use. Another file than `database`.",
-    "master_key": "File of the key that seals private signing keys: 32 bytes as base64, mode 0600."
-    " Keep a copy elsewhere, apart from the database's.",
+    "master_key": "File of the key that private signing keys are sealed with; mode 0600, kept apart"
+    " from copies of the database.",
     "policy": "Policy files that `policy check` and `policy apply` read. Verifiers follow what was"
     " applied, never these files.",
     "listen": "The three addresses, below.",
     "gateways": "Whose word counts, below.",
+    "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
     "listen.api": "Management API, `/healthz`, `/readyz`. `HOST:PORT`, `[IPV6]:PORT`; port 0 takes"
     " a free one.",
     "listen.console": "The console's own origin. So far it answers `/healthz` only.",
     "listen.verify": "What gateways ask. `HOST:PORT` or `unix:/PATH` (mode 0660). Never a public"
     " address.",
     "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
-    " either address, only from them does `X-Forwarded-For` count. Whoever may open the unix socket"
-    " may ask.",
+    " either address, only from them do `X-Forwarded-For` and `X-Forwarded-Proto` count. Whoever"
+    " may open the unix socket may ask.",
+    "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
+    " reads both files again.",
+    "tls.key": "PEM file of its private key, without a password. Both keys or neither.",
 }
 
 PROVIDER: Words = {
@@ -67,13 +80,30 @@ PROVIDER: Words = {
     "title": "Shown to people; the realm of challenges.",
     "dialect": "How refusals are worded, unless an area says otherwise.",
     "covers": "Path prefixes below which this provider's dialect words what no area covers.",
+    "tls_exempt": 'Addresses and networks from which areas with `tls = "required"` take requests'
+    " without TLS.",
     "kinds": "The kinds of credential it issues, below.",
     "services": "The services it has, below.",
     "areas": "Which requests are for which service, below.",
 }
-SETTINGS: Words = {
-    "brand": "First part of every key: `BRAND_SERVICE_ID_SECRET`. No two kinds share one.",
-    "key_header": "A second header that may carry a key, bare. `Authorization: Bearer` always may.",
+SETTINGS: Mapping[type, Words] = {
+    service_key.Settings: {
+        "brand": "First part of every key: `BRAND_SERVICE_ID_SECRET`. No two kinds share one.",
+        "key_header": "A second header that may carry a key, bare. `Authorization: Bearer` always"
+        " may.",
+    },
+    api_token.Settings: {
+        "prefix": "What a token begins with: `PREFIX_` and 26 digits and capitals, as Bearer.",
+    },
+    app_password.Settings: {
+        "prefix": "What a password begins with: `PREFIX_`, 22 letters and digits and a checksum."
+        " Issued by the system, sent as Basic with the user's login name.",
+    },
+    account_password.Settings: {},
+    application_key.Settings: {
+        "header": "The header that carries the key: 32 hexadecimal digits, upper case.",
+        "matrix_parameter": "Its name in a path (`;NAME=KEY`), in areas with `matrix_parameters`.",
+    },
 }
 SERVICE: Words = {
     "title": "Shown to people.",
@@ -85,12 +115,18 @@ AREA: Words = {
     "exact": "Covers the path itself and nothing below it.",
     "service": "One of this file's services. Required unless public.",
     "accepts": "Kinds of this file that may be presented. Required unless public.",
+    "application_key": "A key of `[kinds.application_key]` is asked for beside the credential.",
+    "logins": "The namespace in which login names are looked up; the provider's word unless told.",
     "rules": "Which methods need which scope, below. Required unless public.",
     "public": "Everybody passes, unasked. Takes `methods`, and neither `service`, `accepts` nor"
     " `rules`.",
     "methods": 'The methods of a public area; `["*"]` for every one.',
     "preflight": "CORS preflights for a method that the area takes pass without a credential.",
     "encoded_slash": "Takes `%2F` within a segment, where a slash would lead into no other area.",
+    "matrix_parameters": "The path's last segment may have matrix parameters (`;NAME=VALUE`), which"
+    " are passed on and choose no area.",
+    "tls": '`"required"`: the request must have come over TLS, by the word of a trusted gateway or'
+    " on Latchgate's own listener, but from `tls_exempt`.",
     "dialect": "How refusals are worded here; the file's `dialect` unless told.",
 }
 RULE: Words = {
@@ -126,6 +162,8 @@ ENVIRONMENT: Words = {
     " profile beside it.",
     "LATCHGATE_URL": "Where the management API is. Together with `LATCHGATE_TOKEN`.",
     "LATCHGATE_TOKEN": "The token to use there. `https` only, unless it is this machine.",
+    "LATCHGATE_CA": "PEM file of the authorities that the API's certificate may come from, instead"
+    " of the system's and of the profile's `ca`.",
     "LATCHGATE_PROFILE": "The profile file to use instead of the two usual ones.",
 }
 
@@ -137,6 +175,8 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Seconds to send a head", lambda: listener.HEAD_SECONDS),
     ("Seconds to send a body", lambda: listener.BODY_SECONDS),
     ("Seconds a connection may be idle", lambda: listener.IDLE_SECONDS),
+    ("Seconds for a TLS handshake", lambda: tls.HANDSHAKE_SECONDS),
+    ("Seconds a closed TLS connection waits for its peer", lambda: tls.CLOSE_SECONDS),
     ("Bytes of a body, management API", lambda: reading.MAX_BODY),
     ("Bytes of a body, verify address", lambda: protocol.MAX_BODY),
     ("Requests in one batch", lambda: questions.MAX_BATCH),
@@ -157,6 +197,7 @@ def configuration() -> str:
         ("", config.ConfigEntry),
         ("listen.", config.ListenEntry),
         ("gateways.", config.GatewaysEntry),
+        ("tls.", config.TlsEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))
@@ -167,7 +208,8 @@ def configuration() -> str:
 impossible value ends the program with file, line and key.
 
 {told}
-The three addresses must differ. A running server reads the file once, at its start.
+The three addresses must differ. A running server reads the file once, at its start. API and console
+speak TLS 1.2 and 1.3, the verify address plain HTTP; see [how to use TLS](../howto/tls.md).
 
 ## Fixed limits
 
@@ -178,7 +220,7 @@ def policy() -> str:
     """Every key of a policy file."""
     columns = ("Key", "Type", "Default", "Meaning")
     provider = _table(columns, _with_words(_keys(ProviderEntry), PROVIDER))
-    settings = _table(columns, _with_words(_keys(service_key.Settings), SETTINGS))
+    settings = "\n".join(_settings(columns, shape) for shape in SETTINGS)
     service = _table(columns, _with_words(_keys(ServiceEntry), SERVICE))
     area = _table(columns, _with_words(_keys(AreaEntry), AREA))
     rule = _table(columns, _with_words(_keys(RuleEntry), RULE))
@@ -190,9 +232,7 @@ scope that no service declares or an area that nobody could open is a fault, tol
 and key; one fault keeps the whole set out.
 
 {provider}
-Kinds there are: {_listed(KINDS)}. Dialects: {_listed(DIALECTS)}.
-
-## `[kinds.service_key]`
+Kinds there are: {_listed([*KINDS, APPLICATION_KEY])}. Dialects: {_listed(DIALECTS)}.
 
 {settings}
 ## `[services.NAME]`
@@ -227,7 +267,9 @@ or failed, 2 called wrongly.
 `audit verify` work on this machine. The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
-`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only.
+`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only;
+and `ca` where the certificate of `url` comes from an authority that the system doesn't know: its
+PEM file, from the profile's folder on. Certificates are always checked.
 """
     ]
     context = click.Context(cli.main, info_name="latchgate")
@@ -333,6 +375,14 @@ with scopes that the caller holds, and it can't outlive the key that made it.
 Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret.
 
 {answers}"""
+
+
+def _settings(columns: Sequence[str], shape: type) -> str:
+    """Return the section of one kind's settings; its module is named after the kind."""
+    kind = shape.__module__.rpartition(".")[2]
+    keys = _keys(shape)
+    table = _table(columns, _with_words(keys, SETTINGS[shape])) if keys else "It has none.\n"
+    return f"## `[kinds.{kind}]`\n\n{table}"
 
 
 def _keys(entry: type, prefix: str = "") -> list[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latchgate import config
-from latchgate.config import Address, ConfigError, load, parse_address
+from latchgate.config import Address, ConfigError, TlsFiles, load, parse_address
 from latchgate.core.network import parse_address as parse_client
 from latchgate.serve.local import CONFIG_TEXT
 
@@ -27,6 +27,10 @@ verify = "unix:/run/latchgate.sock"
 
 [gateways]
 trusted = ["10.0.0.0/8"]
+
+[tls]
+certificate = "tls/full.pem"
+key = "/etc/lg.key"
 """
 
 
@@ -56,8 +60,9 @@ def test_a_whole_file_is_read_with_absolute_paths(file):
     assert found.file == file
     assert (found.database, found.usage_database) == (folder / "a.db", folder / "b.db")
     assert found.policy == (folder / "p/one.toml", Path("/etc/two.toml"))
-    assert found.api == Address("127.0.0.1", 1, None)
-    assert found.console == Address("::1", 2, None)
+    assert found.tls == TlsFiles(folder / "tls/full.pem", Path("/etc/lg.key"))
+    assert found.api == Address("127.0.0.1", 1, None, tls=True)
+    assert found.console == Address("::1", 2, None, tls=True)
     assert found.verify == Address("", 0, "/run/latchgate.sock")
     assert parse_client("10.1.2.3") in found.trusted
     assert parse_client("127.0.0.1") not in found.trusted
@@ -84,6 +89,23 @@ def test_nobody_but_this_machine_is_reachable_or_believed_by_default(file):
     found = written(file, "")
     assert {one.host for one in (found.api, found.console, found.verify)} == {"127.0.0.1"}
     assert parse_client("192.0.2.1") not in found.trusted
+
+
+def test_with_tls_api_and_console_are_https_and_verify_stays_in_the_clear(file):
+    text = WHOLE.replace("unix:/run/latchgate.sock", "127.0.0.1:3")
+    found = written(file, text)
+    urls = ["https://127.0.0.1:1", "https://[::1]:2", "http://127.0.0.1:3"]
+    assert [one.url for one in (found.api, found.console, found.verify)] == urls
+    clear = found.with_tls(None)
+    assert clear.tls is None
+    assert (clear.api.url, clear.console.url) == ("http://127.0.0.1:1", "http://[::1]:2")
+
+
+def test_without_tls_nothing_claims_to_have_it(file):
+    for text in ("", "[tls]\n"):
+        found = written(file, text)
+        assert found.tls is None
+        assert (found.api.url, found.api.tls) == ("http://127.0.0.1:8420", False)
 
 
 def test_what_init_writes_is_what_the_program_reads(file):
@@ -134,6 +156,12 @@ def test_nobody_may_be_believed(file):
         ("[listen]\napi = 'unix:/x'", "2: listen.api", "HOST:PORT"),
         ("[listen]\nverify = 'unix:x'", "2: listen.verify", "unix:/PATH"),
         ("[listen]\nconsole = 'http://h:1'", "2: listen.console", "HOST:PORT"),
+        ("[tls]\nchain = 'x'", "2: tls.chain", "unknown key 'chain'"),
+        ("[tls]\nkey = 7", "2: tls.key", "Expected `str | null`, got `int`"),
+        ("\n[tls]\ncertificate = 'x'", "2: tls", "name the file of the key too"),
+        ("[tls]\nkey = 'x'", "1: tls", "name the file of the certificate too"),
+        ("[tls]\nkey = 'x'\ncertificate = ''", "1: tls", "belong together"),
+        ("[tls]\nkey = ''\ncertificate = ''", "1: tls", "belong together"),
         ("usage_database = 'latchgate.db'", "1: usage_database", "another file than database"),
         (
             "[listen]\napi = '127.0.0.1:8421'",
@@ -251,7 +279,7 @@ def test_what_is_no_address_is_refused_by_its_text(text):
 
 @pytest.mark.parametrize(
     "entry",
-    [config.ConfigEntry, config.ListenEntry, config.GatewaysEntry],
+    [config.ConfigEntry, config.ListenEntry, config.GatewaysEntry, config.TlsEntry],
     ids=lambda entry: entry.__name__,
 )
 def test_every_key_is_documented_where_it_is_declared(entry):

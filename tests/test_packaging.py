@@ -89,6 +89,37 @@ def test_importing_the_package_imports_next_to_nothing():
     assert "msgspec" not in told
 
 
+FRAMEWORKS = {
+    "fastapi",
+    "starlette",
+    "django",
+    "asgiref",
+    "flask",
+    "werkzeug",
+    "uvicorn",
+    "sqlalchemy",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "brought"),
+    [
+        ("asgi", set()),
+        ("guard", set()),
+        ("wsgi", set()),
+        ("fastapi", {"fastapi", "starlette"}),
+        ("django", {"django", "asgiref"}),
+        ("flask", {"flask", "werkzeug"}),
+    ],
+)
+def test_an_integration_needs_its_own_framework_and_nothing_of_the_server(name, brought):
+    (told,) = run(
+        f"import sys; import latchgate.integrations.{name};"
+        " print(*{one.partition('.')[0] for one in sys.modules})"
+    )
+    assert set(told.split()) & FRAMEWORKS <= brought
+
+
 def test_the_base_dependencies_are_two():
     base = [one for one in requires("latchgate") or () if "extra ==" not in one]
     assert sorted(re.split(r"[<>=;\[ ]", one)[0] for one in base) == ["msgspec", "pysqlite3"]
@@ -152,7 +183,8 @@ def test_a_wheel_carries_its_licence_and_its_extra(wheel):
     names, metadata = wheel
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "License-Expression: Apache-2.0" in metadata
-    assert "Provides-Extra: server" in metadata
+    for extra in ("server", "asgi", "fastapi", "django", "flask"):
+        assert f"Provides-Extra: {extra}" in metadata
     assert "Requires-Python: >=3.11" in metadata
 
 

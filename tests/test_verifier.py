@@ -552,3 +552,34 @@ def test_a_program_that_just_ends_ends(config, world):
     command = [sys.executable, "-c", script, str(config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     assert (done.stdout, done.stderr) == ("404\n", "")
+
+
+# --- what an integration asks besides
+
+
+def test_a_scope_asked_for_takes_the_place_of_the_policys(verifier, world):
+    key = world.key(scopes=["storage:delete"])
+    assert decide(verifier, key).status == 403
+    allowed = decide(verifier, key, scope="storage:delete")
+    assert (allowed.allowed, allowed.identity["X-Latchgate-Scope"]) == (True, "storage:delete")
+    reader = world.key(scopes=["storage:read"])
+    assert decide(verifier, reader).allowed
+    refused = decide(verifier, reader, scope="storage:delete")
+    assert 'scope="storage:delete"' in dict(refused.headers)["WWW-Authenticate"]
+
+
+def test_a_scope_asked_for_needs_its_own_service_and_somebody(verifier, world):
+    key = world.key("storage")
+    assert decide(verifier, key, scope="dns:manage").status == 403
+    assert decide(verifier, world.key("storage", "dns"), scope="dns:manage").allowed
+    assert decide(verifier, target="/healthz").allowed
+    assert not decide(verifier, target="/healthz", scope="storage:read").allowed
+
+
+def test_a_doubt_about_the_path_refuses_and_is_explained(verifier, world):
+    refused = decide(verifier, world.key(), doubt="something else would be served")
+    assert (refused.allowed, refused.status) == (False, 400)
+    reader = UsageReader(world.usage_database)
+    until(lambda: reader.refusal(refused.decision_id), seconds=1.0, what="the refusal")
+    assert "something else would be served" in str(reader.refusal(refused.decision_id))
+    reader.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -42,6 +42,16 @@ class GatewaysEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     trusted: tuple[str, ...] = ("127.0.0.1", "::1")
 
 
+class TlsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[tls]`: `certificate` and `key`, PEM files that make API and console speak HTTPS.
+
+    Both or neither. The verify address stays in the clear: gateways ask it on the same machine.
+    """
+
+    certificate: str | None = None
+    key: str | None = None
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
@@ -56,15 +66,17 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     policy: tuple[str, ...] = ("providers/wayscloud.toml",)
     listen: ListenEntry = ListenEntry()
     gateways: GatewaysEntry = GatewaysEntry()
+    tls: TlsEntry = TlsEntry()
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen: host and port, or the path of a unix socket."""
+    """Where to listen: host and port, or the path of a unix socket; with TLS or in the clear."""
 
     host: str
     port: int
     path: str | None
+    tls: bool = False
 
     def __str__(self) -> str:
         if self.path is not None:
@@ -75,7 +87,17 @@ class Address:
     @property
     def url(self) -> str:
         """The address as people open it."""
-        return str(self) if self.path is not None else f"http://{self}"
+        if self.path is not None:
+            return str(self)
+        return f"https://{self}" if self.tls else f"http://{self}"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The PEM files of a certificate with its chain, and of its private key."""
+
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +113,14 @@ class Config:
     console: Address
     verify: Address
     trusted: Networks
+    tls: TlsFiles | None
+
+    def with_tls(self, files: TlsFiles | None) -> Config:
+        """Return this configuration with API and console behind TLS, or both in the clear."""
+        on = files is not None
+        return replace(
+            self, api=replace(self.api, tls=on), console=replace(self.console, tls=on), tls=files
+        )
 
     @property
     def profile(self) -> Path:
@@ -117,6 +147,17 @@ def parse_address(text: str, *, unix: bool = False) -> Address:
     return Address(host=found["six"] or found["host"], port=int(found["port"]), path=None)
 
 
+def tls_files(certificate: str | None, key: str | None, folder: Path) -> TlsFiles | None:
+    """Name both files of TLS, or neither; ValueError when one is missing or no name at all."""
+    if certificate is None and key is None:
+        return None
+    if not certificate or not key:
+        missing = "key" if certificate else "certificate"
+        msg = f"certificate and key belong together; name the file of the {missing} too"
+        raise ValueError(msg)
+    return TlsFiles(folder / certificate, folder / key)
+
+
 def load(file: Path) -> Config:
     """Read and check a configuration file; ConfigError says what is wrong and where."""
     try:
@@ -136,7 +177,12 @@ def load(file: Path) -> Config:
         # a nest.
         msg = f"{file}: not TOML: {error}"
         raise ConfigError(msg) from error
-    return _checked(file, text, entry)
+    try:
+        files = tls_files(entry.tls.certificate, entry.tls.key, file.absolute().parent)
+    except ValueError as error:
+        msg = f"{file}:{line_of(text, 'tls')}: tls: {error}"
+        raise ConfigError(msg) from error
+    return _checked(file, text, entry).with_tls(files)
 
 
 def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
@@ -173,6 +219,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         console=found["console"],
         verify=found["verify"],
         trusted=trusted,
+        tls=None,
     )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from latchgate import providers
-from latchgate.config import load
+from latchgate.config import ConfigError, load
 from latchgate.core.answer import identity, refusal
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE
@@ -32,6 +32,8 @@ from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.store.usage import Usage
 from latchgate.verify.engine import Engine
+
+__all__ = ["ConfigError", "StoreError", "Verdict", "Verifier"]
 
 _FOLLOW_SECONDS = 0.02
 _log = logging.getLogger(__name__)
@@ -51,6 +53,19 @@ class Verdict:
     body: bytes
     identity: Mapping[str, str]
     decision_id: str | None
+
+    @classmethod
+    def unavailable(cls) -> Self:
+        """Return the refusal for a request that could not be decided: status 503."""
+        reply = DIALECTS["problem"](TABLE[Reason.STORE_UNAVAILABLE]["problem"], (), "")
+        return cls(
+            allowed=False,
+            status=reply.status,
+            headers=(*reply.headers, ("Cache-Control", "no-store")),
+            body=reply.body,
+            identity={},
+            decision_id=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +99,15 @@ class Verifier:
         host: str = "",
         client: str | None = None,
         tls: bool = False,
+        scope: str | None = None,
+        doubt: str | None = None,
     ) -> Verdict:
         """Decide one request and never raise: a fault is a refusal with status 503.
 
         `target` is the raw path and query as they arrived, `client` the caller's IP address.
-        Give headers as pairs where one may come more than once.
+        Give headers as pairs where one may come more than once. `scope` is needed instead of
+        the one that the policy names there: for a second decision, on what the policy can't see.
+        `doubt` says why something else than `target` might be served, and refuses the request.
         """
         pairs = headers.items() if isinstance(headers, Mapping) else headers
         folded: dict[str, str] = {}
@@ -104,6 +123,8 @@ class Verifier:
                 address = parse_address(client)
             except ValueError as error:
                 fault = (Reason.CLIENT_ADDRESS_INVALID, str(error))
+        if doubt is not None:
+            fault = (Reason.PATH_AMBIGUOUS, doubt)
         request = Request(
             method=method,
             host=host or folded.get("host", ""),
@@ -113,13 +134,14 @@ class Verifier:
             client=address,
             tls=tls,
             fault=fault,
+            scope=scope,
         )
         try:
             engine = self._engine()
         except (StoreError, OSError):
             # After a fork the database has to be opened anew, and may be gone.
             _log.exception("the database could not be opened")
-            return _unavailable()
+            return Verdict.unavailable()
         return _verdict(engine.decide(request), folded.get("accept", ""))
 
     def close(self) -> None:
@@ -191,18 +213,6 @@ def _follow(engine: Engine, stop: threading.Event) -> None:
     """Keep an idle memory up to date, so that receipts don't wait for the next request."""
     while not stop.wait(_FOLLOW_SECONDS):
         engine.follow()
-
-
-def _unavailable() -> Verdict:
-    reply = DIALECTS["problem"](TABLE[Reason.STORE_UNAVAILABLE]["problem"], (), "")
-    return Verdict(
-        allowed=False,
-        status=reply.status,
-        headers=(*reply.headers, ("Cache-Control", "no-store")),
-        body=reply.body,
-        identity={},
-        decision_id=None,
-    )
 
 
 def _verdict(decision: Decision, accept: str) -> Verdict:

@@ -302,3 +302,40 @@ def test_trusting_nobody_takes_the_last_hop_and_trusting_everybody_the_first():
     hops = ["192.0.2.1, 192.0.2.2, 192.0.2.3"]
     assert right_most_untrusted(hops, Networks(())) == parse_address("192.0.2.3")
     assert right_most_untrusted(hops, Networks.of(["0.0.0.0/0"])) == parse_address("192.0.2.1")
+
+
+# --- within
+
+
+@pytest.mark.parametrize(
+    ("inner", "outer", "inside"),
+    [
+        (["10.0.0.0/8"], ["0.0.0.0/0"], True),
+        (["0.0.0.0/0"], ["10.0.0.0/8"], False),
+        (["10.0.0.0/8"], ["::/0"], False),
+        (["::/0"], ["0.0.0.0/0"], False),
+        ([], ["10.0.0.0/8"], True),
+        ([], [], True),
+        (["10.0.0.1"], [], False),
+        (["10.0.0.0/24"], ["10.0.0.0/25", "10.0.0.128/25"], True),
+        (["10.0.0.0/24"], ["10.0.0.0/25", "10.0.0.129/32"], False),
+        (["10.0.0.0/24", "192.0.2.1"], ["10.0.0.0/8"], False),
+        (["::ffff:10.0.0.1"], ["10.0.0.0/8"], True),
+        (["2001:db8::/33", "2001:db8:8000::/33"], ["2001:db8::/32"], True),
+        (["0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"], True),
+    ],
+)
+def test_networks_are_within_others_when_every_address_is(inner, outer, inside):
+    assert Networks.of(inner).within(Networks.of(outer)) is inside
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 255), st.integers(24, 32)), max_size=4),
+    st.lists(st.tuples(st.integers(0, 255), st.integers(24, 32)), max_size=4),
+)
+def test_within_agrees_with_asking_for_each_address(inner, outer):
+    one, other = (
+        Networks.of(f"192.0.2.{low}/{bits}" for low, bits in drawn) for drawn in (inner, outer)
+    )
+    addresses = [parse_address(f"192.0.2.{low}") for low in range(256)]
+    assert one.within(other) is all(each in other for each in addresses if each in one)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.worlds import FUZZ, SHIPPED
 
+from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
 from latchgate.core.policy import Area, Policy, Rule, Service
 
@@ -32,6 +33,11 @@ def area(path: str, *, hosts: tuple[str, ...] = (), exact: bool = False, **more:
         "public": True,
         "preflight": False,
         "encoded_slash": False,
+        "application": None,
+        "logins": "p",
+        "parameters": False,
+        "tls": False,
+        "plain": Networks(()),
     }
     return Area(**{**fields, **more})  # type: ignore[arg-type]
 

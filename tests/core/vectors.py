@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.core.worlds import decide
+from tests.core.worlds import decide, derived
 
 from latchgate import providers
 from latchgate.core.model import (
+    Application,
+    ApplicationKey,
     Credential,
     Decision,
     Key,
+    Login,
     Noun,
     Project,
     Record,
+    Refused,
     Request,
     Role,
     Tenant,
@@ -29,6 +33,8 @@ from latchgate.core.policy import Policy
 from latchgate.core.policy_file import read_policy
 from latchgate.core.reason import Reason
 from latchgate.core.scope import Scopes
+from latchgate.verify.cache import Cache
+from latchgate.verify.walk import Derive
 
 FILE = Path(__file__).parents[1] / "vectors" / "decisions.json"
 WHOLE: Mapping[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
@@ -43,11 +49,29 @@ class Vector:
     now: float
     request: Request
     records: Mapping[Key, Record]
+    refused: Refused | None
     expected: Mapping[str, Any]
 
-    def decided(self) -> Decision:
-        """Return what is decided."""
-        return decide(self.request, self.records, policy=self.policy, now=self.now)
+    def decided(
+        self,
+        records: Mapping[Key, Record] | None = None,
+        *,
+        cache: Cache | None = None,
+        needed: list[Key] | None = None,
+    ) -> Decision:
+        """Return what is decided, over other `records` or with a memory where they are given."""
+        return decide(
+            self.request,
+            self.records if records is None else records,
+            policy=self.policy,
+            now=self.now,
+            cache=cache,
+            needed=needed,
+            derive=self._derive,
+        )
+
+    def _derive(self, need: Derive) -> bytes | Refused:
+        return self.refused if self.refused is not None else derived(need)
 
 
 @cache
@@ -77,15 +101,21 @@ def _record(told: Mapping[str, Any]) -> tuple[Noun, Record]:
         fields.setdefault("api", True)
         fields["blocked"] = frozenset(fields.get("blocked", ()))
         return noun, User(**fields)
-    made: Tenant | Project | Role
-    if noun is Noun.TENANT:
-        made = Tenant(**fields)
-    elif noun is Noun.PROJECT:
-        made = Project(**fields)
-    else:
+    if noun is Noun.APPLICATION_KEY:
+        fields["digest"] = bytes.fromhex(fields["digest"])
+    if noun is Noun.ROLE:
         fields["implies"] = tuple(fields.get("implies", ()))
-        made = Role(**fields)
-    return noun, made
+    return noun, _PLAIN[noun](**fields)
+
+
+_PLAIN: Mapping[Noun, Callable[..., Record]] = {
+    Noun.TENANT: Tenant,
+    Noun.PROJECT: Project,
+    Noun.ROLE: Role,
+    Noun.LOGIN: Login,
+    Noun.APPLICATION: Application,
+    Noun.APPLICATION_KEY: ApplicationKey,
+}
 
 
 def _records(change: Mapping[str, Mapping[str, Any] | None]) -> dict[Key, Record]:
@@ -121,10 +151,11 @@ def _request(told: Mapping[str, Any]) -> Request:
     return Request(
         method=told["method"],
         host=told.get("host", defaults["host"]),
-        target=told["target"],
+        target=_with_keys(told["target"]),
         headers=headers,
         repeated=frozenset(repeated),
         client=parse_address(client) if client is not None else None,
+        tls=told.get("tls", False),
         fault=(Reason(fault[0]), fault[1]) if fault else None,
     )
 
@@ -137,6 +168,7 @@ def _vector(told: Mapping[str, Any]) -> Vector:
         now=told.get("now", defaults["now"]),
         request=_request(told["request"]),
         records=_records(told.get("change", {})),
+        refused=Refused(Reason(told["derive"])) if "derive" in told else None,
         expected=told["decision"],
     )
 

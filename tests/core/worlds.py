@@ -5,15 +5,16 @@ Everything is made from seeds, so that a failure comes back the next time.
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
 
 import msgspec
 from hypothesis import settings
 
 from latchgate import providers
-from latchgate.core.kinds import Kind
+from latchgate.core.kinds import ApplicationKeyKind, Kind
 from latchgate.core.kinds.service_key import ENTROPY_BYTES, ServiceKey
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import (
@@ -26,6 +27,7 @@ from latchgate.core.model import (
     Noun,
     Project,
     Record,
+    Refused,
     Request,
     Role,
     Tenant,
@@ -81,8 +83,17 @@ def shipped() -> Policy:
 
 
 SHIPPED = shipped()
-WAYSCLOUD = SHIPPED.kinds["wayscloud.service_key"]
-LATCHGATE = SHIPPED.kinds["latchgate.service_key"]
+
+
+def shipped_kind(name: str) -> Kind:
+    """Return a kind of the shipped policy that names a user."""
+    found = SHIPPED.kinds[name]
+    assert not isinstance(found, ApplicationKeyKind)
+    return cast("Kind", found)
+
+
+WAYSCLOUD = shipped_kind("wayscloud.service_key")
+LATCHGATE = shipped_kind("latchgate.service_key")
 
 
 def changed(record: _R, **changes: Any) -> _R:
@@ -136,6 +147,12 @@ def bearer(text: str) -> dict[str, str]:
     return {"authorization": f"Bearer {text}"}
 
 
+def basic(login: str, password: str, encoding: str = "utf-8") -> dict[str, str]:
+    """Return the header that carries a login name and a password."""
+    pair = f"{login}:{password}".encode(encoding)
+    return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
 def request(
     method: str = "GET",
     target: str = "/v1/storage/a.txt",
@@ -160,8 +177,12 @@ def request(
 
 def derived(need: Derive) -> bytes:
     """Return what stands for the slow digest of a password: as good as the salt, and quick."""
-    salt = (need.like or b"nobody$")[:7]
-    return salt + hashlib.sha256(salt + need.password.reveal().encode()).digest()
+    return slow_digest(need.password.reveal(), (need.like or b"nobody$")[:7])
+
+
+def slow_digest(password: str, salt: bytes = b"a-salt$") -> bytes:
+    """Return the digest that a record keeps of a password, for `derived` to work out again."""
+    return salt + hashlib.sha256(salt + password.encode()).digest()
 
 
 def decide(
@@ -172,10 +193,11 @@ def decide(
     now: float = NOW,
     cache: Cache | None = None,
     needed: list[Key] | None = None,
+    derive: Callable[[Derive], bytes | Refused] = derived,
 ) -> Decision:
     """Decide a request over `records`, from an empty memory unless `cache` is given.
 
-    What had to be looked up is added to `needed`.
+    What had to be looked up is added to `needed`; `derive` works out digests of passwords.
     """
     memory = Cache(1) if cache is None else cache
     walk = check(asked, policy=policy, now=now, cache=memory, new_id=lambda: "refusal-1")
@@ -183,7 +205,7 @@ def decide(
         need = next(walk)
         while True:
             if isinstance(need, Derive):
-                need = walk.send(derived(need))
+                need = walk.send(derive(need))
                 continue
             if needed is not None:
                 needed.extend(need.keys)

@@ -21,7 +21,7 @@ from tests.docs.transcript import (
 )
 
 DOCS = ROOT / "docs"
-STOPPED = {"backup.md"}  # the how-to says to stop the server first
+STOPPED = {"backup.md", "tls.md"}  # the how-to says to stop the server first
 RUN = sorted(
     page.name
     for page in (DOCS / "howto").iterdir()
@@ -87,7 +87,16 @@ def test_every_other_block_is_no_command():
         assert not blocks(page), f"{page}: only the tour and the how-tos hold blocks that are run"
     for page in (DOCS / "howto").iterdir():
         for block in blocks(page):
-            assert block.language in {"console", *SHOWN}, f"{page}, line {block.line}"
+            assert block.language in {"console", "python", *SHOWN}, f"{page}, line {block.line}"
+
+
+def test_every_python_block_of_a_howto_is_part_of_an_example():
+    examples = [file.read_text("utf-8") for file in (ROOT / "examples").rglob("*.py")]
+    for page in (DOCS / "howto").iterdir():
+        for block in blocks(page):
+            if block.language == "python":
+                found = any(block.text in text for text in examples)
+                assert found, f"{page}, line {block.line}: in no file of examples"
 
 
 def test_indented_blocks_hold_only_what_other_tests_run():

@@ -12,7 +12,13 @@ from tests.docs.transcript import ROOT
 
 from latchgate import cli, config
 from latchgate.core.dialects.table import TABLE
-from latchgate.core.kinds.service_key import Settings
+from latchgate.core.kinds import (
+    account_password,
+    api_token,
+    app_password,
+    application_key,
+    service_key,
+)
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
 from latchgate.doors.manage.app import OPERATIONS
@@ -67,6 +73,7 @@ def test_every_reason_has_its_row_with_every_answer(reason):
         (config.ConfigEntry, ""),
         (config.ListenEntry, "listen."),
         (config.GatewaysEntry, "gateways."),
+        (config.TlsEntry, "tls."),
     ],
 )
 def test_every_configuration_key_has_its_row(entry, prefix):
@@ -74,7 +81,15 @@ def test_every_configuration_key_has_its_row(entry, prefix):
         assert f"| `{prefix}{field.name}` |" in page("configuration.md")
 
 
-@pytest.mark.parametrize("entry", [ProviderEntry, ServiceEntry, AreaEntry, RuleEntry, Settings])
+SETTINGS = [
+    kind.Settings
+    for kind in (account_password, api_token, app_password, application_key, service_key)
+]
+
+
+@pytest.mark.parametrize(
+    "entry", [ProviderEntry, ServiceEntry, AreaEntry, RuleEntry, *SETTINGS], ids=str
+)
 def test_every_policy_key_has_its_row(entry):
     for field in msgspec.structs.fields(entry):
         assert f"| `{field.name}` |" in page("policy.md")
@@ -104,15 +119,33 @@ def test_every_verb_has_its_section_with_every_option(path, command):
             assert parameter.make_metavar(click.Context(command)) in section
 
 
-def test_every_environment_variable_is_told():
-    read = {
+def names_read(files):
+    """Return the settings that source files name: variables, or in integrations a framework's."""
+    return {
         name
-        for file in (ROOT / "src/latchgate").rglob("*.py")
+        for file in files
         for name in re.findall(r"\"(LATCHGATE_[A-Z_]+)\"", file.read_text(encoding="utf-8"))
     }
+
+
+INTEGRATIONS = ROOT / "src/latchgate/integrations"
+
+
+def test_every_environment_variable_is_told():
+    files = (ROOT / "src/latchgate").rglob("*.py")
+    read = names_read(file for file in files if INTEGRATIONS not in file.parents)
     assert read
     for name in read:
         assert f"| `{name}` |" in page("cli.md")
+
+
+@pytest.mark.parametrize("framework", ["django", "flask"])
+def test_every_setting_of_an_integration_is_told(framework):
+    howto = (ROOT / f"docs/howto/{framework}.md").read_text(encoding="utf-8")
+    read = names_read([INTEGRATIONS / f"{framework}.py"])
+    assert read
+    for name in read:
+        assert f"| `{name}` |" in howto
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)

@@ -86,6 +86,64 @@ def test_forwarded_headers_of_a_stranger_count_for_nothing():
     assert request.tls is False
 
 
+def forwarded(*protos, peer="127.0.0.1", scheme="http"):
+    return read(*[("X-Forwarded-Proto", proto) for proto in protos], peer=(peer, 1), scheme=scheme)
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "10.9.9.9", "::1", "::ffff:10.1.2.3"])
+@pytest.mark.parametrize("own", ["http", "https"])
+def test_a_trusted_gateway_tells_whether_its_client_used_tls(peer, own):
+    for proto, tls in (("https", True), ("http", False)):
+        request = forwarded(proto, peer=peer, scheme=own)
+        assert (request.tls, request.fault) == (tls, None)
+
+
+@pytest.mark.parametrize(("own", "tls"), [("http", False), ("https", True)])
+def test_a_trusted_gateway_that_says_nothing_of_tls_leaves_its_own_connection(own, tls):
+    assert forwarded(scheme=own).tls is tls
+
+
+@pytest.mark.parametrize(("own", "tls"), [("http", False), ("https", True)])
+@pytest.mark.parametrize("protos", [("https",), ("http",), ("https", "https"), ("nonsense",)])
+def test_a_stranger_can_neither_claim_nor_deny_tls_nor_be_refused_for_it(own, tls, protos):
+    request = forwarded(*protos, peer="192.0.2.1", scheme=own)
+    assert (request.tls, request.fault) == (tls, None)
+
+
+@pytest.mark.parametrize(
+    "protos",
+    [
+        ("https", "https"),
+        ("http", "https"),
+        ("https, http",),
+        ("https,https",),
+        ("",),
+        ("HTTPS",),
+        ("https ",),
+        ("wss",),
+        ("on",),
+        ("https\x85",),
+    ],
+)
+@pytest.mark.parametrize("own", ["http", "https"])
+def test_a_gateway_that_says_anything_else_of_tls_is_refused(protos, own):
+    request = forwarded(*protos, scheme=own)
+    assert request.tls is False
+    assert request.client == parse_address("127.0.0.1")
+    assert request.fault is not None
+    assert request.fault[0] is Reason.GATEWAY_INCOMPLETE
+    assert "x-forwarded-proto" in request.fault[1]
+
+
+def test_a_client_behind_a_gateway_that_cannot_be_read_has_no_tls_either():
+    lines = ("X-Forwarded-For", "a"), ("X-Forwarded-Proto", "https")
+    assert read(*lines, peer=("127.0.0.1", 1)).tls is False
+
+
+def test_a_unix_socket_is_no_trusted_gateway():
+    assert read(("X-Forwarded-Proto", "https"), peer=None).tls is False
+
+
 @pytest.mark.parametrize(
     ("forwarded", "client"),
     [
@@ -158,7 +216,7 @@ def refuse(method="GET", reason=Reason.CREDENTIAL_MISSING, dialect="problem"):
     async def send(message):
         sent.append(message)
 
-    asyncio.run(send_refusal(decision, scope(method=method), send))
+    asyncio.run(send_refusal(decision, "", scope(method=method), send))
     start, body = sent
     return start["status"], dict(start["headers"]), body["body"]
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.certificates import Pair
 from tests.e2e.wire import Answer
 
 ROOT = Path(__file__).parents[2]
@@ -400,6 +401,52 @@ class Gateway(Nginx):
     def error_log(self) -> str:
         """What it has logged of errors."""
         return (self.folder / "error.log").read_text(encoding="utf-8", errors="replace")
+
+
+class DavGateway(Nginx):
+    """nginx with the shipped WebDAV configuration: TLS in front, nginx's own WebDAV behind.
+
+    `plain` is a second listener of the gate without TLS, as a careless operator might have.
+    """
+
+    def __init__(self, folder: Path, *, verify: Port | str, rest: Port, pair: Pair) -> None:
+        super().__init__("gateway", folder)
+        for file in DEPLOY.glob("*.conf"):
+            shutil.copy(file, folder)
+        verified = text_of(verify) if isinstance(verify, tuple) else f"unix:{verify}"
+        _replace(folder / "latchgate-http.conf", {"127.0.0.1:8422": verified})
+        self.plain, behind = free_address(), free_address()
+        self.files = folder / "files"
+        (self.files / "dav").mkdir(parents=True)
+        main = folder / "nginx.conf"
+        shutil.copy(DEPLOY / "webdav.conf.example", main)
+        _replace(
+            main,
+            {
+                "modules/ngx": "/usr/lib/nginx/modules/ngx",
+                "listen 127.0.0.1:8443 ssl default_server;": (
+                    f"listen {text_of(self.address)} ssl default_server;"
+                    f" listen {text_of(self.plain)};"
+                ),
+                "127.0.0.1:9000": text_of(behind),
+                "127.0.0.1:9100": text_of(rest),
+                "/etc/latchgate/tls.pem": str(pair.certificate),
+                "/etc/latchgate/tls.key": str(pair.key),
+                "root files;": f"root {self.files};",
+                "/var/log/nginx": str(folder),
+                "http {": f"http {{\n{self.temporary()}",
+            },
+        )
+
+    @property
+    def secure(self) -> str:
+        """Where it listens with TLS."""
+        return f"https://{text_of(self.address)}"
+
+    @property
+    def access_log(self) -> str:
+        """What it has logged of requests."""
+        return (self.folder / "access.log").read_text(encoding="utf-8", errors="replace")
 
 
 def curl(*words: str, stdin: bytes | None = None) -> Answer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -63,6 +64,12 @@ class Wire:
             self._socket = socket.create_connection(address, timeout, source_address=bound)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._held = b""
+
+    def secure(self, context: ssl.SSLContext, name: str = "localhost") -> ssl.SSLSocket:
+        """Shake hands; what is sent and read from here on goes through TLS."""
+        secured = context.wrap_socket(self._socket, server_hostname=name)
+        self._socket = secured
+        return secured
 
     def __enter__(self) -> Self:
         return self

@@ -13,12 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.world import FILES, World, asking, chain_faults, compiled
 
+from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import keys
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
-from latchgate.manage.keys import KeySpec
+from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
+from latchgate.manage.idempotency import Once
+from latchgate.manage.keys import KeyPatch, KeySpec
+from latchgate.manage.listing import Query
+from latchgate.manage.records import IfMatch
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
@@ -34,10 +38,10 @@ def world(tmp_path):
     made.close()
 
 
-def issue(world, actor=None, *, entropy=secrets.token_bytes, **asked):
+def issue(world, actor=None, *, entropy=secrets.token_bytes, once=None, **asked):
     spec = KeySpec(**({"name": "n", "services": ["storage"]} | asked))
     grant = actor if actor is not None else world.acting(world.admin)
-    return keys.issue(world.store, POLICY, grant, spec, now=NOW, entropy=entropy)
+    return keys.issue(world.store, POLICY, grant, spec, now=NOW, entropy=entropy, once=once)
 
 
 def actor_with(world, *scopes, owner=None, **how):
@@ -126,13 +130,13 @@ def test_the_journal_says_who_made_which_key(world):
     row = world.journal()[-1]
     assert (row.n, row.action, row.noun, row.record) == (n, "key.create", "credential", key.id)
     assert row.actor == f"user:{world.owner.user_id} key:{world.admin.id}"
-    detail = msgspec.json.decode(row.detail)
-    assert (detail["name"], detail["scopes"]) == ("Uploader", STORAGE)
-    assert "digest" not in detail
+    after = msgspec.json.decode(row.detail)["after"]
+    assert (after["name"], after["scopes"]) == ("Uploader", STORAGE)
+    assert "digest" not in after
 
 
 def test_two_keys_of_one_id_are_a_conflict_and_nothing_is_stored(world):
-    fixed = bytes(keys.ENTROPY_BYTES)  # type: ignore[attr-defined]
+    fixed = bytes(ENTROPY_BYTES)
     issue(world, entropy=lambda _n: fixed)
     before = (world.head(), count(world))
     with pytest.raises(ConflictError):
@@ -144,7 +148,7 @@ def test_two_keys_of_one_id_are_a_conflict_and_nothing_is_stored(world):
     ("asked", "field", "says"),
     [
         ({"services": ["nothing"]}, "services", "unknown: nothing"),
-        ({"services": ["storage", "nothing"]}, "services", "database, dns, gpu, llm"),
+        ({"services": ["storage", "nothing"]}, "services", "database, dav, dns, gpu, llm"),
         ({"services": ["storage", "storage"]}, "services", "twice"),
         ({"services": ["storage", "manage"]}, "services", "latchgate and wayscloud"),
         ({"scopes": ["storage:fly"]}, "scopes", "storage:fly"),
@@ -280,15 +284,19 @@ def test_keys_are_listed_oldest_first_and_only_those_of_the_tenant(world):
     owner = world.somebody()
     theirs = [world.key(owner=owner) for _ in range(3)]
     world.key()
-    found, following = keys.listed(world.store, world.acting(theirs[0]), limit=10, after=None)
+    found, following = listed(world, world.acting(theirs[0]), limit=10)
     assert {key.id for key in found} == {key.id for key in theirs}
     assert following is None
+
+
+def listed(world, actor, **asked):
+    return keys.listed(world.store, actor, Query(**asked), now=NOW)
 
 
 def pages(world, actor, limit):
     after, out = None, []
     while True:
-        found, after = keys.listed(world.store, actor, limit=limit, after=after)
+        found, after = listed(world, actor, limit=limit, after=after)
         out.append([key.id for key in found])
         assert len(found) <= limit
         if after is None:
@@ -300,9 +308,9 @@ def test_pages_hold_each_key_once_even_when_all_were_made_at_the_same_moment(wor
     owner = world.somebody()
     made = {world.key(owner=owner).id for _ in range(8)}
     actor = world.acting(world.key("manage", owner=owner))
-    listed = [one for page in pages(world, actor, limit) for one in page]
-    assert len(listed) == len(set(listed)) == 9
-    assert made < set(listed)
+    found = [one for page in pages(world, actor, limit) for one in page]
+    assert len(found) == len(set(found)) == 9
+    assert made < set(found)
 
 
 def test_pages_are_stable_while_keys_are_made_and_revoked(tmp_path):
@@ -314,27 +322,188 @@ def test_pages_are_stable_while_keys_are_made_and_revoked(tmp_path):
         now[0] += 1
         made.append(world.key(owner=owner))
     actor = world.acting(made[0])
-    first, after = keys.listed(world.store, actor, limit=4, after=None)
+    first, after = listed(world, actor, limit=4)
     now[0] += 1
     newer = world.key(owner=owner)
     world.revoke(made[1])
     world.revoke(made[5])
-    second, after = keys.listed(world.store, actor, limit=4, after=after)
-    third, end = keys.listed(world.store, actor, limit=4, after=after)
-    listed = [key.id for key in [*first, *second, *third]]
-    assert listed == [key.id for key in [*made, newer]]
+    second, after = listed(world, actor, limit=4, after=after)
+    third, end = listed(world, actor, limit=4, after=after)
+    assert [key.id for key in [*first, *second, *third]] == [key.id for key in [*made, newer]]
     assert end is None
     world.close()
 
 
-def test_a_page_cannot_start_after_a_key_that_is_not_the_tenants(world):
+def test_the_cursor_of_another_tenant_lists_nothing_of_theirs(world):
+    one, other = world.somebody(), world.somebody()
+    for owner in (one, one, one, other, other, other):
+        world.key(owner=owner)
+    actor = world.acting(world.key("manage", owner=one))
+    stranger = world.acting(world.key("manage", owner=other))
+    _, cursor = listed(world, stranger, limit=1)
+    found, _ = listed(world, actor, limit=100, after=cursor)
+    assert {key.owner_id for key in found} <= {one.user_id}
+
+
+def test_passwords_and_tokens_of_other_kinds_are_no_keys(world):
+    table = schema.credential
+    row = world.one(sa.select(table.c.id).where(table.c.kind == "latchgate.account_password"))
     actor = world.acting(world.admin)
-    foreign = world.key(owner=world.somebody())
-    for after in (foreign.id, "nothing", "", "' OR 1=1 --"):
-        faults = faults_of(
-            lambda after=after: keys.listed(world.store, actor, limit=5, after=after)
-        )
-        assert "not the id of a key" in faults["after"]
+    assert row.id not in {key.id for key in listed(world, actor)[0]}
+    for refused in (keys.shown, keys.revoke):
+        with pytest.raises(NotFoundError):
+            refused(world.store, actor, row.id)
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({"state": "active"}, {"first token", "a", "b", "d"}),
+        ({"state": "expired"}, {"c"}),
+        ({"state": "revoked"}, {"e"}),
+        ({"service": "llm"}, {"b"}),
+        ({"scope": "storage:read"}, {"a", "d"}),
+        ({"scope": "storage:read", "environment": "dev"}, {"d"}),
+        ({"name": "a"}, {"a"}),
+        ({"external_id": "crm/7"}, {"a"}),
+        ({"external_id": "crm/"}, set()),
+        ({"service": "storage%"}, set()),
+    ],
+)
+def test_filters_are_exact(world, filters, names):
+    world.key(name="a", scopes=["storage:read"], external_id="crm/7")
+    world.key("llm", name="b", scopes=[])
+    world.key(name="c", scopes=[], expires_at=NOW)
+    world.key(name="d", scopes=["storage:read"], environment="dev")
+    world.revoke(world.key(name="e", scopes=[]))
+    found, _ = listed(world, world.acting(world.admin), filters=filters)
+    assert {key.name for key in found} == names
+
+
+# --- change
+
+
+def test_what_people_read_is_changed_and_nothing_else(world):
+    key, actor = world.key(name="old", metadata={"a": "1", "b": "2"}), world.acting(world.admin)
+    before = keys.shown(world.store, actor, key.id)
+    patch = KeyPatch(name="new", metadata={"a": None, "c": "3"})
+    after = keys.change_key(
+        world.store, actor, key.id, patch, match=IfMatch(frozenset({before.version}))
+    )
+    assert (after.name, after.description) == ("new", before.description)
+    assert after.metadata == {"b": "2", "c": "3"}
+    assert after == keys.shown(world.store, actor, key.id)
+    row = world.journal()[-1]
+    assert (row.n, row.action) == (after.version, "key.change")
+    detail = msgspec.json.decode(row.detail)
+    assert (detail["before"]["name"], detail["after"]["name"]) == ("old", "new")
+    assert world.engine().decide(asking(key)).allowed
+
+
+def test_a_patch_that_changes_nothing_writes_nothing(world):
+    key, actor = world.key(name="same"), world.acting(world.admin)
+    before = world.head()
+    for patch in (KeyPatch(), KeyPatch(name="same"), KeyPatch(metadata={"none": None})):
+        keys.change_key(world.store, actor, key.id, patch)
+    assert world.head() == before
+    assert [row.action for row in world.journal()].count("key.change") == 0
+
+
+def test_a_change_of_another_version_is_refused_and_changes_nothing(world):
+    key, actor = world.key(name="old"), world.acting(world.admin)
+    stale = IfMatch(frozenset({world.head() - 1}))
+    with pytest.raises(StaleError) as refused:
+        keys.change_key(world.store, actor, key.id, KeyPatch(name="new"), match=stale)
+    assert refused.value.version == keys.shown(world.store, actor, key.id).version
+    with pytest.raises(StaleError):
+        keys.revoke(world.store, actor, key.id, match=stale)
+    assert world.engine().decide(asking(key)).allowed
+    assert keys.shown(world.store, actor, key.id).name == "old"
+
+
+def test_metadata_does_not_grow_past_its_limit_in_two_steps(world):
+    full = {str(number): "x" for number in range(keys.MAX_METADATA)}
+    key, actor = world.key(metadata=full), world.acting(world.admin)
+    faults = faults_of(
+        lambda: keys.change_key(world.store, actor, key.id, KeyPatch(metadata={"more": "x"}))
+    )
+    assert "metadata" in faults
+    patch = KeyPatch(metadata={"more": "x", "0": None})
+    assert len(keys.change_key(world.store, actor, key.id, patch).metadata) == len(full)
+
+
+# --- once
+
+
+def once(key="k", body="b"):
+    return Once.of(key, "POST /manage/v1/keys", body)
+
+
+def test_a_repeated_creation_shows_the_key_as_it_is_now_without_its_secret(world):
+    key, issued, _ = issue(world, once=once())
+    keys.revoke(world.store, world.acting(world.admin), key.id)
+    again, nothing, _ = issue(world, once=once())
+    assert issued is not None
+    assert nothing is None
+    assert (again.id, again.revoked_at) == (key.id, NOW)
+    assert count(world) == 3  # the password and the token of the start, and this key
+
+
+def test_another_request_with_the_same_key_is_refused(world):
+    issue(world, once=once())
+    assert "Idempotency-Key" in faults_of(lambda: issue(world, once=once(body="c")))
+
+
+def test_the_same_key_of_another_user_is_another(world):
+    other = world.acting(world.key("manage", owner=world.somebody()))
+    first, _, _ = issue(world, once=once())
+    second, issued, _ = issue(world, other, once=once())
+    assert issued is not None
+    assert first.id != second.id
+
+
+def test_a_creation_that_failed_may_be_sent_again(world):
+    with pytest.raises(InvalidError):
+        issue(world, once=once(), services=["nothing"])
+    assert issue(world, once=once())[1] is not None
+
+
+def test_a_key_for_a_request_is_kept_for_a_day(tmp_path):
+    now = [NOW]
+    world = World(tmp_path, clock=lambda: now[0])
+    actor = world.acting(world.admin)
+
+    def make():
+        spec = KeySpec(name="n", services=["storage"])
+        how = {"now": now[0], "entropy": secrets.token_bytes, "once": once()}
+        return keys.issue(world.store, POLICY, actor, spec, **how)
+
+    first = make()[0].id
+    now[0] += 86_399
+    assert make()[0].id == first
+    now[0] += 1
+    assert make()[0].id != first
+    assert len(world.all(sa.select(schema.idempotency))) == 1
+    world.close()
+
+
+def test_many_who_send_the_same_creation_at_once_make_one_key(world):
+    outcomes = []
+
+    def work():
+        try:
+            outcomes.append(issue(world, once=once())[0].id)
+        except ConflictError:
+            outcomes.append("again")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 8
+    assert len(set(outcomes) - {"again"}) == 1
+    assert count(world) == 3
 
 
 # --- show
@@ -358,7 +527,7 @@ def test_a_revoked_key_keeps_its_moment_and_stands_in_the_journal(world):
     assert revoked.revoked_at == NOW
     row = world.journal()[-1]
     assert (row.n, row.action, row.record) == (n, "key.revoke", key.id)
-    assert msgspec.json.decode(row.detail)["name"] == "Uploader"
+    assert msgspec.json.decode(row.detail)["after"] == {"revoked_at": NOW}
     assert not world.engine().decide(asking(key)).allowed
 
 
@@ -426,7 +595,8 @@ def test_the_journal_of_a_busy_day_adds_up(world):
         else:
             alive.append(issue(world)[0].id)
     table = schema.credential
-    stands = {row.id for row in world.all(sa.select(table).where(table.c.revoked_at.is_(None)))}
+    alive_keys = sa.and_(table.c.revoked_at.is_(None), table.c.kind.like("%.service_key"))
+    stands = {row.id for row in world.all(sa.select(table).where(alive_keys))}
     assert set(alive) | {world.admin.id} == stands
     made = {row.record for row in world.journal() if row.action == "key.create"}
     assert made == stands | set(dead)

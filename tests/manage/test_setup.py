@@ -51,14 +51,15 @@ def test_there_is_one_tenant_one_project_one_user_with_every_scope_and_a_token(s
     (user,) = rows(store, schema.user)
     (role,) = rows(store, schema.role)
     (assignment,) = rows(store, schema.role_assignment)
-    (token,) = rows(store, schema.credential)
+    password, token = rows(store, schema.credential)
+    assert (password.kind, token.kind) == ("latchgate.account_password", "latchgate.service_key")
     assert (first.tenant_id, first.tenant, first.admin) == (tenant.id, "default", "admin")
     assert (user.name, user.active, user.tenant_id) == ("admin", True, tenant.id)
     assert (project.tenant_id, project.active) == (tenant.id, True)
     assert (role.tenant_id, role.scopes) == (tenant.id, '["*"]')
     assert assignment == (user.id, project.id, role.id)
     assert (token.owner_id, token.project_id, token.tenant_id) == (user.id, project.id, tenant.id)
-    assert msgspec.json.decode(token.services) == ["manage", "operator"]
+    assert msgspec.json.decode(token.services) == ["manage", "own", "operator"]
     assert (token.scopes, token.expires_at, token.revoked_at) == ('["*"]', None, None)
 
 
@@ -77,6 +78,9 @@ def test_every_first_record_stands_in_the_journal(store):
         "role.create",
         "user.create",
         "role.assign",
+        "login.create",
+        "basic.create",
+        "login.change",
         "key.create",
         "policy.apply",
     ]
@@ -87,9 +91,9 @@ def test_every_first_record_stands_in_the_journal(store):
 def test_neither_password_nor_token_is_kept_or_written_into_the_journal(store):
     first = initialize(store)
     password, token = first.password.reveal(), first.token.reveal()
-    (user,) = rows(store, schema.user)
-    assert user.password == HASH + password
-    told = str(rows(store, schema.journal)) + str(rows(store, schema.credential))
+    kept, _ = rows(store, schema.credential)
+    assert kept.digest == (HASH + password).encode()
+    told = str(rows(store, schema.journal)) + str(rows(store, schema.user))
     assert password not in told
     assert token not in told
     assert HASH not in told
@@ -117,7 +121,7 @@ def test_a_second_initialization_is_refused_and_changes_nothing(store):
     with pytest.raises(ConflictError):
         initialize(store)
     assert rows(store, schema.journal) == before
-    assert len(rows(store, schema.credential)) == 1
+    assert len(rows(store, schema.credential)) == 2
 
 
 def test_an_initialization_that_fails_leaves_no_record(store):

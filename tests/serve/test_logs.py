@@ -35,7 +35,7 @@ def key(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def formatter():
-    return RedactingFormatter(redactor(kind.pattern for kind in compiled(FILES, 1).kinds.values()))
+    return RedactingFormatter(redactor(compiled(FILES, 1).patterns()))
 
 
 def line(formatter, message, *args, exc_info=None, **extra):

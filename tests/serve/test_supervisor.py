@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -198,6 +199,13 @@ def test_a_new_server_takes_the_same_addresses_at_once(server):
     server.start(*more)
     assert server.addresses["api"] == before["api"]
     assert http_request("GET", before["api"] + "/readyz").status == 200
+
+
+def test_as_many_files_may_be_open_as_the_system_allows(server, monkeypatch):
+    monkeypatch.setattr(server, "command", ("prlimit", "--nofile=200:900", *LATCHGATE))
+    server.start()
+    limits = Path(f"/proc/{server.pid}/limits").read_text()
+    assert re.search(r"^Max open files +900 +900 ", limits, re.MULTILINE)
 
 
 def test_the_same_number_of_files_is_open_after_many_requests(server):

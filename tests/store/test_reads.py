@@ -91,7 +91,7 @@ def test_a_credential_is_read_whole(world, reader):
     )
     found = read(reader, Noun.CREDENTIAL, key.id)
     assert isinstance(found, Credential)
-    assert found.services == {"storage", "llm"}
+    assert found.services == frozenset({"storage", "llm"})
     assert found.scopes == Scopes.of(["storage:read"])
     assert found.networks == Networks.of(["192.0.2.0/24", "2001:db8::1"])
     assert (found.environment, found.external_id) == ("dev", "x-1")

@@ -29,7 +29,7 @@ class Recorder:
         self.now, self.ticks = NOON, 0.0
         self.recorder = Usage(
             world.usage_database,
-            redact=redactor(kind.pattern for kind in compiled(FILES, 1).kinds.values()),
+            redact=redactor(compiled(FILES, 1).patterns()),
             ticks=lambda: self.ticks,
             clock=lambda: self.now,
             **how,

@@ -23,6 +23,7 @@ from latchgate.core.model import Noun
 from latchgate.core.policy_file import PolicyError
 from latchgate.core.reason import Reason
 from latchgate.manage import keys
+from latchgate.signin.pool import Passwords
 from latchgate.store import schema, sqlite
 from latchgate.store.bell import Bell, BellFullError
 from latchgate.store.errors import NotMigratedError, StoreError
@@ -146,8 +147,8 @@ def test_a_writer_that_died_between_commit_and_ring_is_noticed_within_100_ms(wor
     connection.execute("UPDATE credential SET revoked_at = 1.0 WHERE id = ?", (key.id,))
     connection.execute("UPDATE journal_head SET n = n + 1")
     connection.execute(
-        "INSERT INTO journal SELECT n, 1.0, 'x', 'key.revoke', 'credential', ?, NULL, '{}',"
-        " hash, hash FROM journal_head",
+        "INSERT INTO journal (n, at, actor, action, noun, record, detail, previous, hash)"
+        " SELECT n, 1.0, 'x', 'key.revoke', 'credential', ?, '{}', hash, hash FROM journal_head",
         (key.id,),
     )
     connection.execute("COMMIT")
@@ -828,6 +829,7 @@ def over(database):
         ticks=time.monotonic,
         entropy=secrets.token_bytes,
         compile_policy=lambda *_: pytest.fail("compiled"),
+        passwords=Passwords(ticks=time.monotonic, entropy=secrets.token_bytes),
         on_decision=lambda *_: None,
     )
 

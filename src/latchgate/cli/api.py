@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,24 +19,35 @@ from latchgate.cli.output import Failed
 
 PROFILES = (Path(".latchgate/profile.toml"), Path("~/.config/latchgate/profile.toml"))
 _SECONDS = 30.0
+_UNKNOWN_AUTHORITY = (
+    "\n  if the certificate is from an authority of your own, name its PEM file in LATCHGATE_CA"
+    " or as ca in the profile"
+)
 _VISIBLE = re.compile(r"[!-~]+")
 
 
 class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the management API is, and the token to use there."""
+    """Where the management API is, the token to use there, and whose certificates count.
+
+    `ca` is a PEM file of the only authorities that `url`'s certificate may come from; without it
+    those of the system. A relative path starts at the profile's folder.
+    """
 
     url: str
     token: str
+    ca: str | None = None
 
 
 def find_profile() -> Profile:
     """Read `LATCHGATE_URL` and `LATCHGATE_TOKEN`, or the first profile file there is.
 
     That is the one `LATCHGATE_PROFILE` names, the one beside `LATCHGATE_CONFIG`, or `PROFILES`.
+    `LATCHGATE_CA` goes before a profile's `ca`.
     """
     url, token = os.environ.get("LATCHGATE_URL"), os.environ.get("LATCHGATE_TOKEN")
+    ca = os.environ.get("LATCHGATE_CA")
     if url and token:
-        return _checked(Profile(url=url, token=token), "LATCHGATE_URL")
+        return _checked(Profile(url=url, token=token, ca=ca), "LATCHGATE_URL")
     if url or token:
         raise Failed(
             "set both LATCHGATE_URL and LATCHGATE_TOKEN, or neither and use a profile", code=2
@@ -46,7 +58,8 @@ def find_profile() -> Profile:
         named = str(Path(config).with_name("profile.toml"))
     for path in [Path(named)] if named else [one.expanduser() for one in PROFILES]:
         if path.exists():
-            return _read(path)
+            found = _read(path)
+            return found if ca is None else msgspec.structs.replace(found, ca=ca)
     looked = named or " and ".join(str(path) for path in PROFILES)
     raise Failed(
         f"no profile at {looked}; run latchgate init, name one in LATCHGATE_PROFILE,"
@@ -60,9 +73,28 @@ def _read(path: Path) -> Profile:
         raise Failed(f"{path} can be read by others; run: chmod 600 {path}", code=2)
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _checked(msgspec.convert(told, Profile), str(path))
+        profile = _checked(msgspec.convert(told, Profile), str(path))
     except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise Failed(f"{path}: {error}", code=2)
+    if profile.ca is None:
+        return profile
+    return msgspec.structs.replace(profile, ca=str(path.absolute().parent / profile.ca))
+
+
+def _authorities(profile: Profile) -> ssl.SSLContext | bool:
+    """Return whom to believe that `url` is who it says; there is no way to ask nobody."""
+    if profile.ca is None or not profile.url.startswith("https:"):
+        return True
+    try:
+        # An empty text is no file; the library would take it for "the system's".
+        return ssl.create_default_context(cafile=Path(profile.ca))
+    except ssl.SSLError:
+        raise Failed(
+            f"{profile.ca} (LATCHGATE_CA, or ca in the profile): no PEM certificate", code=2
+        )
+    except OSError as error:
+        reason = error.strerror
+        raise Failed(f"{profile.ca} (LATCHGATE_CA, or ca in the profile): {reason}", code=2)
 
 
 def _checked(profile: Profile, where: str) -> Profile:
@@ -82,13 +114,19 @@ def _checked(profile: Profile, where: str) -> Profile:
     return profile
 
 
-def call(method: str, path: str, *members: str, **sent: Any) -> Any:  # noqa: ANN401 - JSON
+def call(
+    method: str,
+    path: str,
+    *members: str,
+    headers: Mapping[str, str] | None = None,
+    **sent: Any,
+) -> Any:
     """Call the management API and return its JSON; a refusal ends the program with its words.
 
     `members` are those that the verb will use: an answer without them is not Latchgate's.
     """
     profile = find_profile()
-    headers = {"Authorization": f"Bearer {profile.token}"}
+    headers = {**(headers or {}), "Authorization": f"Bearer {profile.token}"}
     try:
         answer = httpx2.request(
             method,
@@ -96,12 +134,14 @@ def call(method: str, path: str, *members: str, **sent: Any) -> Any:  # noqa: AN
             headers=headers,
             timeout=_SECONDS,
             trust_env=False,
+            verify=_authorities(profile),
             **sent,
         )
     except UnicodeEncodeError:
         raise Failed("what was given holds bytes that are no UTF-8 text", code=2) from None
     except httpx2.HTTPError as error:
-        raise Failed(f"{profile.url} can't be reached: {error}")
+        hint = _UNKNOWN_AUTHORITY if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
+        raise Failed(f"{profile.url} can't be reached: {error}{hint}")
     return _read_answer(profile, answer, members)
 
 
@@ -112,7 +152,12 @@ def stream(path: str) -> Iterator[bytes]:
     url = profile.url.rstrip("/") + path
     try:
         with httpx2.stream(
-            "GET", url, headers=headers, timeout=_SECONDS, trust_env=False
+            "GET",
+            url,
+            headers=headers,
+            timeout=_SECONDS,
+            trust_env=False,
+            verify=_authorities(profile),
         ) as answer:
             if not answer.is_success:
                 answer.read()
@@ -122,7 +167,7 @@ def stream(path: str) -> Iterator[bytes]:
         raise Failed(f"{profile.url} could not be read to the end: {error}")
 
 
-def _read_answer(profile: Profile, answer: httpx2.Response, members: tuple[str, ...]) -> Any:  # noqa: ANN401 - JSON
+def _read_answer(profile: Profile, answer: httpx2.Response, members: tuple[str, ...]) -> Any:
     try:
         told = answer.json()
     except ValueError:
@@ -146,7 +191,7 @@ class _Problem(msgspec.Struct):
     errors: list[_Fault] = []
 
 
-def _worded(status: int, told: Any, decision: str | None) -> str:  # noqa: ANN401 - JSON
+def _worded(status: int, told: Any, decision: str | None) -> str:
     try:
         problem = msgspec.convert(told, _Problem)
     except msgspec.ValidationError:

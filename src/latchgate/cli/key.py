@@ -1,4 +1,4 @@
-"""`latchgate key`: make, list, show and revoke keys."""
+"""`latchgate key`: make, list, show, update and revoke keys."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ from typing import Any
 
 import rich_click as click
 
-from latchgate.cli.output import json_option, print_fields, print_json, print_table
+from latchgate.cli.listing import (
+    if_match,
+    listing_options,
+    once,
+    once_option,
+    pairs,
+    segment,
+    show_list,
+    version_option,
+)
+from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
 
 
 @click.group()
 def key() -> None:
-    """Make, list, show and revoke keys."""
+    """Make, list, show, update and revoke keys."""
 
 
 @key.command()
@@ -50,6 +60,7 @@ def key() -> None:
 @click.option("--no-ip-ranges", is_flag=True, help="It may be used from nowhere.")
 @click.option("--expires-in", metavar="DURATION", help="For example 90d, 24h or 1h30m.")
 @click.option("--expires-at", metavar="TIME", help="For example 2027-01-01T00:00:00Z.")
+@once_option
 @json_option
 def create(  # noqa: PLR0913 - one parameter an option
     *,
@@ -65,6 +76,7 @@ def create(  # noqa: PLR0913 - one parameter an option
     no_ip_ranges: bool,
     expires_in: str | None,
     expires_at: str | None,
+    idempotency_key: str | None,
     as_json: bool,
 ) -> None:
     """Make a key. The key itself is shown once."""
@@ -77,7 +89,7 @@ def create(  # noqa: PLR0913 - one parameter an option
         "name": name,
         "services": list(services),
         "description": description,
-        "metadata": _pairs(metadata),
+        "metadata": pairs(metadata, "--metadata"),
     }
     if scopes or no_scopes:
         spec["scopes"] = list(scopes)
@@ -93,50 +105,25 @@ def create(  # noqa: PLR0913 - one parameter an option
         "expires_at": expires_at,
     }
     spec |= {field: value for field, value in optional.items() if value is not None}
-    made = call("POST", "/manage/v1/keys", "id", "key", json=spec)
+    made = call("POST", "/manage/v1/keys", "id", json=spec, headers=once(idempotency_key))
     if as_json:
         print_json(made)
         return
     shown = ("id", "key", "services", "scopes", "allowed_ip_ranges", "expires_at")
-    print_fields([(field, made[field]) for field in shown])
-    click.echo("The key is shown this once.")
-
-
-def _pairs(texts: tuple[str, ...]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            msg = f"{text!r} is not NAME=VALUE"
-            raise click.BadParameter(msg, param_hint="--metadata")
-        pairs[name] = value
-    return pairs
+    print_fields([(field, made[field]) for field in shown if field in made])
+    told = "The key is shown this once." if "key" in made else "It was made before."
+    click.echo(told)
 
 
 @key.command("list")
-@click.option(
-    "--limit",
-    type=click.IntRange(1, 1000),
-    default=100,
-    show_default=True,
-    help="How many at most.",
-)
-@click.option("--after", metavar="ID", help="Go on after this key.")
+@listing_options
 @json_option
-def list_keys(*, limit: int, after: str | None, as_json: bool) -> None:
-    """List keys, oldest first."""
-    from latchgate.cli.api import call
-
-    query: dict[str, str | int] = {"limit": limit}
-    if after is not None:
-        query["after"] = after
-    page = call("GET", "/manage/v1/keys", "keys", "next", params=query)
-    if as_json:
-        print_json(page)
-        return
-    print_table(("id", "name", "services", "state", "expires_at", "last_used_at"), page["keys"])
-    if page["next"] is not None:
-        click.echo(f"There are more: latchgate key list --after {page['next']}", err=True)
+def list_keys(*, as_json: bool, **asked: Any) -> None:
+    """List keys, oldest first unless told."""
+    columns = ("id", "name", "services", "state", "expires_at", "last_used_at")
+    show_list(
+        "/manage/v1/keys", "keys", columns, again="latchgate key list", as_json=as_json, **asked
+    )
 
 
 @key.command()
@@ -146,7 +133,7 @@ def show(*, key_id: str, as_json: bool) -> None:
     """Show a key; never its secret."""
     from latchgate.cli.api import call
 
-    told = call("GET", f"/manage/v1/keys/{_segment(key_id)}", "id")
+    told = call("GET", f"/manage/v1/keys/{segment(key_id)}", "id")
     if as_json:
         print_json(told)
         return
@@ -155,8 +142,45 @@ def show(*, key_id: str, as_json: bool) -> None:
 
 @key.command()
 @click.argument("key_id", metavar="ID")
+@click.option("--name", help="What people will know it by.")
+@click.option("--description", help="What it is for.")
+@click.option("--metadata", multiple=True, metavar="NAME=VALUE", help="Kept with it. Repeatable.")
+@click.option("--without-metadata", multiple=True, metavar="NAME", help="Dropped. Repeatable.")
+@version_option
 @json_option
-def revoke(*, key_id: str, as_json: bool) -> None:
+def update(
+    *,
+    key_id: str,
+    name: str | None,
+    description: str | None,
+    metadata: tuple[str, ...],
+    without_metadata: tuple[str, ...],
+    if_version: int | None,
+    as_json: bool,
+) -> None:
+    """Change what people read of a key, never what it opens."""
+    from latchgate.cli.api import call
+
+    told = {"name": name, "description": description}
+    patch: dict[str, Any] = {field: value for field, value in told.items() if value is not None}
+    if metadata or without_metadata:
+        patch["metadata"] = {
+            **pairs(metadata, "--metadata"),
+            **dict.fromkeys(without_metadata),
+        }
+    path = f"/manage/v1/keys/{segment(key_id)}"
+    changed = call("PATCH", path, "id", json=patch, headers=if_match(if_version))
+    if as_json:
+        print_json(changed)
+        return
+    print_fields(changed.items())
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@version_option
+@json_option
+def revoke(*, key_id: str, if_version: int | None, as_json: bool) -> None:
     """Revoke a key, at once and for good.
 
     When this returns, no verifier accepts a request made with it; the receipt says who
@@ -164,27 +188,9 @@ def revoke(*, key_id: str, as_json: bool) -> None:
     """
     from latchgate.cli.api import call
 
-    told = call("DELETE", f"/manage/v1/keys/{_segment(key_id)}", "id", "receipt")
+    path = f"/manage/v1/keys/{segment(key_id)}"
+    told = call("DELETE", path, "id", "receipt", headers=if_match(if_version))
     if as_json:
         print_json(told)
         return
     print_receipt(told["receipt"], [("id", told["id"]), ("revoked_at", told["revoked_at"])])
-
-
-def print_receipt(receipt: dict[str, Any], before: list[tuple[str, object]]) -> None:
-    """Print a receipt: its journal number, and who follows."""
-    states = [f"{one['id']} {one['state']}" for one in receipt["verifiers"]]
-    print_fields(
-        [
-            *before,
-            ("journal", receipt["journal"]),
-            ("elapsed", f"{receipt['elapsed_ms']} ms"),
-            ("verifiers", states),
-        ]
-    )
-
-
-def _segment(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")

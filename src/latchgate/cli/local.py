@@ -11,7 +11,7 @@ import rich_click as click
 
 from latchgate import providers
 from latchgate.cli.output import Failed, json_option, print_fields, print_json
-from latchgate.config import Address, Config, ConfigError, load, parse_address
+from latchgate.config import Address, Config, ConfigError, load, parse_address, tls_files
 
 DEFAULT_CONFIG = ".latchgate/latchgate.toml"
 
@@ -159,6 +159,12 @@ def init(
 @click.option("--listen", type=_Listen(), help="The API's address instead of the configured one.")
 @click.option("--console-listen", type=_Listen(), help="The console's address.")
 @click.option("--verify-listen", type=_Listen(unix=True), help="The gateways' address.")
+@click.option(
+    "--tls-cert",
+    metavar="FILE",
+    help="PEM certificate with its chain, for API and console, instead of the configured one.",
+)
+@click.option("--tls-key", metavar="FILE", help="PEM private key of that certificate.")
 @json_option
 def serve(
     *,
@@ -167,21 +173,30 @@ def serve(
     listen: Address | None,
     console_listen: Address | None,
     verify_listen: Address | None,
+    tls_cert: str | None,
+    tls_key: str | None,
     as_json: bool,
 ) -> None:
-    """Run the server until it is told to stop (SIGTERM or Ctrl-C)."""
+    """Run the server until it is told to stop (SIGTERM or Ctrl-C).
+
+    With TLS, SIGHUP makes it read the certificate's files again.
+    """
     from dataclasses import replace
 
-    from latchgate.serve import ServeError
+    from latchgate.serve import CertificateError, ServeError
     from latchgate.serve import serve as run
 
     config = loaded(config_file)
+    try:
+        files = tls_files(tls_cert, tls_key, Path.cwd())
+    except ValueError as error:
+        raise Failed(f"--tls-cert, --tls-key: {error}", code=2)
     config = replace(
         config,
         api=listen or config.api,
         console=console_listen or config.console,
         verify=verify_listen or config.verify,
-    )
+    ).with_tls(files or config.tls)
 
     def announce(up: Config) -> None:
         if as_json:
@@ -200,6 +215,8 @@ def serve(
 
     try:
         run(config, workers=workers, announce=announce)
+    except CertificateError as error:
+        raise Failed(f"{error}", code=2)
     except ServeError as error:
         raise Failed(str(error))
 

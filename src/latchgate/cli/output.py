@@ -34,6 +34,19 @@ def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> No
         click.echo("  ".join(padded).rstrip())
 
 
+def print_receipt(receipt: dict[str, Any], before: list[tuple[str, object]]) -> None:
+    """Print a receipt: its journal number, and who follows."""
+    states = [f"{one['id']} {one['state']}" for one in receipt["verifiers"]]
+    print_fields(
+        [
+            *before,
+            ("journal", receipt["journal"]),
+            ("elapsed", f"{receipt['elapsed_ms']} ms"),
+            ("verifiers", states),
+        ]
+    )
+
+
 class Failed(SystemExit):
     """Says what went wrong on standard error, and ends the program with `code`."""
 
@@ -46,7 +59,7 @@ def _text(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, list):
-        return ", ".join(_line(str(item)) for item in value) or "none"
+        return ", ".join(_text(item) for item in value) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{_line(name)}={_line(str(item))}" for name, item in value.items()) or "-"
     return _line(str(value))

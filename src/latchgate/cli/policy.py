@@ -6,9 +6,8 @@ from pathlib import Path
 
 import rich_click as click
 
-from latchgate.cli.key import print_receipt
 from latchgate.cli.local import config_option, loaded
-from latchgate.cli.output import Failed, json_option, print_fields, print_json
+from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_receipt
 
 
 @click.group()

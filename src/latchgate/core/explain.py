@@ -307,6 +307,7 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.NO_AREA: _say("Use a path that a policy file covers, or add an area for it."),
     Reason.METHOD_NOT_ALLOWED: _other_method,
     Reason.TLS_REQUIRED: _say("Use https:// (TLS 1.2 or later)."),
+    Reason.DESTINATION_OUTSIDE: _say("Send a Destination in the area that the path is in."),
     Reason.PREFLIGHT_MALFORMED: _say("Send Origin and Access-Control-Request-Method."),
     Reason.CREDENTIAL_MISSING: _send_accepted,
     Reason.CREDENTIAL_MALFORMED: _mend,

@@ -46,7 +46,8 @@ class Request(msgspec.Struct, frozen=True):
     `target` is the raw request target, path and query, as it arrived. `headers` has lower-case
     names; a name that arrived more than once is in `repeated` too. `client` is None when nobody
     could say where the request came from. `fault` is set by a door that could not read what
-    it was told, and refuses the request whatever else it holds.
+    it was told, and refuses the request whatever else it holds. `scope` is what the application
+    itself asks for, instead of what the policy's rule names.
     """
 
     method: str
@@ -57,6 +58,7 @@ class Request(msgspec.Struct, frozen=True):
     client: Address | None = None
     tls: bool = False
     fault: tuple[Reason, str] | None = None
+    scope: str | None = None
 
     def __repr__(self) -> str:
         return f"Request({self.method} {self.host} {self.client}, {len(self.headers)} headers)"

@@ -93,6 +93,26 @@ class Networks:
                 return True
         return False
 
+    def within(self, other: Networks) -> bool:
+        """Whether every address of these networks is in `other`; nowhere is in everything."""
+        wide = other._spans()
+        return all(
+            any(kind == span[0] and low >= span[1] and high <= span[2] for span in wide)
+            for kind, low, high in self._spans()
+        )
+
+    def _spans(self) -> list[tuple[int, int, int]]:
+        """Return (version, first, last) of the networks, merged where they touch, in order."""
+        merged: list[tuple[int, int, int]] = []
+        for version, network, mask in sorted(self.entries):
+            full = (1 << (_V4_BITS if version == 4 else _V6_BITS)) - 1  # noqa: PLR2004 - the protocol's number
+            last = network | (full & ~mask)
+            if merged and merged[-1][0] == version and network <= merged[-1][2] + 1:
+                merged[-1] = (version, merged[-1][1], max(last, merged[-1][2]))
+            else:
+                merged.append((version, network, last))
+        return merged
+
     def listed(self) -> list[str]:
         """Return the networks as CIDR texts, in the order given."""
         out: list[str] = []

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NO_AREA = "no_area"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TLS_REQUIRED = "tls_required"
+    DESTINATION_OUTSIDE = "destination_outside"
     PREFLIGHT_MALFORMED = "preflight_malformed"
 
     # Nobody is known by what was presented.

@@ -75,6 +75,11 @@ def checksum(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
+def has_checksum(text: str) -> bool:
+    """Whether `text` ends in the checksum of what stands before it."""
+    return checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
+
+
 def digest(domain: str, text: str) -> bytes:
     """Return the 32-byte SHA-256 of `text`, separated by `domain` so digests never cross kinds.
 

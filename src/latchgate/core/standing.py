@@ -7,6 +7,8 @@ refuses. Nothing here runs before the secret was compared (ARCHITECTURE §5).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from latchgate.core.model import (
     Credential,
     Facts,
@@ -15,6 +17,7 @@ from latchgate.core.model import (
     Project,
     Refused,
     Request,
+    Role,
     Tenant,
     TraceStep,
     User,
@@ -23,6 +26,22 @@ from latchgate.core.network import Networks
 from latchgate.core.reason import Reason, Step
 from latchgate.core.scope import NONE, Scopes
 from latchgate.core.secret import same
+
+MAX_PARENTS = 4  # above one credential: a decision looks at each of them
+_MAX_ROLES = 64
+
+
+def rights_of(role_ids: Iterable[str], tenant_id: str, get: Callable[[str], Role | None]) -> Scopes:
+    """Return what roles hold together with all the roles that they imply; `get` finds one."""
+    rights, seen, left = NONE, set[str](), list(role_ids)
+    while left and len(seen) < _MAX_ROLES:
+        role_id = left.pop()
+        role = get(role_id) if role_id not in seen else None
+        seen.add(role_id)
+        if role is not None and role.tenant_id in {None, tenant_id}:
+            rights |= role.scopes
+            left += role.implies
+    return rights
 
 
 def assemble(

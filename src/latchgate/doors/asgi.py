@@ -36,11 +36,18 @@ def read_request(scope: Scope, trusted: Networks) -> Request:
     headers, repeated = fold(scope["headers"])
     target = scope.get("raw_path", scope["path"].encode()).decode("latin-1")
     query = scope.get("query_string", b"")
-    fault = None
+    client, tls, fault = None, scope.get("scheme") == "https", None
     try:
-        client = _client(scope.get("client"), headers, trusted)
+        peer = _peer(scope)
+        if peer is None or peer not in trusted:
+            client = peer
+        else:
+            client = _client(peer, headers, trusted)
+            tls = _tls(headers, repeated, own=tls)
     except ValueError as error:
-        client, fault = None, (Reason.CLIENT_ADDRESS_INVALID, str(error))
+        client, tls, fault = None, False, (Reason.CLIENT_ADDRESS_INVALID, str(error))
+    except _UnclearSchemeError as error:
+        tls, fault = False, (Reason.GATEWAY_INCOMPLETE, str(error))
     return Request(
         method=scope["method"],
         host=headers.get("host", ""),
@@ -48,21 +55,40 @@ def read_request(scope: Scope, trusted: Networks) -> Request:
         headers=headers,
         repeated=repeated,
         client=client,
-        tls=scope.get("scheme") == "https",
+        tls=tls,
         fault=fault,
     )
 
 
-def _client(
-    peer: tuple[str, int] | None, headers: dict[str, str], trusted: Networks
-) -> Address | None:
-    if peer is None:
-        return None
-    address = parse_address(peer[0])
+class _UnclearSchemeError(Exception):
+    """A trusted gateway doesn't say whether its client used TLS, or says two things."""
+
+
+def _peer(scope: Scope) -> Address | None:
+    peer: tuple[str, int] | None = scope.get("client")
+    return parse_address(peer[0]) if peer is not None else None
+
+
+def _client(gateway: Address, headers: dict[str, str], trusted: Networks) -> Address:
     forwarded = headers.get("x-forwarded-for")
-    if forwarded is None or address not in trusted:
-        return address
-    return right_most_untrusted([forwarded], trusted)
+    return gateway if forwarded is None else right_most_untrusted([forwarded], trusted)
+
+
+def _tls(headers: dict[str, str], repeated: frozenset[str], *, own: bool) -> bool:
+    """Take a trusted gateway's word on its client's connection, else its own connection to us.
+
+    A list is what a gateway sends that appends to the client's own header: the word of nobody.
+    """
+    forwarded = headers.get("x-forwarded-proto")
+    if forwarded is None:
+        return own
+    if "x-forwarded-proto" in repeated:
+        raise _UnclearSchemeError("x-forwarded-proto arrived more than once")
+    if forwarded not in {"https", "http"}:
+        raise _UnclearSchemeError(
+            f"x-forwarded-proto is neither https nor http: {forwarded[:64]!r}"
+        )
+    return forwarded == "https"
 
 
 async def send_refusal(decision: Decision, accept: str, scope: Scope, send: Send) -> None:

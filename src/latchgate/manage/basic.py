@@ -1,82 +1,191 @@
-"""What may be sent with a login name: app passwords, and account passwords for some areas."""
+"""App passwords: Basic switched on for a user, its random password, and both taken back.
+
+The password is shown once and is one at a time; reissue replaces it at once. Source:
+providers/teracloud, "BASIC authentication".
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Annotated
+
+import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.basic import canonical_login
-from latchgate.core.model import Noun
-from latchgate.core.scope import ALL
+from latchgate.core.basic import MAX_LOGIN
+from latchgate.core.kinds import Issued, Spec
+from latchgate.core.kinds.app_password import AppPassword
+from latchgate.core.policy import Policy
+from latchgate.core.scope import Scopes
+from latchgate.manage import logins
+from latchgate.manage.actor import Caller
+from latchgate.manage.errors import NotFoundError
+from latchgate.manage.idempotency import Once, recall, remember
+from latchgate.manage.logins import Holder
 from latchgate.store import schema
-from latchgate.store.journal import Change
+from latchgate.store.errors import ConflictError
+from latchgate.store.journal import Change, Store
+
+NAMESPACE = "teracloud"  # the one whose clients know nothing but Basic
 
 
-def login_id(namespace: str, name: str) -> str:
-    """Return the id under which a login name is found in its namespace."""
-    return f"{namespace}:{canonical_login(name)}"
+class BasicSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Where Basic is switched on, and under which login name; the user's own name unless told.
 
-
-def add_login(change: Change, tenant_id: str, user_id: str, namespace: str, name: str) -> str:
-    """Write a login name inside a change; returns its id. ConflictError when it is taken."""
-    made = login_id(namespace, name)
-    row = {"id": made, "user_id": user_id, "created_at": change.at}
-    change.execute(sa.insert(schema.login).values(**row))
-    change.note("login.create", Noun.LOGIN, made, tenant_id=tenant_id, detail={"after": row})
-    return made
-
-
-def give(
-    change: Change,
-    *,
-    kind: str,
-    credential_id: str,
-    digest: bytes,
-    hint: str,
-    login: str,
-    owner: tuple[str, str, str],
-) -> int:
-    """Write a password as the one that a login has of its kind; `owner`: tenant, project, user.
-
-    The one before is revoked. Returns the last journal number.
+    `project_id` says in which project the password has the user's roles: the caller's own, or the
+    only one that the user holds a role in, unless told.
     """
-    tenant_id, project_id, owner_id = owner
-    link = schema.login_credential
-    here = sa.and_(link.c.login_id == login, link.c.kind == kind)
-    before = change.execute(sa.select(link.c.credential_id).where(here)).scalar_one_or_none()
-    if before is not None:
-        change.execute(sa.delete(link).where(here))
-        change.alter(
-            "basic.revoke",
-            Noun.CREDENTIAL,
-            schema.credential,
-            {"id": before, "revoked_at": None},
-            {"revoked_at": change.at},
-            tenant_id=tenant_id,
+
+    namespace: Annotated[str, msgspec.Meta(min_length=1, max_length=32)] = NAMESPACE
+    login: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LOGIN)] | None = None
+    project_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+
+
+class StoredBasic(msgspec.Struct, frozen=True):
+    """Whether a user's app password can be sent in a namespace; times are Unix seconds."""
+
+    user_id: str
+    namespace: str
+    login: str | None
+    enabled: bool
+    credential_id: str | None
+    project_id: str | None
+    created_at: float | None
+    created_by: str | None
+
+
+def show(store: Store, policy: Policy, caller: Caller, user_id: str, namespace: str) -> StoredBasic:
+    """Return what a user of the caller's tenant has in a namespace; NotFoundError for no user."""
+    kind = logins.kind_of(policy, namespace, AppPassword)
+    with store.reading() as connection:
+        logins.user_in(connection, caller.tenant_id, user_id)
+        return _shown(connection, user_id, namespace, kind.name)
+
+
+def enable(
+    store: Store,
+    policy: Policy,
+    caller: Caller,
+    user_id: str,
+    *,
+    spec: BasicSpec,
+    now: float,
+    entropy: Callable[[int], bytes],
+    once: Once | None = None,
+) -> tuple[StoredBasic, Issued | None, int]:
+    """Make a user's login name and app password; returns the journal number last.
+
+    A repeat of `once` returns what there is now, without the password.
+    InvalidError names the field, ConflictError tells of a taken name or of one that is on already,
+    ForbiddenError what the caller does not hold.
+    """
+    if recall(store, caller, once, now) is not None:
+        return show(store, policy, caller, user_id, spec.namespace), None, 0
+    kind = logins.kind_of(policy, spec.namespace, AppPassword)
+    issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
+    with store.change(caller.actor) as change:
+        holder = logins.holder_of(change.connection, caller, user_id, spec.project_id)
+        before = _shown(change.connection, user_id, spec.namespace, kind.name)
+        if before.enabled:
+            raise ConflictError("Basic is enabled already; reissue replaces its password.")
+        remember(change, caller, once, issued.id)
+        login = logins.take_login(change, holder, spec.namespace, spec.login)
+        n = _give(change, policy, caller, kind, issued, login, holder)
+        return _shown(change.connection, user_id, spec.namespace, kind.name), issued, n
+
+
+def reissue(
+    store: Store,
+    policy: Policy,
+    caller: Caller,
+    user_id: str,
+    namespace: str,
+    *,
+    entropy: Callable[[int], bytes],
+) -> tuple[StoredBasic, Issued, int]:
+    """Replace a user's app password at once; NotFoundError where Basic is not enabled."""
+    kind = logins.kind_of(policy, namespace, AppPassword)
+    issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
+    with store.change(caller.actor) as change:
+        logins.user_in(change.connection, caller.tenant_id, user_id)
+        before = _shown(change.connection, user_id, namespace, kind.name)
+        if not before.enabled or before.login is None:
+            msg = f"Basic is not enabled for {user_id} in {namespace}; enable makes a password"
+            raise NotFoundError(msg)
+        holder = logins.holder_of(change.connection, caller, user_id, before.project_id)
+        login = logins.login_id(namespace, before.login)
+        n = _give(change, policy, caller, kind, issued, login, holder)
+        return _shown(change.connection, user_id, namespace, kind.name), issued, n
+
+
+def disable(
+    store: Store, policy: Policy, caller: Caller, user_id: str, namespace: str
+) -> tuple[StoredBasic, int]:
+    """Revoke a user's app password at once; the login name stays theirs.
+
+    A repeated one changes nothing and has its receipt waited for again. NotFoundError where it
+    never was enabled.
+    """
+    kind = logins.kind_of(policy, namespace, AppPassword)
+    with store.change(caller.actor) as change:
+        logins.user_in(change.connection, caller.tenant_id, user_id)
+        before = _shown(change.connection, user_id, namespace, kind.name)
+        if before.login is None:
+            raise NotFoundError(f"Basic was never enabled for {user_id} in {namespace}")
+        n = logins.take_back(
+            change, logins.login_id(namespace, before.login), kind.name, caller.tenant_id
         )
-    row: dict[str, object] = {
-        "id": credential_id,
-        "kind": kind,
-        "tenant_id": tenant_id,
-        "project_id": project_id,
-        "owner_id": owner_id,
-        "parent_id": None,
-        "name": login,
-        "description": "",
-        "services": ["*"],
-        "scopes": ALL.listed(),
-        "networks": None,
-        "environment": None,
-        "external_id": None,
-        "metadata": {},
-        "digest": digest,
-        "hint": hint,
-        "created_at": change.at,
-        "created_by": change.actor.name,
-        "expires_at": None,
-        "revoked_at": None,
-        "issues": False,
+        return _shown(change.connection, user_id, namespace, kind.name), n
+
+
+def _opened(policy: Policy, namespace: str, kind: AppPassword) -> Scopes:
+    """Return every scope that an app password can be used for with a login of a namespace."""
+    services = {
+        area.service
+        for area in policy.areas
+        if area.logins == namespace and kind in area.kinds and area.service is not None
     }
-    change.add("basic.create", Noun.CREDENTIAL, schema.credential, row, tenant_id=tenant_id)
-    change.execute(sa.insert(link).values(login_id=login, kind=kind, credential_id=credential_id))
-    told = {"after": {"kind": kind, "credential_id": credential_id}}
-    return change.note("login.change", Noun.LOGIN, login, tenant_id=tenant_id, detail=told)
+    return Scopes.of(scope for name in services for scope in policy.scopes_of(name))
+
+
+def _give(
+    change: Change,
+    policy: Policy,
+    caller: Caller,
+    kind: AppPassword,
+    issued: Issued,
+    login: str,
+    holder: Holder,
+) -> int:
+    opened = _opened(policy, login.partition(":")[0], kind)
+    scopes, networks = logins.check_gives(caller, holder, opened)
+    return logins.give(
+        change,
+        kind=kind.name,
+        issued=issued,
+        login=login,
+        scopes=scopes,
+        networks=networks,
+        owner=holder.owner,
+    )
+
+
+def _shown(connection: sa.Connection, user_id: str, namespace: str, kind: str) -> StoredBasic:
+    login = logins.login_of(connection, user_id, namespace)
+    link, credential = schema.login_credential, schema.credential
+    mine = (
+        sa.select(credential)
+        .join(link, link.c.credential_id == credential.c.id)
+        .where(link.c.login_id == login, link.c.kind == kind)
+    )
+    row = connection.execute(mine).mappings().one_or_none() if login is not None else None
+    return StoredBasic(
+        user_id=user_id,
+        namespace=namespace,
+        login=login.partition(":")[2] if login is not None else None,
+        enabled=row is not None,
+        credential_id=row["id"] if row is not None else None,
+        project_id=row["project_id"] if row is not None else None,
+        created_at=row["created_at"] if row is not None else None,
+        created_by=row["created_by"] if row is not None else None,
+    )

@@ -21,3 +21,23 @@ class ForbiddenError(ManageError):
 
 class NotFoundError(ManageError):
     """There is no such record, or it is not the actor's to see."""
+
+
+class UnprovenError(ManageError):
+    """The secret that proves who asks is missing or wrong; which of the two is not told."""
+
+
+class TooManyError(ManageError):
+    """Too much was asked of late; `retry_after` is how many seconds to wait."""
+
+    def __init__(self, why: str, *, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(why)
+
+
+class StaleError(ManageError):
+    """The record is at another version than the caller meant to change."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"the record was changed meanwhile; it is at version {version} now")

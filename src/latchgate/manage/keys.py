@@ -1,4 +1,4 @@
-"""Service keys: issue, list, show, revoke.
+"""Service keys: issue, list, show, change, revoke.
 
 Rule of this file: nobody hands out what they don't hold, and a key's owner, tenant and project
 are the actor's own, never taken from what was asked (ATTACKS D5.37, D5.38).
@@ -21,11 +21,15 @@ from latchgate.core.policy import Policy
 from latchgate.core.scope import EVERY, Scopes
 from latchgate.core.timestamp import parse_rfc3339
 from latchgate.manage.actor import Caller
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
+from latchgate.manage.errors import InvalidError
+from latchgate.manage.gate import may_issue
+from latchgate.manage.idempotency import Once, recall, remember
+from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page
+from latchgate.manage.records import ANY, IfMatch, alter, asked, find
 from latchgate.store import schema
-from latchgate.store.journal import Change, Store, stored
+from latchgate.store.journal import Change, Store
 
-MAX_PAGE = 1_000
+MAX_METADATA = 32
 
 # Python's $ lets a line break follow, and \\Z means nothing where OpenAPI is read.
 _END = r"(?![\s\S])"
@@ -55,10 +59,21 @@ class KeySpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     scopes: Annotated[list[Name], msgspec.Meta(max_length=256)] | None = None
     environment: Environment | None = None
     external_id: ExternalId | None = None
-    metadata: Annotated[dict[Name, Line], msgspec.Meta(max_length=32)] = {}
+    metadata: Annotated[dict[Name, Line], msgspec.Meta(max_length=MAX_METADATA)] = {}
     allowed_ip_ranges: Annotated[list[Name], msgspec.Meta(max_length=100)] | None = None
     expires_in: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     expires_at: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
+class KeyPatch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What shall change about a key (RFC 7396): absent stays, null in `metadata` removes."""
+
+    name: Line | msgspec.UnsetType = msgspec.UNSET
+    description: Text | msgspec.UnsetType = msgspec.UNSET
+    metadata: (
+        Annotated[dict[Name, Line | None], msgspec.Meta(max_length=2 * MAX_METADATA)]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 class StoredKey(msgspec.Struct, frozen=True):
@@ -81,6 +96,45 @@ class StoredKey(msgspec.Struct, frozen=True):
     created_by: str
     expires_at: float | None
     revoked_at: float | None
+    version: int
+
+
+def _state(text: str, now: float) -> sa.ColumnElement[bool]:
+    table = schema.credential
+    revoked = table.c.revoked_at.is_not(None)
+    ended = sa.func.coalesce(table.c.expires_at <= now, sa.false())
+    states = {
+        "active": sa.and_(sa.not_(revoked), sa.not_(ended)),
+        "expired": sa.and_(sa.not_(revoked), ended),
+        "revoked": revoked,
+    }
+    if text not in states:
+        msg = f"must be {' or '.join(states)}"
+        raise ValueError(msg)
+    return states[text]
+
+
+LISTING = Listing(
+    table=schema.credential,
+    searched=("id", "name", "description", "external_id"),
+    filters={
+        "state": Filter({"type": "string", "enum": ["active", "expired", "revoked"]}, _state),
+        "name": equals(schema.credential.c.name),
+        "external_id": equals(schema.credential.c.external_id),
+        "environment": equals(schema.credential.c.environment, "dev", "staging", "production"),
+        "owner_id": equals(schema.credential.c.owner_id),
+        "project_id": equals(schema.credential.c.project_id),
+        "service": holding(schema.credential.c.services),
+        "scope": holding(schema.credential.c.scopes),
+    },
+    sorts={
+        "created_at": by(schema.credential.c.created_at),
+        "name": by(schema.credential.c.name),
+        "expires_at": by(schema.credential.c.expires_at),
+    },
+)
+# Passwords and tokens are credentials too, and have nouns of their own.
+_KEYS = schema.credential.c.kind.like("%.service_key")
 
 
 def issue(
@@ -91,23 +145,23 @@ def issue(
     *,
     now: float,
     entropy: Callable[[int], bytes],
-) -> tuple[StoredKey, Issued, int]:
+    once: Once | None = None,
+) -> tuple[StoredKey, Issued | None, int]:
     """Make a key for the actor; returns it, its secret and the journal number.
 
-    Raises InvalidError naming each field, ForbiddenError when the actor lacks a scope.
+    A repeat of `once` returns the key as it is now, without a secret. Raises InvalidError naming
+    each field, ForbiddenError when the key would open more than what it is made with.
     """
+    before = recall(store, caller, once, now)
+    if before is not None:
+        key = shown(store, caller, before)
+        return key, None, key.version
     kind, scopes, networks, expires_at = _settle(policy, spec, now)
-    lacking = caller.rights.lacking(scopes)
-    if lacking:
-        msg = f"you don't hold {', '.join(lacking)}, so you can't hand it out"
-        raise ForbiddenError(msg)
-    limit = caller.credential.expires_at
-    if limit is not None and (expires_at is None or expires_at > limit):
-        msg = "a key can't outlive the credential it is made with; give an earlier expiry"
-        raise ForbiddenError(msg)
+    networks = may_issue(caller, scopes, networks, expires_at)
     issued = kind.issue(Spec(service=spec.services[0]), entropy(kind.entropy_bytes))
     holder = caller.credential
     with store.change(caller.actor) as change:
+        remember(change, caller, once, issued.id)
         return insert(
             change,
             kind=kind,
@@ -151,52 +205,73 @@ def insert(
         created_by=change.actor.name,
         expires_at=expires_at,
         revoked_at=None,
+        version=0,
     )
     row = msgspec.structs.asdict(key)
+    del row["version"]
     row["networks"] = row.pop("allowed_ip_ranges")
     row |= {"tenant_id": tenant_id, "parent_id": None, "digest": issued.digest, "issues": True}
     n = change.add("key.create", Noun.CREDENTIAL, schema.credential, row, tenant_id=tenant_id)
-    return key, issued, n
+    return msgspec.structs.replace(key, version=n), issued, n
 
 
 def listed(
-    store: Store, caller: Caller, *, limit: int, after: str | None
+    store: Store, caller: Caller, query: Query, *, now: float
 ) -> tuple[list[StoredKey], str | None]:
-    """Return up to `limit` keys of the actor's tenant, oldest first, and the id to go on after."""
-    table = schema.credential
-    wanted = sa.select(table).where(table.c.tenant_id == caller.tenant_id)
+    """Return a page of keys of the actor's tenant, oldest first unless told, and the next cursor.
+
+    InvalidError names the parameter that can't be taken.
+    """
+    whose = schema.credential.c.tenant_id == caller.tenant_id
     with store.reading() as connection:
-        if after is not None:
-            mark = connection.execute(
-                sa.select(table.c.created_at).where(
-                    table.c.id == after, table.c.tenant_id == caller.tenant_id
-                )
-            ).scalar_one_or_none()
-            if mark is None:
-                raise InvalidError([("after", f"{after[:64]!r} is not the id of a key")])
-            position = sa.tuple_(table.c.created_at, table.c.id)
-            wanted = wanted.where(position > sa.tuple_(sa.literal(mark), sa.literal(after)))
-        wanted = wanted.order_by(table.c.created_at, table.c.id).limit(limit + 1)
-        rows = connection.execute(wanted).mappings().all()
-    keys = [_stored(row) for row in rows[:limit]]
-    return keys, keys[-1].id if len(rows) > limit else None
+        rows, following = page(connection, LISTING, query, whose, _KEYS, now=now)
+    return [_stored(row) for row in rows], following
 
 
 def shown(store: Store, caller: Caller, key_id: str) -> StoredKey:
     """Return one key of the actor's tenant; NotFoundError when there is none."""
     with store.reading() as connection:
-        return _stored(_own(connection, caller.tenant_id, key_id))
+        return _own(connection, caller, key_id)
 
 
-def revoke(store: Store, caller: Caller, key_id: str) -> tuple[StoredKey, int]:
+def change_key(
+    store: Store, caller: Caller, key_id: str, patch: KeyPatch, *, match: IfMatch = ANY
+) -> StoredKey:
+    """Change what people read of a key, never what it opens; returns it as it is then.
+
+    NotFoundError, StaleError; InvalidError when it would have too much metadata.
+    """
+    told = asked(patch)
+    with store.change(caller.actor) as change:
+        key = _own(change.connection, caller, key_id, match)
+        before = msgspec.structs.asdict(key)
+        if "metadata" in told:
+            merged = {**key.metadata, **told["metadata"]}
+            told["metadata"] = {name: line for name, line in merged.items() if line is not None}
+            if len(told["metadata"]) > MAX_METADATA:
+                raise InvalidError([("metadata", f"would have more than {MAX_METADATA} members")])
+        alter(
+            change,
+            "key.change",
+            Noun.CREDENTIAL,
+            schema.credential,
+            before,
+            told,
+            tenant_id=caller.tenant_id,
+        )
+    return StoredKey(**before)
+
+
+def revoke(
+    store: Store, caller: Caller, key_id: str, *, match: IfMatch = ANY
+) -> tuple[StoredKey, int]:
     """Revoke a key at once; returns it and the journal number that verifiers must reach.
 
     A repeated revoke changes nothing, announces again, and has its receipt waited for again
-    (ARCHITECTURE §6 rule 14). NotFoundError when the actor's tenant has no such key.
+    (ARCHITECTURE §6 rule 14). NotFoundError when the actor's tenant has no such key, StaleError.
     """
-    tenant_id = caller.tenant_id
     with store.change(caller.actor) as change:
-        key = _stored(_own(change.connection, tenant_id, key_id))
+        key = _own(change.connection, caller, key_id, match)
         if key.revoked_at is not None:
             head = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
             return key, head
@@ -206,26 +281,19 @@ def revoke(store: Store, caller: Caller, key_id: str) -> tuple[StoredKey, int]:
             schema.credential,
             {"id": key_id, "revoked_at": None},
             {"revoked_at": change.at},
-            tenant_id=tenant_id,
+            tenant_id=caller.tenant_id,
         )
-    return msgspec.structs.replace(key, revoked_at=change.at), n
+    return msgspec.structs.replace(key, revoked_at=change.at, version=n), n
 
 
-def _own(connection: sa.Connection, tenant_id: str, key_id: str) -> sa.RowMapping:
-    table = schema.credential
-    found = connection.execute(
-        sa.select(table).where(table.c.id == key_id, table.c.tenant_id == tenant_id)
-    )
-    row = found.mappings().one_or_none()
-    if row is None:
-        msg = f"there is no key {key_id[:64]!r}"
-        raise NotFoundError(msg)
-    return row
+def _own(connection: sa.Connection, caller: Caller, key_id: str, match: IfMatch = ANY) -> StoredKey:
+    whose = schema.credential.c.tenant_id == caller.tenant_id
+    row = find(connection, schema.credential, key_id, whose, _KEYS, noun="key", match=match)
+    return _stored(row)
 
 
-def _stored(row: sa.RowMapping) -> StoredKey:
-    told: dict[str, Any] = stored(row)
-    told["allowed_ip_ranges"] = told["networks"]
+def _stored(row: dict[str, Any]) -> StoredKey:
+    told = {**row, "allowed_ip_ranges": row["networks"]}
     return StoredKey(**{field: told[field] for field in StoredKey.__struct_fields__})
 
 

@@ -7,7 +7,7 @@ other right. Both are in the journal.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import sqlalchemy as sa
@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL
-from latchgate.core.secret import CROCKFORD_LOWER, Secret, draw
-from latchgate.manage import basic, projects, roles, tenants, users
+from latchgate.core.secret import Secret
+from latchgate.manage import logins, projects, roles, tenants, users
 from latchgate.manage.errors import NotFoundError
 from latchgate.manage.keys import KeySpec, insert
 from latchgate.manage.policy import publish
+from latchgate.manage.records import new_id
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 
@@ -38,11 +39,6 @@ class FirstRecords:
     admin: str
     password: Secret
     token: Secret
-
-
-def new_id(prefix: str, entropy: Callable[[int], bytes]) -> str:
-    """Return a random record id such as `t-0b3k…`, 80 bits."""
-    return f"{prefix}-{draw(entropy(19), CROCKFORD_LOWER, 16)}"
 
 
 def initialize(
@@ -68,14 +64,14 @@ def initialize(
         roles.add(change, role_id, tenant_id, _ADMIN_ROLE, ALL, ())
         users.add(change, user_id, tenant_id, ADMIN, "main")
         roles.assign(change, tenant_id, user_id, project_id, role_id)
-        login = basic.add_login(change, tenant_id, user_id, "latchgate", ADMIN)
-        basic.give(
+        login = logins.add_login(change, tenant_id, user_id, "latchgate", ADMIN)
+        logins.give(
             change,
             kind=kind.name,
-            credential_id=first.id,
-            digest=hashed,
-            hint=first.hint,
+            issued=replace(first, digest=hashed),
             login=login,
+            scopes=ALL,
+            networks=None,
             owner=owner,
         )
         issued = _token(change, policy, owner, "first token", entropy)

@@ -7,19 +7,23 @@ sockets; each opens its own database connections and its own cache.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import resource
 import select
 import signal
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from latchgate.config import Address, Config
 from latchgate.core.policy_file import PolicyError
+from latchgate.serve.tls import Certificate, CertificateError
 from latchgate.serve.worker import Sockets, run_worker
 from latchgate.store import sqlite
 from latchgate.store.errors import StoreError
@@ -38,7 +42,8 @@ class ServeError(Exception):
 def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -> None:
     """Serve until SIGTERM or SIGINT; `announce` is called once when every address answers.
 
-    ServeError when an address is taken or the database is not there.
+    With TLS, SIGHUP reads the certificate's files again. CertificateError when they can't be used,
+    ServeError when an address is taken or the database is not there: before anything started.
     """
     if workers > 1 and not sqlite.MANY_PROCESSES:
         msg = (
@@ -50,6 +55,8 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
         if not database.exists():
             msg = f"{database} does not exist; run latchgate init"
             raise ServeError(msg)
+    certificate = _certificate(config)
+    _allow_many_connections()
     os.umask(0o077)
     bound: list[socket.socket] = []
     try:
@@ -58,9 +65,10 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
         sockets = Sockets(*bound)
         told = _addresses(config, sockets)
         if workers == 1:
-            run_worker(told, sockets, on_ready=lambda: announce(told), supervised=False)
+            ready = functools.partial(announce, told)
+            run_worker(told, sockets, certificate, on_ready=ready, supervised=False)
         else:
-            _supervise(told, sockets, workers, announce)
+            _supervise(told, sockets, certificate, workers, announce)
     except (StoreError, PolicyError) as error:
         msg = f"{config.database}: {error}"
         raise ServeError(msg) from error
@@ -69,6 +77,28 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             one.close()
         if config.verify.path is not None and len(bound) == len(_ADDRESSES):  # ours, not another's
             Path(config.verify.path).unlink(missing_ok=True)
+
+
+def _certificate(config: Config) -> Certificate | None:
+    if config.tls is None:
+        return None
+    certificate = Certificate(config.tls)
+    _warn(*certificate.warnings)
+    # Held back until somebody listens for it: a renewal right after the start must not end it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    return certificate
+
+
+def _allow_many_connections() -> None:
+    """Take all the open files there may be: the usual 1,024 is a small flood of idle peers."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _warn(*lines: str) -> None:
+    for line in lines:
+        sys.stderr.write(f"latchgate: {line}\n")
+    sys.stderr.flush()
 
 
 def _bind(address: Address) -> socket.socket:
@@ -120,23 +150,22 @@ def _addresses(config: Config, sockets: Sockets) -> Config:
     def real(address: Address, bound: socket.socket) -> Address:
         if address.path is not None:
             return address
-        return Address(host=address.host, port=bound.getsockname()[1], path=None)
+        return replace(address, port=bound.getsockname()[1])
 
-    return Config(
-        file=config.file,
-        database=config.database,
-        usage_database=config.usage_database,
-        master_key=config.master_key,
-        policy=config.policy,
+    return replace(
+        config,
         api=real(config.api, sockets.api),
         console=real(config.console, sockets.console),
         verify=real(config.verify, sockets.verify),
-        trusted=config.trusted,
     )
 
 
 def _supervise(  # noqa: C901 - one loop over what can happen to a worker
-    config: Config, sockets: Sockets, workers: int, announce: Callable[[Config], None]
+    config: Config,
+    sockets: Sockets,
+    certificate: Certificate | None,
+    workers: int,
+    announce: Callable[[Config], None],
 ) -> None:
     """Keep `workers` children alive until told to stop."""
     failed = announced = False
@@ -153,12 +182,21 @@ def _supervise(  # noqa: C901 - one loop over what can happen to a worker
 
     for name in _STOPPING:
         signal.signal(name, stop)
+    renewing = False
+
+    def renew(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal renewing
+        renewing = True
+
+    if certificate is not None:
+        signal.signal(signal.SIGHUP, renew)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
     def start() -> None:
         # Held back meanwhile: a signal between the fork and the next line would miss the child.
-        held = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, [*_STOPPING, signal.SIGHUP])
         if not stopping:
-            children.add(_spawn(config, sockets, ready_out))
+            children.add(_spawn(config, sockets, certificate, ready_out))
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     for _ in range(workers):
@@ -174,6 +212,9 @@ def _supervise(  # noqa: C901 - one loop over what can happen to a worker
         ended = _reap(children)
         if stopping:
             continue
+        if renewing and certificate is not None:
+            renewing = False
+            _renew(certificate, children)
         if not announced and (b"!" in told or ended):
             failed = True
             stop(signal.SIGTERM, None)
@@ -195,6 +236,18 @@ def _supervise(  # noqa: C901 - one loop over what can happen to a worker
         raise ServeError(msg)
 
 
+def _renew(certificate: Certificate, children: Iterable[int]) -> None:
+    """Read a certificate's files for workers to come, and have those there are do the same."""
+    try:
+        certificate.reload()
+    except CertificateError as error:
+        _warn(f"the certificate was not renewed, the one before stays: {error}")
+        return
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGHUP)
+
+
 def _reap(children: set[int]) -> dict[int, int]:
     """Take the children that ended out of the set; return their exit codes."""
     ended: dict[int, int] = {}
@@ -206,16 +259,21 @@ def _reap(children: set[int]) -> dict[int, int]:
     return ended
 
 
-def _spawn(config: Config, sockets: Sockets, ready: int) -> int:
+def _spawn(config: Config, sockets: Sockets, certificate: Certificate | None, ready: int) -> int:
     child = os.fork()
     if child:
         return child
     for name in _STOPPING:
         signal.signal(name, signal.SIG_DFL)
+    # SIGHUP stays held back until the worker listens for it.
+    if certificate is None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     code = 1
     try:
-        run_worker(config, sockets, on_ready=lambda: _tell(ready, b"."), supervised=True)
+        run_worker(
+            config, sockets, certificate, on_ready=lambda: _tell(ready, b"."), supervised=True
+        )
         code = 0
     except (StoreError, PolicyError) as error:
         sys.stderr.write(f"latchgate: {config.database}: {error}\n")

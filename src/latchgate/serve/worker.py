@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import os
@@ -31,6 +32,7 @@ from latchgate.doors.verify import VerifyDoor
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
 from latchgate.serve.logs import configure
+from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
 from latchgate.signin.pool import Passwords
 from latchgate.store.journal import Store
 from latchgate.store.usage import Usage, UsageReader
@@ -52,8 +54,39 @@ class Sockets:
     verify: socket.socket
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to the worker, which runs three of them."""
+class TlsServer(uvicorn.Server):
+    """A uvicorn server with the time limits of TLS that uvicorn has no setting for."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on bound sockets; a peer has 10 s for its handshake, where uvloop gives 60."""
+        context = self.config.ssl
+        if context is None:
+            await super().startup(sockets)
+            return
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        make = functools.partial(
+            protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state={},
+        )
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                make,
+                sock=bound,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=CLOSE_SECONDS,
+                backlog=self.config.backlog,
+            )
+            for bound in sockets or ()
+        ]
+        self.started = True
+
+
+class _Server(TlsServer):
+    """One that leaves signals to the worker, which runs three of them."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -61,9 +94,17 @@ class _Server(uvicorn.Server):
 
 
 def run_worker(
-    config: Config, sockets: Sockets, *, on_ready: Callable[[], None], supervised: bool
+    config: Config,
+    sockets: Sockets,
+    certificate: Certificate | None,
+    *,
+    on_ready: Callable[[], None],
+    supervised: bool,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, and finish what is under way; StoreError if it can't start."""
+    """Serve until SIGTERM or SIGINT, and finish what is under way; StoreError if it can't start.
+
+    API and console speak TLS when there is a certificate; SIGHUP then reads its files again.
+    """
     built_in = providers.text(providers.BUILT_IN)
     redact = Redactor()
     configure(redact)
@@ -99,15 +140,15 @@ def run_worker(
         entropy=secrets.token_bytes,
     )
     servers = [
-        (_api_server(application(manage)), sockets.api),
-        (_api_server(console), sockets.console),
+        (_api_server(application(manage), certificate), sockets.api),
+        (_api_server(console, certificate), sockets.console),
         (_verify_server(VerifyDoor(engine, config.trusted)), sockets.verify),
     ]
     _warn_of_master_key(config)
     usage.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(servers, engine, on_ready, supervised=supervised))
+            runner.run(_serve(servers, engine, certificate, on_ready, supervised=supervised))
     finally:
         passwords.close()
         engine.close()
@@ -127,6 +168,7 @@ def _warn_of_master_key(config: Config) -> None:
 async def _serve(
     servers: list[tuple[_Server, socket.socket]],
     engine: Engine,
+    certificate: Certificate | None,
     on_ready: Callable[[], None],
     *,
     supervised: bool,
@@ -139,6 +181,10 @@ async def _serve(
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
+    if certificate is not None:
+        loop.add_signal_handler(signal.SIGHUP, _renew, certificate)
+        # Held back since before this process began, so that none was lost (supervisor.serve).
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
     following = asyncio.create_task(_follow(engine, stop, supervised=supervised))
     running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
     while not all(server.started for server, _ in servers) and not any(t.done() for t in running):  # noqa: ASYNC110 - uvicorn tells it by a flag alone
@@ -168,12 +214,26 @@ async def _follow(engine: Engine, stop: Callable[[], None], *, supervised: bool)
             return
 
 
-def _api_server(application: Application) -> _Server:
+def _renew(certificate: Certificate) -> None:
+    """Show new connections the certificate that the files hold now; a bad pair changes nothing."""
+    try:
+        certificate.reload()
+    except CertificateError as error:
+        _log.error("the certificate was not renewed, the one before stays: %s", error)
+        return
+    _log.info("the certificate was read anew")
+    for warning in certificate.warnings:
+        _log.warning(warning)
+
+
+def _api_server(application: Application, certificate: Certificate | None) -> _Server:
+    context = certificate.context if certificate is not None else None
     return _Server(
         uvicorn.Config(
             application,
             http=Listener,
             limit_concurrency=MAX_API_CONNECTIONS,
+            ssl_context_factory=(lambda *_: context) if context is not None else None,
             **_COMMON,
         )
     )

@@ -27,6 +27,7 @@ from latchgate.signin.throttle import Throttle
 
 THREADS = 2
 MAX_WAITING = 32
+MAX_MAKING = 8
 LEASE_SECONDS = 60.0
 MAX_REMEMBERED = 10_000
 _LOWEST = 19
@@ -74,6 +75,7 @@ class Passwords:
         self._lock = threading.Lock()
         self._known: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
         self._under_way: dict[bytes, Future[Refused | None]] = {}
+        self._making = 0
         self._pool = ThreadPoolExecutor(threads, "passwords", initializer=_step_back)
 
     def recall(self, guess: Guess) -> bytes | Refused | None:
@@ -108,6 +110,25 @@ class Passwords:
         made.add_done_callback(lambda _: self._under_way.pop(name, None))
         return made
 
+    def make(self, password: Secret, salt: bytes) -> Future[bytes | Refused]:
+        """Have a new password (NFC) hashed by the same few threads, with 16 bytes of fresh salt.
+
+        The future holds the hash in PHC form, or why there is none.
+        """
+        with self._lock:
+            if self._making >= MAX_MAKING:
+                busy: Future[bytes | Refused] = Future()
+                busy.set_result(Refused(Reason.PASSWORDS_BUSY, "too many passwords are waiting"))
+                return busy
+            self._making += 1
+            made = self._pool.submit(_hashed, password, salt)
+        made.add_done_callback(self._made)
+        return made
+
+    def _made(self, _future: Future[bytes | Refused]) -> None:
+        with self._lock:
+            self._making -= 1
+
     def close(self) -> None:
         """Let go of the pool; what is under way is finished."""
         self._pool.shutdown(cancel_futures=True)
@@ -141,6 +162,14 @@ class Passwords:
             digest.update(len(part).to_bytes(8, "big"))
             digest.update(part)
         return digest.digest()
+
+
+def _hashed(password: Secret, salt: bytes) -> bytes | Refused:
+    try:
+        return hash_password(password.reveal(), salt).encode()
+    except MemoryError:
+        _log.error("a new password can't be hashed: no memory left")
+        return Refused(Reason.PASSWORDS_BUSY, "there is no memory left to hash a password")
 
 
 def _step_back() -> None:

@@ -106,28 +106,37 @@ class Usage:
         self._thread.start()
 
     def note(self, decision: Decision, request: Request, now: float) -> None:
-        """Count a decision, and keep it whole when it is a refusal."""
-        credential = decision.credential
-        rule = decision.rule
+        """Count a decision, and keep it whole when it is a refusal.
+
+        It counts for its credential, and for the application that it was made with.
+        """
+        credential, grant = decision.credential, decision.grant
         refused = decision.reason is not Reason.ALLOWED
         with self._lock:
             if credential is not None:
-                scope = (rule.scope or "") if rule is not None else ""
-                key = (credential.id, decision.reason, scope, int(now) // HOUR)
-                counters = self._counters
-                if key in counters:
-                    counters[key] += 1
-                elif len(counters) < MAX_COUNTERS:
-                    counters[key] = 1
-                else:
-                    self.dropped += 1
+                self._count(credential.id, decision, now)
                 if not refused:
                     self._last[credential.id] = (now, request.client)
+            if grant is not None and grant.application is not None:
+                self._count(grant.application.id, decision, now)
+                self._last[grant.application.id] = (now, request.client)
             if refused:
                 if len(self._pending) < MAX_PENDING:
                     self._pending.append((decision, request, now))
                 else:
                     self.dropped += 1
+
+    def _count(self, counted: str, decision: Decision, now: float) -> None:
+        rule = decision.rule
+        scope = (rule.scope or "") if rule is not None else ""
+        key = (counted, decision.reason, scope, int(now) // HOUR)
+        counters = self._counters
+        if key in counters:
+            counters[key] += 1
+        elif len(counters) < MAX_COUNTERS:
+            counters[key] = 1
+        else:
+            self.dropped += 1
 
     def flush(self, *, everything: bool = True) -> None:
         """Write what was noted; StoreError when the batch was lost.

@@ -14,7 +14,7 @@ import msgspec
 
 from latchgate.core.kinds import ApplicationKeyKind, Kind
 from latchgate.core.model import Credential, Facts, Grant, Presented, Refused, Request
-from latchgate.core.policy import Area, Policy
+from latchgate.core.policy import Area, Policy, Rule
 from latchgate.core.reason import Reason, Step
 from latchgate.core.secret import Secret
 from latchgate.verify.cache import Cache
@@ -32,7 +32,7 @@ def check(
     area = walk.area
     if refused is not None or area is None:
         return walk.end(refused.reason if refused is not None else Reason.NO_AREA)
-    if area.public or (area.preflight and is_preflight(request)):
+    if _is_open(walk, area):
         return walk.end(Reason.ALLOWED)
     claims = _read(walk, area)
     if isinstance(claims, Refused):
@@ -49,6 +49,16 @@ def check(
     if isinstance(grant, Refused):
         return walk.end(grant.reason)
     return walk.end(Reason.ALLOWED, grant)
+
+
+def _is_open(walk: Walk, area: Area) -> bool:
+    """Whether nobody is asked for here; a scope that the application asks for needs somebody."""
+    request = walk.request
+    if request.scope is None:
+        return area.public or (area.preflight and is_preflight(request))
+    walk.rule = Rule(scope=request.scope)
+    walk.trace.append((Step.RULE, True, (request.method, area, walk.rule)))
+    return False
 
 
 class _Finding(msgspec.Struct, frozen=True):
@@ -182,11 +192,14 @@ def _judge(
 def _authorize(walk: Walk, area: Area, grant: Grant, facts: Facts) -> Reason | None:
     """Say what a verified credential lacks to open this area with this method, if anything."""
     rule, credential = walk.rule, grant.credential
-    right_service = credential.services is None or area.service in credential.services
-    walk.trace.append((Step.SERVICE, right_service, (area.service, credential)))
+    scope = rule.scope if rule is not None else None
+    # A scope that the application asks for may be another service's than the area's.
+    asked = walk.request.scope
+    service = area.service if asked is None else asked.partition(":")[0]
+    right_service = credential.services is None or service in credential.services
+    walk.trace.append((Step.SERVICE, right_service, (service, credential)))
     if not right_service:
         return Reason.SERVICE_NOT_GRANTED
-    scope = rule.scope if rule is not None else None
     allowed = scope is not None and scope in grant.rights
     walk.trace.append((Step.SCOPE, allowed, (scope, facts)))
     if allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from latchgate.core.model import (
@@ -21,19 +21,20 @@ from latchgate.core.model import (
     Tenant,
     User,
 )
-from latchgate.core.scope import NONE, Scopes
-from latchgate.core.standing import assemble
+from latchgate.core.scope import NONE
+from latchgate.core.standing import MAX_PARENTS, assemble, rights_of
 from latchgate.verify.cache import Missing
 from latchgate.verify.walk import Need, Told, Walk
 
-_MAX_PARENTS = 4
-_MAX_ROLES = 64
 _Get = Callable[[Key], Record | None]
 _Found = TypeVar("_Found")
 
 
 def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | None]:
     """Find a credential, its owner, tenant, project, roles and parents; None when unknown."""
+    known = _recalled(walk, presented)
+    if known is not None:
+        return known
 
     def build(get: _Get) -> Facts | None:
         credential_id = presented.credential_id
@@ -43,11 +44,8 @@ def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | No
                 return None
             credential_id = login.credentials[presented.kind]
         record = get((Noun.CREDENTIAL, credential_id))
-        return _assemble(record, get, _MAX_PARENTS) if isinstance(record, Credential) else None
+        return _assemble(record, get, MAX_PARENTS) if isinstance(record, Credential) else None
 
-    known = _recalled(walk, presented)
-    if known is not None:
-        return known
     facts = yield from _fetch(walk, build)
     if facts is not None:
         walk.cache.derive(facts)
@@ -115,7 +113,7 @@ def _assemble(credential: Credential, get: _Get, parents_left: int) -> Facts:
         held = [
             role_id for project_id, role_id in owner.roles if project_id == credential.project_id
         ]
-        owner_rights = _rights(held, credential.tenant_id, get)
+        owner_rights = rights_of(held, credential.tenant_id, _roles(get))
     parent = None
     if credential.parent_id is not None and parents_left:
         above = get((Noun.CREDENTIAL, credential.parent_id))
@@ -131,14 +129,9 @@ def _assemble(credential: Credential, get: _Get, parents_left: int) -> Facts:
     )
 
 
-def _rights(role_ids: Iterable[str], tenant_id: str, get: _Get) -> Scopes:
-    """Return what roles hold together with all the roles that they imply."""
-    rights, seen, left = NONE, set[str](), list(role_ids)
-    while left and len(seen) < _MAX_ROLES:
-        role_id = left.pop()
-        role = get((Noun.ROLE, role_id)) if role_id not in seen else None
-        seen.add(role_id)
-        if isinstance(role, Role) and role.tenant_id in {None, tenant_id}:
-            rights |= role.scopes
-            left += role.implies
-    return rights
+def _roles(get: _Get) -> Callable[[str], Role | None]:
+    def find(role_id: str) -> Role | None:
+        role = get((Noun.ROLE, role_id))
+        return role if isinstance(role, Role) else None
+
+    return find

@@ -31,6 +31,9 @@ _OVERRIDES = frozenset(
     )
     for marks in product("-_.", repeat=len(words) - 1)
 )
+_TWO_PATHS = frozenset({"COPY", "MOVE"})
+# A destination on another host is for the server behind to refuse: here only the path counts.
+_ABSOLUTE = re.compile(r"\A(?i:https?)://[^/?#]*")
 _MAX_PLACES = 8_192
 _LONG = 512
 _PORT_DIGITS = 5
@@ -62,8 +65,8 @@ def locate(walk: Walk) -> Refused | None:
     # A preflight depends on its headers; long targets would fill memory as fast as a flood wants.
     if refused is not None or area is None or rule is None or len(request.target) >= _LONG:
         return refused
-    # Matrix parameters may hold a secret, which is remembered nowhere.
-    if area.parameters:
+    # Matrix parameters may hold a secret, which is remembered nowhere; COPY names a second path.
+    if area.parameters or request.method in _TWO_PATHS:
         return None
     if not (area.preflight and request.method == "OPTIONS"):
         if len(located) >= _MAX_PLACES:
@@ -162,7 +165,22 @@ def _find_rule(walk: Walk, area: Area) -> Refused | None:
     if rule is None:
         return Refused(Reason.METHOD_NOT_ALLOWED)
     walk.rule = rule
+    if method in _TWO_PATHS and "destination" in walk.request.headers:
+        return _check_destination(walk, area)
     return None
+
+
+def _check_destination(walk: Walk, area: Area) -> Refused | None:
+    """Refuse a COPY or MOVE (RFC 4918 §10.3) that would write where another area's rule holds."""
+    request = walk.request
+    told = _ABSOLUTE.sub("", request.headers["destination"], count=1)
+    path = read_path(told)
+    if isinstance(path, Path) and "destination" not in request.repeated:
+        found = walk.policy.match(read_host(request.host) or "", path.text)
+        if found is area and (not path.encoded_slash or area.encoded_slash):
+            return None
+    walk.trace.append((Step.PATH, False, ("its Destination is not in the same area",)))
+    return Refused(Reason.DESTINATION_OUTSIDE)
 
 
 def _find_preflight(walk: Walk, area: Area) -> Refused | None:

@@ -20,4 +20,7 @@ def test_a_challenge_is_written_as_rfc_6750_shows(error, scope, expected):
 
 def test_the_scheme_is_the_kinds_own():
     challenge = Challenge(scheme="Basic", realm="Files", error=None, scope=None)
-    assert str(challenge) == 'Basic realm="Files"'
+    # RFC 7617 §2.1: names and passwords outside ASCII are UTF-8.
+    assert str(challenge) == 'Basic realm="Files", charset="UTF-8"'
+    told = Challenge(scheme="Basic", realm="Files", error="invalid_token", scope="s:r")
+    assert str(told) == str(challenge)

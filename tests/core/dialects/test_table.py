@@ -19,6 +19,15 @@ UNPROVEN = {
     Reason.CREDENTIAL_NOT_ACCEPTED,
     Reason.CREDENTIAL_UNKNOWN,
     Reason.SECRET_WRONG,
+    # A throttled guess looks like a wrong one, or it would say which accounts there are.
+    Reason.PASSWORD_THROTTLED,
+}
+OF_A_PROGRAM = {reason for reason in Reason if reason.startswith("application_")}
+A_SCOPE_OPENS = {
+    Reason.SERVICE_NOT_GRANTED,
+    Reason.SCOPE_NOT_GRANTED,
+    Reason.OWNER_LACKS_SCOPE,
+    Reason.PARENT_LACKS_SCOPE,
 }
 # Nobody is to retry these as they are, and nobody is to see another class of answer.
 BY_STATUS = {
@@ -37,6 +46,7 @@ BY_STATUS = {
         Reason.CREDENTIAL_EXPIRED,
         Reason.OWNER_MISSING,
         Reason.OWNER_DISABLED,
+        Reason.OWNER_WITHOUT_API,
         Reason.TENANT_SUSPENDED,
         Reason.PROJECT_DISABLED,
         Reason.PARENT_GONE,
@@ -47,19 +57,26 @@ BY_STATUS = {
         Reason.SCOPE_NOT_GRANTED,
         Reason.OWNER_LACKS_SCOPE,
         Reason.PARENT_LACKS_SCOPE,
+        Reason.TLS_REQUIRED,
+        *OF_A_PROGRAM,
     },
     404: {Reason.NO_AREA},
     405: {Reason.METHOD_NOT_ALLOWED},
     503: {
         Reason.GATEWAY_INCOMPLETE,
+        Reason.PASSWORDS_BUSY,
         Reason.STORE_UNAVAILABLE,
         Reason.POLICY_MISSING,
         Reason.FAULT,
     },
 }
 STATUS = {reason: status for status, reasons in BY_STATUS.items() for reason in reasons}
-OWN_STATUS = {(Reason.GATEWAY_NOT_TRUSTED, "wayscloud"): 503}
-OWN_STATUS |= {(Reason.GATEWAY_NOT_TRUSTED, "problem"): 403}
+# A provider has no word for its own gateway's fault; Latchgate's own answer says it plainly.
+OWN_STATUS = {(Reason.GATEWAY_NOT_TRUSTED, dialect): 503 for dialect in DIALECTS}
+OWN_STATUS[Reason.GATEWAY_NOT_TRUSTED, "problem"] = 403
+# Keystone's `title` is the status in words.
+CODES = {"keystone": "[A-Z][A-Za-z]+( [A-Z][a-z]+)*", "problem": "[a-z_]{5,40}"}
+CODES |= {"teracloud": "[a-z_]{5,40}", "upcloud": "[A-Z_]{5,40}", "wayscloud": "[A-Z_]{5,40}"}
 
 
 def test_every_refusal_has_a_row_and_every_row_a_cell_for_each_dialect():
@@ -81,7 +98,7 @@ def test_each_status_is_the_one_that_was_reviewed(reason, dialect):
 @pytest.mark.parametrize(("reason", "dialect"), CELLS)
 def test_each_answer_has_a_stable_code_and_one_line_of_text(reason, dialect):
     public = TABLE[reason][dialect]
-    assert re.fullmatch(r"[A-Z_]{5,40}|[a-z_]{5,40}", public.code)
+    assert re.fullmatch(CODES[dialect], public.code)
     assert re.fullmatch(r"[A-Z][ -~]{5,100}", public.text)
 
 
@@ -98,11 +115,36 @@ def test_d5_36_whoever_has_not_shown_the_secret_is_told_one_thing_only(dialect):
     assert len({TABLE[reason][dialect] for reason in UNPROVEN}) == 1
 
 
+@pytest.mark.parametrize(
+    ("dialect", "code"),
+    [
+        ("upcloud", "AUTHENTICATION_FAILED"),
+        ("teracloud", "authentication_failed"),
+        ("keystone", "Unauthorized"),
+    ],
+)
+def test_a_provider_that_documents_one_failure_tells_every_401_as_that_one(dialect, code):
+    assert {TABLE[reason][dialect].code for reason in BY_STATUS[401]} == {code}
+    assert len({TABLE[reason][dialect] for reason in BY_STATUS[401]}) == 1
+
+
+def test_a_bad_api_key_is_told_from_a_bad_user_by_the_status_as_the_clients_go_by_it():
+    for reason in OF_A_PROGRAM:
+        assert TABLE[reason]["teracloud"].status == 403
+        assert TABLE[reason]["teracloud"].code == "api_key_invalid"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_api_key_that_never_was_cannot_be_told_from_one_that_is_misspelt(dialect):
+    unknown, malformed = Reason.APPLICATION_UNKNOWN, Reason.APPLICATION_MALFORMED
+    assert TABLE[unknown][dialect] == TABLE[malformed][dialect]
+
+
 def test_the_provider_tells_every_bad_key_and_every_missing_right_as_its_document_does():
     told = {reason: (row["wayscloud"].code, row["wayscloud"].text) for reason, row in TABLE.items()}
     for reason in BY_STATUS[401]:
         assert told[reason] == ("AUTH_FAILED", "Invalid or expired API key")
-    for reason in BY_STATUS[403]:
+    for reason in BY_STATUS[403] - {Reason.TLS_REQUIRED}:
         assert told[reason] == (
             "INSUFFICIENT_PERMISSIONS",
             "API key does not have permission for this service",
@@ -131,7 +173,7 @@ def test_rfc_6750_a_request_without_a_credential_is_challenged_without_an_error(
 
 def test_rfc_6750_only_a_403_that_a_scope_would_open_is_challenged_with_insufficient_scope():
     for reason in BY_STATUS[403]:
-        assert challenged(reason, 403) == (reason is not Reason.NETWORK_NOT_ALLOWED)
+        assert challenged(reason, 403) == (reason in A_SCOPE_OPENS)
         assert challenge_error(reason, 403) == "insufficient_scope"
     assert not challenged(Reason.GATEWAY_NOT_TRUSTED, 403)
 

@@ -29,6 +29,7 @@ STORED = StoredKey(
     created_by="user:u key:x",
     expires_at=2_000.0,
     revoked_at=None,
+    version=7,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,12 +13,18 @@ from typing import Any
 import uvicorn
 from uvicorn._types import ASGI3Application
 
+from latchgate.serve.worker import TlsServer
+
 Port = tuple[str, int]
 
 
 @contextmanager
-def served(application: ASGI3Application, protocol: Callable[..., Any]) -> Iterator[Port]:
-    """Serve an application over a protocol class, as the worker does."""
+def served(
+    application: ASGI3Application,
+    protocol: Callable[..., Any],
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Port]:
+    """Serve an application over a protocol class, as the worker does; with TLS if told."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as bound:
         config = uvicorn.Config(
             application,
@@ -29,8 +36,9 @@ def served(application: ASGI3Application, protocol: Callable[..., Any]) -> Itera
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=1,
+            ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         )
-        server = uvicorn.Server(config)
+        server = TlsServer(config)
         thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
         thread.start()
         give_up = time.monotonic() + 10

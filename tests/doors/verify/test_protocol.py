@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 import pytest
@@ -17,6 +17,7 @@ from latchgate.core.reason import Reason
 from latchgate.core.scope import Scopes
 from latchgate.doors.console import console
 from latchgate.doors.verify import VerifyDoor
+from latchgate.verify.walk import Derive
 
 pytestmark = pytest.mark.enable_socket
 
@@ -29,11 +30,16 @@ AREA = Area(
     exact=False,
     service="storage",
     kinds=(),
+    application=None,
+    logins="wayscloud",
     rules={"GET": RULE},
     dialect="wayscloud",
     public=False,
     preflight=False,
     encoded_slash=True,
+    parameters=False,
+    tls=False,
+    plain=Networks(()),
 )
 OWNER = User(
     id="u-1",
@@ -55,6 +61,7 @@ KEY = Credential(
     services=frozenset({"storage"}),
     scopes=Scopes.of(["storage:read"]),
     networks=None,
+    issues=True,
     environment="dev",
     external_id="x-1",
     digest=b"",
@@ -101,14 +108,23 @@ class Told:
     """An engine that answers with what `say` returns."""
 
     incarnation = 0xABC
+    position = 1
 
     def __init__(self) -> None:
-        self.say: Callable[[Request], Decision] = lambda _: decided(grant=granted())
+        self.say: Callable[[Request], Decision | Derive] = lambda _: decided(grant=granted())
+        self.later: Callable[[Request], Awaitable[Decision]] | None = None
         self.requests: list[Request] = []
 
-    def decide(self, request: Request) -> Decision:
+    def follow(self) -> None:
+        """Nothing changes here by itself."""
+
+    def attempt(self, request: Request) -> Decision | Derive:
         self.requests.append(request)
         return self.say(request)
+
+    async def decide_later(self, request: Request, _derive: Derive) -> Decision:
+        assert self.later is not None
+        return await self.later(request)
 
 
 @pytest.fixture

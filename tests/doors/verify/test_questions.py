@@ -11,7 +11,7 @@ import pytest
 from latchgate.core.model import Decision, Request
 from latchgate.core.network import parse_address
 from latchgate.core.reason import Reason
-from latchgate.doors.verify.questions import MAX_BATCH, answer
+from latchgate.doors.verify.questions import MAX_BATCH, read_questions, word_answers
 
 QUESTION = {"method": "GET", "target": "/v1/x?y=1"}
 
@@ -38,8 +38,13 @@ class Asked:
         )
 
 
+def answer(body: bytes, asked: Asked) -> bytes:
+    requests, batch = read_questions(body)
+    return word_answers([(request, asked.decide(request)) for request in requests], batch=batch)
+
+
 def ask(asked: Asked, body: object) -> Any:
-    return json.loads(answer(json.dumps(body).encode(), asked.decide))
+    return json.loads(answer(json.dumps(body).encode(), asked))
 
 
 def test_a_question_is_read_as_it_was_written():
@@ -148,5 +153,5 @@ def test_a_batch_keeps_its_order_and_its_size():
 def test_a_body_that_is_no_question_raises_one_kind_of_error_and_asks_nothing(body):
     asked = Asked()
     with pytest.raises(msgspec.MsgspecError):
-        answer(body, asked.decide)
+        answer(body, asked)
     assert asked.requests == []

@@ -113,6 +113,9 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
         "wayscloud": _W_TLS,
         "problem": _p(403, "tls_required", "This path is served over HTTPS only."),
         "upcloud": _U_TLS, "teracloud": _T_TLS, "keystone": _K_TLS},
+    Reason.DESTINATION_OUTSIDE: {
+        **_FORBIDDEN,
+        "problem": _p(403, "destination_outside", "COPY and MOVE stay in their area.")},
     Reason.PREFLIGHT_MALFORMED: _invalid(
         "Preflight request is malformed",
         "A preflight needs Origin and Access-Control-Request-Method."),

@@ -9,7 +9,7 @@ the user, issued at random by the system.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
@@ -41,6 +41,10 @@ class AppPassword:
 
     name: str
     prefix: str
+    _start: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_start", f"{self.prefix}_")
 
     @classmethod
     def configured(cls, name: str, settings: Mapping[str, object]) -> AppPassword:
@@ -76,7 +80,7 @@ class AppPassword:
         if isinstance(basic, str):
             return Refused(Reason.CREDENTIAL_MALFORMED, basic)
         password = basic.password.reveal()
-        if not password.startswith(f"{self.prefix}_"):
+        if not password.startswith(self._start):
             return None
         if "authorization" in request.repeated:
             return Refused(Reason.CREDENTIAL_REPEATED, "more than one Authorization header")

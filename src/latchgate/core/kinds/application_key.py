@@ -70,8 +70,15 @@ class ApplicationKeyKind:
 
     @property
     def pattern(self) -> str:
-        """Return the regular expression of a leaked one; no part of it is public."""
-        return r"()[0-9A-F]{32,}"
+        """Return the regular expression of a leaked one; no part of it is public.
+
+        Behind the name of its matrix parameter whatever stands is taken for one: a path with a
+        mistyped key is kept too.
+        """
+        if self.matrix_parameter is None:
+            return r"()[0-9A-F]{32,}"
+        named = rf"(?:;|%3[Bb]){self.matrix_parameter}="
+        return rf"({named}|(?=[0-9A-F]{{32}}))[0-9A-Za-z_.~%-]+"
 
     @property
     def entropy_bytes(self) -> int:

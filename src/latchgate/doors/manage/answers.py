@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -14,9 +14,10 @@ from starlette.responses import Response
 from latchgate.core.policy_file import PolicyError
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage import shapes
-from latchgate.manage.errors import InvalidError
+from latchgate.manage.errors import InvalidError, StaleError
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def explanation(told: dict[str, Any]) -> shapes.Explanation:
@@ -24,11 +25,34 @@ def explanation(told: dict[str, Any]) -> shapes.Explanation:
     return msgspec.convert(told | {"at": rfc3339(told["at"])}, shapes.Explanation)
 
 
-def json_answer(shape: object, *, status: int = 200, location: str | None = None) -> Response:
-    """Answer JSON that no cache may keep."""
+def told(record: msgspec.Struct, shape: type[T], **more: Any) -> T:  # noqa: ANN401 - fields
+    """Shape a stored record: times become RFC 3339, the rest stays; `more` are further fields."""
+    fields = {name: getattr(record, name) for name in record.__struct_fields__}
+    for name, value in fields.items():
+        if name.endswith("_at") and value is not None:
+            fields[name] = rfc3339(value)
+    return msgspec.convert(fields | more, shape, from_attributes=True)
+
+
+def json_answer(
+    shape: object,
+    *,
+    status: int = 200,
+    location: str | None = None,
+    version: int | None = None,
+    replayed: bool = False,
+) -> Response:
+    """Answer JSON that no cache may keep; `version` is that of the record it shows.
+
+    `replayed` says that a repeat with the same Idempotency-Key made nothing.
+    """
     headers = {"Cache-Control": "no-store"}
     if location is not None:
         headers["Location"] = location
+    if version is not None:
+        headers["ETag"] = f'"{version}"'
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
     return Response(
         msgspec.json.encode(shape), status, headers=headers, media_type="application/json"
     )
@@ -68,6 +92,11 @@ def invalid(error: InvalidError | PolicyError) -> Response:
         for one in error.faults
     ]
     return problem(422, "policy_invalid", "The files make no policy; nothing changed.", faults)
+
+
+def stale(error: StaleError) -> Response:
+    """Say that the record is at another version, and at which."""
+    return problem(412, "version_changed", str(error), headers={"ETag": f'"{error.version}"'})
 
 
 async def http_error(_request: HttpRequest, error: Exception) -> Response:

@@ -21,11 +21,23 @@ from starlette.types import Receive, Scope, Send
 from latchgate.core.model import Decision
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.asgi import read_request, send_refusal
-from latchgate.doors.manage import audit, decisions, health, keys, policy, shapes
-from latchgate.doors.manage.answers import fault, http_error, invalid, problem
+from latchgate.doors.manage import (
+    account,
+    audit,
+    decisions,
+    health,
+    keys,
+    policy,
+    projects,
+    roles,
+    shapes,
+    tenants,
+    users,
+)
+from latchgate.doors.manage.answers import fault, http_error, invalid, problem, stale
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.openapi import Operation, document
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
+from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
 from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
 
 _log = logging.getLogger(__name__)
@@ -79,6 +91,8 @@ def _answered(door: Door, operation: Operation) -> _Run:
             return problem(403, "forbidden", str(error))
         except NotFoundError as error:
             return problem(404, "not_found", str(error))
+        except StaleError as error:
+            return stale(error)
         except ConflictError as error:
             return problem(409, "conflict", error.detail)
         except OutcomeUnknownError:
@@ -106,6 +120,11 @@ async def openapi(_door: Door, _request: HttpRequest) -> Response:
 
 
 OPERATIONS = (
+    *account.OPERATIONS,
+    *tenants.OPERATIONS,
+    *users.OPERATIONS,
+    *projects.OPERATIONS,
+    *roles.OPERATIONS,
     *keys.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,

@@ -23,7 +23,18 @@ _LINES = "application/x-ndjson"
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _TEXTS = ("actor", "action", "noun", "record", "credential", "tenant")
 _TIMES = ("since", "until")
-_QUERY = (*_TEXTS, *_TIMES, "limit", "after")
+_QUERY: dict[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+    "after": {"type": "string", "description": "the `next` of the page before"},
+    "actor": {"type": "string", "description": "the whole name, or its first word (`user:u-…`)"},
+    "action": {"type": "string", "description": "such as `key.create`"},
+    "noun": {"type": "string", "description": "what the record is of, such as `credential`"},
+    "record": {"type": "string", "description": "the record's id"},
+    "credential": {"type": "string", "description": "the id of what the actor came with"},
+    "tenant": {"type": "string", "description": "a tenant's id; others' are the operator's to see"},
+    "since": {"type": "string", "description": "an RFC 3339 time, included"},
+    "until": {"type": "string", "description": "an RFC 3339 time, not included"},
+}
 
 
 class AuditRow(msgspec.Struct, frozen=True):
@@ -146,7 +157,7 @@ OPERATIONS = (
         "List what was changed, oldest first",
         "manage:audit.read",
         answer=AuditPage,
-        query=_QUERY,
+        parameters=_QUERY,
         refusals=(403, 422),
     ),
     Operation(

@@ -1,4 +1,4 @@
-"""Keys: make, list, show, revoke."""
+"""Keys: make, list, show, change, revoke."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from latchgate.doors.manage import shapes
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_page
+from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.manage import keys
 
 
@@ -27,19 +27,22 @@ async def create_key(door: Door, request: HttpRequest) -> Response:
         spec,
         now=now,
         entropy=door.entropy,
+        once=read_once(request, spec),
     )
+    if issued is None:
+        return json_answer(await _seen(door, key), version=key.version, replayed=True)
     shown = shapes.new_key_shape(key, now, issued.secret.reveal())
-    return json_answer(shown, status=201, location=f"/manage/v1/keys/{key.id}")
+    return json_answer(shown, status=201, location=f"/manage/v1/keys/{key.id}", version=key.version)
 
 
 async def list_keys(door: Door, request: HttpRequest) -> Response:
     """Page through the actor's tenant's keys."""
-    limit, after = read_page(request.query_params.multi_items())
+    query = read_query(request.query_params.multi_items(), keys.LISTING)
+    now = door.clock()
     found, following = await run_in_threadpool(
-        keys.listed, door.store, caller(request), limit=limit, after=after
+        keys.listed, door.store, caller(request), query, now=now
     )
     uses = await run_in_threadpool(door.usage.last_uses, [key.id for key in found])
-    now = door.clock()
     shown = [shapes.key_shape(key, now, uses.get(key.id)) for key in found]
     return json_answer(shapes.KeyPage(keys=shown, next=following))
 
@@ -48,21 +51,34 @@ async def show_key(door: Door, request: HttpRequest) -> Response:
     """Show one key."""
     key_id = request.path_params["key_id"]
     key = await run_in_threadpool(keys.shown, door.store, caller(request), key_id)
-    uses = await run_in_threadpool(door.usage.last_uses, [key.id])
-    return json_answer(shapes.key_shape(key, door.clock(), uses.get(key.id)))
+    return json_answer(await _seen(door, key), version=key.version)
+
+
+async def change_key(door: Door, request: HttpRequest) -> Response:
+    """Change what people read of a key."""
+    key_id, match = request.path_params["key_id"], read_match(request)
+    patch = await read_body(request, keys.KeyPatch)
+    key = await run_in_threadpool(
+        keys.change_key, door.store, caller(request), key_id, patch, match=match
+    )
+    return json_answer(await _seen(door, key), version=key.version)
 
 
 async def revoke_key(door: Door, request: HttpRequest) -> Response:
     """Revoke a key and wait for the receipt."""
-    key_id = request.path_params["key_id"]
-    key, n = await run_in_threadpool(keys.revoke, door.store, caller(request), key_id)
-    return json_answer(
-        shapes.Revoked(
-            id=key.id,
-            revoked_at=rfc3339(key.revoked_at or door.clock()),
-            receipt=await door.receipt(n),
-        )
+    key_id, match = request.path_params["key_id"], read_match(request)
+    key, n = await run_in_threadpool(keys.revoke, door.store, caller(request), key_id, match=match)
+    shown = shapes.Revoked(
+        id=key.id,
+        revoked_at=rfc3339(key.revoked_at or door.clock()),
+        receipt=await door.receipt(n),
     )
+    return json_answer(shown, version=key.version)
+
+
+async def _seen(door: Door, key: keys.StoredKey) -> shapes.Key:
+    uses = await run_in_threadpool(door.usage.last_uses, [key.id])
+    return shapes.key_shape(key, door.clock(), uses.get(key.id))
 
 
 OPERATIONS = (
@@ -75,6 +91,7 @@ OPERATIONS = (
         body=keys.KeySpec,
         answer=shapes.NewKey,
         status=201,
+        replay=shapes.Key,
         refusals=(400, 403, 409, 413, 415, 422),
     ),
     Operation(
@@ -84,7 +101,7 @@ OPERATIONS = (
         "List keys, oldest first",
         "manage:keys.read",
         answer=shapes.KeyPage,
-        query=("limit", "after"),
+        listing=keys.LISTING,
         refusals=(422,),
     ),
     Operation(
@@ -97,12 +114,24 @@ OPERATIONS = (
         refusals=(404,),
     ),
     Operation(
+        "PATCH",
+        "/manage/v1/keys/{key_id}",
+        change_key,
+        "Change a key's name, description or metadata",
+        "manage:keys.write",
+        body=keys.KeyPatch,
+        answer=shapes.Key,
+        conditional=True,
+        refusals=(404, 413, 415, 422),
+    ),
+    Operation(
         "DELETE",
         "/manage/v1/keys/{key_id}",
         revoke_key,
         "Revoke a key, with a receipt",
         "manage:keys.write",
         answer=shapes.Revoked,
+        conditional=True,
         refusals=(404,),
     ),
 )

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
+from latchgate.manage.listing import Listing
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route: its handler, the scope it needs (None: public), what goes in and out."""
+    """One route: its handler, the scope it needs (None: public), what goes in and out.
+
+    `listing` declares the query of a list, `parameters` any other's, `replay` what a repeat with
+    the same Idempotency-Key answers, `conditional` that If-Match is taken.
+    """
 
     method: str
     path: str
@@ -23,7 +29,10 @@ class Operation:
     answer: type | None
     body: type | None = None
     status: int = 200
-    query: tuple[str, ...] = ()
+    listing: Listing | None = None
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    replay: type | None = None
+    conditional: bool = False
     refusals: tuple[int, ...] = ()
     media: str = "application/json"
 
@@ -32,25 +41,39 @@ class Operation:
         """The operation's id: the handler's own name."""
         return self.handler.__name__
 
+    @property
+    def query(self) -> tuple[str, ...]:
+        """The names of its query parameters."""
+        return tuple(self.queries)
 
-_QUERY = {
-    "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
-    "after": {"type": "string", "description": "the `next` of the page before"},
-    "actor": {"type": "string", "description": "the whole name, or its first word (`user:u-…`)"},
-    "action": {"type": "string", "description": "such as `key.create`"},
-    "noun": {"type": "string", "description": "what the record is of, such as `credential`"},
-    "record": {"type": "string", "description": "the record's id"},
-    "credential": {"type": "string", "description": "the id of what the actor came with"},
-    "tenant": {"type": "string", "description": "a tenant's id; others' are the operator's to see"},
-    "since": {"type": "string", "description": "an RFC 3339 time, included"},
-    "until": {"type": "string", "description": "an RFC 3339 time, not included"},
+    @property
+    def queries(self) -> Mapping[str, Mapping[str, Any]]:
+        """Its query parameters, and the schema of each."""
+        return self.listing.parameters() if self.listing is not None else self.parameters
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The names of the headers that it reads, besides those of every request."""
+        once = ("Idempotency-Key",) if self.replay is not None else ()
+        return (*once, *(("If-Match",) if self.conditional else ()))
+
+    @property
+    def shapes(self) -> tuple[type, ...]:
+        """Every shape that goes in or out."""
+        return tuple(one for one in (self.body, self.answer, self.replay) if one is not None)
+
+
+_HEADERS = {
+    "Idempotency-Key": {"type": "string", "pattern": r"^[!-~]{1,255}$"},
+    "If-Match": {"type": "string", "pattern": r'^(\*|"[!#-~]+"(, ?"[!#-~]+")*)$'},
 }
+_ETAG = {"ETag": {"description": "The version of the record", "schema": {"type": "string"}}}
 
 
 def document(operations: Iterable[Operation], problem: type) -> bytes:
     """Return the document as JSON."""
     listed = list(operations)
-    shapes = {one for op in listed for one in (op.body, op.answer) if one is not None} | {problem}
+    shapes = {one for op in listed for one in op.shapes} | {problem}
     ordered = sorted(shapes, key=lambda shape: shape.__name__)
     schemas, components = msgspec.json.schema_components(
         ordered, ref_template="#/components/schemas/{name}"
@@ -86,18 +109,33 @@ def _operation(op: Operation, refs: dict[type, Any], problem: Any) -> dict[str, 
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)}", op.path)
         ]
-        + [{"name": name, "in": "query", "schema": _QUERY[name]} for name in op.query],
+        + [{"name": name, "in": "query", "schema": schema} for name, schema in op.queries.items()]
+        + [{"name": name, "in": "header", "schema": _HEADERS[name]} for name in op.headers],
     }
     if op.scope is not None:
         described["description"] = f"Needs the scope `{op.scope}`."
     if op.body is not None:
         content = {"application/json": {"schema": refs[op.body]}}
         described["requestBody"] = {"required": True, "content": content}
-    answered = {op.media: {"schema": refs[op.answer] if op.answer is not None else {}}}
-    responses: dict[str, Any] = {str(op.status): {"description": op.summary, "content": answered}}
+    responses = {str(op.status): _answer(op.summary, op.answer, refs, op.media)}
+    if op.replay is not None:
+        responses["200"] = _answer("What the first request made, as it is now", op.replay, refs)
     refusals = {*op.refusals, *((400, 401, 403, 503) if op.scope is not None else (400,))}
+    refusals |= ({409, 422} if op.replay is not None else set()) | (
+        {412} if op.conditional else set()
+    )
     for status in sorted(refusals):
         content = {"application/problem+json": {"schema": problem}}
         responses[str(status)] = {"description": "Refused", "content": content}
     described["responses"] = responses
     return described
+
+
+def _answer(
+    words: str, shape: type | None, refs: dict[type, Any], media: str = "application/json"
+) -> dict[str, Any]:
+    content = {media: {"schema": refs[shape] if shape is not None else {}}}
+    told: dict[str, Any] = {"description": words, "content": content}
+    if shape is not None and "version" in getattr(shape, "__struct_fields__", ()):
+        told["headers"] = _ETAG
+    return told

@@ -16,19 +16,26 @@ from starlette.requests import Request as HttpRequest
 from latchgate.core.model import Request
 from latchgate.core.network import parse_address
 from latchgate.doors.manage import shapes
-from latchgate.manage import keys
 from latchgate.manage.errors import InvalidError
+from latchgate.manage.idempotency import FIELD, Once
+from latchgate.manage.listing import MAX_PAGE, Listing, Query
+from latchgate.manage.records import ANY, IfMatch
 
 MAX_BODY = 1_048_576
 _ABSOLUTE = re.compile(r"(?P<scheme>(?i:https?))://(?P<authority>[^/?#]*)(?P<target>.*)", re.DOTALL)
 _WHOLE = re.compile(r"[0-9]{1,6}")
+_VISIBLE = re.compile(r"[!-~]{1,255}")
+# RFC 9110 §8.8.3, without the weak ones: a version is exact.
+_TAGS = re.compile(r"\"[!#-~]*\"(?:[ \t]*,[ \t]*\"[!#-~]*\")*")
+_TAG = re.compile(r"\"([!#-~]*)\"")
+_MERGE = "application/merge-patch+json"
 T = TypeVar("T")
 
 
 async def read_body(request: HttpRequest, shape: type[T]) -> T:
     """Read a bounded JSON body strictly; what is wrong with it is an error naming the field."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    if kind != "application/json" and not (kind == _MERGE and request.method == "PATCH"):
         raise HTTPException(415, "Send Content-Type: application/json.")
     held = bytearray()
     async for chunk in request.stream():
@@ -44,18 +51,46 @@ async def read_body(request: HttpRequest, shape: type[T]) -> T:
         raise HTTPException(400, f"The body is not JSON: {error}") from error
 
 
-def read_page(items: list[tuple[str, str]]) -> tuple[int, str | None]:
-    """Read `limit` (1 to 1000, 100 unless told) and `after`."""
+def read_query(items: list[tuple[str, str]], listing: Listing) -> Query:
+    """Read the query of a list: page, search, sort and the filters that it declares."""
     told = dict(items)
     if len(told) < len(items):
         raise InvalidError([("query", "a parameter is given twice")])
-    unknown = sorted(set(told) - {"limit", "after"})
+    unknown = sorted(set(told) - set(listing.parameters()))
     if unknown:
-        raise InvalidError([(unknown[0], "there is no such parameter; use limit and after")])
+        known = ", ".join(listing.parameters())
+        raise InvalidError([(unknown[0], f"there is no such parameter; use {known}")])
     limit = told.get("limit", "100")
-    if not _WHOLE.fullmatch(limit) or not 1 <= int(limit) <= keys.MAX_PAGE:
-        raise InvalidError([("limit", f"must be a whole number from 1 to {keys.MAX_PAGE}")])
-    return int(limit), told.get("after")
+    if not _WHOLE.fullmatch(limit) or not 1 <= int(limit) <= MAX_PAGE:
+        raise InvalidError([("limit", f"must be a whole number from 1 to {MAX_PAGE}")])
+    return Query(
+        limit=int(limit),
+        after=told.get("after"),
+        q=told.get("q"),
+        sort=tuple(told["sort"].split(",")) if "sort" in told else (),
+        filters={name: text for name, text in told.items() if name in listing.filters},
+    )
+
+
+def read_once(request: HttpRequest, body: object) -> Once | None:
+    """Read `Idempotency-Key` for a creation; None when it was not sent."""
+    told = request.headers.getlist(FIELD)
+    if not told:
+        return None
+    if len(told) > 1 or not _VISIBLE.fullmatch(told[0]):
+        raise InvalidError([(FIELD, "must be 1 to 255 visible ASCII characters, once")])
+    return Once.of(told[0], f"{request.method} {request.url.path}", body)
+
+
+def read_match(request: HttpRequest) -> IfMatch:
+    """Read `If-Match`: `*`, or the ETags of versions that may be changed."""
+    told = ", ".join(request.headers.getlist("If-Match")).strip(" \t")
+    if told in {"", "*"} and (told or "If-Match" not in request.headers):
+        return ANY
+    if not _TAGS.fullmatch(told):
+        raise HTTPException(400, 'If-Match takes * or ETags such as "42", never weak ones.')
+    tags = _TAG.findall(told)
+    return IfMatch(frozenset(int(tag) for tag in tags if tag.isdecimal() and len(tag) < 19))  # noqa: PLR2004 - fits 64 bits
 
 
 def read_described(asked: shapes.ExplainRequest) -> Request:

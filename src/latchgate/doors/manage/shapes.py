@@ -35,6 +35,7 @@ class Key(msgspec.Struct, frozen=True):
     created_by: str
     expires_at: str | None
     revoked_at: str | None
+    version: int
     last_used_at: str | None
     last_used_from: str | None
 
@@ -70,6 +71,15 @@ class ReceiptShape(msgspec.Struct, frozen=True):
     at: str
     elapsed_ms: float
     verifiers: list[Verifier]
+
+
+class Switched(msgspec.Struct, frozen=True):
+    """A tenant, user or project that was switched off or on, and who follows."""
+
+    id: str
+    active: bool
+    version: int
+    receipt: ReceiptShape
 
 
 class Revoked(msgspec.Struct, frozen=True):

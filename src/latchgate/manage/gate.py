@@ -1,0 +1,44 @@
+"""The one gate for what is handed out: nobody gives more than they hold (ATTACKS D5.38).
+
+What a caller holds is the rights, networks and life of the credential that they came with, and
+their own networks; roles and credentials go through here before they are made or widened.
+"""
+
+from __future__ import annotations
+
+from latchgate.core.network import Networks
+from latchgate.core.scope import Scopes
+from latchgate.manage.actor import Caller
+from latchgate.manage.errors import ForbiddenError
+
+
+def may_hand_out(caller: Caller, scopes: Scopes) -> None:
+    """Raise ForbiddenError naming what the caller lacks."""
+    lacking = caller.rights.lacking(scopes)
+    if lacking:
+        msg = f"you don't hold {', '.join(lacking)}, so you can't hand it out"
+        raise ForbiddenError(msg)
+
+
+def may_issue(
+    caller: Caller, scopes: Scopes, networks: Networks | None, expires_at: float | None
+) -> Networks | None:
+    """Return the networks of a credential that a caller makes: those asked for, or their own.
+
+    ForbiddenError when it would be wider, live longer or open more than what it is made with.
+    """
+    maker = caller.credential
+    if not maker.issues:
+        msg = "the credential you came with may not make others"
+        raise ForbiddenError(msg)
+    may_hand_out(caller, scopes)
+    if maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at):
+        msg = "a key can't outlive the credential it is made with; give an earlier expiry"
+        raise ForbiddenError(msg)
+    if networks is None:
+        return maker.networks
+    for limit in (maker.networks, caller.owner.networks):
+        if limit is not None and not networks.within(limit):
+            msg = f"you may come from {', '.join(limit.listed()) or 'nowhere'} only, so a key may"
+            raise ForbiddenError(msg)
+    return networks

@@ -1,0 +1,226 @@
+"""WebDAV behind nginx over TLS, with rclone, cadaver and curl: Basic with an app password."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.certificates import Authority
+from tests.e2e.stack import DavGateway, Latchgate, Upstream, curl, environment, text_of
+from tests.world import World
+
+from latchgate.core.kinds.spec import Spec
+from latchgate.manage import basic
+
+pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
+
+OTHER_LOOPBACK = "127.0.0.2"  # a client that no policy exempts from TLS
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A WebDAV cloud, and a user who may use it."""
+
+    latchgate: Latchgate
+    gateway: DavGateway
+    authority: Authority
+    login: str
+    password: str
+
+    def curl(self, path: str, *words: str, user: str | None = None):
+        """Ask with the user's credentials, or with none."""
+        told = ("-u", user) if user is not None else ()
+        return curl("--cacert", str(self.authority.file), self.gateway.secure + path, *told, *words)
+
+    @property
+    def user(self) -> str:
+        """What curl's -u takes."""
+        return f"{self.login}:{self.password}"
+
+
+def enabled(server: Latchgate, name: str) -> str:
+    """Give the first user a login name and an app password; returns the password."""
+    world = World.beside(server)
+    try:
+        kind = world.engine().policy.kinds["teracloud.app_password"]
+        issued = kind.issue(Spec(service=""), secrets.token_bytes(kind.entropy_bytes))
+        owner = world.owner
+        with world.changing() as change:
+            login = basic.add_login(change, owner.tenant_id, owner.user_id, "teracloud", name)
+            basic.give(
+                change,
+                kind=kind.name,
+                credential_id=issued.id,
+                digest=issued.digest,
+                hint=issued.hint,
+                login=login,
+                owner=(owner.tenant_id, owner.project_id, owner.user_id),
+            )
+        return issued.secret.reveal()
+    finally:
+        world.close()
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    with (
+        Latchgate(tmp_path_factory.mktemp("latchgate")) as server,
+        Upstream("echo", tmp_path_factory.mktemp("echo")) as rest,
+    ):
+        server.serve(workers=2)
+        rest.start()
+        with DavGateway(
+            tmp_path_factory.mktemp("gateway"),
+            verify=server.verify,
+            rest=rest.address,
+            pair=authority.issue("server"),
+        ) as gateway:
+            gateway.start()
+            yield Cloud(server, gateway, authority, "jörg", enabled(server, "Jörg"))
+
+
+def rclone(
+    cloud: Cloud, *words: str, password: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run rclone on the cloud, without anybody's configuration."""
+    obscured = subprocess.run(
+        ["rclone", "obscure", "-"],
+        input=password or cloud.password,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    return subprocess.run(
+        [
+            "rclone", "--config", "/dev/null", "--ca-cert", str(cloud.authority.file),
+            "--retries", "1", "--low-level-retries", "1",
+            "--webdav-url", f"{cloud.gateway.secure}/dav/", "--webdav-user", cloud.login,
+            "--webdav-pass", obscured, *words,
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+def test_rclone_copies_lists_moves_and_deletes(cloud, tmp_path):
+    source = tmp_path / "source"
+    (source / "ünter").mkdir(parents=True)
+    content = {"a.bin": secrets.token_bytes(300_000), "ünter/b c.txt": b"text"}
+    for name, data in content.items():
+        (source / name).write_bytes(data)
+    assert rclone(cloud, "copy", str(source), ":webdav:r").returncode == 0
+    listed = rclone(cloud, "lsf", "-R", ":webdav:r").stdout.split("\n")
+    assert {"a.bin", "ünter/", "ünter/b c.txt"} <= set(listed)
+    for name, data in content.items():
+        assert (cloud.gateway.files / "dav/r" / name).read_bytes() == data
+    assert rclone(cloud, "moveto", ":webdav:r/a.bin", ":webdav:r/m.bin").returncode == 0
+    assert (cloud.gateway.files / "dav/r/m.bin").read_bytes() == content["a.bin"]
+    assert not (cloud.gateway.files / "dav/r/a.bin").exists()
+    assert rclone(cloud, "check", str(source / "ünter"), ":webdav:r/ünter").returncode == 0
+    assert rclone(cloud, "purge", ":webdav:r").returncode == 0
+    assert not (cloud.gateway.files / "dav/r").exists()
+
+
+def test_rclone_with_a_wrong_password_is_refused(cloud):
+    wrong = cloud.password[:-1] + ("0" if cloud.password[-1] != "0" else "1")
+    done = rclone(cloud, "lsf", ":webdav:", password=wrong)
+    assert done.returncode != 0
+    assert "401" in done.stderr
+
+
+def cadaver(cloud: Cloud, home: Path, script: str, password: str) -> str:
+    """Run cadaver's commands; without TLS, for only at a terminal would it take this authority."""
+    (home / ".netrc").write_text(
+        f"machine {cloud.gateway.plain[0]} login {cloud.login} password {password}\n",
+        encoding="utf-8",
+    )
+    (home / ".netrc").chmod(0o600)
+    done = subprocess.run(
+        ["cadaver", f"http://{text_of(cloud.gateway.plain)}/dav/"],
+        input=f"{script}\nquit\n",
+        capture_output=True,
+        text=True,
+        env=environment(HOME=str(home)),
+        cwd=home,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_cadaver_is_challenged_then_puts_lists_and_deletes(cloud, tmp_path):
+    (tmp_path / "note.txt").write_text("hello", encoding="utf-8")
+    script = "mkcol box\ncd box\nput note.txt\nls\ncopy note.txt other.txt\ndelete note.txt\nls"
+    said = cadaver(cloud, tmp_path, script, cloud.password)
+    assert (cloud.gateway.files / "dav/box/other.txt").read_text(encoding="utf-8") == "hello"
+    assert not (cloud.gateway.files / "dav/box/note.txt").exists()
+    assert "other.txt" in said
+
+
+def test_cadaver_with_a_wrong_password_gets_nowhere(cloud, tmp_path):
+    said = cadaver(cloud, tmp_path, "mkcol never", "tcap_" + "x" * 30)
+    assert "Authentication" in said
+    assert not (cloud.gateway.files / "dav/never").exists()
+
+
+def test_preemptive_and_challenged_basic_both_work_and_digest_is_not_offered(cloud):
+    assert cloud.curl("/dav/", "-X", "PROPFIND", "-H", "Depth: 0", user=cloud.user).status == 207
+    negotiated = cloud.curl(
+        "/dav/", "-X", "PROPFIND", "-H", "Depth: 0", "--anyauth", user=cloud.user
+    )
+    assert negotiated.status == 401
+    assert b"HTTP/1.1 207 " in negotiated.body
+    refused = cloud.curl("/dav/")
+    assert refused.status == 401
+    assert refused.one("WWW-Authenticate") == 'Basic realm="TeraCLOUD", charset="UTF-8"'
+    assert refused.json()["result"] == 401
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1"])
+def test_a_login_name_in_either_charset_is_the_same(cloud, charset):
+    told = base64.b64encode(cloud.user.encode(charset)).decode()
+    header = f"Authorization: Basic {told}"
+    assert cloud.curl("/dav/", "-X", "PROPFIND", "-H", "Depth: 0", "-H", header).status == 207
+
+
+def test_without_tls_nothing_passes_but_from_the_machine_itself(cloud):
+    url = f"http://{text_of(cloud.gateway.plain)}/dav/"
+    refused = curl(url, "-u", cloud.user, "--interface", OTHER_LOOPBACK, "-X", "OPTIONS")
+    assert (refused.status, refused.json()["result"]) == (403, 403)
+    assert "HTTPS" in refused.json()["message"]
+    assert curl(url, "-u", cloud.user, "-X", "OPTIONS").status == 200
+    over_tls = cloud.curl("/dav/", "--interface", OTHER_LOOPBACK, "-X", "OPTIONS", user=cloud.user)
+    assert over_tls.status == 200
+
+
+def test_copy_and_move_stay_in_the_area_that_was_checked(cloud):
+    assert cloud.curl("/dav/from.txt", "-T", "-", user=cloud.user).status in {201, 204}
+    for destination in ("/elsewhere.txt", "/backup/x.txt", "/dav/../x.txt", "/v2/api/x", "x"):
+        for method in ("COPY", "MOVE"):
+            told = destination if destination == "x" else cloud.gateway.secure + destination
+            refused = cloud.curl(
+                "/dav/from.txt", "-X", method, "-H", f"Destination: {told}", user=cloud.user
+            )
+            assert refused.status == 403, (method, destination)
+    assert sorted(path.name for path in cloud.gateway.files.iterdir()) == ["dav"]
+    inside = f"Destination: {cloud.gateway.secure}/dav/to.txt"
+    assert cloud.curl("/dav/from.txt", "-X", "MOVE", "-H", inside, user=cloud.user).status == 204
+
+
+def test_neither_password_nor_login_name_reaches_what_is_behind_or_any_log(cloud):
+    cloud.curl("/dav/", user=cloud.user)
+    token = base64.b64encode(cloud.user.encode()).decode()
+    for text in (cloud.password, token, cloud.login):
+        assert text not in cloud.gateway.access_log
+    for name, held in cloud.latchgate.files().items():
+        assert cloud.password.encode() not in held, name
+        assert token.encode() not in held, name
