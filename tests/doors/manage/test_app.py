@@ -39,6 +39,7 @@ PUBLIC = [one for one in OPERATIONS if one.scope is None]
 BODIES = {
     "create_key": {"name": "matrix", "services": ["manage"], "scopes": []},
     "apply_policy": {"files": FILES},
+    "verify_audit": {"against": None},
     "explain_request": {"method": "GET", "url": "https://api.example/v1/storage/a"},
 }
 OVERLAP = """\
@@ -53,6 +54,10 @@ methods = ["GET"]
 """
 # What a route says once the gate let the request in; nothing else may.
 OPENED = {
+    "list_audit": {200},
+    "show_audit_head": {200},
+    "export_audit": {200},
+    "verify_audit": {200},
     "create_key": {201},
     "list_keys": {200},
     "show_key": {404},
