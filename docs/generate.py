@@ -57,7 +57,6 @@ from latchgate.serve import tls
 from latchgate.store import usage
 from latchgate.verify import cache, receipts
 
-MANAGE = "latchgate.doors.manage"
 PAGES = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py: change the code or that program, not this page. -->\n"
 
