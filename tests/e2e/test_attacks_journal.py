@@ -69,8 +69,9 @@ def create_key(server):
 
 def create_tenant(server):
     # Repeated: what is kept for an Idempotency-Key must not be the answer itself.
-    sent = {"name": "another"}, {"Idempotency-Key": "0b7c"}
+    sent = {"name": "another", "user": "somebody"}, {"Idempotency-Key": "0b7c"}
     made = server.call("POST", "/manage/v1/tenants", sent[0], headers=sent[1])
+    assert made.status == 201, made.body
     again = server.call("POST", "/manage/v1/tenants", sent[0], headers=sent[1])
     assert secrets_in(again.json) == []
     theirs = server.create("manage", scopes=[], token=made.json["token"])
