@@ -199,7 +199,7 @@ def test_a_batch_of_slow_and_quick_questions_is_answered_in_its_order(address):
 
 
 def test_a_batch_is_decided_anew_when_anything_changed_while_it_waited(address, engine):
-    revoked = []
+    revoked: list[bool] = []
 
     def say(request: Request) -> Decision | Derive:
         if "x-slow" in request.headers and not revoked:
