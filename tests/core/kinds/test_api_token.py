@@ -22,7 +22,7 @@ def parsed(value: str) -> tuple[Presented, ...] | Refused | None:
 
 
 def test_a_token_is_spelled_as_the_provider_records_them():
-    # 31 characters: the prefix, an underscore and 26 of Crockford's base32, which has no I, L, O, U.
+    # 31 characters: prefix, underscore and 26 of Crockford's base32, which has no I, L, O, U.
     assert re.fullmatch("ucat_[0-9A-HJKMNP-TV-Z]{26}", TEXT)
     assert len(TEXT) == 31
 

@@ -84,8 +84,19 @@ def test_d2_16_more_than_once_is_refused_even_where_all_are_the_same(target, val
 
 @pytest.mark.parametrize(
     "value",
-    ["", TEXT.lower(), TEXT[:-1], f"{TEXT}0", f" {TEXT}", f"{TEXT}\n", f"{TEXT[:-1]}G", f'"{TEXT}"']
-    + ["0x" + TEXT[2:], TEXT.replace(TEXT[0], "\uff21", 1), f"{TEXT[:8]}-{TEXT[8:]}"],
+    [
+        "",
+        TEXT.lower(),
+        TEXT[:-1],
+        f"{TEXT}0",
+        f" {TEXT}",
+        f"{TEXT}\n",
+        f"{TEXT[:-1]}G",
+        f'"{TEXT}"',
+        "0x" + TEXT[2:],
+        TEXT.replace(TEXT[0], "\uff21", 1),
+        f"{TEXT[:8]}-{TEXT[8:]}",
+    ],
 )
 def test_another_spelling_is_malformed_and_shown_to_nobody(value):
     found = parsed(value=value)
@@ -104,8 +115,13 @@ def test_whatever_stands_behind_its_name_in_a_path_is_masked(value):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"header": ""}, {"header": "a b"}, {"header": "X", "matrix_parameter": "A"}]
-    + [{"header": "X", "more": 1}],
+    [
+        {},
+        {"header": ""},
+        {"header": "a b"},
+        {"header": "X", "matrix_parameter": "A"},
+        {"header": "X", "more": 1},
+    ],
 )
 def test_settings_are_checked(settings):
     with pytest.raises(msgspec.ValidationError):
