@@ -8,7 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from latchgate.signin.password import hash_password
+from latchgate.signin.password import HashError, hash_like, hash_password
 
 SALT = bytes(range(16))
 
@@ -55,3 +55,23 @@ def test_every_character_of_a_long_password_counts():
 
 def test_passwords_outside_ascii_are_kept_as_utf_8():
     Argon2id.verify_phc_encoded("pässwörd🔑".encode(), hash_password("pässwörd🔑", SALT))
+
+
+def test_hashing_like_a_stored_one_gives_it_exactly_for_the_right_password(hashed):
+    assert hash_like("correct horse", hashed) == hashed
+    for wrong in ("Correct horse", "correct horse ", "", "correct hors"):
+        assert hash_like(wrong, hashed) != hashed
+
+
+def test_a_hash_of_another_cost_is_made_at_that_cost():
+    made = Argon2id(salt=b"another-salt", length=24, iterations=2, lanes=1, memory_cost=64)
+    other = made.derive_phc_encoded(b"x")
+    assert hash_like("x", other) == other
+
+
+@pytest.mark.parametrize(
+    "stored", ["", "x", "$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43]
+)
+def test_what_is_no_argon2id_is_refused(stored):
+    with pytest.raises(HashError):
+        hash_like("x", stored)

@@ -16,6 +16,7 @@ from latchgate.core.network import Address, parse_address
 from latchgate.core.reason import Reason
 from latchgate.core.secret import Secret
 from latchgate.signin import pool as pool_module
+from latchgate.signin.password import hash_like, hash_password
 from latchgate.signin.pool import LEASE_SECONDS, MAX_REMEMBERED, MAX_WAITING, Passwords
 from latchgate.signin.throttle import FREE_FAILURES
 
@@ -78,7 +79,7 @@ def done(passwords: Passwords, one: Guess) -> bytes | Refused | None:
 def held(monkeypatch):
     """Hold every hash back until it is let go; what was worked out is in the list."""
     go, worked = threading.Event(), []
-    real = pool_module.hash_like
+    real = hash_like
 
     def slow(password: str, like: str) -> str:
         assert go.wait(30)
@@ -221,8 +222,6 @@ def test_d4_27_the_same_is_told_whether_there_is_an_account_or_not(passwords, mo
 
 
 def test_d4_27_an_account_that_is_not_there_costs_as_much_work_as_one_that_is(passwords):
-    from latchgate.signin.password import hash_password
-
     like = hash_password("right", bytes(16)).encode()
 
     def work(one: Guess) -> float:

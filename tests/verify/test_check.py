@@ -51,7 +51,7 @@ from latchgate.core.scope import ALL, NONE, Scopes
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
 from latchgate.verify.locate import read_host
-from latchgate.verify.walk import Need, Steps
+from latchgate.verify.walk import Derive, Need, Steps
 
 CONTENT_TYPES = {
     "wayscloud": "application/json",
@@ -185,7 +185,17 @@ ROUTES = [
     ("/manage/v1/policy", "operator", READ, "operator:policy.read"),
     ("/manage/v1/policy", "operator", ("PUT",), "operator:policy.write"),
 ]
-METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT")
+METHODS: tuple[str, ...] = (
+    "GET",
+    "HEAD",
+    "PUT",
+    "POST",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "PROPFIND",
+    "REPORT",
+)
 METHODS += ("MKCOL", "PROPPATCH", "COPY", "MOVE", "LOCK", "UNLOCK", "TRACE", "CONNECT", "X")
 PATHS = sorted({path for path, _, _, _ in ROUTES})
 SERVICES = sorted({service for _, service, _, _ in ROUTES})
@@ -353,6 +363,7 @@ def test_a_known_key_asks_for_each_record_once():
 def test_what_the_store_does_not_answer_is_not_there():
     walk = start(request(headers=SENT), Cache(1))
     need = next(walk)
+    assert isinstance(need, Need)
     answers = dict.fromkeys(need.keys)
     with pytest.raises(StopIteration) as done:
         walk.send(answers)
@@ -438,7 +449,7 @@ def test_d5_47_decisions_under_way_at_once_never_mix_their_identities():
         number: start(request(headers=bearer(issued.secret.reveal())), cache)
         for number, issued in enumerate(made)
     }
-    waiting: dict[int, Need | None] = dict.fromkeys(walks)
+    waiting: dict[int, Need | Derive | None] = dict.fromkeys(walks)
     decided: dict[int, Decision] = {}
     while waiting:
         number = order.choice(list(waiting))
@@ -447,6 +458,7 @@ def test_d5_47_decisions_under_way_at_once_never_mix_their_identities():
             if need is None:
                 waiting[number] = next(walks[number])
             else:
+                assert isinstance(need, Need)
                 found = {key: records.get(key) for key in need.keys}
                 cache.insert(1, found.items())
                 waiting[number] = walks[number].send(found)

@@ -60,6 +60,7 @@ def locate(walk: Walk) -> Refused | None:
         return None if not place.area.tls else _in_the_clear(walk, place.area)
     refused = _search(walk)
     area, rule = walk.area, walk.rule
+    found = tuple(walk.trace)  # of the place alone: over what one came is its own step
     if refused is None and area is not None:
         refused = _in_the_clear(walk, area)
     # A preflight depends on its headers; long targets would fill memory as fast as a flood wants.
@@ -71,7 +72,7 @@ def locate(walk: Walk) -> Refused | None:
     if not (area.preflight and request.method == "OPTIONS"):
         if len(located) >= _MAX_PLACES:
             located.clear()
-        located[key] = _Place(area, rule, tuple(walk.trace))
+        located[key] = _Place(area, rule, found)
     return None
 
 

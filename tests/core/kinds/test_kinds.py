@@ -116,7 +116,9 @@ def test_what_is_issued_is_read_back_and_verified(maker, seed):
 @of_every_kind_of_users
 def test_a_verified_credential_grants_what_its_record_and_its_owner_say(maker):
     kind, issued = user(maker.kind()), maker.issue(1)
-    (claimed,) = kind.parse(request(headers=maker.sent(issued.secret.reveal())))
+    found = kind.parse(request(headers=maker.sent(issued.secret.reveal())))
+    assert isinstance(found, tuple)
+    (claimed,) = found
     record = credential(issued, kind)
     facts = assemble(
         record, owner=OWNER, tenant=TENANT, project=PROJECT, owner_rights=record.scopes, parent=None
@@ -134,8 +136,8 @@ def test_a_verified_credential_grants_what_its_record_and_its_owner_say(maker):
         parent=None,
     )
     for digest, known in ((b"", empty), (b"", facts), (issued.digest, empty)):
-        found = kind.verify(changed(claimed, digest=digest), known, request(), NOW, [])
-        assert found == Refused(Reason.SECRET_WRONG)
+        judged = kind.verify(changed(claimed, digest=digest), known, request(), NOW, [])
+        assert judged == Refused(Reason.SECRET_WRONG)
 
 
 @of_every_kind

@@ -49,7 +49,8 @@ def _wants_xml(accept: str) -> bool:
     for item in accept.lower().split(","):
         kind, *parameters = [part.strip() for part in item.split(";")]
         told[kind] = max(told.get(kind, 0.0), _quality(parameters))
-    return _wanted("application/xml", told) > _wanted("application/json", told)
+    xml = _wanted("application/xml", told)
+    return xml[0] > 0 and xml > _wanted("application/json", told)
 
 
 def _wanted(kind: str, told: Mapping[str, float]) -> tuple[float, int]:

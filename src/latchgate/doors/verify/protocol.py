@@ -1,8 +1,8 @@
 """The verify connection: parsed by httptools, decided and answered without a framework.
 
 Rule of this file: one request in, one decision, one write. All is answered at once but what needs a
-slow password; until that is answered, what follows on its connection waits, undecided, and no more
-is read. Whatever fails is a refusal.
+slow password; until that is answered, what follows on its connection waits, undecided, and once
+anything waits no more is read. Whatever fails is a refusal.
 """
 
 from __future__ import annotations
@@ -199,6 +199,8 @@ class VerifyProtocol(Listener):
         last = self._last or not self.parser.should_keep_alive()
         if self._under_way is not None:
             self._waiting.append((asked, last))
+            # Not before: a transport that is not read from does not notice that its peer left.
+            self.transport.pause_reading()
             return
         self._respond(asked, last=last)
 
@@ -212,8 +214,10 @@ class VerifyProtocol(Listener):
         if isinstance(answered, bytes):
             self._write(answered, last=last)
             return
-        self.transport.pause_reading()
         self._under_way = self.loop.create_task(self._finish(answered, last=last))
+        # A server that ends waits for these, and cancels them when it may wait no longer.
+        self.server_state.tasks.add(self._under_way)
+        self._under_way.add_done_callback(self.server_state.tasks.discard)
 
     def _write(self, written: bytes, *, last: bool) -> None:
         self.transport.write(written)
@@ -225,6 +229,9 @@ class VerifyProtocol(Listener):
         """Write a late answer, then turn to what came behind it."""
         try:
             written = await answered
+        except asyncio.CancelledError:
+            self.transport.abort()  # no answer is a refusal
+            raise
         except Exception:  # noqa: BLE001 - whatever fails is a refusal
             _log.exception("a question to the verify door could not be answered")
             written = _problem(Reason.FAULT, "GET")
@@ -235,11 +242,12 @@ class VerifyProtocol(Listener):
         while self._waiting and self.idle() and not self.transport.is_closing():
             asked, last = self._waiting.popleft()
             self._respond(asked, last=last)
-        if self.idle() and not self.transport.is_closing():
-            if self._last:
-                self.transport.close()
-            else:
-                self.transport.resume_reading()
+        if self.transport.is_closing() or self._waiting:
+            return
+        if self.idle() and self._last:
+            self.transport.close()
+        else:
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what nobody waits for any more."""
