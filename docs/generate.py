@@ -39,12 +39,14 @@ from latchgate.core.reason import Reason
 from latchgate.doors import listener
 from latchgate.doors.manage import app as manage_app
 from latchgate.doors.manage import applications as manage_applications
+from latchgate.doors.manage import audit as audit_door
 from latchgate.doors.manage import basic as manage_basic
 from latchgate.doors.manage import developers as manage_developers
 from latchgate.doors.manage import passwords as manage_passwords
 from latchgate.doors.manage import reading, shapes
 from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
+from latchgate.manage import audit, chain
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Target
@@ -55,7 +57,6 @@ from latchgate.serve import tls
 from latchgate.store import usage
 from latchgate.verify import cache, receipts
 
-MANAGE = "latchgate.doors.manage"
 PAGES = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py: change the code or that program, not this page. -->\n"
 
@@ -190,6 +191,10 @@ EXPLAIN: Words = {
     "headers": "Headers by name, each once.",
     "client": "The address it comes from.",
 }
+AUDIT_VERIFY: Words = {
+    "against": "A head that was kept; null for none.",
+    "public_key": "The key that must have signed it, base64url without padding.",
+}
 POLICY_FILES: Words = {"files": "Policy files, name to text. They replace the whole set before."}
 
 ENVIRONMENT: Words = {
@@ -218,6 +223,7 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Characters of a service key", lambda: service_key.MAX_LENGTH),
     ("Records that one cache remembers", lambda: cache.MAX_RECORDS),
     ("Absent ids that one cache remembers", lambda: cache.MAX_ABSENT),
+    ("Faults of a journal that a check lists", lambda: chain.MAX_FAULTS),
     ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
     ("Seconds between batches of refusals and counts", lambda: usage.BATCH_SECONDS),
     ("Days a refusal is kept", lambda: usage.KEEP_SECONDS // 86_400),
@@ -297,7 +303,8 @@ Every verb takes `--json` and `--help` (`-h`); `latchgate --version` says which 
 program may want goes to standard output, all else to standard error. Exit status: 0 done, 1 refused
 or failed, 2 called wrongly.
 
-`init`, `serve`, `recover` and `policy check` work on this machine. The others call the management
+`init`, `serve`, `recover`, `migrate`, `signing-key`, `policy check` and, without `--remote`,
+`audit verify` work on this machine. The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
 `~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only;
@@ -344,7 +351,9 @@ def management() -> str:
     for op in manage_app.OPERATIONS:
         takes = f"`{op.body.__name__}`" if op.body is not None else "–"
         takes = ", ".join(f"`?{name}=`" for name in op.query) or takes
-        answers = f"{op.status} " + (f"`{op.answer.__name__}`" if op.answer is not None else "JSON")
+        shown = "JSON lines" if op.media.endswith("ndjson") else "JSON"
+        shown = f"`{op.answer.__name__}`" if op.answer is not None else shown
+        answers = f"{op.status} {shown}"
         scope = f"`{op.scope}`" if op.scope is not None else "public"
         refused = ", ".join(str(status) for status in op.refusals) or "–"
         routes.append((f"`{op.method} {op.path}`", op.summary, scope, takes, answers, refused))
@@ -363,6 +372,7 @@ def management() -> str:
             (Target, TARGET),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),
+            (audit_door.AuditVerify, AUDIT_VERIFY),
         )
     )
     answers = "\n".join(
@@ -394,6 +404,11 @@ def management() -> str:
             shapes.PolicyApplied,
             shapes.Explanation,
             shapes.ExplainedStep,
+            audit_door.AuditPage,
+            audit_door.AuditRow,
+            audit.Head,
+            chain.Report,
+            chain.Fault,
             shapes.Problem,
             shapes.FieldFault,
         )
@@ -486,7 +501,8 @@ def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descrip
     if isinstance(found, inspect.LiteralType):
         return " or ".join(f"`{value}`" for value in found.values)
     if isinstance(found, inspect.StructType):
-        return f"`{found.cls.__name__}`" if found.cls.__module__.startswith(MANAGE) else "table"
+        told = found.cls.__module__.startswith(("latchgate.doors.", "latchgate.manage."))
+        return f"`{found.cls.__name__}`" if told else "table"
     words: dict[object, str] = {
         inspect.StrType: "text",
         inspect.BoolType: "true or false",
@@ -494,6 +510,7 @@ def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descrip
         inspect.FloatType: "number",
         inspect.NoneType: "null",
         inspect.CustomType: "any",
+        inspect.AnyType: "any",
     }
     return words[type(found)]
 

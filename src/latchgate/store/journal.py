@@ -32,6 +32,16 @@ _ORIGIN = frozenset({"credential_id", "address"})
 _FAULTS = (sa.exc.DBAPIError, sa.exc.TimeoutError)
 
 
+# Made once, and given their values apart: making them anew was most of a change's work.
+_TAKE = (
+    sa.update(schema.journal_head)
+    .values(n=schema.journal_head.c.n + 1)
+    .returning(schema.journal_head.c.n, schema.journal_head.c.hash)
+)
+_WRITE = sa.insert(schema.journal)
+_SEAL = sa.update(schema.journal_head).values(hash=sa.bindparam("chained"))
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Who changes something: a user with a credential, or a local operator at the console.
@@ -68,10 +78,7 @@ class Change:
         detail: Mapping[str, Any],
     ) -> int:
         """Write the journal row of one changed record and return its number; never a secret."""
-        head = schema.journal_head
-        taken = self.connection.execute(
-            sa.update(head).values(n=head.c.n + 1).returning(head.c.n, head.c.hash)
-        ).one()
+        taken = self.connection.execute(_TAKE).one()
         row = {
             "n": taken.n,
             "at": self.at,
@@ -85,10 +92,9 @@ class Change:
             "address": self.actor.address,
         }
         chained = chain(bytes(taken.hash), row)
-        self.connection.execute(
-            sa.insert(schema.journal).values(**row, previous=taken.hash, hash=chained)
-        )
-        self.connection.execute(sa.update(head).values(hash=chained))
+        row |= {"previous": taken.hash, "hash": chained}
+        self.connection.execute(_WRITE, row)
+        self.connection.execute(_SEAL, {"chained": chained})
         self.n = taken.n
         return self.n
 
@@ -104,7 +110,7 @@ class Change:
         """Insert a record (with an `id`) and note it; lists and maps are given as such."""
         detail = {"after": _told(row)}
         n = self.note(action, noun, str(row["id"]), tenant_id=tenant_id, detail=detail)
-        self.execute(sa.insert(table).values(**_columns({**row, "version": n}, table)))
+        self.connection.execute(sa.insert(table), _columns({**row, "version": n}, table))
         return n
 
     def alter(
@@ -122,7 +128,8 @@ class Change:
         told = {"before": _told({name: before[name] for name in after}), "after": _told(after)}
         n = self.note(action, noun, record, tenant_id=tenant_id, detail=told)
         values = _columns({**after, "version": n}, table)
-        self.execute(sa.update(table).where(table.c.id == record).values(**values))
+        changed = sa.update(table).where(table.c.id == sa.bindparam("altered"))
+        self.connection.execute(changed, {**values, "altered": record})
         return n
 
 

@@ -59,3 +59,45 @@ def test_a_route_takes_exactly_its_scope(server, world, tokens, operation):
         else:
             assert (answer.status, answer.code) == (403, "insufficient_scope"), (scope, answer.body)
     assert world.head() == head
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=IDS)
+def test_no_other_way_opens_a_route(server, world, operation):
+    service = SERVICES[operation.scope]
+    other = next(name for name in sorted(set(SERVICES.values())) if name != service)
+    poor = world.somebody("storage:read")
+    with world.changing() as change:
+        keys = [
+            world.key_in(change, *set(SERVICES.values()), scopes=[]),
+            world.key_in(change, *set(SERVICES.values()), scopes=set(SERVICES) - {operation.scope}),
+            world.key_in(change, other, scopes=[operation.scope]),
+            world.key_in(change, service, owner=poor),
+        ]
+        foreign = world.key_in(change, "storage")
+    for key in keys:
+        answer = send(server, operation, key.text)
+        assert (answer.status, answer.code) == (403, "insufficient_scope")
+        assert f'scope="{operation.scope}"' in answer.headers["www-authenticate"]
+    answer = send(server, operation, foreign.text)
+    assert (answer.status, answer.code) == (401, "authentication_failed")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "code"),
+    [
+        (None, "authentication_required"),
+        ("Bearer ", "authentication_failed"),
+        ("Bearer latchgate_manage_nobody_anything", "authentication_failed"),
+        ("Basic YWRtaW46YWRtaW4=", "authentication_failed"),
+    ],
+    ids=["nothing", "empty", "unknown", "Basic"],
+)
+def test_without_a_key_no_route_opens(server, authorization, code):
+    headers = {"Authorization": authorization} if authorization is not None else {}
+    for operation in GUARDED:
+        url = server.addresses["api"] + re.sub(r"{\w+}", "x", operation.path)
+        answer = http_request(operation.method, url, headers=headers)
+        assert (answer.status, answer.code) == (401, code), operation
+        assert answer.headers["www-authenticate"].startswith('Bearer realm="Latchgate"')
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-type"] == "application/problem+json"
