@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+
+import msgspec
 import pytest
 from tests.asking import allows, basic, verdict
 from tests.world import Server, World, http_request
+
+from latchgate.manage import applications
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -60,11 +65,7 @@ def user(server, world):
 @pytest.fixture
 def asked(server, world):
     """A request, written as the form's handler would: the throttle is per address."""
-    import secrets
-
-    from latchgate.manage import applications
-
-    spec = applications.ApplicationSpec(**SPEC)
+    spec = msgspec.convert(SPEC, applications.ApplicationSpec)
     made, token = applications.request(world.store, spec, address=None, entropy=secrets.token_bytes)
     found = Asked.__new__(Asked)
     found.server, found.id, found.token = server, made.id, token.reveal()
@@ -82,8 +83,6 @@ def test_a_request_is_public_throttled_and_answers_its_token_once(tmp_path):
         sent = {"Content-Type": "application/json"}
 
         def ask(body):
-            import msgspec
-
             return http_request("POST", url, headers=sent, body=msgspec.json.encode(body))
 
         wrong = ask({**SPEC, "contact": "a@b@example.com"})
