@@ -25,7 +25,7 @@ from benchmarks.machine import ROOT, UnableError
 from latchgate import providers
 from latchgate.config import Config, load
 from latchgate.core.kinds import Kind
-from latchgate.core.kinds.service_key import ENTROPY_BYTES
+from latchgate.core.kinds.service_key import ENTROPY_BYTES, ServiceKey
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
@@ -154,7 +154,9 @@ def _make_keys(config: Config, ended: threading.Event) -> None:
 def _policy(store: Store) -> tuple[Kind, Policy]:
     version, _, files = published(store)
     policy = with_built_in(files, providers.text(providers.BUILT_IN), version=version)
-    return policy.kinds["wayscloud.service_key"], policy
+    kind = policy.kinds["wayscloud.service_key"]
+    assert isinstance(kind, ServiceKey)
+    return kind, policy
 
 
 def _initialized(folder: Path) -> Config:
@@ -185,12 +187,13 @@ class _Book:
         """Write the keys' owners and the role they all have."""
         role = "r-bench00000000000"
         scopes = sorted(set().union(*(self._policy.scopes_of(name) for name in _SERVICES)))
-        row = {"id": role, "tenant_id": self._tenant, "name": "customer"}
-        row["scopes"] = json.dumps(scopes)
+        row = {"id": role, "tenant_id": self._tenant, "name": "customer", "implies": "[]"}
+        row |= {"scopes": json.dumps(scopes), "created_at": self._change.at}
         self._note(schema.role, "role.create", Noun.ROLE, row)
         for user in self._users:
             row = {"id": user, "tenant_id": self._tenant, "name": user, "active": True}
-            row |= {"password": None, "created_at": self._change.at}
+            row |= {"sort": "main", "api": True, "networks": None, "email": None}
+            row["created_at"] = self._change.at
             self._note(schema.user, "user.create", Noun.USER, row)
             assigned = {"user_id": user, "project_id": self._project, "role_id": role}
             self._rows.setdefault(schema.role_assignment, []).append(assigned)
@@ -222,6 +225,7 @@ class _Book:
                 "hint": hint,
                 "created_at": at - 86_400,
                 "created_by": _ACTOR.name,
+                "issues": False,
                 "expires_at": at - 60 if expired else at + 7_776_000 if i % 10 == 0 else None,
                 "revoked_at": None,
             }
@@ -247,7 +251,10 @@ class _Book:
             "record": row["id"],
             "tenant_id": self._tenant,
             "detail": json.dumps(row, sort_keys=True, separators=(",", ":")),
+            "credential_id": None,
+            "address": None,
         }
+        row["version"] = self._n
         previous, self._hash = self._hash, chain(self._hash, journal)
         journal |= {"previous": previous, "hash": self._hash}
         self._rows.setdefault(table, []).append(row)

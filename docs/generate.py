@@ -38,9 +38,21 @@ from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, Serv
 from latchgate.core.reason import Reason
 from latchgate.doors import listener
 from latchgate.doors.manage import app as manage_app
+from latchgate.doors.manage import applications as manage_applications
+from latchgate.doors.manage import audit as audit_door
+from latchgate.doors.manage import basic as manage_basic
+from latchgate.doors.manage import developers as manage_developers
+from latchgate.doors.manage import passwords as manage_passwords
 from latchgate.doors.manage import reading, shapes
+from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
+from latchgate.manage import audit, chain
+from latchgate.manage.applications import ApplicationSpec, Review
+from latchgate.manage.basic import BasicSpec
+from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
+from latchgate.manage.passwords import FirstPassword, PasswordChange
+from latchgate.manage.tokens import TokenSpec
 from latchgate.serve import tls
 from latchgate.store import usage
 from latchgate.verify import cache, receipts
@@ -62,7 +74,8 @@ CONFIGURATION: Words = {
     "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
     "listen.api": "Management API, `/healthz`, `/readyz`. `HOST:PORT`, `[IPV6]:PORT`; port 0 takes"
     " a free one.",
-    "listen.console": "The console's own origin. So far it answers `/healthz` only.",
+    "listen.console": "The console's own origin. So far it answers `/healthz` and the form at"
+    " `/applications/request`.",
     "listen.verify": "What gateways ask. `HOST:PORT` or `unix:/PATH` (mode 0660). Never a public"
     " address.",
     "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
@@ -143,11 +156,44 @@ KEY_SPEC: Words = {
     "expires_in": "A duration: `90d`, `24h`, `1h30m`.",
     "expires_at": "An RFC 3339 time in the future. Not together with `expires_in`.",
 }
+BASIC: Words = {
+    "namespace": "Where the login name is looked up: the provider's word, unless its areas say"
+    " otherwise.",
+    "login": "The login name; the user's name unless told.",
+    "project_id": "In which project it has the user's roles: the caller's own, or the only"
+    " one, unless told.",
+}
+PASSWORD_CHANGE: Words = {
+    "current_password": "The one that is to end.",
+    "new_password": "At least 15 characters, at most 1,024, none that is guessed first.",
+    "namespace": "Where the login name is looked up.",
+}
+TOKEN_SPEC: Words = {
+    "name": "What its owner knows it by.",
+    "expires_in": "A duration: `24h`, `7d`, `1h30min`. This or `expires_at`, at most 8,760 hours.",
+    "expires_at": "An RFC 3339 time in the future.",
+    "can_create_tokens": "Whether it may make further tokens, within its own bounds.",
+    "allowed_ip_ranges": "Addresses and CIDRs. Absent: wherever its owner may be. Empty: nowhere.",
+    "scopes": "Absent: what its owner may do at each request. Empty: none.",
+}
+APPLICATION: Words = {
+    "name": "The program's name.",
+    "vendor": "Who publishes it.",
+    "contact": "An e-mail address of somebody who answers.",
+    "purpose": "What it does, and what it needs the API for.",
+    "developer": "What its developer is.",
+}
+REVIEW: Words = {"reason": "Why; the developer reads it."}
+TARGET: Words = {"user_id": "For this one user; for every user unless told."}
 EXPLAIN: Words = {
     "method": "The method.",
     "url": "A whole URL, or path and query.",
     "headers": "Headers by name, each once.",
     "client": "The address it comes from.",
+}
+AUDIT_VERIFY: Words = {
+    "against": "A head that was kept; null for none.",
+    "public_key": "The key that must have signed it, base64url without padding.",
 }
 POLICY_FILES: Words = {"files": "Policy files, name to text. They replace the whole set before."}
 
@@ -177,6 +223,7 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Characters of a service key", lambda: service_key.MAX_LENGTH),
     ("Records that one cache remembers", lambda: cache.MAX_RECORDS),
     ("Absent ids that one cache remembers", lambda: cache.MAX_ABSENT),
+    ("Faults of a journal that a check lists", lambda: chain.MAX_FAULTS),
     ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
     ("Seconds between batches of refusals and counts", lambda: usage.BATCH_SECONDS),
     ("Days a refusal is kept", lambda: usage.KEEP_SECONDS // 86_400),
@@ -256,7 +303,8 @@ Every verb takes `--json` and `--help` (`-h`); `latchgate --version` says which 
 program may want goes to standard output, all else to standard error. Exit status: 0 done, 1 refused
 or failed, 2 called wrongly.
 
-`init`, `serve`, `recover` and `policy check` work on this machine. The others call the management
+`init`, `serve`, `recover`, `migrate`, `signing-key`, `policy check` and, without `--remote`,
+`audit verify` work on this machine. The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
 `~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only;
@@ -303,7 +351,9 @@ def management() -> str:
     for op in manage_app.OPERATIONS:
         takes = f"`{op.body.__name__}`" if op.body is not None else "–"
         takes = ", ".join(f"`?{name}=`" for name in op.query) or takes
-        answers = f"{op.status} " + (f"`{op.answer.__name__}`" if op.answer is not None else "JSON")
+        shown = "JSON lines" if op.media.endswith("ndjson") else "JSON"
+        shown = f"`{op.answer.__name__}`" if op.answer is not None else shown
+        answers = f"{op.status} {shown}"
         scope = f"`{op.scope}`" if op.scope is not None else "public"
         refused = ", ".join(str(status) for status in op.refusals) or "–"
         routes.append((f"`{op.method} {op.path}`", op.summary, scope, takes, answers, refused))
@@ -313,8 +363,16 @@ def management() -> str:
         f"### `{shape.__name__}`\n\n{_table(columns, _with_words(_fields(shape), words))}"
         for shape, words in (
             (KeySpec, KEY_SPEC),
+            (BasicSpec, BASIC),
+            (FirstPassword, BASIC),
+            (PasswordChange, PASSWORD_CHANGE),
+            (TokenSpec, TOKEN_SPEC),
+            (ApplicationSpec, APPLICATION),
+            (Review, REVIEW),
+            (Target, TARGET),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),
+            (audit_door.AuditVerify, AUDIT_VERIFY),
         )
     )
     answers = "\n".join(
@@ -324,12 +382,33 @@ def management() -> str:
             shapes.Key,
             shapes.KeyPage,
             shapes.Revoked,
+            manage_basic.BasicShape,
+            manage_passwords.ChangedPassword,
+            manage_passwords.NewPassword,
+            manage_passwords.TakenPassword,
+            manage_tokens.Token,
+            manage_tokens.TokenPage,
+            manage_tokens.DeletedToken,
+            manage_applications.Application,
+            manage_applications.ApplicationPage,
+            manage_applications.BlockList,
+            manage_applications.Block,
+            manage_applications.Blocked,
+            manage_developers.NewApplication,
+            manage_developers.OwnApplication,
+            manage_developers.ApplicationKeyShape,
+            manage_developers.WithdrawnApplication,
             shapes.ReceiptShape,
             shapes.Verifier,
             shapes.PolicyShape,
             shapes.PolicyApplied,
             shapes.Explanation,
             shapes.ExplainedStep,
+            audit_door.AuditPage,
+            audit_door.AuditRow,
+            audit.Head,
+            chain.Report,
+            chain.Fault,
             shapes.Problem,
             shapes.FieldFault,
         )
@@ -356,7 +435,10 @@ with scopes that the caller holds, and it can't outlive the key that made it.
 {bodies}
 ## Answers
 
-Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret.
+Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret. So is
+`NewToken` a `Token` with `token`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an
+`ApplicationKeyShape` with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
+`NewApplicationKey` have a `receipt` besides.
 
 {answers}"""
 
@@ -419,7 +501,8 @@ def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descrip
     if isinstance(found, inspect.LiteralType):
         return " or ".join(f"`{value}`" for value in found.values)
     if isinstance(found, inspect.StructType):
-        return f"`{found.cls.__name__}`" if found.cls.__module__ == shapes.__name__ else "table"
+        told = found.cls.__module__.startswith(("latchgate.doors.", "latchgate.manage."))
+        return f"`{found.cls.__name__}`" if told else "table"
     words: dict[object, str] = {
         inspect.StrType: "text",
         inspect.BoolType: "true or false",
@@ -427,6 +510,7 @@ def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descrip
         inspect.FloatType: "number",
         inspect.NoneType: "null",
         inspect.CustomType: "any",
+        inspect.AnyType: "any",
     }
     return words[type(found)]
 

@@ -10,6 +10,11 @@ import pytest
 from latchgate.doors.console import console
 
 
+async def page(_scope, _receive, send):
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": b"page"})
+
+
 def ask(method, path, kind="http"):
     sent = []
 
@@ -19,7 +24,9 @@ def ask(method, path, kind="http"):
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    asyncio.run(console({"type": kind, "method": method, "path": path}, receive, send))
+    asyncio.run(
+        console({"/page": page})({"type": kind, "method": method, "path": path}, receive, send)
+    )
     return sent
 
 
@@ -61,3 +68,10 @@ def test_everything_else_is_a_problem(method, path):
 @pytest.mark.parametrize("kind", ["websocket", "lifespan"])
 def test_what_is_not_http_is_not_answered(kind):
     assert ask("GET", "/healthz", kind) == []
+
+
+def test_a_page_is_found_by_its_exact_path():
+    start, body = ask("POST", "/page")
+    assert (start["status"], body["body"]) == (299, b"page")
+    for path in ("/page/", "/Page", "/page/below", "//page"):
+        assert ask("GET", path)[0]["status"] == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -12,10 +13,6 @@ from pathlib import Path
 import pytest
 from tests.certificates import Authority
 from tests.e2e.stack import DavGateway, Latchgate, Upstream, curl, environment, text_of
-from tests.world import World
-
-from latchgate.core.kinds.spec import Spec
-from latchgate.manage import basic
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -43,29 +40,6 @@ class Cloud:
         return f"{self.login}:{self.password}"
 
 
-def enabled(server: Latchgate, name: str) -> str:
-    """Give the first user a login name and an app password; returns the password."""
-    world = World.beside(server)
-    try:
-        kind = world.engine().policy.kinds["teracloud.app_password"]
-        issued = kind.issue(Spec(service=""), secrets.token_bytes(kind.entropy_bytes))
-        owner = world.owner
-        with world.changing() as change:
-            login = basic.add_login(change, owner.tenant_id, owner.user_id, "teracloud", name)
-            basic.give(
-                change,
-                kind=kind.name,
-                credential_id=issued.id,
-                digest=issued.digest,
-                hint=issued.hint,
-                login=login,
-                owner=(owner.tenant_id, owner.project_id, owner.user_id),
-            )
-        return issued.secret.reveal()
-    finally:
-        world.close()
-
-
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     authority = Authority(tmp_path_factory.mktemp("authority"))
@@ -82,7 +56,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             pair=authority.issue("server"),
         ) as gateway:
             gateway.start()
-            yield Cloud(server, gateway, authority, "jörg", enabled(server, "Jörg"))
+            made = server.json("basic", "enable", "--login", "Jörg")
+            yield Cloud(server, gateway, authority, "jörg", made["password"])
 
 
 def rclone(
@@ -214,6 +189,98 @@ def test_copy_and_move_stay_in_the_area_that_was_checked(cloud):
     assert sorted(path.name for path in cloud.gateway.files.iterdir()) == ["dav"]
     inside = f"Destination: {cloud.gateway.secure}/dav/to.txt"
     assert cloud.curl("/dav/from.txt", "-X", "MOVE", "-H", inside, user=cloud.user).status == 204
+
+
+@dataclass(frozen=True)
+class Program:
+    """A registered program: its id and its API key."""
+
+    id: str
+    key: str
+
+
+def registered(cloud: Cloud, name: str) -> Program:
+    """Request an application, have it approved, and pick up its key as its developer."""
+    url = f"http://{text_of(cloud.latchgate.api)}"
+    told = ("--vendor", "Acme", "--contact", "dev@acme.example", "--purpose", "Sync photos")
+    asked = cloud.latchgate.run(
+        "app", "register", "--name", name, *told, "--developer", "individual", "--json",
+        env=environment(LATCHGATE_URL=url),
+    )  # fmt: skip
+    made = json.loads(asked.stdout)
+    program, token = made["application"]["id"], made["developer_token"]
+    cloud.latchgate.run("app", "approve", program, "--reason", "known to us")
+    key = cloud.latchgate.run(
+        "app", "key", program, "--json",
+        env=environment(LATCHGATE_URL=url, LATCHGATE_TOKEN=token),
+    )  # fmt: skip
+    return Program(program, json.loads(key.stdout)["api_key"])
+
+
+DATASET = "/v2/api/dataset/(property);properties=quota,used;recursive=false"
+
+
+def test_the_rest_api_asks_for_user_and_program_and_tells_what_is_behind_of_both(cloud):
+    program = registered(cloud, "Photos")
+    header = ("-H", f"X-TeraCLOUD-API-KEY: {program.key}")
+    for asked in (
+        cloud.curl("/v2/api/ba/user", *header, user=cloud.user),
+        cloud.curl(f"/v2/api/ba/user;api_key={program.key}", user=cloud.user),
+        cloud.curl(f"{DATASET};api_key={program.key}", user=cloud.user),
+        cloud.curl(f"/v2/api/ba/user%3Bapi_key={program.key}", user=cloud.user),
+    ):
+        assert asked.status == 200
+        seen = {name.lower(): value for name, value in asked.json()["headers"]}
+        assert seen["x-latchgate-application"] == program.id
+        assert seen["x-latchgate-user"].startswith("u-")
+        assert not {"authorization", "x-teracloud-api-key"} & set(seen)
+    refused = cloud.curl("/v2/api/ba/user", *header)
+    assert (refused.status, refused.one("WWW-Authenticate")[:5]) == (401, "Basic")
+    assert cloud.curl("/v2/api/ba/user", user=cloud.user).status == 403
+    for wrong in (program.key.lower(), program.key[:-1], "0" * 32):
+        told = cloud.curl("/v2/api/ba/user", "-H", f"X-TeraCLOUD-API-KEY: {wrong}", user=cloud.user)
+        assert (told.status, told.json()["result"]) == (403, 403)
+    for twice in (f";api_key={program.key};api_key={program.key}", f"/x;api_key={program.key}/y"):
+        assert cloud.curl(f"/v2/api/ba/user{twice}", user=cloud.user).status in {400, 403}
+    assert program.key not in cloud.gateway.access_log
+    for name, held in cloud.latchgate.files().items():
+        assert program.key.encode() not in held, name
+
+
+def test_a_program_is_blocked_and_suspended_at_once(cloud):
+    program = registered(cloud, "Backups")
+    words = ("/v2/api/ba/user", "-H", f"X-TeraCLOUD-API-KEY: {program.key}")
+    assert cloud.curl(*words, user=cloud.user).status == 200
+    cloud.latchgate.run("app", "block", program.id)
+    assert cloud.curl(*words, user=cloud.user).status == 403
+    cloud.latchgate.run("app", "unblock", program.id)
+    assert cloud.curl(*words, user=cloud.user).status == 200
+    cloud.latchgate.run("app", "suspend", program.id, "--reason", "too many requests")
+    assert cloud.curl(*words, user=cloud.user).status == 403
+    cloud.latchgate.run("app", "reinstate", program.id, "--reason", "mended")
+    assert cloud.curl(*words, user=cloud.user).status == 200
+
+
+def test_a_subaccount_has_a_password_of_its_own_which_reissue_replaces_at_once(cloud):
+    run, as_json = cloud.latchgate.run, cloud.latchgate.json
+    user = as_json("user", "create", "--name", "second")["id"]
+    role = as_json("role", "create", "--name", "reader", "--scope", "dav:read")["id"]
+    project = as_json("project", "list")["projects"][0]["id"]
+    run("user", "give-role", user, project, role)
+    old = f"second:{as_json('basic', 'enable', '--user', user)['password']}"
+    assert cloud.curl("/dav/", "-X", "OPTIONS", user=old).status == 200
+    assert cloud.curl("/dav/x.txt", "-T", "-", user=old).status == 403
+    new = f"second:{as_json('basic', 'reissue', '--user', user)['password']}"
+    assert cloud.curl("/dav/", "-X", "OPTIONS", user=old).status == 401
+    assert cloud.curl("/dav/", "-X", "OPTIONS", user=new).status == 200
+    run("user", "disable", user)
+    assert cloud.curl("/dav/", "-X", "OPTIONS", user=new).status == 401
+    run("user", "enable", user)
+    assert cloud.curl("/dav/", "-X", "OPTIONS", user=new).status == 200
+    run("user", "take-role", user, project, role)
+    assert cloud.curl("/dav/", "-X", "OPTIONS", user=new).status == 403
+    run("basic", "disable", "--user", user)
+    assert cloud.curl("/dav/", "-X", "OPTIONS", user=new).status == 401
 
 
 def test_neither_password_nor_login_name_reaches_what_is_behind_or_any_log(cloud):

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from tests.manage.journals import Journal, alter, rechain, rows_of
 
-from latchgate.keyring.signing import Purpose, draw, spell, unseal
+from latchgate.keyring.signing import Purpose, draw, read, spell, unseal
 from latchgate.manage import chain
 from latchgate.manage.audit import Head
 from latchgate.manage.chain import HeadError, parse_head, verify_database, verify_export
@@ -73,7 +73,7 @@ def test_what_a_retired_key_signed_still_fits(journal):
 
 # --- one row
 
-OTHERS = {
+OTHERS: dict[str, list[object]] = {
     "at": [1.0, "text", b"blob", 2**62],
     "actor": ["somebody else", b"local:test", 7],
     "action": ["key.create", b"x"],
@@ -304,7 +304,7 @@ def test_a_head_signed_by_somebody_else_is_told(journal):
 
 
 def raw(head: Head) -> bytes:
-    return chain.read(head.public_key, 32)
+    return read(head.public_key, 32)
 
 
 @pytest.mark.parametrize(

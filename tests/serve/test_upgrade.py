@@ -62,16 +62,22 @@ class Old:
         files = json.dumps({"wayscloud.toml": WAYSCLOUD})
         put("policy_version", version=1, at=AT, actor="local:init", files=files)
         policy = with_built_in({"wayscloud.toml": WAYSCLOUD}, BUILT_IN, version=1)
-        for name, told in {
+        differing: dict[str, dict[str, object]] = {
             "good": {},
             "revoked": {"revoked_at": AT},
             "expired": {"expires_at": AT},
             "reads": {"scopes": '["storage:read"]'},
             "elsewhere": {"networks": '["198.51.100.0/24"]'},
-        }.items():
+        }
+        for name, told in differing.items():
             kind = policy.kinds["wayscloud.service_key"]
             issued = kind.issue(Spec(service="storage"), secrets.token_bytes(ENTROPY_BYTES))
-            row = {"id": issued.id, "kind": kind.name, "tenant_id": "t-1", "project_id": "p-1"}
+            row: dict[str, object] = {
+                "id": issued.id,
+                "kind": kind.name,
+                "tenant_id": "t-1",
+                "project_id": "p-1",
+            }
             row |= {"owner_id": "u-1", "name": name, "description": "", "scopes": '["*"]'}
             row |= {"services": '["storage"]', "metadata": "{}", "digest": issued.digest}
             row |= {"hint": issued.hint, "created_at": AT, "created_by": "local:init"}

@@ -24,6 +24,9 @@ _VERBS = {
     "role": ("latchgate.cli.role", "role", "Make, change and delete roles."),
     "whoami": ("latchgate.cli.whoami", "whoami", "Show who you are and what you may do."),
     "key": ("latchgate.cli.key", "key", "Make, list, show, update and revoke keys."),
+    "basic": ("latchgate.cli.basic", "basic", "Enable, reissue and disable app passwords."),
+    "account": ("latchgate.cli.account", "account", "API tokens and passwords."),
+    "app": ("latchgate.cli.app", "app", "Request, review, block and withdraw applications."),
     "migrate": (
         "latchgate.cli.upkeep",
         "migrate",

@@ -38,14 +38,16 @@ class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ca: str | None = None
 
 
-def find_profile() -> Profile:
+def find_profile(*, public: bool = False) -> Profile:
     """Read `LATCHGATE_URL` and `LATCHGATE_TOKEN`, or the first profile file there is.
 
-    That is the one `LATCHGATE_PROFILE` names, the one beside `LATCHGATE_CONFIG`, or `PROFILES`.
-    `LATCHGATE_CA` goes before a profile's `ca`.
+    What is public needs the address alone. The file is the one that `LATCHGATE_PROFILE` names, the
+    one beside `LATCHGATE_CONFIG`, or the first of `PROFILES`. `LATCHGATE_CA` goes before its `ca`.
     """
     url, token = os.environ.get("LATCHGATE_URL"), os.environ.get("LATCHGATE_TOKEN")
     ca = os.environ.get("LATCHGATE_CA")
+    if url and public:
+        return _checked(Profile(url=url, token=token or "none", ca=ca), "LATCHGATE_URL")
     if url and token:
         return _checked(Profile(url=url, token=token, ca=ca), "LATCHGATE_URL")
     if url or token:
@@ -119,14 +121,17 @@ def call(
     path: str,
     *members: str,
     headers: Mapping[str, str] | None = None,
+    public: bool = False,
     **sent: Any,
 ) -> Any:
     """Call the management API and return its JSON; a refusal ends the program with its words.
 
-    `members` are those that the verb will use: an answer without them is not Latchgate's.
+    `members` are those that the verb will use: an answer without them is not Latchgate's. What is
+    `public` is called without a token.
     """
-    profile = find_profile()
-    headers = {**(headers or {}), "Authorization": f"Bearer {profile.token}"}
+    profile = find_profile(public=public)
+    bearer = {} if public else {"Authorization": f"Bearer {profile.token}"}
+    headers = {**(headers or {}), **bearer}
     try:
         answer = httpx2.request(
             method,

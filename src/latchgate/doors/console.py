@@ -1,18 +1,31 @@
-"""The console's own origin; so far it says where things are, and that the process answers."""
+"""The console's own origin: pages that are mounted here, and that the process answers."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import Receive, Scope, Send
 
 from latchgate.core.dialects import DIALECTS, Public
 
 _HEALTHZ = b'{"status":"ok"}'
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-async def console(scope: Scope, _receive: Receive, send: Send) -> None:
+def console(pages: Mapping[str, Application]) -> Application:
+    """Return the ASGI application of the console's address; `pages` by their exact path."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        page = pages.get(scope["path"])
+        await (page or _rest)(scope, receive, send)
+
+    return answer
+
+
+async def _rest(scope: Scope, _receive: Receive, send: Send) -> None:
     """Answer `/healthz`, and refuse the rest as problem documents."""
-    if scope["type"] != "http":
-        return
     status, kind, body = 200, "application/json", _HEALTHZ
     if scope["path"] != "/healthz" or scope["method"] not in {"GET", "HEAD"}:
         text = "This version has no console yet. Use the latchgate command or /manage/v1."

@@ -101,7 +101,7 @@ def give(
 ) -> int:
     """Write a password as the one that a login has of its kind; `owner`: tenant, project, user.
 
-    The one before is revoked. Of what was issued everything but the secret is kept. Returns the
+    The one before is revoked. Of what was issued, everything but the secret is kept. Returns the
     last journal number.
     """
     tenant_id, project_id, owner_id = owner

@@ -156,9 +156,8 @@ def set_first(
     *,
     spec: FirstPassword,
     issued: Issued,
-    hashed: bytes,
 ) -> tuple[str, int]:
-    """Give a user a random password at once, instead of the one they had; an administrator's.
+    """Give a user a random password at once, instead of the one they had; `issued` is hashed.
 
     Returns the login name and the journal number. Raises as `basic.enable` does.
     """
@@ -171,7 +170,7 @@ def set_first(
         n = logins.give(
             under_way,
             kind=kind.name,
-            issued=replace(issued, digest=hashed),
+            issued=issued,
             login=login,
             scopes=scopes,
             networks=networks,

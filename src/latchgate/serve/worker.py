@@ -25,15 +25,19 @@ from latchgate.config import Config
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
+from latchgate.doors import application_form
+from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
 from latchgate.doors.listener import Listener
 from latchgate.doors.manage import Door, application
 from latchgate.doors.verify import VerifyDoor
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
+from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
 from latchgate.signin.pool import Passwords
+from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
 from latchgate.store.usage import Usage, UsageReader
 from latchgate.verify.engine import Engine
@@ -41,6 +45,9 @@ from latchgate.verify.engine import Engine
 FOLLOW_SECONDS = 0.01
 DRAIN_SECONDS = 10
 MAX_API_CONNECTIONS = 1_000
+# Requests for an application that one address may send, by API or form, to each worker.
+REQUESTS = 5
+REQUEST_SECONDS = 3_600.0
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
@@ -107,6 +114,7 @@ def run_worker(
     """
     built_in = providers.text(providers.BUILT_IN)
     redact = Redactor()
+    redact.learn([DEVELOPER_PATTERN])
     configure(redact)
 
     def compile_policy(files: dict[str, str], version: int) -> Policy:
@@ -126,11 +134,14 @@ def run_worker(
         on_decision=usage.note,
     )
     store = Store(config.database, clock=time.time)
+    requests = Quota(REQUESTS, REQUEST_SECONDS)
     reader = UsageReader(config.usage_database)
     manage = Door(
         store=store,
         usage=reader,
         engine=engine,
+        passwords=passwords,
+        requests=requests,
         trusted=config.trusted,
         built_in=built_in,
         master_key=config.master_key,
@@ -139,9 +150,16 @@ def run_worker(
         ticks=time.monotonic,
         entropy=secrets.token_bytes,
     )
+    form = ApplicationForm(
+        store=store,
+        requests=requests,
+        trusted=config.trusted,
+        ticks=time.monotonic,
+        entropy=secrets.token_bytes,
+    )
     servers = [
         (_api_server(application(manage), certificate), sockets.api),
-        (_api_server(console, certificate), sockets.console),
+        (_api_server(console({application_form.PATH: form}), certificate), sockets.console),
         (_verify_server(VerifyDoor(engine, config.trusted)), sockets.verify),
     ]
     _warn_of_master_key(config)
@@ -242,7 +260,7 @@ def _api_server(application: Application, certificate: Certificate | None) -> _S
 def _verify_server(door: VerifyDoor) -> _Server:
     # The door answers in its protocol; uvicorn only wants an application to exist.
     factory: Any = door.protocol  # uvicorn calls it like a class
-    return _Server(uvicorn.Config(console, http=factory, **_COMMON))
+    return _Server(uvicorn.Config(console({}), http=factory, **_COMMON))
 
 
 _COMMON: dict[str, Any] = {

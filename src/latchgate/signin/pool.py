@@ -25,7 +25,7 @@ from latchgate.core.secret import Secret, same
 from latchgate.signin.password import HashError, hash_like, hash_password
 from latchgate.signin.throttle import Throttle
 
-THREADS = 2
+THREADS = 1  # argon2 spreads its lanes over threads of its own
 MAX_WAITING = 32
 MAX_MAKING = 8
 LEASE_SECONDS = 60.0
@@ -86,10 +86,8 @@ class Passwords:
             known = self._known.get(name)
             if known is not None and now < known[1]:
                 return known[0]
-            free = self._throttle.allows(guess.account, guess.client, now)
-            if name not in self._under_way and not free:
-                why = "too many wrong passwords of late, for this account or from this address"
-                return Refused(Reason.PASSWORD_THROTTLED, why)
+            if name not in self._under_way:
+                return self._throttled(guess, now)
         return None
 
     def submit(self, guess: Guess) -> Future[Refused | None]:
@@ -100,12 +98,18 @@ class Passwords:
             if found is not None:
                 return found
             if len(self._under_way) >= MAX_WAITING:
-                busy: Future[Refused | None] = Future()
-                busy.set_result(Refused(Reason.PASSWORDS_BUSY, "too many passwords are waiting"))
-                return busy
-            # Counted before it is known to be wrong, or many at once would each be the first.
-            self._throttle.guessed(guess.account, guess.client, self._ticks())
-            made = self._pool.submit(self._work, name, guess)
+                return _settled(Refused(Reason.PASSWORDS_BUSY, "too many passwords are waiting"))
+            # Asked and counted in one step, before it is known to be wrong: of many at once each
+            # would else be the first.
+            now = self._ticks()
+            throttled = self._throttled(guess, now)
+            if throttled is not None:
+                return _settled(throttled)
+            self._throttle.guessed(guess.account, guess.client, now)
+            try:
+                made = self._pool.submit(self._work, name, guess)
+            except RuntimeError:
+                return _settled(Refused(Reason.FAULT, "passwords are no longer checked here"))
             self._under_way[name] = made
         made.add_done_callback(lambda _: self._under_way.pop(name, None))
         return made
@@ -146,6 +150,9 @@ class Passwords:
         except (HashError, UnicodeDecodeError, MemoryError) as error:
             _log.error("a stored password hash can't be checked: %s", error)
             return Refused(Reason.FAULT, "the stored hash can't be checked")
+        except Exception:  # noqa: BLE001 - whatever fails is a refusal
+            _log.exception("a password could not be checked")
+            return Refused(Reason.FAULT, "the password could not be checked")
         now = self._ticks()
         with self._lock:
             if like is not None and same(derived, like):
@@ -155,6 +162,12 @@ class Passwords:
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
         return None
+
+    def _throttled(self, guess: Guess, now: float) -> Refused | None:
+        if self._throttle.allows(guess.account, guess.client, now):
+            return None
+        why = "too many wrong passwords of late, for this account or from this address"
+        return Refused(Reason.PASSWORD_THROTTLED, why)
 
     def _name(self, guess: Guess) -> bytes:
         digest = hashlib.blake2b(key=self._key, digest_size=32)
@@ -170,6 +183,12 @@ def _hashed(password: Secret, salt: bytes) -> bytes | Refused:
     except MemoryError:
         _log.error("a new password can't be hashed: no memory left")
         return Refused(Reason.PASSWORDS_BUSY, "there is no memory left to hash a password")
+
+
+def _settled(refused: Refused) -> Future[Refused | None]:
+    made: Future[Refused | None] = Future()
+    made.set_result(refused)
+    return made
 
 
 def _step_back() -> None:

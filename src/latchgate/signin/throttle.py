@@ -38,7 +38,7 @@ class Throttle:
 
     def allows(self, account: str, client: Address | None, now: float) -> bool:
         """Whether one more guess may be made at `now` (seconds of a clock that never jumps)."""
-        site = _site(client)
+        site = site_of(client)
         pair = self._count((account, site), now)
         if pair is not None and now < pair.last + _wait(pair.failures):
             return False
@@ -50,7 +50,7 @@ class Throttle:
 
     def guessed(self, account: str, client: Address | None, now: float) -> None:
         """Count a guess, as a wrong one until `succeeded` says otherwise."""
-        site = _site(client)
+        site = site_of(client)
         for key in (account, site), (account, ""), ("", site):
             count = self._count(key, now) or _Count(0, now)
             count.failures += 1
@@ -65,7 +65,7 @@ class Throttle:
 
         The address keeps its others: else whoever has one account could try all the rest.
         """
-        site = _site(client)
+        site = site_of(client)
         self._counts.pop((account, site), None)
         self._counts.pop((account, ""), None)
         count = self._counts.get(("", site))
@@ -87,7 +87,7 @@ def _wait(failures: int) -> float:
     return min(FIRST_WAIT * float(1 << doublings), LONGEST_WAIT)
 
 
-def _site(client: Address | None) -> str:
+def site_of(client: Address | None) -> str:
     """Return what counts as one address: an IPv4 address, or an IPv6 network of 64 bits."""
     if client is None:
         return "unknown"

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -119,7 +120,10 @@ class Engine:
             decision = self.attempt(request, refused)
             if isinstance(decision, Decision):
                 return decision
-            refused = self._passwords.submit(decision).result()
+            try:
+                refused = self._passwords.submit(decision).result()
+            except CancelledError:  # the pool was closed meanwhile
+                refused = Refused(Reason.FAULT, "passwords are no longer checked here")
         return self._give_up(request)
 
     async def decide_later(self, request: Request, derive: Derive) -> Decision:

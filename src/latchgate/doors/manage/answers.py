@@ -14,7 +14,7 @@ from starlette.responses import Response
 from latchgate.core.policy_file import PolicyError
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage import shapes
-from latchgate.manage.errors import InvalidError, StaleError
+from latchgate.manage.errors import InvalidError, StaleError, TooManyError, UnprovenError
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -97,6 +97,19 @@ def invalid(error: InvalidError | PolicyError) -> Response:
 def stale(error: StaleError) -> Response:
     """Say that the record is at another version, and at which."""
     return problem(412, "version_changed", str(error), headers={"ETag": f'"{error.version}"'})
+
+
+def refused(error: StaleError | UnprovenError | TooManyError) -> Response:
+    """Word what takes a header of its own: the version, what to prove, how long to wait."""
+    if isinstance(error, StaleError):
+        return stale(error)
+    if isinstance(error, UnprovenError):
+        # Whether the proof was missing or wrong is not told.
+        challenge = {"WWW-Authenticate": 'Bearer realm="Latchgate applications"'}
+        return problem(401, "authentication_failed", str(error), headers=challenge)
+    wait = str(error.retry_after)
+    detail = f"{error}; try again in {wait} s."
+    return problem(429, "too_many_requests", detail, headers={"Retry-After": wait})
 
 
 async def http_error(_request: HttpRequest, error: Exception) -> Response:

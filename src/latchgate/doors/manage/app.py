@@ -23,22 +23,34 @@ from latchgate.core.policy_file import PolicyError
 from latchgate.doors.asgi import read_request, send_refusal
 from latchgate.doors.manage import (
     account,
+    applications,
     audit,
+    basic,
     decisions,
+    developers,
     health,
     keys,
+    passwords,
     policy,
     projects,
     roles,
     shapes,
     tenants,
+    tokens,
     users,
 )
-from latchgate.doors.manage.answers import fault, http_error, invalid, problem, stale
+from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.examples import EXAMPLES
 from latchgate.doors.manage.openapi import Operation, document
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
+from latchgate.manage.errors import (
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    StaleError,
+    TooManyError,
+    UnprovenError,
+)
 from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
 
 _log = logging.getLogger(__name__)
@@ -92,8 +104,8 @@ def _answered(door: Door, operation: Operation) -> _Run:
             return problem(403, "forbidden", str(error))
         except NotFoundError as error:
             return problem(404, "not_found", str(error))
-        except StaleError as error:
-            return stale(error)
+        except (StaleError, UnprovenError, TooManyError) as error:
+            return refused(error)
         except ConflictError as error:
             return problem(409, "conflict", error.detail)
         except OutcomeUnknownError:
@@ -127,6 +139,11 @@ OPERATIONS = (
     *projects.OPERATIONS,
     *roles.OPERATIONS,
     *keys.OPERATIONS,
+    *basic.OPERATIONS,
+    *passwords.OPERATIONS,
+    *tokens.OPERATIONS,
+    *applications.OPERATIONS,
+    *developers.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,

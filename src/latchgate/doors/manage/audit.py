@@ -65,9 +65,9 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 
 class AuditVerify(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What to compare the journal with: a head exported earlier, and the key that signed it."""
+    """What to compare the journal with: a head that was kept, or null, and its key."""
 
-    against: audit.Head | None = None
+    against: audit.Head | None
     public_key: audit.Short | None = None
 
 

@@ -13,6 +13,8 @@ from latchgate.core.model import Decision
 from latchgate.core.network import Networks
 from latchgate.doors.manage.shapes import ReceiptShape, receipt_shape
 from latchgate.manage.actor import Caller
+from latchgate.signin.pool import Passwords
+from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
 from latchgate.store.usage import UsageReader
 from latchgate.verify.engine import Engine
@@ -26,6 +28,8 @@ class Door:
     store: Store
     usage: UsageReader
     engine: Engine
+    passwords: Passwords
+    requests: Quota
     trusted: Networks
     built_in: str
     master_key: Path  # read when something is signed: nothing else needs it

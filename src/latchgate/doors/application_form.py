@@ -1,0 +1,245 @@
+"""The request for an application as a form, for people: no script, no session, no cookie.
+
+Rule of this file: a form of another site can't be sent here (CSRF): a browser says where a form
+came from, and what came from elsewhere is refused. A browser that says nothing (a text browser)
+sends nothing that could be abused either: there is no session.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qsl, urlsplit
+
+import jinja2
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from latchgate.core.model import Request
+from latchgate.core.network import Networks
+from latchgate.doors.asgi import read_request
+from latchgate.manage import applications
+from latchgate.manage.applications import ApplicationSpec
+from latchgate.manage.errors import TooManyError
+from latchgate.signin.quota import Quota
+from latchgate.store.errors import StoreError
+from latchgate.store.journal import Store
+
+PATH = "/applications/request"
+MAX_FORM = 32_768
+_MAX_FIELDS = 20
+_TITLE = "Request an API key for an application"
+_STYLE = (
+    "body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:42rem;padding:0 1rem}"
+    "label{display:block;font-weight:600}"
+    "input,select,textarea{font:inherit;width:100%;box-sizing:border-box;padding:.4rem}"
+    "code{overflow-wrap:anywhere}.fault{color:#a40000;display:block}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_HEADERS = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: with that a browser would call its own forms' origin "null".
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field as the page shows it; `rule` says what is taken, `fault` that it was not."""
+
+    name: str
+    label: str
+    rule: str
+    type: str = "text"
+    rows: int = 0
+    longest: int = 120
+    choices: tuple[tuple[str, str], ...] = ()
+    value: str = ""
+    fault: str = ""
+
+
+_LINE = "1 to 120 characters on one line."
+_FIELDS = (
+    _Field("name", "Name of the application", _LINE),
+    _Field("vendor", "Vendor: who publishes it", _LINE),
+    _Field(
+        "contact",
+        "E-mail address of somebody who answers",
+        "An address such as keys@example.com.",
+        type="email",
+        longest=254,
+    ),
+    _Field(
+        "developer",
+        "You are",
+        "One of the three.",
+        choices=(
+            ("corporation", "a corporation"),
+            ("individual", "an individual"),
+            ("open_source", "an open source project"),
+        ),
+    ),
+    _Field(
+        "purpose",
+        "What it does, and what it needs the API for",
+        "1 to 2,000 characters, without control characters.",
+        rows=6,
+        longest=2_000,
+    ),
+)
+_NAMES = frozenset(one.name for one in _FIELDS)
+
+
+class _Refused(Exception):  # noqa: N818 - it ends a request, it is no error of ours
+    """What can't be answered with the page as asked: a status, and words for people."""
+
+    def __init__(self, status: int, words: str, **headers: str) -> None:
+        self.status = status
+        self.words = words
+        self.headers = headers
+        super().__init__(words)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationForm:
+    """The page, as an ASGI application; `ticks` is a clock that never jumps."""
+
+    store: Store
+    requests: Quota
+    trusted: Networks
+    ticks: Callable[[], float]
+    entropy: Callable[[int], bytes]
+    _template: jinja2.Template = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("latchgate.doors", "pages"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        object.__setattr__(self, "_template", environment.get_template("application.html"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer GET, HEAD and POST; the rest is refused."""
+        more: Mapping[str, str] = {}
+        try:
+            if scope["method"] in {"GET", "HEAD"}:
+                status, page = 200, self._page({}, {})
+            elif scope["method"] == "POST":
+                status, page = await self._take(scope, receive)
+            else:
+                raise _Refused(405, "This page takes GET and POST.", Allow="GET, HEAD, POST")  # noqa: TRY301 - one place words refusals
+        except _Refused as refused:
+            status, page, more = refused.status, self._page({}, {}, refused.words), refused.headers
+        body = page.encode()
+        headers = _HEADERS | dict(more) | {"Content-Length": str(len(body))}
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": pairs})
+        sent = b"" if scope["method"] == "HEAD" else body
+        await send({"type": "http.response.body", "body": sent})
+
+    async def _take(self, scope: Scope, receive: Receive) -> tuple[int, str]:
+        request = read_request(scope, self.trusted)
+        if request.fault is not None:
+            raise _Refused(400, "The request could not be read.")
+        _check_origin(request)
+        told = await _read_form(request, receive)
+        try:
+            # A browser ends the lines of a text with two characters.
+            given = {one.name: told.get(one.name, "") for one in _FIELDS}
+            spec = msgspec.convert(
+                {name: text.replace("\r\n", "\n").strip() for name, text in given.items()},
+                ApplicationSpec,
+            )
+        except msgspec.ValidationError as error:
+            name = str(error).partition(" - at `$.")[2].rstrip("`")
+            rule = next((one.rule for one in _FIELDS if one.name == name), str(error))
+            words = "The request was not kept: see the field below."
+            return 422, self._page(told, {name: rule}, words)
+        wait = self.requests.take(request.client, self.ticks())
+        if wait:
+            again = math.ceil(wait)
+            words = f"Too many requests of late from your address; try again in {again} s."
+            raise _Refused(429, words, **{"Retry-After": str(again)})
+        address = str(request.client) if request.client is not None else None
+        try:
+            made, token = await run_in_threadpool(
+                applications.request, self.store, spec, address=address, entropy=self.entropy
+            )
+        except TooManyError as error:
+            wait_seconds = str(error.retry_after)
+            raise _Refused(429, f"{error}.", **{"Retry-After": wait_seconds}) from error
+        except StoreError as error:
+            _log.exception("a request for an application could not be kept")
+            raise _Refused(503, "It could not be kept just now; try again later.") from error
+        shown = self._template.render(
+            title=_TITLE, style=_STYLE, made=made, token=token.reveal(), fields=(), problem=""
+        )
+        return 201, shown
+
+    def _page(self, told: Mapping[str, str], faults: Mapping[str, str], problem: str = "") -> str:
+        fields = [
+            replace(one, value=told.get(one.name, ""), fault=faults.get(one.name, ""))
+            for one in _FIELDS
+        ]
+        return self._template.render(
+            title=_TITLE, style=_STYLE, made=None, token="", fields=fields, problem=problem
+        )
+
+
+def _check_origin(request: Request) -> None:
+    """Refuse a form that a browser says is another site's (Fetch Metadata; RFC 6454)."""
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    wanted = request.host.lower()
+    own = origin is None or (
+        urlsplit(origin).scheme in {"http", "https"} and urlsplit(origin).netloc.lower() == wanted
+    )
+    if site not in {None, "same-origin", "none"} or not own:
+        raise _Refused(403, "This form can only be sent from its own page.")
+
+
+async def _read_form(request: Request, receive: Receive) -> dict[str, str]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise _Refused(415, "Send the form as application/x-www-form-urlencoded.")
+    held = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _Refused(400, "The connection ended before the form was read.")
+        held += message.get("body", b"")
+        if len(held) > MAX_FORM:
+            raise _Refused(413, f"The form is longer than {MAX_FORM} bytes.")
+        if not message.get("more_body", False):
+            break
+    try:
+        pairs = parse_qsl(
+            held.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=_MAX_FIELDS,
+            encoding="utf-8",
+            errors="strict",
+        )
+    except ValueError:
+        raise _Refused(400, "The form could not be read.") from None
+    told = dict(pairs)
+    if len(told) < len(pairs) or not set(told) <= _NAMES:
+        raise _Refused(400, "The form holds a field twice, or one that is not on its page.")
+    return told
