@@ -27,6 +27,7 @@ from tests.world import (
     raw_rows,
 )
 
+from latchgate import providers
 from latchgate.core.model import Noun
 from latchgate.store import schema
 
@@ -44,12 +45,14 @@ def files_under(folder):
 
 # --- init
 
+NAMES = ["config", "master_key", "api", "console", "verify", "tenant", "admin", "token"]
+
 
 def test_init_prints_exactly_what_was_agreed(tmp_path):
     done = init(tmp_path)
     assert (done.code, done.err) == (0, "")
     told = done.json
-    assert list(told) == ["config", "api", "console", "verify", "tenant", "admin", "token"]
+    assert list(told) == NAMES
     assert told["config"] == str(tmp_path / "lg/latchgate.toml")
     assert told["api"] == "http://127.0.0.1:8420"
     assert told["console"] == "http://127.0.0.1:8421"
@@ -74,7 +77,8 @@ def test_init_writes_its_files_for_their_owner_alone(tmp_path):
         "latchgate.db-bell",
         "latchgate-usage.db",
         "profile.toml",
-        "providers/wayscloud.toml",
+        "master.key",
+        *(f"providers/{name}.toml" for name in providers.SHIPPED),
     }
     assert {mode(path) for path in folder.rglob("*") if path.is_file()} == {0o600}
     assert mode(folder) == 0o700
@@ -86,7 +90,8 @@ def test_init_tells_people_in_words(tmp_path):
     done = init(tmp_path, json=False)
     assert (done.code, done.err) == (0, "")
     names = [line.split()[0] for line in done.out.splitlines()[:-1]]
-    assert names == ["configuration", "profile", "tenant", "admin", "password", "token"]
+    wanted = ["configuration", "profile", "master", "tenant", "admin", "password", "token"]
+    assert names == wanted
     assert done.out.endswith("Password and token are shown this once. Lost? latchgate recover\n")
     (token,) = re.findall(r"^token +(\S+)$", done.out, re.MULTILINE)
     assert token in (tmp_path / "lg/profile.toml").read_text()
@@ -94,9 +99,10 @@ def test_init_tells_people_in_words(tmp_path):
 
 def test_the_printed_password_is_the_one_that_is_stored_as_argon2id(tmp_path):
     password = init(tmp_path).json["admin"]["password"]
-    ((stored,),) = raw_rows(tmp_path / "lg/latchgate.db", "SELECT password FROM account")
-    assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    Argon2id.verify_phc_encoded(password.encode(), stored)
+    kept = "SELECT digest FROM credential WHERE kind = 'latchgate.account_password'"
+    ((digest,),) = raw_rows(tmp_path / "lg/latchgate.db", kept)
+    assert digest.startswith(b"$argon2id$v=19$m=65536,t=3,p=4$")
+    Argon2id.verify_phc_encoded(password.encode(), digest.decode())
 
 
 def test_password_and_token_are_written_nowhere_but_into_the_profile(tmp_path):

@@ -6,6 +6,7 @@ import json
 import re
 
 import hypothesis
+import msgspec
 import pytest
 import schemathesis
 from schemathesis.checks import load_all_checks
@@ -23,12 +24,16 @@ from schemathesis.specs.openapi.checks import (
 from tests.world import Server, http_request
 
 from latchgate.core.kinds import KINDS
-from latchgate.doors.manage import shapes
+from latchgate.doors.manage import account, keys, projects, roles, shapes, tenants, users
 from latchgate.doors.manage.app import OPERATIONS
+from latchgate.doors.manage.examples import EXAMPLES
+from latchgate.doors.manage.keys import list_keys
 from latchgate.doors.manage.openapi import Operation, document
 from latchgate.manage.keys import KeySpec
+from latchgate.manage.listing import Listing, by
+from latchgate.store import schema
 
-DOCUMENT = json.loads(document(OPERATIONS, shapes.Problem))
+DOCUMENT = json.loads(document(OPERATIONS, shapes.Problem, EXAMPLES))
 OPERATION_IDS = [f"{one.method} {one.path}" for one in OPERATIONS]
 
 
@@ -57,7 +62,8 @@ def test_each_operation_names_its_scope_and_how_to_present_a_key(one):
 def test_each_operation_tells_its_parameters(one):
     told = {(each["in"], each["name"]) for each in described(one)["parameters"]}
     wanted = {("path", name) for name in re.findall(r"{(\w+)}", one.path)}
-    assert told == wanted | {("query", name) for name in one.query}
+    wanted |= {("query", name) for name in one.query}
+    assert told == wanted | {("header", name) for name in one.headers}
 
 
 @pytest.mark.parametrize("one", OPERATIONS, ids=OPERATION_IDS)
@@ -89,6 +95,28 @@ def test_a_secret_is_in_the_answer_of_one_operation_only():
     assert "key" not in DOCUMENT["components"]["schemas"]["Key"]["properties"]
     showing = [one.name for one in OPERATIONS if one.answer is shapes.NewKey]
     assert showing == ["create_key"]
+    assert not [one.name for one in OPERATIONS if one.replay is shapes.NewKey]
+
+
+@pytest.mark.parametrize("shape", EXAMPLES, ids=lambda shape: shape.__name__)
+def test_every_example_is_what_its_shape_takes_and_whole(shape):
+    read = msgspec.convert(EXAMPLES[shape], shape)
+    told = msgspec.to_builtins(read)
+    assert {name: told[name] for name in EXAMPLES[shape]} == EXAMPLES[shape]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [op for noun in (keys, users, tenants, roles, projects, account) for op in noun.OPERATIONS],
+    ids=lambda one: one.name,
+)
+def test_every_operation_on_a_noun_shows_what_goes_in_and_out(operation):
+    told = described(operation)
+    for shape in operation.shapes:
+        assert shape in EXAMPLES
+    if operation.body is not None:
+        assert "example" in told["requestBody"]["content"]["application/json"]
+    assert "example" in told["responses"][str(operation.status)]["content"]["application/json"]
 
 
 def test_the_document_does_not_change_from_one_start_to_the_next():
@@ -97,9 +125,10 @@ def test_the_document_does_not_change_from_one_start_to_the_next():
 
 
 def test_a_new_operation_is_described_without_more_ado():
-    one = Operation("GET", "/x/{a}", "x", "X", "m:n", answer=shapes.Key, query=("limit",))
+    listing = Listing(schema.tenant, ("name",), {}, {"name": by(schema.tenant.c.name)}, ("name",))
+    one = Operation("GET", "/x/{a}", list_keys, "X", "m:n", answer=shapes.Key, listing=listing)
     told = json.loads(document([one], shapes.Problem))["paths"]["/x/{a}"]["get"]
-    assert [each["name"] for each in told["parameters"]] == ["a", "limit"]
+    assert [each["name"] for each in told["parameters"]] == ["a", "limit", "after", "q", "sort"]
     assert KINDS
 
 

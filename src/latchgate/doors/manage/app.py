@@ -41,6 +41,7 @@ from latchgate.doors.manage import (
 )
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
 from latchgate.doors.manage.door import Door
+from latchgate.doors.manage.examples import EXAMPLES
 from latchgate.doors.manage.openapi import Operation, document
 from latchgate.manage.errors import (
     ForbiddenError,
@@ -149,4 +150,4 @@ OPERATIONS = (
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )
-_DOCUMENT = document(OPERATIONS, shapes.Problem)
+_DOCUMENT = document(OPERATIONS, shapes.Problem, EXAMPLES)

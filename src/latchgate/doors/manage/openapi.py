@@ -70,8 +70,13 @@ _HEADERS = {
 _ETAG = {"ETag": {"description": "The version of the record", "schema": {"type": "string"}}}
 
 
-def document(operations: Iterable[Operation], problem: type) -> bytes:
-    """Return the document as JSON."""
+def document(
+    operations: Iterable[Operation],
+    problem: type,
+    examples: Mapping[type, Mapping[str, Any]] | None = None,
+) -> bytes:
+    """Return the document as JSON, with an example of each shape that has one."""
+    shown = examples or {}
     listed = list(operations)
     shapes = {one for op in listed for one in op.shapes} | {problem}
     ordered = sorted(shapes, key=lambda shape: shape.__name__)
@@ -81,7 +86,7 @@ def document(operations: Iterable[Operation], problem: type) -> bytes:
     refs = dict(zip(ordered, schemas, strict=True))
     paths: dict[str, Any] = {}
     for op in listed:
-        paths.setdefault(op.path, {})[op.method.lower()] = _operation(op, refs, refs[problem])
+        paths.setdefault(op.path, {})[op.method.lower()] = _operation(op, refs, problem, shown)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -100,7 +105,13 @@ def document(operations: Iterable[Operation], problem: type) -> bytes:
     )
 
 
-def _operation(op: Operation, refs: dict[type, Any], problem: Any) -> dict[str, Any]:  # noqa: ANN401 - a schema
+_Examples = Mapping[type, Mapping[str, Any]]
+_JSON = "application/json"
+
+
+def _operation(
+    op: Operation, refs: dict[type, Any], problem: type, examples: _Examples
+) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": op.name,
         "summary": op.summary,
@@ -115,27 +126,43 @@ def _operation(op: Operation, refs: dict[type, Any], problem: Any) -> dict[str, 
     if op.scope is not None:
         described["description"] = f"Needs the scope `{op.scope}`."
     if op.body is not None:
-        content = {"application/json": {"schema": refs[op.body]}}
+        content = _content(op.body, refs, examples)
         described["requestBody"] = {"required": True, "content": content}
-    responses = {str(op.status): _answer(op.summary, op.answer, refs, op.media)}
+    responses = {str(op.status): _answer(op.summary, op.answer, refs, examples, media=op.media)}
     if op.replay is not None:
-        responses["200"] = _answer("What the first request made, as it is now", op.replay, refs)
+        responses["200"] = _answer(
+            "What the first request made, as it is now", op.replay, refs, examples
+        )
     refusals = {*op.refusals, *((400, 401, 403, 503) if op.scope is not None else (400,))}
     refusals |= ({409, 422} if op.replay is not None else set()) | (
         {412} if op.conditional else set()
     )
     for status in sorted(refusals):
-        content = {"application/problem+json": {"schema": problem}}
+        content = {"application/problem+json": {"schema": refs[problem]}}
         responses[str(status)] = {"description": "Refused", "content": content}
     described["responses"] = responses
     return described
 
 
 def _answer(
-    words: str, shape: type | None, refs: dict[type, Any], media: str = "application/json"
+    words: str,
+    shape: type | None,
+    refs: dict[type, Any],
+    examples: _Examples,
+    *,
+    media: str = _JSON,
 ) -> dict[str, Any]:
-    content = {media: {"schema": refs[shape] if shape is not None else {}}}
+    content = _content(shape, refs, examples, media=media)
     told: dict[str, Any] = {"description": words, "content": content}
     if shape is not None and "version" in getattr(shape, "__struct_fields__", ()):
         told["headers"] = _ETAG
     return told
+
+
+def _content(
+    shape: type | None, refs: dict[type, Any], examples: _Examples, *, media: str = _JSON
+) -> dict[str, Any]:
+    told: dict[str, Any] = {"schema": refs[shape] if shape is not None else {}}
+    if shape is not None and shape in examples:
+        told["example"] = examples[shape]
+    return {media: told}
