@@ -38,8 +38,8 @@ from latchgate.core.kinds.app_password import AppPassword
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Request
 from latchgate.core.network import parse_address
-from latchgate.core.scope import Scopes
-from latchgate.manage import basic, roles
+from latchgate.core.scope import ALL, Scopes
+from latchgate.manage import logins, roles
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Store
 
@@ -146,15 +146,15 @@ def _passwords(kept: Stock) -> list[Question]:
             for number, row in enumerate(rows):
                 roles.assign(change, row.tenant_id, row.id, row.project_id, _ROLE)
                 name = f"user{number}"
-                login = basic.add_login(change, row.tenant_id, row.id, "teracloud", name)
+                login = logins.add_login(change, row.tenant_id, row.id, "teracloud", name)
                 issued = _KIND.issue(Spec(service="dav"), secrets.token_bytes(_KIND.entropy_bytes))
-                basic.give(
+                logins.give(
                     change,
                     kind=_KIND.name,
-                    credential_id=issued.id,
-                    digest=issued.digest,
-                    hint=issued.hint,
+                    issued=issued,
                     login=login,
+                    scopes=ALL,
+                    networks=None,
                     owner=(row.tenant_id, row.project_id, row.id),
                 )
                 asked.append(_asked(number, name, issued.secret.reveal()))

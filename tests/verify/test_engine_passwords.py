@@ -10,9 +10,12 @@ from tests.core.worlds import basic
 from tests.world import asking
 
 from latchgate.core.answer import refusal
+from latchgate.core.kinds.spec import Issued
 from latchgate.core.model import Decision
 from latchgate.core.reason import Reason
-from latchgate.manage import basic as logins
+from latchgate.core.scope import ALL
+from latchgate.core.secret import Secret
+from latchgate.manage import logins
 from latchgate.signin.throttle import FREE_FAILURES
 from latchgate.verify.walk import Derive
 
@@ -31,10 +34,10 @@ def give(world, password: str, credential_id: str) -> None:
         logins.give(
             change,
             kind="upcloud.account_password",
-            credential_id=credential_id,
-            digest=stored(password),
-            hint="",
+            issued=Issued(credential_id, Secret(""), stored(password), ""),
             login="upcloud:ada",
+            scopes=ALL,
+            networks=None,
             owner=owner,
         )
 
@@ -120,10 +123,10 @@ def test_a_stored_hash_that_cannot_be_checked_is_a_fault_and_never_a_pass(ada, c
         logins.give(
             change,
             kind="upcloud.account_password",
-            credential_id="pw-3",
-            digest=b"$2b$12$made-up",
-            hint="",
+            issued=Issued("pw-3", Secret(""), b"$2b$12$made-up", ""),
             login="upcloud:ada",
+            scopes=ALL,
+            networks=None,
             owner=owner,
         )
     found = ada.engine().decide(asked("correct horse"))
