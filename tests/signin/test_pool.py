@@ -300,3 +300,29 @@ def test_a_closed_pool_refuses(clock):
     refused = passwords.submit(guess("right")).result(1)
     assert refused is not None
     assert refused.reason is Reason.FAULT
+
+
+def test_a_new_password_is_hashed_so_that_it_is_accepted_afterwards(passwords):
+    made = passwords.make(Secret("seven otters juggle lanterns"), os.urandom(16)).result(30)
+    assert isinstance(made, bytes)
+    assert made.startswith(b"$argon2id$v=19$m=65536,t=3,p=4$")
+    assert done(passwords, guess("seven otters juggle lanterns", made)) == made
+    assert done(passwords, guess("seven otters juggle lantern", made)) != made
+
+
+def test_new_passwords_are_hashed_a_few_at_a_time_and_the_rest_is_told_so(passwords, monkeypatch):
+    go_on = threading.Event()
+
+    def held_up(*_args: object) -> str:
+        go_on.wait(10)
+        return "$argon2id$made-up"
+
+    monkeypatch.setattr(pool_module, "hash_password", held_up)
+    waiting = [passwords.make(Secret("x"), b"") for _ in range(pool_module.MAX_MAKING)]
+    refused = passwords.make(Secret("x"), b"").result(1)
+    assert isinstance(refused, Refused)
+    assert refused.reason is Reason.PASSWORDS_BUSY
+    go_on.set()
+    assert {one.result(10) for one in waiting} == {b"$argon2id$made-up"}
+    # The places are free again, whatever became of each.
+    assert passwords.make(Secret("x"), b"").result(10) == b"$argon2id$made-up"
