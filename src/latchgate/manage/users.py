@@ -136,7 +136,7 @@ def create(
     user_id, networks = new_id("u", entropy), _networks(spec.ip_filters)
     with store.change(caller.actor) as change:
         remember(change, caller, once, user_id)
-        add(
+        n = add(
             change,
             user_id,
             caller.tenant_id,
@@ -146,7 +146,19 @@ def create(
             api=spec.allow_api,
             networks=networks,
         )
-        return as_stored(change.connection, own(change.connection, caller, user_id)), True
+        made = StoredUser(
+            id=user_id,
+            name=spec.name,
+            sort=spec.sort,
+            active=True,
+            allow_api=spec.allow_api,
+            ip_filters=networks,
+            email=spec.email,
+            roles=[],
+            created_at=change.at,
+            version=n,
+        )
+    return made, True
 
 
 def listed(
