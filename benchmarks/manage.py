@@ -17,8 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
+
 import sqlalchemy as sa
-from machine import facts
+from benchmarks.machine import facts
 
 from latchgate import providers
 from latchgate.core.kinds.spec import Spec

@@ -24,9 +24,11 @@ def ask(method, path, kind="http"):
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    asyncio.run(
-        console({"/page": page})({"type": kind, "method": method, "path": path}, receive, send)
-    )
+    async def ask():
+        scope = {"type": kind, "method": method, "path": path}
+        await console({"/page": page})(scope, receive, send)
+
+    asyncio.run(ask())
     return sent
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import random
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
@@ -66,7 +68,7 @@ ROWS = [
     }
     for number in range(60)
 ]
-MINE = [row for row in ROWS if row["tenant_id"] == "mine"]
+MINE: list[dict[str, Any]] = [row for row in ROWS if row["tenant_id"] == "mine"]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def sorted_by_hand(names):
     for name in reversed(names):
         key = name.removeprefix("-")
         # Stable both ways: rows that are equal stay as they were.
-        rows.sort(key=lambda row, key=key: place(row, key), reverse=name.startswith("-"))
+        rows.sort(key=partial(place, name=key), reverse=name.startswith("-"))
     return [row["id"] for row in rows]
 
 

@@ -38,8 +38,8 @@ def admin(world):
 
 def create(world, caller, name="reader", scopes=("storage:read",), implies=()):
     spec = RoleSpec(name=name, scopes=list(scopes), implies=list(implies))
-    how = {"now": NOW, "entropy": secrets.token_bytes}
-    return roles.create(world.store, POLICY, caller, spec, **how)[0]
+    made = roles.create(world.store, POLICY, caller, spec, now=NOW, entropy=secrets.token_bytes)
+    return made[0]
 
 
 def change(world, caller, role, **patch):

@@ -12,7 +12,7 @@ from tests.world import FILES, MadeKey, World, asking, chain_faults, compiled
 
 from latchgate.core.model import Noun
 from latchgate.core.secret import BASE62
-from latchgate.manage import setup
+from latchgate.manage import records, setup
 from latchgate.manage.errors import NotFoundError
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
@@ -134,7 +134,7 @@ def test_an_initialization_that_fails_leaves_no_record(store):
 
 
 def test_ids_are_random_and_say_what_they_are_of():
-    ids = {setup.new_id("t", secrets.token_bytes) for _ in range(100)}
+    ids = {records.new_id("t", secrets.token_bytes) for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch(r"t-[0-9a-hjkmnp-tv-z]{16}", one) for one in ids)
 
