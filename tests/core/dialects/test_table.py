@@ -58,6 +58,7 @@ BY_STATUS = {
         Reason.OWNER_LACKS_SCOPE,
         Reason.PARENT_LACKS_SCOPE,
         Reason.TLS_REQUIRED,
+        Reason.DESTINATION_OUTSIDE,
         *OF_A_PROGRAM,
     },
     404: {Reason.NO_AREA},
