@@ -406,10 +406,19 @@ class Gateway(Nginx):
 class DavGateway(Nginx):
     """nginx with the shipped WebDAV configuration: TLS in front, nginx's own WebDAV behind.
 
-    `plain` is a second listener of the gate without TLS, as a careless operator might have.
+    `plain` is a second listener of the gate without TLS, as a careless operator might have; `paths`
+    is the location of what is passed on to `rest`.
     """
 
-    def __init__(self, folder: Path, *, verify: Port | str, rest: Port, pair: Pair) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        verify: Port | str,
+        rest: Port,
+        pair: Pair,
+        paths: str = "location ^~ /v2/api/",
+    ) -> None:
         super().__init__("gateway", folder)
         for file in DEPLOY.glob("*.conf"):
             shutil.copy(file, folder)
@@ -430,6 +439,7 @@ class DavGateway(Nginx):
                 ),
                 "127.0.0.1:9000": text_of(behind),
                 "127.0.0.1:9100": text_of(rest),
+                "location ^~ /v2/api/": paths,
                 "/etc/latchgate/tls.pem": str(pair.certificate),
                 "/etc/latchgate/tls.key": str(pair.key),
                 "root files;": f"root {self.files};",
