@@ -112,7 +112,8 @@ def test_d4_31_a_flood_of_guesses_is_in_no_key_s_way(cloud):
     ]
 
     def guess(number: int) -> int:
-        return cloud.ask("-u", f"user{number}:a guess").status
+        status: int = cloud.ask("-u", f"user{number}:a guess").status
+        return status
 
     with ThreadPoolExecutor(8) as pool:
         flood = [pool.submit(guess, number) for number in range(12)]
