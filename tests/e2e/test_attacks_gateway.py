@@ -18,7 +18,7 @@ from tests.e2e.wire import Answer, Wire, ask, bearer
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
 IDENTITY = (
-    "Tenant", "Project", "User", "Credential", "Kind", "Service", "Scope", "Environment",
+    "Tenant", "Project", "User", "Credential", "Kind", "Application", "Service", "Scope", "Environment",
     "External-Id", "Decision",
 )  # fmt: skip
 OBJECT = "/v1/storage/b/o"
