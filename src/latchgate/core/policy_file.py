@@ -120,7 +120,7 @@ def read_policy(files: Mapping[str, str], *, version: int) -> Policy:
         raise PolicyError(reader.faults)
     return Policy.compiled(
         version=version,
-        areas=tuple(area for _, _, area in reader.areas),
+        areas=tuple(area for _, area in reader.areas),
         services=reader.services,
         kinds=reader.kinds,
         covers=reader.covers,
@@ -142,7 +142,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.faults: list[PolicyFault] = []
-        self.areas: list[tuple[str, int, Area]] = []
+        self.areas: list[tuple[_Where, Area]] = []
         self.services: dict[str, Service] = {}
         self.kinds: dict[str, AnyKind] = {}
         self.covers: dict[str, str] = {}
@@ -187,7 +187,7 @@ class _Reader:
             key = f"areas[{index}]"
             built = self._read_area(own, area, key, fault)
             if built is not None:
-                self.areas.append((file, line_of(text, key), built))
+                self.areas.append((_Where(file, text, key), built))
 
     def _read_kinds(self, own: _Own, fault: _Fault) -> None:
         for word, told in own.entry.kinds.items():
@@ -289,14 +289,27 @@ class _Reader:
 
     def across(self) -> None:
         """Find the areas that would answer for the same requests."""
-        taken: dict[tuple[str | None, str], tuple[str, int, Area]] = {}
-        for file, line, area in self.areas:
+        taken: dict[tuple[str | None, str], tuple[_Where, Area]] = {}
+        for where, area in self.areas:
             for host in area.hosts or (None,):
-                other = taken.setdefault((host, area.path), (file, line, area))
-                if other[2] is not area:
-                    where = f"{area.path} on {host or 'every host'}"
-                    problem = f"overlaps the area at {other[0]}:{other[1]} ({where})"
-                    self.faults.append(PolicyFault(file, line, "areas.path", problem))
+                first, other = taken.setdefault((host, area.path), (where, area))
+                if other is not area:
+                    here = f"{area.path} on {host or 'every host'}"
+                    problem = f"overlaps the area at {first.file}:{first.line} ({here})"
+                    self.faults.append(PolicyFault(where.file, where.line, "areas.path", problem))
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Where an area stands; its line is looked for only when a fault names it, which is slow."""
+
+    file: str
+    text: str
+    key: str
+
+    @property
+    def line(self) -> int:
+        return line_of(self.text, self.key)
 
 
 @dataclass(slots=True)
