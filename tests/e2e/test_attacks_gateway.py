@@ -18,8 +18,8 @@ from tests.e2e.wire import Answer, Wire, ask, bearer
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
 IDENTITY = (
-    "Tenant", "Project", "User", "Credential", "Kind", "Application", "Service", "Scope", "Environment",
-    "External-Id", "Decision",
+    "Tenant", "Project", "User", "Credential", "Kind", "Application", "Service", "Scope",
+    "Environment", "External-Id", "Decision",
 )  # fmt: skip
 OBJECT = "/v1/storage/b/o"
 EVIL = "evil"
