@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.world import Server, http_request
 
 from latchgate.core.kinds import KINDS
-from latchgate.doors.manage import account, keys, projects, roles, shapes, tenants, users
+from latchgate.doors.manage import shapes
 from latchgate.doors.manage.app import OPERATIONS
 from latchgate.doors.manage.examples import EXAMPLES
 from latchgate.doors.manage.keys import list_keys
@@ -106,11 +106,9 @@ def test_every_example_is_what_its_shape_takes_and_whole(shape):
 
 
 @pytest.mark.parametrize(
-    "operation",
-    [op for noun in (keys, users, tenants, roles, projects, account) for op in noun.OPERATIONS],
-    ids=lambda one: one.name,
+    "operation", [one for one in OPERATIONS if one.shapes], ids=lambda one: one.name
 )
-def test_every_operation_on_a_noun_shows_what_goes_in_and_out(operation):
+def test_every_operation_shows_what_goes_in_and_out(operation):
     told = described(operation)
     for shape in operation.shapes:
         assert shape in EXAMPLES

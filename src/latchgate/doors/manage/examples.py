@@ -5,11 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from latchgate.doors.manage import account, projects, roles, shapes, tenants, users
+from latchgate.doors.manage import (
+    account,
+    applications,
+    audit,
+    basic,
+    developers,
+    passwords,
+    projects,
+    roles,
+    shapes,
+    tenants,
+    tokens,
+    users,
+)
+from latchgate.manage.applications import ApplicationSpec, Review
+from latchgate.manage.audit import Head
+from latchgate.manage.basic import BasicSpec
+from latchgate.manage.chain import Report
+from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeyPatch, KeySpec
+from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.projects import ProjectPatch, ProjectSpec
 from latchgate.manage.roles import RolePatch, RoleSpec
 from latchgate.manage.tenants import TenantPatch, TenantSpec
+from latchgate.manage.tokens import TokenSpec
 from latchgate.manage.users import UserPatch, UserSpec
 
 _AT = "2026-10-01T09:30:00Z"
@@ -78,6 +98,93 @@ _RECEIPT = {
     "verifiers": [{"id": "5b0f4c1d2e3a6978", "process": 811, "state": "acknowledged"}],
 }
 
+_SHOWN_ONCE = "shown this once"
+_BASIC = {
+    "user_id": _USER["id"],
+    "namespace": "teracloud",
+    "login": "ada",
+    "enabled": True,
+    "credential_id": "tcap-3xg7709peg6b",
+    "project_id": _PROJECT["id"],
+    "created_at": _AT,
+    "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+}
+_TOKEN = {
+    "id": "0c511c65-5375-8dd3-a776-df12ba772110",
+    "name": "terraform",
+    "hint": "ucat_…",
+    "state": "active",
+    "scopes": None,
+    "allowed_ip_ranges": ["192.0.2.0/24"],
+    "can_create_tokens": False,
+    "parent_id": None,
+    "owner_id": _USER["id"],
+    "project_id": _PROJECT["id"],
+    "created_at": _AT,
+    "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "expires_at": "2026-10-08T09:30:00Z",
+    "last_used_at": None,
+    "last_used_from": None,
+    "version": 51,
+}
+_APPLICATION = {
+    "id": "app-8c2m5x1kq7v9t3hd",
+    "name": "Sync",
+    "vendor": "Example AG",
+    "contact": "keys@example.com",
+    "purpose": "Shows quotas.",
+    "developer": "open_source",
+    "state": "approved",
+    "reason": "Welcome",
+    "created_at": _AT,
+    "decided_at": _AT,
+    "decided_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "version": 52,
+}
+_APPLICATION_KEY = {"id": "ak-5f0c2b9d7e1a34680bd2c1f7", "user_id": None, "created_at": _AT}
+_HEAD = {
+    "format": "latchgate-journal-head-1",
+    "epoch": "5b0e2c0a-7f3d-4c1e-9a57-0d6b8e2f1c44",
+    "n": 52,
+    "hash": "9f" * 32,
+    "at": _AT,
+    "key_id": "the thumbprint of the public key",
+    "public_key": "base64url",
+    "signature": "base64url",
+}
+_ROW = {
+    "n": 52,
+    "at": _AT,
+    "actor": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "action": "key.revoke",
+    "noun": "credential",
+    "record": _KEY["id"],
+    "tenant_id": _TENANT["id"],
+    "credential_id": "k3v9q1m7x2ab",
+    "address": "192.0.2.7",
+    "detail": {"before": {"revoked_at": None}, "after": {"revoked_at": 1790847000.0}},
+    "hash": "9f" * 32,
+}
+_EXPLANATION = {
+    "id": "a0b34c67122dee4200dc",
+    "at": _AT,
+    "method": "PUT",
+    "host": "api.example.com",
+    "path": "/v1/storage/photos/cat.txt",
+    "client": "203.0.113.9",
+    "allowed": False,
+    "reason": "scope_not_granted",
+    "status": 403,
+    "code": "INSUFFICIENT_PERMISSIONS",
+    "area": "/v1/storage",
+    "scope": "storage:write",
+    "credential": _KEY["id"],
+    "policy_version": 1,
+    "journal": 52,
+    "steps": [{"step": "rule", "ok": True, "text": "PUT there needs storage:write."}],
+    "change": "Make a key with the scope storage:write; its owner may hold it.",
+}
+
 EXAMPLES: Mapping[type, dict[str, Any]] = {
     TenantSpec: {"name": "Acme", "user": "eve", "email": "eve@acme.example"},
     TenantPatch: {"name": "Acme Ltd"},
@@ -122,5 +229,108 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "project_id": _PROJECT["id"],
         "credential_id": _KEY["id"],
         "rights": ["own:account.read", "storage:read"],
+    },
+    BasicSpec: {"login": "ada"},
+    basic.BasicShape: _BASIC,
+    basic.NewBasic: {**_BASIC, "password": _SHOWN_ONCE},
+    basic.ReissuedBasic: {**_BASIC, "password": _SHOWN_ONCE, "receipt": _RECEIPT},
+    basic.DisabledBasic: {
+        **_BASIC,
+        "enabled": False,
+        "credential_id": None,
+        "receipt": _RECEIPT,
+    },
+    FirstPassword: {"login": "ada"},
+    PasswordChange: {
+        "current_password": "the one until now",
+        "new_password": "at least fifteen characters",
+    },
+    passwords.NewPassword: {
+        "user_id": _USER["id"],
+        "namespace": "latchgate",
+        "login": "ada",
+        "password": _SHOWN_ONCE,
+        "receipt": _RECEIPT,
+    },
+    passwords.ChangedPassword: {"login": "ada", "receipt": _RECEIPT},
+    passwords.TakenPassword: {
+        "user_id": _USER["id"],
+        "namespace": "latchgate",
+        "receipt": _RECEIPT,
+    },
+    TokenSpec: {"name": "terraform", "expires_in": "7d", "allowed_ip_ranges": ["192.0.2.0/24"]},
+    tokens.Token: _TOKEN,
+    tokens.NewToken: {**_TOKEN, "token": _SHOWN_ONCE},
+    tokens.TokenPage: {"tokens": [_TOKEN], "next": None},
+    tokens.DeletedToken: {"id": _TOKEN["id"], "deleted_at": _AT, "receipt": _RECEIPT},
+    ApplicationSpec: {
+        name: _APPLICATION[name] for name in ("name", "vendor", "contact", "purpose", "developer")
+    },
+    Review: {"reason": "Welcome"},
+    Target: {"user_id": _USER["id"]},
+    applications.Application: _APPLICATION,
+    applications.ApplicationPage: {"applications": [_APPLICATION], "next": None},
+    applications.DecidedApplication: {**_APPLICATION, "receipt": _RECEIPT},
+    applications.BlockList: {
+        "applications": [
+            {
+                "application_id": _APPLICATION["id"],
+                "name": _APPLICATION["name"],
+                "vendor": _APPLICATION["vendor"],
+                "blocked_by": ["user"],
+                "at": _AT,
+            }
+        ]
+    },
+    applications.Blocked: {
+        "application_id": _APPLICATION["id"],
+        "blocked": True,
+        "receipt": _RECEIPT,
+    },
+    developers.NewApplication: {
+        "application": {**_APPLICATION, "state": "requested"},
+        "developer_token": _SHOWN_ONCE,
+    },
+    developers.OwnApplication: {
+        "application": _APPLICATION,
+        "keys": [_APPLICATION_KEY],
+        "withdrawn_for": [],
+    },
+    developers.NewApplicationKey: {
+        **_APPLICATION_KEY,
+        "api_key": _SHOWN_ONCE,
+        "receipt": _RECEIPT,
+    },
+    developers.WithdrawnApplication: {
+        "application_id": _APPLICATION["id"],
+        "user_id": None,
+        "receipt": _RECEIPT,
+    },
+    shapes.PolicyShape: {
+        "version": 1,
+        "published_at": _AT,
+        "files": {"wayscloud.toml": "the text of the file"},
+    },
+    shapes.PolicyFiles: {"files": {"wayscloud.toml": "the text of the file"}},
+    shapes.PolicyApplied: {"version": 2, "receipt": _RECEIPT},
+    shapes.ExplainRequest: {
+        "method": "PUT",
+        "url": "https://api.example.com/v1/storage/photos/cat.txt",
+        "headers": {"Authorization": "Bearer wayscloud_storage_…"},
+        "client": "203.0.113.9",
+    },
+    shapes.Explanation: _EXPLANATION,
+    audit.AuditPage: {"rows": [_ROW], "next": None},
+    Head: _HEAD,
+    audit.AuditVerify: {"against": _HEAD},
+    Report: {
+        "sound": True,
+        "rows": 52,
+        "epoch": _HEAD["epoch"],
+        "n": 52,
+        "hash": _HEAD["hash"],
+        "against": 41,
+        "faults": [],
+        "unlisted": 0,
     },
 }
