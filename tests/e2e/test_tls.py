@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import ssl
@@ -107,6 +108,21 @@ def test_nobody_renegotiates(shared, authority):
     )
     assert b"RENEGOTIATING" in done.stdout + done.stderr
     assert b"no renegotiation" in done.stdout + done.stderr
+
+
+def test_d3_25_nobody_may_send_early_data(shared, authority):
+    """Whose address is not validated yet, and whose request could be sent again by others."""
+    host, port = port_of(shared)
+    command = ["openssl", "s_client", "-connect", f"{host}:{port}", "-tls1_3", "-ign_eof"]
+    done = subprocess.run(
+        [*command, "-CAfile", str(authority.file)],
+        input=b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert b"Post-Handshake New Session Ticket arrived" in done.stdout
+    assert set(re.findall(rb"Max Early Data: (\d+)", done.stdout)) == {b"0"}
 
 
 def test_curl_works_with_the_authority_and_refuses_without_it(shared, authority):
