@@ -58,6 +58,17 @@ def json_answer(
     )
 
 
+def creation(shape: object, location: str, version: int, *, new: bool) -> Response:
+    """Answer a creation: what was made, or, to a repeat of it, the record as it is now."""
+    return json_answer(
+        shape,
+        status=201 if new else 200,
+        location=location if new else None,
+        version=version,
+        replayed=not new,
+    )
+
+
 def problem(
     status: int,
     code: str,

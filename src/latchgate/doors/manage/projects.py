@@ -8,7 +8,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.doors.manage import shapes
-from latchgate.doors.manage.answers import json_answer, told
+from latchgate.doors.manage.answers import creation, json_answer, told
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
@@ -49,13 +49,7 @@ async def create_project(door: Door, request: HttpRequest) -> Response:
         entropy=door.entropy,
         once=read_once(request, spec),
     )
-    return json_answer(
-        told(one, Project),
-        status=201 if new else 200,
-        location=f"{_PATH}/{one.id}" if new else None,
-        version=one.version,
-        replayed=not new,
-    )
+    return creation(told(one, Project), f"{_PATH}/{one.id}", one.version, new=new)
 
 
 async def list_projects(door: Door, request: HttpRequest) -> Response:
