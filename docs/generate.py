@@ -36,14 +36,14 @@ from latchgate.core.kinds import (
 )
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
-from latchgate.doors import listener
+from latchgate.doors import door, listener
 from latchgate.doors.manage import app as manage_app
 from latchgate.doors.manage import applications as manage_applications
 from latchgate.doors.manage import audit as audit_door
 from latchgate.doors.manage import basic as manage_basic
 from latchgate.doors.manage import developers as manage_developers
 from latchgate.doors.manage import passwords as manage_passwords
-from latchgate.doors.manage import reading, shapes
+from latchgate.doors.manage import shapes
 from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
 from latchgate.manage import audit, chain
@@ -217,7 +217,7 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Seconds a connection may be idle", lambda: listener.IDLE_SECONDS),
     ("Seconds for a TLS handshake", lambda: tls.HANDSHAKE_SECONDS),
     ("Seconds a closed TLS connection waits for its peer", lambda: tls.CLOSE_SECONDS),
-    ("Bytes of a body, management API", lambda: reading.MAX_BODY),
+    ("Bytes of a body, management API", lambda: door.MAX_BODY),
     ("Bytes of a body, verify address", lambda: protocol.MAX_BODY),
     ("Requests in one batch", lambda: questions.MAX_BATCH),
     ("Characters of a service key", lambda: service_key.MAX_LENGTH),

@@ -188,7 +188,12 @@ def test_a_second_run_has_nothing_to_do(old):
     upgrade(old.config, who="me", backup=True)
     before = old.files()
     done = upgrade(old.config, who="me", backup=True)
-    assert (done.was, done.backups, done.signing_keys, done.master_key) == ("0002", (), (), None)
+    assert (done.was, done.backups, done.signing_keys, done.master_key) == (
+        SCHEMA_HEAD,
+        (),
+        (),
+        None,
+    )
     assert old.files() == before
 
 

@@ -25,11 +25,12 @@ from latchgate.config import Config
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
-from latchgate.doors import application_form
+from latchgate.doors import application_form, manage
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
+from latchgate.doors.door import Door
+from latchgate.doors.gate import gate
 from latchgate.doors.listener import Listener
-from latchgate.doors.manage import Door, application
 from latchgate.doors.verify import VerifyDoor
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
@@ -136,7 +137,7 @@ def run_worker(
     store = Store(config.database, clock=time.time)
     requests = Quota(REQUESTS, REQUEST_SECONDS)
     reader = UsageReader(config.usage_database)
-    manage = Door(
+    door = Door(
         store=store,
         usage=reader,
         engine=engine,
@@ -158,7 +159,7 @@ def run_worker(
         entropy=secrets.token_bytes,
     )
     servers = [
-        (_api_server(application(manage), certificate), sockets.api),
+        (_api_server(api(door), certificate), sockets.api),
         (_api_server(console({application_form.PATH: form}), certificate), sockets.console),
         (_verify_server(VerifyDoor(engine, config.trusted)), sockets.verify),
     ]
@@ -173,6 +174,12 @@ def run_worker(
         usage.close()
         reader.close()
         store.close()
+
+
+def api(door: Door) -> Application:
+    """Return the API's address: Latchgate's own API and those of the providers, behind one gate."""
+    inner = manage.application(door)
+    return gate(door, dict.fromkeys(manage.BELOW, inner))
 
 
 def _warn_of_master_key(config: Config) -> None:

@@ -55,7 +55,7 @@ _SINCE = "SELECT n, noun, record FROM journal WHERE n > ? ORDER BY n LIMIT ?"
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _SCHEMA = "SELECT version_num FROM alembic_version"
 PAGE = 1_000
-SCHEMA_HEAD = "0002"  # the newest migration; compared at start without loading Alembic
+SCHEMA_HEAD = "0003"  # the newest migration; compared at start without loading Alembic
 
 
 @dataclass(frozen=True, slots=True)

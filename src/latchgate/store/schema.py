@@ -15,7 +15,18 @@ def _version() -> sa.Column[int]:
 
 
 # Lists and maps, kept as JSON text.
-JSON_COLUMNS = frozenset({"services", "scopes", "networks", "metadata", "implies"})
+JSON_COLUMNS = frozenset(
+    {
+        "services",
+        "scopes",
+        "networks",
+        "metadata",
+        "implies",
+        "roles",
+        "access_rules",
+        "denied_tokens",
+    }
+)
 # What no journal row repeats.
 SECRET_COLUMNS = frozenset({"digest", "owner_digest", "private"})
 
@@ -203,6 +214,10 @@ credential = sa.Table(
     sa.Column("expires_at", sa.Float),
     sa.Column("revoked_at", sa.Float),
     sa.Column("issues", sa.Boolean, nullable=False),
+    sa.Column("roles", sa.Text),  # ids of roles that it stands for, instead of scopes
+    sa.Column("access_rules", sa.Text),  # requests that it may make, None for every one
+    sa.Column("denied_tokens", sa.Text),  # tokens minted from it and deleted: id -> expiry
+    sa.Column("tokens_after", sa.Float),  # every token issued before then is deleted
     _version(),
     sa.Index("credential_by_owner", "owner_id"),
     sa.Index("credential_listing", "tenant_id", "created_at", "id"),

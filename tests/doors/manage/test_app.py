@@ -27,9 +27,9 @@ from tests.world import (
 )
 
 from latchgate.core.model import Noun
+from latchgate.doors.door import MAX_BODY
 from latchgate.doors.manage import developers
 from latchgate.doors.manage.app import OPERATIONS
-from latchgate.doors.manage.reading import MAX_BODY
 from latchgate.store import schema
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]

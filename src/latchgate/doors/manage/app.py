@@ -1,4 +1,4 @@
-"""The routes of `/manage/v1` and the ASGI application around them.
+"""The routes of `/manage/v1` and of health, and the ASGI application that holds them.
 
 Rule of this folder: the gate decides who may come in, from the same policy as everything else;
 a handler reads a strict body, calls one function of `manage`, and words what it returns. One file a
@@ -16,11 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from latchgate.core.model import Decision
 from latchgate.core.policy_file import PolicyError
-from latchgate.doors.asgi import read_request, send_refusal
 from latchgate.doors.manage import (
     account,
     applications,
@@ -57,8 +54,8 @@ _log = logging.getLogger(__name__)
 _Run = Callable[[HttpRequest], Awaitable[Response]]
 
 
-def application(door: Door) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Return the ASGI application: the gate, then the routes."""
+def application(door: Door) -> Starlette:
+    """Return the ASGI application of the routes, which stands behind the gate."""
     by_path: dict[str, dict[str, _Run]] = {}
     for one in OPERATIONS:
         by_path.setdefault(one.path, {})[one.method] = _answered(door, one)
@@ -74,24 +71,7 @@ def application(door: Door) -> Callable[[Scope, Receive, Send], Awaitable[None]]
     # A redirect would be made from the Host header, which is whatever the client says.
     inner.router.redirect_slashes = False
 
-    async def gate(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        if scope["path"] == "/healthz" and scope["method"] in {"GET", "HEAD"}:
-            await inner(scope, receive, send)  # whether the process answers, store or not
-            return
-        request = read_request(scope, door.trusted)
-        decision = door.engine.attempt(request)
-        if not isinstance(decision, Decision):
-            decision = await door.engine.decide_later(request, decision)
-        if not decision.allowed:
-            await send_refusal(decision, request.headers.get("accept", ""), scope, send)
-            return
-        scope["latchgate.decision"] = decision
-        scope["latchgate.client"] = request.client
-        await inner(scope, receive, send)
-
-    return gate
+    return inner
 
 
 def _answered(door: Door, operation: Operation) -> _Run:
@@ -150,4 +130,6 @@ OPERATIONS = (
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )
+# The paths that these routes are below.
+BELOW = ("/manage/v1", "/healthz", "/readyz")
 _DOCUMENT = document(OPERATIONS, shapes.Problem, EXAMPLES)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage.answers import json_answer
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_query
 from latchgate.doors.manage.shapes import ReceiptShape
@@ -128,7 +128,7 @@ async def _decide(door: Door, request: HttpRequest, verb: Verb) -> Response:
         review.reason,
         match=match,
     )
-    told = _fields(found) | {"receipt": await door.receipt(n)}
+    told = _fields(found) | {"receipt": await receipt(door, n)}
     return json_answer(msgspec.convert(told, DecidedApplication), version=found.version)
 
 
@@ -143,14 +143,14 @@ async def block_application(door: Door, request: HttpRequest) -> Response:
     """Keep an application from acting for oneself."""
     application_id = request.path_params["application_id"]
     n = await run_in_threadpool(blocks.block, door.store, caller(request), application_id)
-    return json_answer(Blocked(application_id, blocked=True, receipt=await door.receipt(n)))
+    return json_answer(Blocked(application_id, blocked=True, receipt=await receipt(door, n)))
 
 
 async def unblock_application(door: Door, request: HttpRequest) -> Response:
     """Let an application act for oneself again."""
     application_id = request.path_params["application_id"]
     still, n = await run_in_threadpool(blocks.unblock, door.store, caller(request), application_id)
-    return json_answer(Blocked(application_id, blocked=still, receipt=await door.receipt(n)))
+    return json_answer(Blocked(application_id, blocked=still, receipt=await receipt(door, n)))
 
 
 def application_shape(found: StoredApplication) -> Application:

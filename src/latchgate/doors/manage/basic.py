@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage.answers import json_answer
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_once
 from latchgate.doors.manage.shapes import ReceiptShape
@@ -129,7 +129,7 @@ async def _reissue(door: Door, request: HttpRequest, user_id: str) -> Response:
         namespace,
         entropy=door.entropy,
     )
-    told = {"password": issued.secret.reveal(), "receipt": await door.receipt(n)}
+    told = {"password": issued.secret.reveal(), "receipt": await receipt(door, n)}
     return json_answer(msgspec.convert(_fields(found) | told, ReissuedBasic))
 
 
@@ -138,7 +138,7 @@ async def _disable(door: Door, request: HttpRequest, user_id: str) -> Response:
     found, n = await run_in_threadpool(
         basic.disable, door.store, door.engine.policy, caller(request), user_id, namespace
     )
-    told = {"receipt": await door.receipt(n)}
+    told = {"receipt": await receipt(door, n)}
     return json_answer(msgspec.convert(_fields(found) | told, DisabledBasic))
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.applications import Application, application_shape
-from latchgate.doors.manage.door import Door
+from latchgate.doors.manage.door import Door, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body
 from latchgate.doors.manage.shapes import ReceiptShape
@@ -116,7 +116,7 @@ async def withdraw_application(door: Door, request: HttpRequest) -> Response:
     found, n = await run_in_threadpool(
         developers.withdraw, door.store, _proof(request), target.user_id
     )
-    return json_answer(WithdrawnApplication(found.id, target.user_id, await door.receipt(n)))
+    return json_answer(WithdrawnApplication(found.id, target.user_id, await receipt(door, n)))
 
 
 async def _issue(door: Door, request: HttpRequest, *, replace: bool) -> Response:
@@ -135,7 +135,7 @@ async def _issue(door: Door, request: HttpRequest, *, replace: bool) -> Response
         user_id=key.user_id,
         created_at=rfc3339(key.created_at),
         api_key=issued.secret.reveal(),
-        receipt=await door.receipt(n),
+        receipt=await receipt(door, n),
     )
     return json_answer(shown, status=201)
 

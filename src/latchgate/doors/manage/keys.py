@@ -9,7 +9,7 @@ from starlette.responses import Response
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage.answers import json_answer
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.manage import keys
@@ -71,7 +71,7 @@ async def revoke_key(door: Door, request: HttpRequest) -> Response:
     shown = shapes.Revoked(
         id=key.id,
         revoked_at=rfc3339(key.revoked_at or door.clock()),
-        receipt=await door.receipt(n),
+        receipt=await receipt(door, n),
     )
     return json_answer(shown, version=key.version)
 

@@ -19,7 +19,7 @@ from latchgate.core.network import Address
 from latchgate.core.reason import Reason
 from latchgate.core.secret import Secret, same
 from latchgate.doors.manage.answers import json_answer
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body
 from latchgate.doors.manage.shapes import ReceiptShape
@@ -89,7 +89,7 @@ async def change_own_password(door: Door, request: HttpRequest) -> Response:
         entropy=door.entropy,
     )
     login = held.login.partition(":")[2]
-    return json_answer(ChangedPassword(login=login, receipt=await door.receipt(n)))
+    return json_answer(ChangedPassword(login=login, receipt=await receipt(door, n)))
 
 
 async def issue_password(door: Door, request: HttpRequest) -> Response:
@@ -112,7 +112,7 @@ async def issue_password(door: Door, request: HttpRequest) -> Response:
         namespace=spec.namespace,
         login=login,
         password=issued.secret.reveal(),
-        receipt=await door.receipt(n),
+        receipt=await receipt(door, n),
     )
     return json_answer(shown, status=201)
 
@@ -123,8 +123,8 @@ async def disable_password(door: Door, request: HttpRequest) -> Response:
     n = await run_in_threadpool(
         passwords.disable, door.store, door.engine.policy, caller(request), user_id, namespace
     )
-    receipt = await door.receipt(n)
-    return json_answer(TakenPassword(user_id=user_id, namespace=namespace, receipt=receipt))
+    settled = await receipt(door, n)
+    return json_answer(TakenPassword(user_id=user_id, namespace=namespace, receipt=settled))
 
 
 async def _check(door: Door, held: HeldPassword, password: str, client: Address | None) -> None:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage.answers import json_answer
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body
 from latchgate.manage import policy
@@ -29,7 +29,7 @@ async def apply_policy(door: Door, request: HttpRequest) -> Response:
     version, n = await run_in_threadpool(
         policy.apply, door.store, actor, asked.files, door.built_in
     )
-    return json_answer(shapes.PolicyApplied(version=version, receipt=await door.receipt(n)))
+    return json_answer(shapes.PolicyApplied(version=version, receipt=await receipt(door, n)))
 
 
 OPERATIONS = (

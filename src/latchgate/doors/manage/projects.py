@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage.answers import creation, json_answer, told
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.manage import projects
@@ -93,7 +93,7 @@ async def _switch(door: Door, request: HttpRequest, *, active: bool) -> Response
     one, n = await run_in_threadpool(
         projects.switch, door.store, caller(request), project_id, active=active, match=match
     )
-    shown = shapes.Switched(one.id, one.active, one.version, await door.receipt(n))
+    shown = shapes.Switched(one.id, one.active, one.version, await receipt(door, n))
     return json_answer(shown, version=one.version)
 
 

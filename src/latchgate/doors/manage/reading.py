@@ -15,13 +15,13 @@ from starlette.requests import Request as HttpRequest
 
 from latchgate.core.model import Request
 from latchgate.core.network import parse_address
+from latchgate.doors.door import bounded_body
 from latchgate.doors.manage import shapes
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.idempotency import FIELD, Once
 from latchgate.manage.listing import MAX_PAGE, Listing, Query
 from latchgate.manage.records import ANY, IfMatch
 
-MAX_BODY = 1_048_576
 _ABSOLUTE = re.compile(r"(?P<scheme>(?i:https?))://(?P<authority>[^/?#]*)(?P<target>.*)", re.DOTALL)
 _WHOLE = re.compile(r"[0-9]{1,6}")
 _VISIBLE = re.compile(r"[!-~]{1,255}")
@@ -37,11 +37,7 @@ async def read_body(request: HttpRequest, shape: type[T]) -> T:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind == _MERGE and request.method == "PATCH"):
         raise HTTPException(415, "Send Content-Type: application/json.")
-    held = bytearray()
-    async for chunk in request.stream():
-        held += chunk
-        if len(held) > MAX_BODY:
-            raise HTTPException(413, f"The body is longer than {MAX_BODY} bytes.")
+    held = await bounded_body(request)
     try:
         return msgspec.json.decode(held, type=shape)
     except msgspec.ValidationError as error:

@@ -8,7 +8,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.doors.manage.answers import creation, json_answer, told
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.manage import roles
@@ -83,7 +83,7 @@ async def change_role(door: Door, request: HttpRequest) -> Response:
         patch,
         match=match,
     )
-    await door.receipt(n)
+    await receipt(door, n)
     return json_answer(told(one, Role), version=one.version)
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage.answers import json_answer, told
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.manage import tenants
@@ -110,7 +110,7 @@ async def _switch(door: Door, request: HttpRequest, *, active: bool) -> Response
     one, n = await run_in_threadpool(
         tenants.switch, door.store, caller(request), tenant_id, active=active, match=match
     )
-    shown = shapes.Switched(one.id, one.active, one.version, await door.receipt(n))
+    shown = shapes.Switched(one.id, one.active, one.version, await receipt(door, n))
     return json_answer(shown, version=one.version)
 
 

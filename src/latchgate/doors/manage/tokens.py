@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage.answers import json_answer
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.doors.manage.shapes import ReceiptShape
@@ -118,7 +118,7 @@ async def delete_token(door: Door, request: HttpRequest) -> Response:
     shown = DeletedToken(
         id=token.id,
         deleted_at=rfc3339(token.revoked_at or door.clock()),
-        receipt=await door.receipt(n),
+        receipt=await receipt(door, n),
     )
     return json_answer(shown)
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage.answers import creation, json_answer, told
-from latchgate.doors.manage.door import Door, caller
+from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.manage import roles, users
@@ -90,7 +90,7 @@ async def change_user(door: Door, request: HttpRequest) -> Response:
     one, n = await run_in_threadpool(
         users.change_user, door.store, caller(request), user_id, patch, match=match
     )
-    await door.receipt(n)
+    await receipt(door, n)
     return json_answer(told(one, User), version=one.version)
 
 
@@ -109,7 +109,7 @@ async def _switch(door: Door, request: HttpRequest, *, active: bool) -> Response
     one, n = await run_in_threadpool(
         users.switch, door.store, caller(request), user_id, active=active, match=match
     )
-    shown = shapes.Switched(one.id, one.active, one.version, await door.receipt(n))
+    shown = shapes.Switched(one.id, one.active, one.version, await receipt(door, n))
     return json_answer(shown, version=one.version)
 
 
@@ -119,7 +119,7 @@ async def give_role(door: Door, request: HttpRequest) -> Response:
     one, n = await run_in_threadpool(
         roles.give, door.store, caller(request), user_id, held, match=match
     )
-    await door.receipt(n)
+    await receipt(door, n)
     return json_answer(told(one, User), version=one.version)
 
 
@@ -129,7 +129,7 @@ async def take_role(door: Door, request: HttpRequest) -> Response:
     one, n = await run_in_threadpool(
         roles.take, door.store, caller(request), user_id, held, match=match
     )
-    shown = RoleTaken(told(one, User), one.version, await door.receipt(n))
+    shown = RoleTaken(told(one, User), one.version, await receipt(door, n))
     return json_answer(shown, version=one.version)
 
 

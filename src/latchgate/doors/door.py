@@ -1,0 +1,64 @@
+"""What every handler behind the gate works with, and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+
+from latchgate.core.model import Decision
+from latchgate.core.network import Networks
+from latchgate.manage.actor import Caller
+from latchgate.signin.pool import Passwords
+from latchgate.signin.quota import Quota
+from latchgate.store.journal import Store
+from latchgate.store.usage import UsageReader
+from latchgate.verify.engine import Engine
+from latchgate.verify.receipts import Receipt, receipt
+
+MAX_BODY = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Built by the composition root."""
+
+    store: Store
+    usage: UsageReader
+    engine: Engine
+    passwords: Passwords
+    requests: Quota
+    trusted: Networks
+    built_in: str
+    master_key: Path  # read when something is signed: nothing else needs it
+    redact: Callable[[str], str]
+    clock: Callable[[], float]
+    ticks: Callable[[], float]
+    entropy: Callable[[int], bytes]
+
+    async def acknowledged(self, n: int) -> Receipt:
+        """Wait until every verifier follows a change; returns who did, and who lapsed."""
+        return await receipt(self.store.bell, n, ticks=self.ticks)
+
+
+def caller(request: HttpRequest) -> Caller:
+    """Return who asks; RuntimeError on a public route."""
+    decision: Decision = request.scope["latchgate.decision"]
+    if decision.grant is None:
+        msg = "a route that needs a grant stands in a public area"
+        raise RuntimeError(msg)
+    client = request.scope["latchgate.client"]
+    return Caller(decision.grant, str(client) if client is not None else None)
+
+
+async def bounded_body(request: HttpRequest) -> bytes:
+    """Read a body of at most 1 MiB; HTTPException 413 for a longer one."""
+    held = bytearray()
+    async for chunk in request.stream():
+        held += chunk
+        if len(held) > MAX_BODY:
+            raise HTTPException(413, f"The body is longer than {MAX_BODY} bytes.")
+    return bytes(held)

@@ -1,0 +1,56 @@
+"""The gate of the API's address: one decision for whatever is asked there, then the door it is for.
+
+Rule of this file: nothing gets past a refusal, and a request is served under the path that it was
+checked under. What an area lets in and no door serves is refused in that area's dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from latchgate.core.model import Decision
+from latchgate.core.reason import Reason
+from latchgate.doors.asgi import read_request, send_refusal
+from latchgate.doors.door import Door
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+_HEALTHZ = "/healthz"
+
+
+def gate(door: Door, doors: Mapping[str, Application]) -> Application:
+    """Return the ASGI application of the API's address; `doors` by the path that they are below."""
+    depth = max((path.count("/") for path in doors), default=0)
+
+    def behind(path: str) -> Application | None:
+        head = "/".join(path.split("/", depth + 1)[: depth + 1])
+        while head:
+            found = doors.get(head)
+            if found is not None:
+                return found
+            head = head[: head.rfind("/")]
+        return None
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        inner = behind(scope["path"])
+        if scope["path"] == _HEALTHZ and scope["method"] in {"GET", "HEAD"} and inner is not None:
+            await inner(scope, receive, send)  # whether the process answers, store or not
+            return
+        request = read_request(scope, door.trusted)
+        decision = door.engine.attempt(request)
+        if not isinstance(decision, Decision):
+            decision = await door.engine.decide_later(request, decision)
+        if decision.allowed and inner is None:
+            decision = msgspec.structs.replace(decision, reason=Reason.NO_AREA)
+        if not decision.allowed or inner is None:
+            await send_refusal(decision, request.headers.get("accept", ""), scope, send)
+            return
+        scope["latchgate.decision"] = decision
+        scope["latchgate.client"] = request.client
+        await inner(scope, receive, send)
+
+    return answer
