@@ -233,7 +233,7 @@ def matrix_key(path: str) -> Ask:
     if not name.endswith("app_password"):
         return Ask(issued, kind, bearer(text), ())
     login = Login(id="teracloud:ada", user_id=OWNER.id, credentials={kind.name: issued.id})
-    program = SHIPPED.kinds["teracloud.application_key"]
+    program = SHIPPED.issued("teracloud.application_key")
     own = program.issue(Spec(service=""), entropy(path, program.entropy_bytes))
     key = ApplicationKey(own.id, program.name, "app-1", None, own.digest, None)
     sent = {**basic("ada", text), "x-teracloud-api-key": own.secret.reveal()}

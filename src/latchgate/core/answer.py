@@ -47,9 +47,9 @@ def identity(decision: Decision) -> tuple[tuple[str, str], ...]:
     credential = grant.credential
     pairs = (
         ("X-Latchgate-Tenant", credential.tenant_id),
-        ("X-Latchgate-Project", credential.project_id),
+        ("X-Latchgate-Project", credential.project_id or None),
         ("X-Latchgate-User", grant.owner.id),
-        ("X-Latchgate-Credential", credential.id),
+        ("X-Latchgate-Credential", credential.source_id),
         ("X-Latchgate-Kind", credential.kind),
         ("X-Latchgate-Application", grant.application.id if grant.application else None),
         ("X-Latchgate-Service", area.service),

@@ -40,7 +40,7 @@ def record(
         "code": public.code if public is not None else None,
         "area": area.path if area is not None else None,
         "scope": decision.rule.scope if decision.rule is not None else None,
-        "credential": credential.id if credential is not None else None,
+        "credential": credential.source_id if credential is not None else None,
         "tenant": credential.tenant_id if credential is not None else None,
         "policy_version": decision.policy_version,
         "journal": decision.journal,
@@ -227,6 +227,17 @@ def _tls(ok: bool, tls: bool, client: str | None) -> str:  # noqa: FBT001
     return f"It came without TLS, from {client or 'an unknown address'}; the area asks for TLS."
 
 
+def _access_rule(ok: bool, service: str | None, method: str, path: str) -> str:  # noqa: FBT001
+    if ok:
+        return f"One of its access rules names {method} {path} of {service}."
+    return f"None of its access rules names {method} {path} of {service or 'no service'}."
+
+
+def _name_request(kept: Mapping[str, Any]) -> str:
+    asked = [_fact(kept, Step.ACCESS_RULE, index) or "it" for index in range(3)]
+    return f"Make an access key with a rule for {asked[1]} {asked[2]} of {asked[0]}, or without."
+
+
 _WORDS: Mapping[Step, Callable[..., str]] = {
     Step.REQUEST: _request,
     Step.PATH: _path,
@@ -242,6 +253,7 @@ _WORDS: Mapping[Step, Callable[..., str]] = {
     Step.SCOPE: _scope,
     Step.APPLICATION: _application,
     Step.TLS: _tls,
+    Step.ACCESS_RULE: _access_rule,
 }
 
 
@@ -325,6 +337,8 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.TENANT_SUSPENDED: _say("Have the operator reinstate the tenant."),
     Reason.PROJECT_DISABLED: _say("Enable the credential's project."),
     Reason.PARENT_GONE: _say("Make a new credential; the one this came from no longer stands."),
+    Reason.ROLES_WITHDRAWN: _say("Give the owner one of its roles in its project again."),
+    Reason.ACCESS_RULE_MISSING: _name_request,
     Reason.NETWORK_NOT_ALLOWED: _other_network,
     Reason.SERVICE_NOT_GRANTED: _other_service,
     Reason.SCOPE_NOT_GRANTED: _wider_key,

@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from latchgate.core.kinds import AnyKind, ApplicationKeyKind, Kind
+from latchgate.core.kinds import AnyKind, ApplicationKeyKind, IssuedKind, Kind
 from latchgate.core.model import Request
 from latchgate.core.network import Networks
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The scope that some methods of an area need; None on a public area."""
+    """What some methods of an area need: a scope, any credential that stands, or nobody (`public`).
+
+    Where `scope` is None and it is not public, whoever may come in may do it.
+    """
 
     scope: str | None
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,13 @@ class Policy:
         if path.count("/") <= self._depth:
             return path
         return "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
+
+    def issued(self, name: str) -> IssuedKind:
+        """Return a kind whose credentials are issued; KeyError when the policy has none of it."""
+        kind = self.kinds[name]
+        if not isinstance(kind, IssuedKind):
+            raise KeyError(name)
+        return kind
 
     def patterns(self) -> list[str]:
         """Return what leaked credentials look like, for whoever masks them."""

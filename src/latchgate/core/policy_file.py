@@ -15,7 +15,15 @@ from typing import Annotated, Literal
 import msgspec
 
 from latchgate.core.dialects import DIALECTS
-from latchgate.core.kinds import APPLICATION_KEY, KINDS, AnyKind, ApplicationKeyKind, Kind
+from latchgate.core.kinds import (
+    APPLICATION_KEY,
+    EXCHANGED,
+    KINDS,
+    SIGNED,
+    AnyKind,
+    ApplicationKeyKind,
+    Kind,
+)
 from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
 from latchgate.core.policy import Area, Policy, Rule, Service
@@ -30,6 +38,8 @@ _HOST = re.compile(
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}|\*")
 
 
+_ACCEPTED = {**KINDS, **SIGNED}
+_WORDS = frozenset({*_ACCEPTED, *EXCHANGED, APPLICATION_KEY})
 BUILT_IN = "(built in) latchgate.toml"
 
 _Fault = Callable[[str, str], None]
@@ -40,10 +50,15 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class RuleEntry(_Strict, frozen=True):
-    """`rules`: the methods (`["*"]` for every other) and the scope they need."""
+    """`rules`: the methods (`["*"]` for every other) and what they need.
+
+    One of `scope`, `signed_in` (any credential that the area accepts) and `public` (none).
+    """
 
     methods: list[str]
-    scope: str
+    scope: str | None = None
+    signed_in: bool = False
+    public: bool = False
 
 
 class AreaEntry(_Strict, frozen=True):
@@ -192,8 +207,8 @@ class _Reader:
     def _read_kinds(self, own: _Own, fault: _Fault) -> None:
         for word, told in own.entry.kinds.items():
             key = f"kinds.{word}"
-            if word not in KINDS and word != APPLICATION_KEY:
-                fault(key, _not_one_of(word, [*KINDS, APPLICATION_KEY]))
+            if word not in _WORDS:
+                fault(key, _not_one_of(word, _WORDS))
                 continue
             name = f"{own.entry.provider}.{word}"
             kind: AnyKind
@@ -201,8 +216,10 @@ class _Reader:
                 settings = msgspec.convert(told, dict[str, object])
                 if word == APPLICATION_KEY:
                     kind = own.application = ApplicationKeyKind.configured(name, settings)
+                elif word in EXCHANGED:
+                    kind = EXCHANGED[word](name, settings)
                 else:
-                    kind = own.kinds[word] = KINDS[word](name, settings)
+                    kind = own.kinds[word] = _ACCEPTED[word](name, settings)
             except msgspec.ValidationError as error:
                 fault(*_keyed(str(error), key))
                 continue
@@ -284,7 +301,7 @@ class _Reader:
         if service is None:
             return  # its own fault is told already
         for index, rule in enumerate(area.rules):
-            if rule.scope not in service.scopes:
+            if rule.scope is not None and rule.scope not in service.scopes:
                 fault(f"{key}.rules[{index}].scope", _not_one_of(rule.scope, service.scopes))
 
     def across(self) -> None:
@@ -326,6 +343,8 @@ def _check_kinds(own: _Own, area: AreaEntry, key: str, fault: _Fault) -> None:
     for word in area.accepts:
         if word == APPLICATION_KEY:
             fault(f"{key}.accepts", "it names no user; write application_key = true")
+        elif word in EXCHANGED:
+            fault(f"{key}.accepts", "it is exchanged for a token; accept that")
         elif word not in own.kinds:
             fault(f"{key}.accepts", _not_one_of(word, own.kinds))
     if area.application_key and own.application is None:
@@ -348,10 +367,12 @@ def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
         fault(f"{key}.rules", "an area that is not public needs at least one rule")
     for index, entry in enumerate(area.rules):
         where = f"{key}.rules[{index}]"
+        if (entry.scope is not None) + entry.signed_in + entry.public != 1:
+            fault(f"{where}.scope", "write one of scope, signed_in = true and public = true")
         for method in _checked_methods(entry.methods, f"{where}.methods", fault):
             if method in rules:
                 fault(f"{where}.methods", f"{method} already has a rule in this area")
-            rules[method] = Rule(scope=entry.scope)
+            rules[method] = Rule(scope=entry.scope, public=entry.public)
     return rules
 
 
@@ -360,7 +381,7 @@ def _public_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
         if getattr(area, name):
             fault(f"{key}.{name}", "a public area checks nothing, so it takes no " + name)
     methods = _checked_methods(area.methods, f"{key}.methods", fault)
-    return {method: Rule(scope=None) for method in methods}
+    return {method: Rule(scope=None, public=True) for method in methods}
 
 
 def _checked_methods(methods: list[str], key: str, fault: _Fault) -> list[str]:

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     TENANT_SUSPENDED = "tenant_suspended"
     PROJECT_DISABLED = "project_disabled"
     PARENT_GONE = "parent_gone"
+    ROLES_WITHDRAWN = "roles_withdrawn"
     NETWORK_NOT_ALLOWED = "network_not_allowed"
 
     # It stands, and does not open this.
@@ -50,6 +51,7 @@ class Reason(StrEnum):
     SCOPE_NOT_GRANTED = "scope_not_granted"
     OWNER_LACKS_SCOPE = "owner_lacks_scope"
     PARENT_LACKS_SCOPE = "parent_lacks_scope"
+    ACCESS_RULE_MISSING = "access_rule_missing"
 
     # Whoever asks may do it, and the program they ask with may not.
     APPLICATION_MISSING = "application_missing"
@@ -84,5 +86,6 @@ class Step(StrEnum):
     NETWORK = "network"
     SERVICE = "service"
     SCOPE = "scope"
+    ACCESS_RULE = "access_rule"
     APPLICATION = "application"
     TLS = "tls"

@@ -13,7 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.duration import parse_duration
-from latchgate.core.kinds import AnyKind
+from latchgate.core.kinds import IssuedKind
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Noun
 from latchgate.core.network import Networks
@@ -177,7 +177,7 @@ def issue(
 def insert(
     change: Change,
     *,
-    kind: AnyKind,
+    kind: IssuedKind,
     issued: Issued,
     spec: KeySpec,
     scopes: Scopes,
@@ -299,7 +299,7 @@ def _stored(row: dict[str, Any]) -> StoredKey:
 
 def _settle(
     policy: Policy, spec: KeySpec, now: float
-) -> tuple[AnyKind, Scopes, Networks | None, float | None]:
+) -> tuple[IssuedKind, Scopes, Networks | None, float | None]:
     """Turn what was asked into what will be stored, or say everything that is wrong with it."""
     faults: list[tuple[str, str]] = []
     kind = _kind(policy, spec, faults)
@@ -316,7 +316,7 @@ def _settle(
     return kind, scopes, networks, expires_at
 
 
-def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> AnyKind | None:
+def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> IssuedKind | None:
     unknown = [name for name in spec.services if name not in policy.services]
     if unknown:
         known = ", ".join(sorted(policy.services)) or "none: publish a policy first"
@@ -329,10 +329,11 @@ def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> AnyKi
         faults.append(("services", f"one key can't be for {' and '.join(sorted(providers))}"))
         return None
     (provider,) = providers
-    kind = policy.kinds.get(f"{provider}.service_key")
-    if kind is None:
+    try:
+        return policy.issued(f"{provider}.service_key")
+    except KeyError:
         faults.append(("services", f"{provider} issues no service keys"))
-    return kind
+    return None
 
 
 def _scopes(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> Scopes:

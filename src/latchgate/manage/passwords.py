@@ -120,7 +120,7 @@ def change(
     Returns its credential's id and the journal number. ConflictError when another change came in
     between.
     """
-    kind = policy.kinds[before.kind]
+    kind = policy.issued(before.kind)
     # Only its id is wanted: the password is its user's.
     made = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     link = schema.login_credential

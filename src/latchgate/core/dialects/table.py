@@ -153,6 +153,9 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.PARENT_GONE: {
         **_AUTH,
         "problem": _p(401, "parent_gone", "The credential this one came from no longer stands.")},
+    Reason.ROLES_WITHDRAWN: {
+        **_AUTH,
+        "problem": _p(401, "roles_withdrawn", "None of the credential's roles is held any more.")},
     Reason.NETWORK_NOT_ALLOWED: {
         **_FORBIDDEN,
         "problem": _p(403, "network_not_allowed", "The credential may not be used from here.")},
@@ -169,6 +172,12 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.PARENT_LACKS_SCOPE: {
         **_FORBIDDEN,
         "problem": _p(403, "insufficient_scope", "The credential this one came from lacks it.")},
+
+    Reason.ACCESS_RULE_MISSING: {
+        **_FORBIDDEN,
+        # Keystone's own answer to a request that no access rule names.
+        "keystone": _K_AUTH,
+        "problem": _p(403, "access_rule_missing", "No access rule names this request.")},
 
     Reason.APPLICATION_MISSING: {
         **_KEY,
