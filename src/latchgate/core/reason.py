@@ -19,6 +19,7 @@ class Reason(StrEnum):
 
     # Nothing is served there.
     NO_AREA = "no_area"
+    AREA_CLOSED = "area_closed"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TLS_REQUIRED = "tls_required"
     DESTINATION_OUTSIDE = "destination_outside"
@@ -43,6 +44,7 @@ class Reason(StrEnum):
     TENANT_SUSPENDED = "tenant_suspended"
     PROJECT_DISABLED = "project_disabled"
     PARENT_GONE = "parent_gone"
+    BASIC_NOT_ENABLED = "basic_not_enabled"
     NETWORK_NOT_ALLOWED = "network_not_allowed"
 
     # It stands, and does not open this.
@@ -82,6 +84,7 @@ class Step(StrEnum):
     STATE = "state"
     OWNER = "owner"
     NETWORK = "network"
+    BASIC = "basic"
     SERVICE = "service"
     SCOPE = "scope"
     APPLICATION = "application"

@@ -19,7 +19,14 @@ MAX_ABSENT = 20_000
 MAX_CHANGES = 50_000
 # No credential's facts are made from these.
 _UNDERIVED = frozenset(
-    {Noun.POLICY, Noun.LOGIN, Noun.APPLICATION, Noun.APPLICATION_KEY, Noun.SIGNING_KEY}
+    {
+        Noun.POLICY,
+        Noun.LOGIN,
+        Noun.APPLICATION,
+        Noun.APPLICATION_KEY,
+        Noun.SIGNING_KEY,
+        Noun.STORAGE,
+    }
 )
 
 
