@@ -178,6 +178,7 @@ ROUTES = [
         )
     ],
     ("/v2/api", "account", READ, "account:read"),
+    ("/ba", "account", READ, "account:read"),
 ]
 METHODS: tuple[str, ...] = (
     "GET",
@@ -196,7 +197,8 @@ SERVICES = sorted({service for _, service, _, _ in ROUTES})
 SCOPES = sorted({scope for _, _, _, scope in ROUTES})
 KINDS_OF = {"/v1": "wayscloud.service_key"}
 KINDS_OF |= {"/1.": "upcloud.api_token", "/dav": "teracloud.app_password"}
-KINDS_OF |= {"/backup": "teracloud.app_password", "/v2": "teracloud.app_password"}
+KINDS_OF |= {"/v2": "teracloud.app_password"}
+KINDS_OF |= {"/ba": "teracloud.app_password"}
 MANY = frozenset(SERVICES)
 
 

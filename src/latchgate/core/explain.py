@@ -194,9 +194,11 @@ def _network(ok: bool, client: str | None, networks: list[str]) -> str:  # noqa:
 def _basic(ok: bool, owner: str, registered: float, before: float, switched: bool) -> str:  # noqa: FBT001
     when = f"{owner} registered at {rfc3339(registered)}"
     if switched:
-        return f"{when} and has switched Basic on or off since: no login password opens it again."
+        return (
+            f"{when} and has switched Basic on or off since: it takes no account's password again."
+        )
     if ok:
-        return f"{when}, before {rfc3339(before)}: Basic takes the login password."
+        return f"{when}, before {rfc3339(before)}: Basic takes their account's password."
     return f"{when}, not before {rfc3339(before)}: Basic is off until it is enabled."
 
 
@@ -337,7 +339,7 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.PROJECT_DISABLED: _say("Enable the credential's project."),
     Reason.PARENT_GONE: _say("Make a new credential; the one this came from no longer stands."),
     Reason.BASIC_NOT_ENABLED: _say(
-        "Enable Basic for the user, and send the app password instead of the login password."
+        "Enable Basic for the user, and send the app password instead of their account's."
     ),
     Reason.NETWORK_NOT_ALLOWED: _other_network,
     Reason.SERVICE_NOT_GRANTED: _other_service,

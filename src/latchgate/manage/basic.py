@@ -152,9 +152,10 @@ def _switched(change: Change, user: sa.RowMapping, kind: AppPassword) -> sa.RowM
     """Keep that a user switched Basic on or off at a provider; returns their row as it is then."""
     row = stored(user)
     provider = kind.name.partition(".")[0]
-    if provider in row["basic_switched"]:
+    before = row["basic_switched"] or []
+    if provider in before:
         return user
-    after = {"basic_switched": sorted([*row["basic_switched"], provider])}
+    after = {"basic_switched": sorted([*before, provider])}
     tenant_id = row["tenant_id"]
     change.alter("basic.switch", Noun.USER, schema.user, row, after, tenant_id=tenant_id)
     return logins.user_in(change.connection, tenant_id, row["id"])
@@ -226,7 +227,7 @@ def _takes_login_password(
     policy: Policy, user: sa.RowMapping, namespace: str, held: Collection[str]
 ) -> bool:
     """Whether an area of a namespace takes the account's password from a user who has one."""
-    switched = stored(user)["basic_switched"]
+    switched = stored(user)["basic_switched"] or []
     return any(
         kind.name in held and kind.taken_from(user["created_at"], switched)
         for area in policy.areas

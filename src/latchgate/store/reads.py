@@ -165,7 +165,7 @@ def _user(connection: Connection, record_id: str) -> User | None:
         roles=roles,
         blocked=frozenset(application_id for (application_id,) in blocks),
         created_at=row[6],
-        basic_switched=frozenset(_strings(row[7])),
+        basic_switched=frozenset(_strings(row[7]) if row[7] is not None else ()),
     )
 
 

@@ -121,7 +121,7 @@ user = sa.Table(
     sa.Column("networks", sa.Text),
     sa.Column("email", sa.Text),
     # Providers at which they switched Basic on or off themselves: no default holds there.
-    sa.Column("basic_switched", sa.Text, nullable=False, server_default="[]"),
+    sa.Column("basic_switched", sa.Text),
     _version(),
     sa.UniqueConstraint("tenant_id", "name"),
     sa.Index("account_listing", "tenant_id", "created_at", "id"),

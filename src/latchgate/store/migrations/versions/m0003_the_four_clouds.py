@@ -37,8 +37,7 @@ ORDER BY owner_id, kind
 
 
 def _teracloud(connection: sa.Connection) -> None:
-    switched = sa.Column("basic_switched", sa.Text, nullable=False, server_default="[]")
-    op.add_column("account", switched)
+    op.add_column("account", sa.Column("basic_switched", sa.Text))
     op.add_column("application_key", sa.Column("tenants", sa.Text))
     op.create_table(
         "storage",
