@@ -167,8 +167,9 @@ EDITS = {
     "closed and with methods":
         (f"{PUBLIC}\n{METHODS}", f"closed = true\n{METHODS[:-1]} # !\n",
          "areas[1].methods", "lets nobody in"),
-    "closed and public": (PUBLIC, f"{PUBLIC} # !\nclosed = true", "areas[1].public",
-                          "lets nobody in"),
+    "closed and public":
+        (f"{PUBLIC}\n{METHODS}", f"{PUBLIC} # !\nclosed = true\n", "areas[1].public",
+         "lets nobody in"),
 
     "service in capitals":
         (SERVICE, f'[services.T] # !\ntitle = "T"\nscopes = {{ "t:r" = "" }}\n{SERVICE}',
