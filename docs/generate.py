@@ -44,6 +44,7 @@ from latchgate.doors.manage import basic as manage_basic
 from latchgate.doors.manage import developers as manage_developers
 from latchgate.doors.manage import passwords as manage_passwords
 from latchgate.doors.manage import shapes
+from latchgate.doors.manage import storage as manage_storage
 from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
 from latchgate.manage import audit, chain
@@ -52,6 +53,7 @@ from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
+from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.serve import tls
 from latchgate.store import usage
@@ -110,7 +112,11 @@ SETTINGS: Mapping[type, Words] = {
         "prefix": "What a password begins with: `PREFIX_`, 22 letters and digits and a checksum."
         " Issued by the system, sent as Basic with the user's login name.",
     },
-    account_password.Settings: {},
+    account_password.Settings: {
+        "registered_before": "An RFC 3339 time. Taken from users who registered before it, until"
+        " they enable or disable Basic; later ones have Basic off until they enable it. Absent:"
+        " taken from everybody.",
+    },
     application_key.Settings: {
         "header": "The header that carries the key: 32 hexadecimal digits, upper case.",
         "matrix_parameter": "Its name in a path (`;NAME=KEY`), in areas with `matrix_parameters`.",
@@ -130,6 +136,8 @@ AREA: Words = {
     "logins": "The namespace in which login names are looked up; the provider's word unless told.",
     "rules": "Which methods need which scope, below. Required unless public.",
     "public": "Everybody passes, unasked. Takes `methods`, and neither `service`, `accepts` nor"
+    " `rules`.",
+    "closed": "Nobody is let in, whatever is sent: 403. Takes neither `service`, `accepts` nor"
     " `rules`.",
     "methods": 'The methods of a public area; `["*"]` for every one.',
     "preflight": "CORS preflights for a method that the area takes pass without a credential.",
@@ -185,6 +193,10 @@ APPLICATION: Words = {
 }
 REVIEW: Words = {"reason": "Why; the developer reads it."}
 TARGET: Words = {"user_id": "For this one user; for every user unless told."}
+PUBLISHED_KEY: Words = {
+    "api_key": "A key that a provider's documentation prints: 32 hexadecimal digits, upper case.",
+    "tenants": "Ids of the tenants whose users may ask with it. Empty: nobody may.",
+}
 EXPLAIN: Words = {
     "method": "The method.",
     "url": "A whole URL, or path and query.",
@@ -370,6 +382,7 @@ def management() -> str:
             (ApplicationSpec, APPLICATION),
             (Review, REVIEW),
             (Target, TARGET),
+            (PublishedKeySpec, PUBLISHED_KEY),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),
             (audit_door.AuditVerify, AUDIT_VERIFY),
@@ -394,6 +407,8 @@ def management() -> str:
             manage_applications.BlockList,
             manage_applications.Block,
             manage_applications.Blocked,
+            manage_applications.PublishedApplicationKey,
+            manage_storage.Storage,
             manage_developers.NewApplication,
             manage_developers.OwnApplication,
             manage_developers.ApplicationKeyShape,

@@ -25,6 +25,8 @@ JSON_COLUMNS = frozenset(
         "roles",
         "access_rules",
         "denied_tokens",
+        "basic_switched",
+        "tenants",
     }
 )
 # What no journal row repeats.
@@ -118,9 +120,22 @@ user = sa.Table(
     sa.Column("api", sa.Boolean, nullable=False),
     sa.Column("networks", sa.Text),
     sa.Column("email", sa.Text),
+    # Providers at which they switched Basic on or off themselves: no default holds there.
+    sa.Column("basic_switched", sa.Text),
     _version(),
     sa.UniqueConstraint("tenant_id", "name"),
     sa.Index("account_listing", "tenant_id", "created_at", "id"),
+)
+
+storage = sa.Table(
+    "storage",
+    main,
+    sa.Column("id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),  # the user's
+    sa.Column("node", sa.Text),  # the host that holds their files; None until there is one
+    sa.Column("quota", sa.BigInteger),  # bytes; None until it is set
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("introduce_code", sa.Text),
+    _version(),
 )
 
 login = sa.Table(
@@ -170,6 +185,7 @@ application_key = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("revoked_at", sa.Float),
+    sa.Column("tenants", sa.Text),  # whose users may ask with it, as JSON; None for all
     sa.Index("application_key_by_application", "application_id"),
 )
 

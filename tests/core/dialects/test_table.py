@@ -50,8 +50,10 @@ BY_STATUS = {
         Reason.TENANT_SUSPENDED,
         Reason.PROJECT_DISABLED,
         Reason.PARENT_GONE,
+        Reason.BASIC_NOT_ENABLED,
     },
     403: {
+        Reason.AREA_CLOSED,
         Reason.NETWORK_NOT_ALLOWED,
         Reason.SERVICE_NOT_GRANTED,
         Reason.SCOPE_NOT_GRANTED,
