@@ -25,6 +25,8 @@ JSON_COLUMNS = frozenset(
         "roles",
         "access_rules",
         "denied_tokens",
+        "contact",
+        "options",
     }
 )
 # What no journal row repeats.
@@ -118,6 +120,8 @@ user = sa.Table(
     sa.Column("api", sa.Boolean, nullable=False),
     sa.Column("networks", sa.Text),
     sa.Column("email", sa.Text),
+    sa.Column("contact", sa.Text),  # what was told of an UpCloud account, field by field
+    sa.Column("deleted_at", sa.Float),  # a subaccount that is gone: seen in the journal alone
     _version(),
     sa.UniqueConstraint("tenant_id", "name"),
     sa.Index("account_listing", "tenant_id", "created_at", "id"),
@@ -138,6 +142,15 @@ login_credential = sa.Table(
     sa.Column("login_id", sa.Text, sa.ForeignKey("login.id"), primary_key=True),
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("credential_id", sa.Text, sa.ForeignKey("credential.id"), nullable=False),
+)
+
+permission = sa.Table(
+    "upcloud_permission",  # what UpCloud's API was told; no decision of Latchgate's reads it
+    main,
+    sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("target_type", sa.Text, primary_key=True),
+    sa.Column("target_identifier", sa.Text, primary_key=True),
+    sa.Column("options", sa.Text, nullable=False),
 )
 
 application = sa.Table(

@@ -15,6 +15,7 @@ def upgrade() -> None:
     if "main" not in parts:
         return
     _access_keys()
+    _upcloud()
 
 
 def _access_keys() -> None:
@@ -22,3 +23,15 @@ def _access_keys() -> None:
     op.add_column("credential", sa.Column("access_rules", sa.Text))
     op.add_column("credential", sa.Column("denied_tokens", sa.Text))
     op.add_column("credential", sa.Column("tokens_after", sa.Float))
+
+
+def _upcloud() -> None:
+    op.add_column("account", sa.Column("contact", sa.Text))
+    op.add_column("account", sa.Column("deleted_at", sa.Float))
+    op.create_table(
+        "upcloud_permission",
+        sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),
+        sa.Column("target_type", sa.Text, primary_key=True),
+        sa.Column("target_identifier", sa.Text, primary_key=True),
+        sa.Column("options", sa.Text, nullable=False),
+    )
