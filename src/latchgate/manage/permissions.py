@@ -5,8 +5,7 @@ Rule of this file: they are kept and told again, and give nobody any right (mana
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,13 +16,19 @@ from latchgate.store.journal import Store
 _Text = Annotated[str, msgspec.Meta(max_length=targets.MAX_IDENTIFIER)]
 
 
+class Options(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Whether the storages of a server, or of a tag's servers, go with it."""
+
+    storage: Literal["yes", "no"]
+
+
 class Permission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """That an account may use a target; `*` stands for every one of its type."""
 
     user: _Text
     target_type: _Text
     target_identifier: _Text
-    options: Mapping[str, str] | None = None
+    options: Options | None = None
 
 
 def listed(store: Store, caller: Caller) -> list[Permission]:
@@ -34,7 +39,12 @@ def listed(store: Store, caller: Caller) -> list[Permission]:
         if mine["sort"] == "main":
             rows = subaccounts.accounts(connection, caller.tenant_id)
         return [
-            Permission(row["username"], sort, identifier, options or None)
+            Permission(
+                row["username"],
+                sort,
+                identifier,
+                msgspec.convert(options, Options) if options else None,
+            )
             for row in rows
             for sort, held in targets.targets_of(connection, row["id"]).items()
             for identifier, options in held.items()
@@ -51,7 +61,8 @@ def grant(store: Store, caller: Caller, told: Permission) -> None:
         subaccounts.check_main(change.connection, caller)
         row = subaccounts.named(change.connection, caller.tenant_id, told.user)
         target = (told.target_type, told.target_identifier)
-        targets.grant(change, caller, row["id"], target, told.options or {})
+        options = {"storage": told.options.storage} if told.options is not None else {}
+        targets.grant(change, caller, row["id"], target, options)
 
 
 def revoke(store: Store, caller: Caller, told: Permission) -> None:

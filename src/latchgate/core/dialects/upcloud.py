@@ -20,6 +20,9 @@ from latchgate.core.dialects.reply import Challenge, Public, Reply, challenge_he
 from latchgate.core.secret import CROCKFORD_UPPER, spell
 
 PROBLEM = "application/problem+json"  # exactly: a parameter would make clients read the older shape
+PROBLEM_XML = "application/problem+xml"
+PROBLEM_SPACE = "urn:ietf:rfc:7807"  # RFC 7807, appendix A
+XML_HEAD = '<?xml version="1.0" encoding="utf-8"?>'
 PROBLEM_TYPE = "https://developers.upcloud.com/1.3/errors#ERROR_"
 _encode = msgspec.json.Encoder().encode
 _NO_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # XML 1.0 §2.2, and no breaks
@@ -39,7 +42,7 @@ def render(public: Public, challenges: tuple[Challenge, ...], accept: str) -> Re
     if wanted_form(accept) is Form.XML:
         kind = "application/xml; charset=UTF-8"
         body = (
-            '<?xml version="1.0" encoding="utf-8"?>'
+            f"{XML_HEAD}"
             f"<error><error_code>{xml_text(public.code)}</error_code>"
             f"<error_message>{xml_text(public.text)}</error_message></error>"
         ).encode()
@@ -64,8 +67,13 @@ def render_problem(public: Public, challenges: tuple[Challenge, ...], accept: st
     }
     if public.decision:
         told["correlation_id"] = ulid(0, int(public.decision, 16))
-    headers = (("Content-Type", PROBLEM), ("Vary", "Accept"), *challenge_headers(challenges))
-    return Reply(status=public.status, headers=headers, body=_encode(told))
+    kind, body = PROBLEM, _encode(told)
+    if wanted_form(accept) is Form.XML:
+        kind = PROBLEM_XML
+        inner = "".join(f"<{name}>{xml_text(str(one))}</{name}>" for name, one in told.items())
+        body = f'{XML_HEAD}<problem xmlns="{PROBLEM_SPACE}">{inner}</problem>'.encode()
+    headers = (("Content-Type", kind), ("Vary", "Accept"), *challenge_headers(challenges))
+    return Reply(status=public.status, headers=headers, body=body)
 
 
 def ulid(milliseconds: int, drawn: int) -> str:
