@@ -58,7 +58,7 @@ WAYSCLOUD = providers.text("wayscloud.toml")
 OWN = providers.text(providers.BUILT_IN)
 SHIPPED_KINDS = {
     "wayscloud": {"wayscloud.service_key"},
-    "upcloud": {"upcloud.api_token", "upcloud.account_password"},
+    "upcloud": {"upcloud.api_token", "upcloud.account_password", "upcloud.app_password"},
     "teracloud": {"teracloud.app_password", "teracloud.application_key"},
     "kakaocloud": set(),
 }

@@ -27,6 +27,7 @@ PROBLEM_TYPE = "https://developers.upcloud.com/1.3/errors#ERROR_"
 _encode = msgspec.json.Encoder().encode
 _NO_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # XML 1.0 §2.2, and no breaks
 _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+_DECISION = re.compile("[0-9a-f]{20}")
 _ULID_TIME, _ULID_RANDOM = 10, 16
 
 
@@ -65,7 +66,7 @@ def render_problem(public: Public, challenges: tuple[Challenge, ...], accept: st
         "title": public.text,
         "status": public.status,
     }
-    if public.decision:
+    if _DECISION.fullmatch(public.decision):
         told["correlation_id"] = ulid(0, int(public.decision, 16))
     kind, body = PROBLEM, _encode(told)
     if wanted_form(accept) is Form.XML:
