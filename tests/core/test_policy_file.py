@@ -58,13 +58,17 @@ WAYSCLOUD = providers.text("wayscloud.toml")
 OWN = providers.text(providers.BUILT_IN)
 SHIPPED_KINDS = {
     "wayscloud": {"wayscloud.service_key"},
-    "upcloud": {"upcloud.api_token", "upcloud.account_password"},
+    "upcloud": {"upcloud.api_token", "upcloud.account_password", "upcloud.app_password"},
     "teracloud": {
         "teracloud.app_password",
         "teracloud.account_password",
         "teracloud.application_key",
     },
-    "kakaocloud": set(),
+    "kakaocloud": {
+        "kakaocloud.access_key",
+        "kakaocloud.account_password",
+        "kakaocloud.project_token",
+    },
 }
 
 

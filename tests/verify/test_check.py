@@ -98,7 +98,8 @@ def test_every_reason_has_a_vector_in_every_dialect():
     seen = {(vector.expected["reason"], vector.expected.get("dialect")) for vector in VECTORS}
     assert (str(Reason.ALLOWED), None) in seen
     for reason in set(Reason) - BY_THE_SHELL - IN_ONE_DIALECT - {Reason.ALLOWED}:
-        for dialect in DIALECTS:
+        # What one provider's two shapes say is the same: the one has its table from the other.
+        for dialect in set(DIALECTS) - {"upcloud_problem"}:
             assert (str(reason), dialect) in seen
     assert {reason for reason, _ in seen} == {str(reason) for reason in set(Reason) - BY_THE_SHELL}
 
@@ -162,10 +163,15 @@ ROUTES = [
     ("/v1/gpu", "gpu", ("*",), "gpu:use"),
     *[
         row
-        for path in ("/1.2", "/1.3", "/1.3/account")
+        for path in ("/1.2", "/1.3", "/1.3/account", "/1.3/account/tokens", "/1.3/permission")
         for row in (
             (path, "upcloud", READ, "upcloud:read"),
-            (path, "upcloud", CHANGING, "upcloud:" + ("account" if "/a" in path else "write")),
+            (
+                path,
+                "upcloud",
+                CHANGING,
+                "upcloud:" + ("write" if path in {"/1.2", "/1.3"} else "account"),
+            ),
         )
     ],
     *[

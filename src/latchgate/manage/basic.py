@@ -190,6 +190,7 @@ def _give(
         scopes=scopes,
         networks=networks,
         owner=holder.owner,
+        issues=False,
     )
 
 

@@ -27,6 +27,8 @@ JSON_COLUMNS = frozenset(
         "denied_tokens",
         "basic_switched",
         "tenants",
+        "contact",
+        "options",
     }
 )
 # What no journal row repeats.
@@ -122,6 +124,8 @@ user = sa.Table(
     sa.Column("email", sa.Text),
     # Providers at which they switched Basic on or off themselves: no default holds there.
     sa.Column("basic_switched", sa.Text),
+    sa.Column("contact", sa.Text),  # what was told of an UpCloud account, field by field
+    sa.Column("deleted_at", sa.Float),  # a subaccount that is gone: seen in the journal alone
     _version(),
     sa.UniqueConstraint("tenant_id", "name"),
     sa.Index("account_listing", "tenant_id", "created_at", "id"),
@@ -153,6 +157,15 @@ login_credential = sa.Table(
     sa.Column("login_id", sa.Text, sa.ForeignKey("login.id"), primary_key=True),
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("credential_id", sa.Text, sa.ForeignKey("credential.id"), nullable=False),
+)
+
+permission = sa.Table(
+    "upcloud_permission",  # what UpCloud's API was told; no decision of Latchgate's reads it
+    main,
+    sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("target_type", sa.Text, primary_key=True),
+    sa.Column("target_identifier", sa.Text, primary_key=True),
+    sa.Column("options", sa.Text, nullable=False),
 )
 
 application = sa.Table(

@@ -80,6 +80,7 @@ OWN_STATUS[Reason.GATEWAY_NOT_TRUSTED, "problem"] = 403
 # Keystone's `title` is the status in words.
 CODES = {"keystone": "[A-Z][A-Za-z]+( [A-Z][a-z]+)*", "problem": "[a-z_]{5,40}"}
 CODES |= {"teracloud": "[a-z_]{5,40}", "upcloud": "[A-Z_]{5,40}", "wayscloud": "[A-Z_]{5,40}"}
+CODES["upcloud_problem"] = CODES["upcloud"]
 
 
 def test_every_refusal_has_a_row_and_every_row_a_cell_for_each_dialect():

@@ -79,7 +79,7 @@ def _invalid(short: str, sentence: str) -> Mapping[str, Public]:
 
 
 # fmt: off
-TABLE: Mapping[Reason, Mapping[str, Public]] = {
+_TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.PATH_AMBIGUOUS: _invalid(
         "Request path is ambiguous",
         "The request path can be read in more than one way."),
@@ -217,6 +217,10 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.FAULT: _DOWN,
 }
 # fmt: on
+# UpCloud's newer endpoints say the same in another shape.
+TABLE: Mapping[Reason, Mapping[str, Public]] = {
+    reason: {**row, "upcloud_problem": row["upcloud"]} for reason, row in _TABLE.items()
+}
 
 # RFC 6750 §3.1: the error of a challenge, by status; none when no credential was sent.
 _CHALLENGED = {401: "invalid_token", 403: "insufficient_scope"}

@@ -21,6 +21,7 @@ def upgrade() -> None:
         return
     _access_keys()
     _teracloud(op.get_bind())
+    _upcloud()
 
 
 def _access_keys() -> None:
@@ -61,3 +62,15 @@ def _teracloud(connection: sa.Connection) -> None:
 
 def _version() -> sa.Column[int]:
     return sa.Column("version", sa.BigInteger, nullable=False, server_default="0")
+
+
+def _upcloud() -> None:
+    op.add_column("account", sa.Column("contact", sa.Text))
+    op.add_column("account", sa.Column("deleted_at", sa.Float))
+    op.create_table(
+        "upcloud_permission",
+        sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),
+        sa.Column("target_type", sa.Text, primary_key=True),
+        sa.Column("target_identifier", sa.Text, primary_key=True),
+        sa.Column("options", sa.Text, nullable=False),
+    )
