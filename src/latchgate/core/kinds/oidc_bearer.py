@@ -49,12 +49,12 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     issuer: str
     jwks_uri: str
     audience: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-    algorithms: Annotated[list[str], msgspec.Meta(min_length=1)] = [
+    algorithms: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (
         "RS256",
         "PS256",
         "ES256",
         "EdDSA",
-    ]
+    )
 
     def __post_init__(self) -> None:
         for name in ("issuer", "jwks_uri"):
@@ -78,7 +78,7 @@ class OidcBearer:
     def configured(cls, name: str, settings: Mapping[str, object]) -> OidcBearer:
         """Build the kind from its table in a policy file; msgspec.ValidationError when wrong."""
         told = msgspec.convert(settings, Settings)
-        made = Issuer(told.issuer, told.jwks_uri, told.audience, tuple(told.algorithms))
+        made = Issuer(told.issuer, told.jwks_uri, told.audience, told.algorithms)
         return cls(name=name, issuer=made)
 
     @property
