@@ -6,6 +6,7 @@ an algorithm that was named for it and that the key is made for.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -92,30 +93,54 @@ def _import(told: Mapping[str, Any]) -> tuple[RSAKey | ECKey | OKPKey, set[str]]
     }
     kind = told.get("kty")
     if kind == "RSA":
-        rsa = RSAKey.import_key(plain)
-        numbers = rsa.public_key.public_numbers()
-        size, exponent = numbers.n.bit_length(), numbers.e
-        sound = exponent % 2 == 1 and exponent >= MIN_EXPONENT
-        if not MIN_RSA_BITS <= size <= MAX_RSA_BITS or not sound:
-            raise ValueError("a weak RSA key")
+        modulus, exponent = _number(told["n"]), _number(told["e"])
+        sound = exponent % 2 == 1 and exponent >= MIN_EXPONENT and not _has_roca(modulus)
+        if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS or not sound:
+            raise ValueError("a weak RSA key, or one that is slow to use")
         if exponent.bit_length() > MAX_EXPONENT_BITS:
             raise ValueError("an RSA key that is slow to use")
-        return rsa, set(_RSA)
+        return RSAKey.import_key(plain), set(_RSA)
     fits = _CURVES.get((str(kind), str(told.get("crv"))))
     if fits is None:
         raise ValueError("another type of key or curve")
     return (ECKey if kind == "EC" else OKPKey).import_key(plain), set(fits)
 
 
-def fitting(keys: Iterable[PublicKey], key_id: str | None, algorithm: str) -> tuple[PublicKey, ...]:
-    """Return the keys that may have made a signature.
+def _number(text: str) -> int:
+    """Read a Base64urlUInt (RFC 7518 §2); ValueError when it is none."""
+    if len(text) > MAX_LENGTH:
+        raise ValueError("a number that is too long")
+    padded = text + "=" * (-len(text) % 4)
+    return int.from_bytes(base64.b64decode(padded, altchars=b"-_", validate=True), "big")
 
-    Where the statement names no key there must be one alone that it can be.
+
+def _has_roca(modulus: int) -> bool:
+    """Whether a modulus is one that a chip of 2012 to 2017 made, and that can be factored.
+
+    Source: Nemec and others, "The Return of Coppersmith's Attack", 2017, section 2.3: each of its
+    primes, and so their product, is a power of 65537 modulo every small prime.
     """
-    found = tuple(key for key in keys if algorithm in key.algorithms)
-    if key_id is None:
-        return found if len(found) == 1 else ()
-    return tuple(key for key in found if key.id == key_id)
+    return all(modulus % prime in powers for prime, powers in _ROCA)
+
+
+def _powers(base: int, prime: int) -> frozenset[int]:
+    return frozenset(pow(base, exponent, prime) for exponent in range(prime))
+
+
+_SMALL = [n for n in range(3, 168, 2) if all(n % d for d in range(3, n, 2))]
+_ROCA = tuple((prime, _powers(65_537, prime)) for prime in _SMALL)
+
+
+def fitting(keys: Iterable[PublicKey], key_id: str | None, algorithm: str) -> PublicKey | None:
+    """Return the one key that may have made a signature.
+
+    There is none where the statement names no key and several could be meant, nor where the set
+    gives several one id.
+    """
+    found = [
+        key for key in keys if algorithm in key.algorithms and (key_id is None or key.id == key_id)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def signed(token: str, key: PublicKey, algorithm: str) -> bool:

@@ -149,10 +149,10 @@ class Assertions:
 
         token, algorithm = assertion.token.reveal(), assertion.algorithm
         known = [key for key in keys if isinstance(key, PublicKey)]
-        fits = fitting(known, assertion.key_id, algorithm)
-        if not fits:
+        key = fitting(known, assertion.key_id, algorithm)
+        if key is None:
             return Refused(Reason.SECRET_WRONG, "its issuer has no such key for its algorithm")
-        if not any(signed(token, key, algorithm) for key in fits):
+        if not signed(token, key, algorithm):
             return Refused(Reason.SECRET_WRONG, "its signature is not its issuer's")
         told = read_statement(token)
         if told is None or isinstance(told, str):
