@@ -25,7 +25,7 @@ from latchgate.config import Config
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
-from latchgate.doors import application_form, manage, teracloud, upcloud
+from latchgate.doors import application_form, manage, teracloud, upcloud, wayscloud
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
 from latchgate.doors.door import Door
@@ -37,6 +37,8 @@ from latchgate.keyring.errors import KeyringError
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
+from latchgate.signin.jwks import fetch
+from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
@@ -125,6 +127,7 @@ def run_worker(
 
     usage = Usage(config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time)
     passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
+    assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
     engine = Engine(
         config.database,
         clock=time.time,
@@ -132,6 +135,7 @@ def run_worker(
         entropy=secrets.token_bytes,
         compile_policy=compile_policy,
         passwords=passwords,
+        assertions=assertions,
         on_decision=usage.note,
     )
     store = Store(config.database, clock=time.time)
@@ -170,6 +174,7 @@ def run_worker(
             runner.run(_serve(servers, engine, certificate, on_ready, supervised=supervised))
     finally:
         passwords.close()
+        assertions.close()
         engine.close()
         usage.close()
         reader.close()
@@ -182,6 +187,7 @@ def api(door: Door) -> Application:
     doors |= dict.fromkeys(manage.BELOW, manage.application(door))
     doors |= dict.fromkeys(teracloud.BELOW, teracloud.application(door))
     doors |= dict.fromkeys(upcloud.BELOW, upcloud.application(door))
+    doors |= dict.fromkeys(wayscloud.BELOW, wayscloud.application(door))
     return gate(door, doors)
 
 
