@@ -151,11 +151,14 @@ def _recalled(walk: Walk, presented: Presented) -> Facts | None:
 
 
 def account(walk: Walk, presented: Presented) -> str:
-    """Return the id of a login: the area says in which namespace its name is looked up."""
+    """Return the id of a login: the area says in which namespace its name is looked up.
+
+    What is named by its id instead has an account of its own, to be throttled by.
+    """
     namespace = walk.area.logins if walk.area is not None else ""
     if walk.claim is not None:
         namespace = walk.claim.logins
-    return f"{namespace}:{presented.login}"
+    return f"{namespace}:{presented.label}"
 
 
 def gather_application(
