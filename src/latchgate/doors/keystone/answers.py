@@ -14,7 +14,7 @@ import msgspec
 from starlette.types import Scope, Send
 
 from latchgate.core.dialects import Challenge
-from latchgate.doors.asgi import ExactName
+from latchgate.doors.asgi import DECISION_HEADER, ExactName
 
 SUBJECT = ExactName(b"X-Subject-Token")
 MALFORMED = (
@@ -25,6 +25,8 @@ NO_SIGN_IN = "The request you have made requires authentication."
 NOT_AUTHORIZED = "You are not authorized to perform the requested action: "
 
 encode = msgspec.json.Encoder().encode
+# The standard library's phrases of these differ between versions of Python.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 _JSON = (b"content-type", b"application/json")
 _FIXED = ((b"vary", b"X-Auth-Token"), (b"cache-control", b"no-store"))
 _Pairs = Iterable[tuple[bytes, bytes]]
@@ -39,7 +41,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class RefusedError(Exception):
-    """A request that is answered with an error; `more` are further members beside the message."""
+    """A request that is answered with an error; `more` are further members beside the message.
+
+    `decision` is the id of the decision that refused it, if one did.
+    """
 
     def __init__(
         self,
@@ -47,12 +52,14 @@ class RefusedError(Exception):
         message: str,
         *,
         more: Mapping[str, Any] | None = None,
-        allow: str | None = None,
+        allow: str = "",
+        decision: str = "",
     ) -> None:
         self.status = status
         self.message = message
         self.more = more or {}
         self.allow = allow
+        self.decision = decision
         super().__init__(message)
 
 
@@ -61,9 +68,9 @@ def bad_request(problem: str) -> RefusedError:
     return RefusedError(400, f"{problem} {MALFORMED}")
 
 
-def unauthorized() -> RefusedError:
+def unauthorized(decision: str = "") -> RefusedError:
     """Return the one error of every wrong credential."""
-    return RefusedError(401, NO_SIGN_IN)
+    return RefusedError(401, NO_SIGN_IN, decision=decision)
 
 
 def forbidden(action: str) -> RefusedError:
@@ -88,14 +95,16 @@ def json_answer(told: object, *, status: int = 200, headers: _Pairs = ()) -> Ans
 
 def error_answer(error: RefusedError, identity_url: str) -> Answer:
     """Word an error; a 401 says where tokens are given out."""
-    title = HTTPStatus(error.status).phrase
+    title = _TITLES.get(error.status) or HTTPStatus(error.status).phrase
     told = {"code": error.status, "message": error.message, "title": title, **error.more}
     headers: list[tuple[bytes, bytes]] = []
     if error.status == HTTPStatus.UNAUTHORIZED:
         challenge = str(Challenge("Keystone", "", None, None, uri=identity_url))
         headers.append((b"www-authenticate", challenge.encode("latin-1")))
-    if error.allow is not None:
+    if error.allow:
         headers.append((b"allow", error.allow.encode()))
+    if error.decision:
+        headers.append((DECISION_HEADER.lower().encode(), error.decision.encode()))
     return Answer(error.status, encode({"error": told}), tuple(headers))
 
 
