@@ -41,10 +41,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class RefusedError(Exception):
-    """A request that is answered with an error; `more` are further members beside the message.
-
-    `decision` is the id of the decision that refused it, if one did.
-    """
+    """A request that is answered with an error; `more` are further members beside the message."""
 
     def __init__(
         self,
@@ -52,14 +49,12 @@ class RefusedError(Exception):
         message: str,
         *,
         more: Mapping[str, Any] | None = None,
-        allow: str = "",
-        decision: str = "",
+        headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
         self.status = status
         self.message = message
         self.more = more or {}
-        self.allow = allow
-        self.decision = decision
+        self.headers = headers
         super().__init__(message)
 
 
@@ -69,8 +64,9 @@ def bad_request(problem: str) -> RefusedError:
 
 
 def unauthorized(decision: str = "") -> RefusedError:
-    """Return the one error of every wrong credential."""
-    return RefusedError(401, NO_SIGN_IN, decision=decision)
+    """Return the one error of every wrong credential; `decision` is the id of what refused it."""
+    headers = ((DECISION_HEADER.lower().encode(), decision.encode()),) if decision else ()
+    return RefusedError(401, NO_SIGN_IN, headers=headers)
 
 
 def forbidden(action: str) -> RefusedError:
@@ -97,14 +93,10 @@ def error_answer(error: RefusedError, identity_url: str) -> Answer:
     """Word an error; a 401 says where tokens are given out."""
     title = _TITLES.get(error.status) or HTTPStatus(error.status).phrase
     told = {"code": error.status, "message": error.message, "title": title, **error.more}
-    headers: list[tuple[bytes, bytes]] = []
+    headers = [*error.headers]
     if error.status == HTTPStatus.UNAUTHORIZED:
         challenge = str(Challenge("Keystone", "", None, None, uri=identity_url))
         headers.append((b"www-authenticate", challenge.encode("latin-1")))
-    if error.allow:
-        headers.append((b"allow", error.allow.encode()))
-    if error.decision:
-        headers.append((DECISION_HEADER.lower().encode(), error.decision.encode()))
     return Answer(error.status, encode({"error": told}), tuple(headers))
 
 

@@ -18,8 +18,9 @@ from latchgate.core.kinds.project_token import IDENTITY_PATH
 from latchgate.core.model import Decision
 from latchgate.core.policy import Policy
 from latchgate.doors.door import Door
-from latchgate.doors.keystone import documents, sign_in, tokens, users
+from latchgate.doors.keystone import credentials, documents, sign_in, tokens, users
 from latchgate.doors.keystone.answers import (
+    NOT_AUTHORIZED,
     RefusedError,
     error_answer,
     forbidden,
@@ -30,7 +31,8 @@ from latchgate.doors.keystone.answers import (
 from latchgate.doors.keystone.bodies import Bodies
 from latchgate.doors.keystone.call import Call, Handler
 from latchgate.doors.keystone.identity import Identity
-from latchgate.store.errors import StoreError
+from latchgate.manage.errors import InvalidError, ManageError, NotFoundError, TooManyError
+from latchgate.store.errors import ConflictError, StoreError
 
 # The paths that these routes are below.
 BELOW = ("/identity", "/v3")
@@ -66,6 +68,21 @@ ROUTES: Mapping[tuple[str, ...], _Methods] = {
     ("auth", "system"): {"GET": documents.system},
     ("users", "*"): {"GET": users.user},
     ("users", "*", "projects"): {"GET": users.user_projects},
+    ("users", "*", "application_credentials"): {
+        "GET": credentials.keys,
+        "POST": credentials.create,
+    },
+    ("users", "*", "application_credentials", "*"): {
+        "GET": credentials.key,
+        "DELETE": credentials.delete,
+    },
+    # As the keys' own links are written.
+    ("application_credentials", "*"): {"GET": credentials.linked_key},
+    ("users", "*", "access_rules"): {"GET": credentials.rules},
+    ("users", "*", "access_rules", "*"): {
+        "GET": credentials.rule,
+        "DELETE": credentials.delete_rule,
+    },
     ("projects", "*"): {"GET": users.project},
 }
 _DEPTH = max(len(path) for path in ROUTES)
@@ -109,11 +126,29 @@ def application(door: Door) -> ASGIApp:
 def _worded(error: Exception) -> RefusedError:
     if isinstance(error, HTTPException):
         return RefusedError(error.status_code, error.detail)
-    if isinstance(error, StoreError):
+    if isinstance(error, StoreError) and not isinstance(error, ConflictError):
         _log.exception("the store failed")
         return unavailable()
+    if isinstance(error, ManageError):
+        return _refused(error)
+    if isinstance(error, ConflictError):
+        return RefusedError(409, error.detail)
     _log.error("a request of the identity API failed", exc_info=error)
     return RefusedError(500, "An unexpected error prevented the server from fulfilling it.")
+
+
+def _refused(error: ManageError) -> RefusedError:
+    """Word what a change was refused for; whoever asked again what Keystone words, did before."""
+    if isinstance(error, InvalidError):
+        field, detail = error.faults[0]
+        return RefusedError(400, f"Invalid input for field/attribute {field}. {detail}")
+    if isinstance(error, NotFoundError):
+        return not_found()
+    if isinstance(error, TooManyError):
+        wait = str(error.retry_after)
+        told = f"{error}; try again in {wait} s."
+        return RefusedError(429, told, headers=((b"retry-after", wait.encode()),))
+    return RefusedError(403, f"{NOT_AUTHORIZED}{error}")
 
 
 def _find(path: str, method: str) -> tuple[Handler, tuple[str, ...]]:
@@ -142,9 +177,9 @@ def _fits(route: tuple[str, ...], below: tuple[str, ...]) -> bool:
 def _chosen(methods: _Methods, method: str) -> Handler:
     found = methods.get("GET" if method == "HEAD" else method)
     if found is None:
-        allow = sorted({*methods, "HEAD"} if "GET" in methods else methods)
+        names = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
         message = "The method is not allowed for the requested URL."
-        raise RefusedError(405, message, allow=", ".join(allow))
+        raise RefusedError(405, message, headers=((b"allow", names.encode()),))
     return found
 
 

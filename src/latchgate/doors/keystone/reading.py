@@ -7,7 +7,6 @@ Application Credential".
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -95,21 +94,21 @@ def read_object(body: bytes) -> _Object:
 
 def read_sign_in(body: bytes) -> Asked:
     """Read what is asked of `POST auth/tokens`; RefusedError says what is wrong with it."""
-    auth = _member(read_object(body), "auth", "request body", only=None)
-    _only(auth, "auth", {"identity", "scope"})
-    identity = _member(auth, "identity", "auth", only=None)
+    auth = member(read_object(body), "auth", "request body", known=None)
+    only(auth, "auth", {"identity", "scope"})
+    identity = member(auth, "identity", "auth", known=None)
     method = _method(identity)
-    block = _member(identity, method, "identity", only=None)
+    block = member(identity, method, "identity", known=None)
     if method == APPLICATION_CREDENTIAL:
         if auth.get("scope") is not None:
             raise RefusedError(401, _NO_SCOPE, more={"identity": {}})
         return _key(block)
     project = _scope(auth.get("scope"))
     if method == PASSWORD:
-        user = _member(block, "user", PASSWORD, only={"id", "name", "domain", "password"})
+        user = member(block, "user", PASSWORD, known={"id", "name", "domain", "password"})
         who = _whose(user, "user")
         return PasswordAsked(who, _secret(user, "password", "user"), project)
-    _only(block, TOKEN, {"id"})
+    only(block, TOKEN, {"id"})
     text = _text(block, "id", TOKEN)
     if text is None:
         raise bad_request("Expecting to find id in token.")
@@ -121,7 +120,7 @@ def _method(identity: _Object) -> str:
 
     Several would have to be right all at once; one named twice is one (ATTACKS D4.33).
     """
-    _only(identity, "identity", {"methods", *METHODS})
+    only(identity, "identity", {"methods", *METHODS})
     methods = identity.get("methods")
     if not isinstance(methods, list) or not methods:
         raise bad_request("Expecting to find methods in identity.")
@@ -136,7 +135,7 @@ def _method(identity: _Object) -> str:
 
 def _key(block: _Object) -> KeyAsked:
     where = "application credential"
-    _only(block, APPLICATION_CREDENTIAL, {"id", "name", "secret", "user"})
+    only(block, APPLICATION_CREDENTIAL, {"id", "name", "secret", "user"})
     key_id, name = _text(block, "id", where), _text(block, "name", where)
     user = None
     if key_id is None:
@@ -144,7 +143,7 @@ def _key(block: _Object) -> KeyAsked:
             raise bad_request("Expecting to find id or name in application credential.")
         if not isinstance(block.get("user"), dict):
             raise bad_request("Expecting to find user in application credential.")
-        _only(block["user"], "user", {"id", "name", "domain"})
+        only(block["user"], "user", {"id", "name", "domain"})
         user = _whose(block["user"], "user")
     return KeyAsked(key_id, name, user, _secret(block, "secret", where))
 
@@ -155,8 +154,8 @@ def _scope(told: object) -> Whose | None:
         return None
     if not isinstance(told, dict):
         raise bad_request("Expecting to find project in scope.")
-    project = _member(told, "project", "scope", only={"id", "name", "domain"})
-    _only(told, "scope", {"project"})
+    project = member(told, "project", "scope", known={"id", "name", "domain"})
+    only(told, "scope", {"project"})
     return _whose(project, "project")
 
 
@@ -169,23 +168,24 @@ def _whose(told: _Object, what: str) -> Whose:
     domain = told.get("domain")
     if not isinstance(domain, dict):
         raise bad_request(f"Expecting to find domain in {what}.")
-    _only(domain, "domain", {"id", "name"})
+    only(domain, "domain", {"id", "name"})
     named = Named(_text(domain, "id", "domain"), _text(domain, "name", "domain"))
     if named.id is None and named.name is None:
         raise bad_request("Expecting to find id or name in domain.")
     return Whose(None, name, named)
 
 
-def _member(told: _Object, name: str, where: str, *, only: set[str] | None) -> _Object:
+def member(told: _Object, name: str, where: str, *, known: set[str] | None) -> _Object:
+    """Return a member that is an object, with no members but the known ones, None for any."""
     found = told.get(name)
     if not isinstance(found, dict):
         raise bad_request(f"Expecting to find {name} in {where}.")
-    if only is not None:
-        _only(found, name, only)
+    if known is not None:
+        only(found, name, known)
     return found
 
 
-def _only(told: _Object, where: str, known: set[str]) -> None:
+def only(told: _Object, where: str, known: set[str]) -> None:
     """Refuse members that would be ignored: they may have been meant to narrow what is given."""
     unknown = sorted(set(told) - known)
     if unknown:
@@ -207,7 +207,7 @@ def _text(told: _Object, name: str, where: str) -> str | None:
         return None
     if not isinstance(found, str):
         raise RefusedError(400, f"Invalid input for field/attribute {name} of {where}: a string.")
-    return unicodedata.normalize("NFC", found)
+    return found
 
 
 def _secret(told: _Object, name: str, where: str) -> Secret:
