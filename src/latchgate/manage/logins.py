@@ -52,10 +52,29 @@ def login_id(namespace: str, name: str) -> str:
 def add_login(change: Change, tenant_id: str, user_id: str, namespace: str, name: str) -> str:
     """Write a login name inside a change; returns its id. ConflictError when it is taken."""
     made = login_id(namespace, name)
+    write_login(change, tenant_id, user_id, made)
+    return made
+
+
+def write_login(change: Change, tenant_id: str, user_id: str, made: str) -> None:
+    """Write a login under its id inside a change; ConflictError when it is taken."""
     row = {"id": made, "user_id": user_id, "created_at": change.at}
     change.execute(sa.insert(schema.login).values(**row))
     change.note("login.create", Noun.LOGIN, made, tenant_id=tenant_id, detail={"after": row})
-    return made
+
+
+def free_login(change: Change, tenant_id: str, login: str) -> None:
+    """Take a login away inside a change, with all that it has, so that its name is free again."""
+    link = schema.login_credential
+    change.execute(sa.delete(link).where(link.c.login_id == login))
+    change.execute(sa.delete(schema.login).where(schema.login.c.id == login))
+    change.note("login.delete", Noun.LOGIN, login, tenant_id=tenant_id, detail={"after": None})
+
+
+def is_taken(connection: sa.Connection, login: str) -> bool:
+    """Whether somebody has a login of this id."""
+    found = connection.execute(sa.select(schema.login.c.id).where(schema.login.c.id == login))
+    return found.scalar_one_or_none() is not None
 
 
 def take_login(change: Change, holder: Holder, namespace: str, wanted: str | None) -> str:
@@ -75,8 +94,7 @@ def take_login(change: Change, holder: Holder, namespace: str, wanted: str | Non
     if fault is not None:
         hint = "" if wanted is not None else f"; the user's name {name!r} is none, so give another"
         raise InvalidError([("login", f"{fault}{hint}")])
-    taken = sa.select(schema.login.c.id).where(schema.login.c.id == login_id(namespace, name))
-    if change.execute(taken).scalar_one_or_none() is not None:
+    if is_taken(change.connection, login_id(namespace, name)):
         raise ConflictError(f"The login name {name!r} is taken in {namespace}; give another.")
     return add_login(change, holder.tenant_id, holder.id, namespace, name)
 

@@ -252,6 +252,18 @@ credential = sa.Table(
     sa.Index("credential_listing", "tenant_id", "created_at", "id"),
 )
 
+access_rule = sa.Table(
+    "access_rule",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("user_id", "service", "method", "path"),
+)
+
 idempotency = sa.Table(
     "idempotency",
     main,

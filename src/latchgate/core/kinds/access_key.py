@@ -9,6 +9,7 @@ not (ARCHITECTURE §5). Source: providers/kakaocloud, "Get access key".
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -81,7 +82,8 @@ class AccessKey:
         """Return what is claimed by an id, or by the login that its name stands for."""
         if made_by_system(secret):
             return Presented(self.name, key_id, digest("access_key", secret), login=login)
-        return Presented(self.name, key_id, b"", login=login, password=Secret(secret))
+        typed = Secret(unicodedata.normalize("NFC", secret))
+        return Presented(self.name, key_id, b"", login=login, password=typed)
 
     def issue(self, spec: Spec, entropy: bytes) -> Issued:
         """Make an id of 32 hex digits and a secret of 86; `entropy` is 83 fresh random bytes.

@@ -22,6 +22,7 @@ def upgrade() -> None:
     _access_keys()
     _teracloud(op.get_bind())
     _upcloud()
+    _access_rules()
 
 
 def _access_keys() -> None:
@@ -73,4 +74,17 @@ def _upcloud() -> None:
         sa.Column("target_type", sa.Text, primary_key=True),
         sa.Column("target_identifier", sa.Text, primary_key=True),
         sa.Column("options", sa.Text, nullable=False),
+    )
+
+
+def _access_rules() -> None:
+    op.create_table(
+        "access_rule",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), nullable=False),
+        sa.Column("service", sa.Text, nullable=False),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.UniqueConstraint("user_id", "service", "method", "path"),
     )
