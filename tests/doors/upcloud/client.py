@@ -60,7 +60,7 @@ class Client:
 
 def bearer(world: World, owner: Owner, **spec: Any) -> dict[str, str]:
     """Make an API token by the program's own change, and return the header that presents it."""
-    asked: dict[str, Any] = {
+    told: dict[str, Any] = {
         "name": "made by a test",
         "expires_in": "8760h",
         "can_create_tokens": True,
