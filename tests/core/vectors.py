@@ -104,9 +104,13 @@ def _record(told: Mapping[str, Any]) -> tuple[Noun, Record]:
         fields["networks"] = Networks.of(networks) if networks is not None else None
         fields.setdefault("api", True)
         fields["blocked"] = frozenset(fields.get("blocked", ()))
+        fields.setdefault("created_at", 0)
+        fields["basic_switched"] = frozenset(fields.get("basic_switched", ()))
         return noun, User(**fields)
     if noun is Noun.APPLICATION_KEY:
         fields["digest"] = bytes.fromhex(fields["digest"])
+        tenants = fields.get("tenants")
+        fields["tenants"] = frozenset(tenants) if tenants is not None else None
     if noun is Noun.ROLE:
         fields["implies"] = tuple(fields.get("implies", ()))
     return noun, _PLAIN[noun](**fields)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from latchgate.core.dialects import DIALECTS, Challenge, Public, Reply
 from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.model import Decision
@@ -13,7 +15,7 @@ def refusal(decision: Decision, accept: str = "") -> Reply:
 
     `accept` is the request's own, for dialects that have more than one representation.
     """
-    public = TABLE[decision.reason][decision.dialect]
+    public = replace(TABLE[decision.reason][decision.dialect], decision=decision.id)
     area = decision.area
     reply = DIALECTS[decision.dialect](public, _challenges(decision, public), accept)
     if decision.reason is Reason.METHOD_NOT_ALLOWED and area is not None:

@@ -52,6 +52,8 @@ def check(
     area = walk.area
     if refused is not None or area is None:
         return walk.end(refused.reason if refused is not None else Reason.NO_AREA)
+    if area.closed:
+        return walk.end(Reason.AREA_CLOSED)
     if claim is None and _is_open(walk, area):
         return walk.end(Reason.ALLOWED)
     claims = _read(walk, area) if claim is None else _told(walk, claim)

@@ -51,8 +51,10 @@ BY_STATUS = {
         Reason.PROJECT_DISABLED,
         Reason.PARENT_GONE,
         Reason.ROLES_WITHDRAWN,
+        Reason.BASIC_NOT_ENABLED,
     },
     403: {
+        Reason.AREA_CLOSED,
         Reason.NETWORK_NOT_ALLOWED,
         Reason.SERVICE_NOT_GRANTED,
         Reason.SCOPE_NOT_GRANTED,
@@ -81,6 +83,7 @@ OWN_STATUS[Reason.ACCESS_RULE_MISSING, "keystone"] = 401  # as Keystone itself a
 # Keystone's `title` is the status in words.
 CODES = {"keystone": "[A-Z][A-Za-z]+( [A-Z][a-z]+)*", "problem": "[a-z_]{5,40}"}
 CODES |= {"teracloud": "[a-z_]{5,40}", "upcloud": "[A-Z_]{5,40}", "wayscloud": "[A-Z_]{5,40}"}
+CODES["upcloud_problem"] = CODES["upcloud"]
 
 
 def test_every_refusal_has_a_row_and_every_row_a_cell_for_each_dialect():
