@@ -29,12 +29,17 @@ class Signers:
         self._lock = threading.Lock()
         self._held: tuple[int, Signer] | None = None
 
+    def ready(self) -> Signer | None:
+        """Return the key that signs now if that is known without reading anything."""
+        held = self._held
+        return held[1] if held is not None and held[0] == self._position() else None
+
     def signer(self) -> Signer:
         """Return the key that signs now; KeyringError where there is none or it can't be opened."""
+        known = self.ready()
+        if known is not None:
+            return known
         position = self._position()
-        held = self._held
-        if held is not None and held[0] == position:
-            return held[1]
         with self._lock:
             sealed = self._current()
             held = self._held

@@ -22,15 +22,19 @@ class Public:
 class Challenge:
     """`WWW-Authenticate` (RFC 9110 §11.6.1): `error` is None when no credential was sent.
 
-    `error` and `scope` belong to Bearer (RFC 6750 §3), `charset` to Basic (RFC 7617 §2.1).
+    `error` and `scope` belong to Bearer (RFC 6750 §3), `charset` to Basic (RFC 7617 §2.1), `uri`
+    to Keystone: where its tokens are given out, None where nobody said.
     """
 
     scheme: str
     realm: str
     error: str | None
     scope: str | None
+    uri: str | None = None
 
     def __str__(self) -> str:
+        if self.uri is not None:
+            return f'{self.scheme} uri="{self.uri}"'
         parts = [f'realm="{self.realm}"']
         if self.scheme == "Basic":
             return f'Basic {parts[0]}, charset="UTF-8"'

@@ -32,6 +32,7 @@ from latchgate.core.secret import digest
 from latchgate.core.standing import verified
 
 HEADER = "x-auth-token"
+IDENTITY_PATH = "/identity/v3"
 MAX_LENGTH = 4_096
 LONGEST = 7 * 86_400
 _KEY_BYTES = 32
@@ -128,6 +129,12 @@ class ProjectToken:
     ) -> Grant | Refused:
         """Compare the digest of the text whose signature was checked; only then its state."""
         return verified(presented, facts, request, now, trace)
+
+    def reached_at(self, api_url: str) -> str | None:
+        """Return where clients reach the identity API: as configured, else below the API's URL."""
+        if self.identity_url is not None:
+            return self.identity_url
+        return f"{api_url}{IDENTITY_PATH}" if api_url else None
 
     def spell(self, key_id: bytes, signature: bytes, payload: bytes) -> str:
         """Return the text of a token from its parts."""
