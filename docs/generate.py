@@ -27,16 +27,21 @@ from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.explain import worded
 from latchgate.core.kinds import (
     APPLICATION_KEY,
+    EXCHANGED,
     KINDS,
+    SIGNED,
+    access_key,
     account_password,
     api_token,
     app_password,
     application_key,
+    project_token,
     service_key,
 )
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
 from latchgate.doors import door, listener
+from latchgate.doors.manage import access_keys as manage_access_keys
 from latchgate.doors.manage import app as manage_app
 from latchgate.doors.manage import applications as manage_applications
 from latchgate.doors.manage import audit as audit_door
@@ -48,6 +53,7 @@ from latchgate.doors.manage import storage as manage_storage
 from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
 from latchgate.manage import audit, chain
+from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Target
@@ -104,6 +110,7 @@ SETTINGS: Mapping[type, Words] = {
         "brand": "First part of every key: `BRAND_SERVICE_ID_SECRET`. No two kinds share one.",
         "key_header": "A second header that may carry a key, bare. `Authorization: Bearer` always"
         " may.",
+        "cross_service": "The word that stands for a service in a key of several services' scopes.",
     },
     api_token.Settings: {
         "prefix": "What a token begins with: `PREFIX_` and 26 digits and capitals, as Bearer.",
@@ -116,6 +123,15 @@ SETTINGS: Mapping[type, Words] = {
         "registered_before": "An RFC 3339 time. Taken from users who registered before it, until"
         " they enable or disable Basic; later ones have Basic off until they enable it. Absent:"
         " taken from everybody.",
+    },
+    access_key.Settings: {},
+    project_token.Settings: {
+        "prefix": "What a token begins with: `PREFIX_` and base64url, as `X-Auth-Token`.",
+        "lifetime": "How long a token lasts, as a duration; at most 7 days, and no longer than what"
+        " it was exchanged for.",
+        "identity_url": "Where clients reach the identity API, up to `/v3`: links, the catalog and"
+        " challenges name it. Unless given, below the API's own address.",
+        "region": "The region that the catalog names.",
     },
     application_key.Settings: {
         "header": "The header that carries the key: 32 hexadecimal digits, upper case.",
@@ -151,6 +167,8 @@ AREA: Words = {
 RULE: Words = {
     "methods": 'Upper-case methods; `["*"]` for every one that no other rule of the area names.',
     "scope": "The scope they need, one of the area's service.",
+    "signed_in": "Any credential that the area accepts will do, whatever its scopes.",
+    "public": "Everybody passes, unasked.",
 }
 KEY_SPEC: Words = {
     "name": "What people know it by.",
@@ -183,6 +201,21 @@ TOKEN_SPEC: Words = {
     "can_create_tokens": "Whether it may make further tokens, within its own bounds.",
     "allowed_ip_ranges": "Addresses and CIDRs. Absent: wherever its owner may be. Empty: nowhere.",
     "scopes": "Absent: what its owner may do at each request. Empty: none.",
+}
+ACCESS_KEY_SPEC: Words = {
+    "name": "What its owner knows it by; exact, and one of theirs at a time.",
+    "description": "What it is for.",
+    "project_id": "The project that it is for: the caller's own unless told.",
+    "roles": "Ids or names of roles that the owner has there. Absent: all of them.",
+    "access_rules": "The requests that its tokens may make: `service`, `method` and `path`, or the"
+    " `id` of a rule that the owner has. Absent: every one.",
+    "unrestricted": "Whether its tokens may make and delete access keys, which end with it.",
+    "expires_in": "A duration: `90d`, `24h`, `1h30m`.",
+    "expires_at": "An RFC 3339 time in the future. Not together with `expires_in`.",
+    "secret": "A secret of one's own, as strong as a password must be. Absent: one is made.",
+}
+ACCESS_KEY_PROOF: Words = {
+    "password": "The owner's account password: KakaoCloud's, or else the one they sign in with.",
 }
 APPLICATION: Words = {
     "name": "The program's name.",
@@ -284,7 +317,7 @@ scope that no service declares or an area that nobody could open is a fault, tol
 and key; one fault keeps the whole set out.
 
 {provider}
-Kinds there are: {_listed([*KINDS, APPLICATION_KEY])}. Dialects: {_listed(DIALECTS)}.
+Kinds there are: {_listed([*KINDS, *SIGNED, *EXCHANGED, APPLICATION_KEY])}. Dialects: {_listed(DIALECTS)}.
 
 {settings}
 ## `[services.NAME]`
@@ -379,6 +412,8 @@ def management() -> str:
             (FirstPassword, BASIC),
             (PasswordChange, PASSWORD_CHANGE),
             (TokenSpec, TOKEN_SPEC),
+            (AccessKeySpec, ACCESS_KEY_SPEC),
+            (manage_access_keys.AccessKeyProof, ACCESS_KEY_PROOF),
             (ApplicationSpec, APPLICATION),
             (Review, REVIEW),
             (Target, TARGET),
@@ -402,6 +437,9 @@ def management() -> str:
             manage_tokens.Token,
             manage_tokens.TokenPage,
             manage_tokens.DeletedToken,
+            manage_access_keys.AccessKey,
+            manage_access_keys.AccessKeyPage,
+            manage_access_keys.DeletedAccessKey,
             manage_applications.Application,
             manage_applications.ApplicationPage,
             manage_applications.BlockList,
@@ -451,7 +489,7 @@ with scopes that the caller holds, and it can't outlive the key that made it.
 ## Answers
 
 Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret. So is
-`NewToken` a `Token` with `token`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an
+`NewToken` a `Token` with `token`, `NewAccessKey` an `AccessKey` with `secret`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an
 `ApplicationKeyShape` with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
 `NewApplicationKey` have a `receipt` besides.
 

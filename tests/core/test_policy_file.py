@@ -114,7 +114,13 @@ EDITS = {
         (f'{SERVICE}title = "S"', SERVICE, "services.s", "missing required field `title`"),
     "no path": (f"[[areas]]\n{HEALTH}", "[[areas]]", "areas[1]", "missing required field `path`"),
     "no scope of a rule":
-        (RULE, '{ methods = ["PUT"] },', "areas[0].rules[1]", "missing required field `scope`"),
+        (RULE, '{ methods = ["PUT"] }, # !', "areas[0].rules[1].scope", "write one of scope"),
+    "a scope and a public rule":
+        (RULE, '{ methods = ["PUT"], scope = "s:w", public = true }, # !',
+         "areas[0].rules[1].scope", "write one of scope"),
+    "a public rule for the signed in":
+        (RULE, '{ methods = ["PUT"], signed_in = true, public = true }, # !',
+         "areas[0].rules[1].scope", "write one of scope"),
     "no service":
         (f"[[areas]]\n{PATH}\n{HOSTS}\n{OF}", f"[[areas]]\n{PATH}\n{HOSTS}",
          "areas[0].service", "'' is not one of: s"),

@@ -241,7 +241,7 @@ def _tls(ok: bool, tls: bool, client: str | None) -> str:  # noqa: FBT001
 def _access_rule(ok: bool, service: str | None, method: str, path: str) -> str:  # noqa: FBT001
     if ok:
         return f"One of its access rules names {method} {path} of {service}."
-    return f"None of its access rules names {method} {path} of {service or 'no service'}."
+    return f"No access rule of its own names {method} {path} of {service or 'no service'}."
 
 
 def _name_request(kept: Mapping[str, Any]) -> str:

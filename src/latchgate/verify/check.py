@@ -86,7 +86,7 @@ def _is_open(walk: Walk, area: Area) -> bool:
     return False
 
 
-_QUICK_BYTES = 32  # of the digest of a secret that the system made
+_MADE_BYTES = 32  # of the digest of a secret that the system made: SHA-256
 
 
 class _Finding(msgspec.Struct, frozen=True):
@@ -211,8 +211,8 @@ def _derived(
 ) -> Generator[Slow, Told, bytes | Refused]:
     """Have the digest of a chosen password worked out; the same work for an unknown account."""
     like = facts.credential.digest if facts is not None else None
-    if like is not None and len(like) == _QUICK_BYTES:
-        like = None  # a secret of the system's: nothing that anybody chose is like it
+    if like is not None and len(like) == _MADE_BYTES:
+        like = None  # nothing that anybody chose is like it
     guess = Derive(password, like, account(walk, presented), walk.request.client)
     return (yield from _asked(walk, presented, guess))
 

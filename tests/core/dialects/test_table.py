@@ -50,6 +50,7 @@ BY_STATUS = {
         Reason.TENANT_SUSPENDED,
         Reason.PROJECT_DISABLED,
         Reason.PARENT_GONE,
+        Reason.ROLES_WITHDRAWN,
         Reason.BASIC_NOT_ENABLED,
     },
     403: {
@@ -59,6 +60,7 @@ BY_STATUS = {
         Reason.SCOPE_NOT_GRANTED,
         Reason.OWNER_LACKS_SCOPE,
         Reason.PARENT_LACKS_SCOPE,
+        Reason.ACCESS_RULE_MISSING,
         Reason.TLS_REQUIRED,
         Reason.DESTINATION_OUTSIDE,
         *OF_A_PROGRAM,
@@ -77,6 +79,7 @@ STATUS = {reason: status for status, reasons in BY_STATUS.items() for reason in 
 # A provider has no word for its own gateway's fault; Latchgate's own answer says it plainly.
 OWN_STATUS = {(Reason.GATEWAY_NOT_TRUSTED, dialect): 503 for dialect in DIALECTS}
 OWN_STATUS[Reason.GATEWAY_NOT_TRUSTED, "problem"] = 403
+OWN_STATUS[Reason.ACCESS_RULE_MISSING, "keystone"] = 401  # as Keystone itself answers
 # Keystone's `title` is the status in words.
 CODES = {"keystone": "[A-Z][A-Za-z]+( [A-Z][a-z]+)*", "problem": "[a-z_]{5,40}"}
 CODES |= {"teracloud": "[a-z_]{5,40}", "upcloud": "[A-Z_]{5,40}", "wayscloud": "[A-Z_]{5,40}"}

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.manage import (
+    access_keys,
     account,
     applications,
     audit,
@@ -126,6 +127,7 @@ OPERATIONS = (
     *basic.OPERATIONS,
     *passwords.OPERATIONS,
     *tokens.OPERATIONS,
+    *access_keys.OPERATIONS,
     *applications.OPERATIONS,
     *developers.OPERATIONS,
     *policy.OPERATIONS,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latchgate.doors.manage import (
+    access_keys,
     account,
     applications,
     audit,
@@ -21,6 +22,7 @@ from latchgate.doors.manage import (
     tokens,
     users,
 )
+from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.audit import Head
 from latchgate.manage.basic import BasicSpec
@@ -140,6 +142,31 @@ _TOKEN = {
     "created_at": _AT,
     "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
     "expires_at": "2026-10-08T09:30:00Z",
+    "last_used_at": None,
+    "last_used_from": None,
+    "version": 51,
+}
+_ACCESS_KEY = {
+    "id": "5f0c2b9d7e1a34680bd2c1f79a3e4d55",
+    "name": "deploy",
+    "description": "",
+    "state": "active",
+    "owner_id": _USER["id"],
+    "project_id": _PROJECT["id"],
+    "roles": [{"id": _ROLE["id"], "name": _ROLE["name"]}],
+    "access_rules": [
+        {
+            "id": "0d9b3c5e7f1a42680bd2c1f79a3e4d55",
+            "service": "identity",
+            "method": "GET",
+            "path": "/identity/v3/projects/*",
+        }
+    ],
+    "unrestricted": False,
+    "parent_id": None,
+    "created_at": _AT,
+    "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "expires_at": "2027-10-01T09:30:00Z",
     "last_used_at": None,
     "last_used_from": None,
     "version": 51,
@@ -285,6 +312,23 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     tokens.NewToken: {**_TOKEN, "token": _SHOWN_ONCE},
     tokens.TokenPage: {"tokens": [_TOKEN], "next": None},
     tokens.DeletedToken: {"id": _TOKEN["id"], "deleted_at": _AT, "receipt": _RECEIPT},
+    AccessKeySpec: {
+        "name": "deploy",
+        "roles": ["uploader"],
+        "access_rules": [
+            {"service": "identity", "method": "GET", "path": "/identity/v3/projects/*"}
+        ],
+        "expires_in": "365d",
+    },
+    access_keys.AccessKeyProof: {"password": "the account password"},
+    access_keys.AccessKey: _ACCESS_KEY,
+    access_keys.NewAccessKey: {**_ACCESS_KEY, "secret": _SHOWN_ONCE},
+    access_keys.AccessKeyPage: {"access_keys": [_ACCESS_KEY], "next": None},
+    access_keys.DeletedAccessKey: {
+        "id": _ACCESS_KEY["id"],
+        "deleted_at": _AT,
+        "receipt": _RECEIPT,
+    },
     ApplicationSpec: {
         name: _APPLICATION[name] for name in ("name", "vendor", "contact", "purpose", "developer")
     },
