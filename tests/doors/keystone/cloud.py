@@ -19,7 +19,28 @@ from latchgate.manage.passwords import FirstPassword
 from latchgate.signin.password import hash_password
 from latchgate.store import schema
 
-POLICY = compiled(FILES, 1)
+# A service of the same cloud, whose API reads the tokens.
+COMPUTE = """
+[services.compute]
+title = "Compute"
+
+[services.compute.scopes]
+"compute:read" = "See machines"
+"compute:write" = "Make machines"
+"compute:delete" = "Delete machines"
+
+[[areas]]
+path = "/compute"
+service = "compute"
+accepts = ["project_token"]
+rules = [
+  { methods = ["GET", "HEAD"], scope = "compute:read" },
+  { methods = ["POST"], scope = "compute:write" },
+  { methods = ["DELETE"], scope = "compute:delete" },
+]
+"""
+PUBLISHED = {**FILES, "kakaocloud.toml": FILES["kakaocloud.toml"] + COMPUTE}
+POLICY = compiled(PUBLISHED, 2)
 V3 = "/identity/v3"
 TOKENS = f"{V3}/auth/tokens"
 NO_SIGN_IN = "The request you have made requires authentication."
@@ -52,8 +73,9 @@ class Cloud:
     def __init__(self, server: Server, world: World) -> None:
         self.server = server
         self.world = world
-        reader = self.role("Reader", ["storage:read"])
-        member = self.role("Member", ["storage:read", "storage:write"], reader)
+        world.publish(PUBLISHED)
+        reader = self.role("Reader", ["compute:read"])
+        member = self.role("Member", ["compute:write"], reader)
         admin = self.role("Admin", ["*"], member)
         self.roles = {"Reader": reader, "Member": member, "Admin": admin}
 
