@@ -27,11 +27,15 @@ from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.explain import worded
 from latchgate.core.kinds import (
     APPLICATION_KEY,
+    EXCHANGED,
     KINDS,
+    SIGNED,
+    access_key,
     account_password,
     api_token,
     app_password,
     application_key,
+    project_token,
     service_key,
 )
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
@@ -44,6 +48,7 @@ from latchgate.doors.manage import basic as manage_basic
 from latchgate.doors.manage import developers as manage_developers
 from latchgate.doors.manage import passwords as manage_passwords
 from latchgate.doors.manage import shapes
+from latchgate.doors.manage import storage as manage_storage
 from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
 from latchgate.manage import audit, chain
@@ -52,6 +57,7 @@ from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
+from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.serve import tls
 from latchgate.store import usage
@@ -110,7 +116,20 @@ SETTINGS: Mapping[type, Words] = {
         "prefix": "What a password begins with: `PREFIX_`, 22 letters and digits and a checksum."
         " Issued by the system, sent as Basic with the user's login name.",
     },
-    account_password.Settings: {},
+    account_password.Settings: {
+        "registered_before": "An RFC 3339 time. Taken from users who registered before it, until"
+        " they enable or disable Basic; later ones have Basic off until they enable it. Absent:"
+        " taken from everybody.",
+    },
+    access_key.Settings: {},
+    project_token.Settings: {
+        "prefix": "What a token begins with: `PREFIX_` and base64url, as `X-Auth-Token`.",
+        "lifetime": "How long a token lasts, as a duration; at most 7 days, and no longer than what"
+        " it was exchanged for.",
+        "identity_url": "Where clients reach the identity API, up to `/v3`: links, the catalog and"
+        " challenges name it. Unless given, below the API's own address.",
+        "region": "The region that the catalog names.",
+    },
     application_key.Settings: {
         "header": "The header that carries the key: 32 hexadecimal digits, upper case.",
         "matrix_parameter": "Its name in a path (`;NAME=KEY`), in areas with `matrix_parameters`.",
@@ -131,6 +150,8 @@ AREA: Words = {
     "rules": "Which methods need which scope, below. Required unless public.",
     "public": "Everybody passes, unasked. Takes `methods`, and neither `service`, `accepts` nor"
     " `rules`.",
+    "closed": "Nobody is let in, whatever is sent: 403. Takes neither `service`, `accepts` nor"
+    " `rules`.",
     "methods": 'The methods of a public area; `["*"]` for every one.',
     "preflight": "CORS preflights for a method that the area takes pass without a credential.",
     "encoded_slash": "Takes `%2F` within a segment, where a slash would lead into no other area.",
@@ -143,6 +164,8 @@ AREA: Words = {
 RULE: Words = {
     "methods": 'Upper-case methods; `["*"]` for every one that no other rule of the area names.',
     "scope": "The scope they need, one of the area's service.",
+    "signed_in": "Any credential that the area accepts will do, whatever its scopes.",
+    "public": "Everybody passes, unasked.",
 }
 KEY_SPEC: Words = {
     "name": "What people know it by.",
@@ -185,6 +208,10 @@ APPLICATION: Words = {
 }
 REVIEW: Words = {"reason": "Why; the developer reads it."}
 TARGET: Words = {"user_id": "For this one user; for every user unless told."}
+PUBLISHED_KEY: Words = {
+    "api_key": "A key that a provider's documentation prints: 32 hexadecimal digits, upper case.",
+    "tenants": "Ids of the tenants whose users may ask with it. Empty: nobody may.",
+}
 EXPLAIN: Words = {
     "method": "The method.",
     "url": "A whole URL, or path and query.",
@@ -272,7 +299,7 @@ scope that no service declares or an area that nobody could open is a fault, tol
 and key; one fault keeps the whole set out.
 
 {provider}
-Kinds there are: {_listed([*KINDS, APPLICATION_KEY])}. Dialects: {_listed(DIALECTS)}.
+Kinds there are: {_listed([*KINDS, *SIGNED, *EXCHANGED, APPLICATION_KEY])}. Dialects: {_listed(DIALECTS)}.
 
 {settings}
 ## `[services.NAME]`
@@ -370,6 +397,7 @@ def management() -> str:
             (ApplicationSpec, APPLICATION),
             (Review, REVIEW),
             (Target, TARGET),
+            (PublishedKeySpec, PUBLISHED_KEY),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),
             (audit_door.AuditVerify, AUDIT_VERIFY),
@@ -394,6 +422,8 @@ def management() -> str:
             manage_applications.BlockList,
             manage_applications.Block,
             manage_applications.Blocked,
+            manage_applications.PublishedApplicationKey,
+            manage_storage.Storage,
             manage_developers.NewApplication,
             manage_developers.OwnApplication,
             manage_developers.ApplicationKeyShape,

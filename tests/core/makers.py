@@ -188,6 +188,7 @@ def _program(
         user_id=None,
         digest=issued.digest,
         revoked_at=None,
+        tenants=None,
     )
     own = user(_BESIDE.kind())
     users = (credential(_USERS, own), *_login(_USERS, own))

@@ -56,6 +56,8 @@ OWNER = User(
     networks=None,
     roles=(("p-web", "r-all"),),
     blocked=frozenset(),
+    created_at=NOW - 86_400,
+    basic_switched=frozenset(),
 )
 
 _NOUNS: Mapping[type, Noun] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from latchgate.core.dialects import DIALECTS, Challenge, Public, Reply
 from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.kinds.project_token import ProjectToken
@@ -16,7 +18,7 @@ def refusal(decision: Decision, accept: str = "", api_url: str = "") -> Reply:
     `accept` is the request's own, for dialects that have more than one representation; `api_url`
     the API's address, where it is known: a challenge of Keystone's names the identity API.
     """
-    public = TABLE[decision.reason][decision.dialect]
+    public = replace(TABLE[decision.reason][decision.dialect], decision=decision.id)
     area = decision.area
     reply = DIALECTS[decision.dialect](public, _challenges(decision, public, api_url), accept)
     if decision.reason is Reason.METHOD_NOT_ALLOWED and area is not None:

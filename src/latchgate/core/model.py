@@ -35,6 +35,7 @@ class Noun(StrEnum):
     APPLICATION = "application"
     APPLICATION_KEY = "application_key"
     SIGNING_KEY = "signing_key"
+    STORAGE = "storage"
 
 
 Key = tuple[Noun, str]
@@ -102,7 +103,9 @@ class User(msgspec.Struct, frozen=True):
     """A person, a subaccount or a service user; `roles` are (project id, role id) pairs.
 
     `api` False keeps every credential of theirs out; `networks` are the user's IP filters, None
-    for everywhere. `blocked` are the applications that may not act for them.
+    for everywhere. `blocked` are the applications that may not act for them. `created_at`, Unix
+    seconds, is when they registered; `basic_switched` are the providers at which they switched
+    Basic on or off themselves, so that no default of theirs holds any more.
     """
 
     id: str
@@ -113,6 +116,8 @@ class User(msgspec.Struct, frozen=True):
     networks: Networks | None
     roles: tuple[tuple[str, str], ...]
     blocked: frozenset[str]
+    created_at: float
+    basic_switched: frozenset[str]
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -190,7 +195,10 @@ class Application(msgspec.Struct, frozen=True):
 
 
 class ApplicationKey(msgspec.Struct, frozen=True):
-    """The API-KEY of an application; for one user only where `user_id` says so."""
+    """The API-KEY of an application; for one user only where `user_id` says so.
+
+    `tenants` None means that users of every tenant may ask with it.
+    """
 
     id: str
     kind: str
@@ -198,6 +206,7 @@ class ApplicationKey(msgspec.Struct, frozen=True):
     user_id: str | None
     digest: bytes
     revoked_at: float | None
+    tenants: frozenset[str] | None
 
     def __repr__(self) -> str:
         return f"ApplicationKey({self.kind}, {self.id})"

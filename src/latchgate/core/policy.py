@@ -30,10 +30,10 @@ class Rule:
 class Area:
     """Hosts and a path prefix, and how requests there are decided and answered.
 
-    `rules` maps a method to its rule, `*` to the rule of every other method. No `kinds` and
-    `public` False together mean that nobody gets in. `application` is the kind of key that a
-    program must bring beside its user's credential; `logins` the namespace in which login names are
-    looked up; `tls` says that requests must have come over TLS, but from the networks `plain`;
+    `rules` maps a method to its rule, `*` to the rule of every other method. Nobody gets in where
+    it is `closed`, everybody where it is `public`. `application` is the kind of key that a program
+    must bring beside its user's credential; `logins` the namespace in which login names are looked
+    up; `tls` says that requests must have come over TLS, but from the networks `plain`;
     `parameters` that the last segment may have matrix parameters.
     """
 
@@ -49,6 +49,7 @@ class Area:
     rules: Mapping[str, Rule]
     dialect: str
     public: bool
+    closed: bool
     preflight: bool
     encoded_slash: bool
     parameters: bool

@@ -43,6 +43,8 @@ _WORDS = frozenset({*_ACCEPTED, *EXCHANGED, APPLICATION_KEY})
 BUILT_IN = "(built in) latchgate.toml"
 
 _Fault = Callable[[str, str], None]
+# What only an area has that asks for somebody.
+_ASKING = ("accepts", "application_key", "logins", "rules", "service")
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -73,6 +75,7 @@ class AreaEntry(_Strict, frozen=True):
     logins: _Word | None = None
     rules: list[RuleEntry] = []
     public: bool = False
+    closed: bool = False
     methods: list[str] = []
     preflight: bool = False
     encoded_slash: bool = False
@@ -264,8 +267,8 @@ class _Reader:
         dialect = area.dialect or entry.dialect
         if dialect not in DIALECTS:
             fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
-        rules = _public_rules(area, key, fault) if area.public else _scoped_rules(area, key, fault)
-        if not area.public:
+        rules = _rules(area, key, fault)
+        if not (area.public or area.closed):
             self._check_service(entry, area, key, fault)
         if len(self.faults) > before:
             return None
@@ -282,6 +285,7 @@ class _Reader:
             rules=rules,
             dialect=dialect,
             public=area.public,
+            closed=area.closed,
             preflight=area.preflight,
             encoded_slash=area.encoded_slash,
             parameters=area.matrix_parameters,
@@ -359,6 +363,20 @@ def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:
         return Networks(())
 
 
+def _rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
+    if area.closed:
+        return _closed_rules(area, key, fault)
+    return _public_rules(area, key, fault) if area.public else _scoped_rules(area, key, fault)
+
+
+def _closed_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
+    """Return a rule for every method, so that whatever is asked is refused alike."""
+    for name in (*_ASKING, "public", "methods", "preflight"):
+        if getattr(area, name):
+            fault(f"{key}.{name}", "a closed area lets nobody in, so it takes no " + name)
+    return {"*": Rule(scope=None)}
+
+
 def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
     rules: dict[str, Rule] = {}
     if area.methods:
@@ -377,7 +395,7 @@ def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
 
 
 def _public_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    for name in ("accepts", "application_key", "logins", "rules", "service"):
+    for name in _ASKING:
         if getattr(area, name):
             fault(f"{key}.{name}", "a public area checks nothing, so it takes no " + name)
     methods = _checked_methods(area.methods, f"{key}.methods", fault)

@@ -19,6 +19,7 @@ class Reason(StrEnum):
 
     # Nothing is served there.
     NO_AREA = "no_area"
+    AREA_CLOSED = "area_closed"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TLS_REQUIRED = "tls_required"
     DESTINATION_OUTSIDE = "destination_outside"
@@ -44,6 +45,7 @@ class Reason(StrEnum):
     PROJECT_DISABLED = "project_disabled"
     PARENT_GONE = "parent_gone"
     ROLES_WITHDRAWN = "roles_withdrawn"
+    BASIC_NOT_ENABLED = "basic_not_enabled"
     NETWORK_NOT_ALLOWED = "network_not_allowed"
 
     # It stands, and does not open this.
@@ -84,6 +86,7 @@ class Step(StrEnum):
     STATE = "state"
     OWNER = "owner"
     NETWORK = "network"
+    BASIC = "basic"
     SERVICE = "service"
     SCOPE = "scope"
     ACCESS_RULE = "access_rule"

@@ -73,6 +73,7 @@ def initialize(
             scopes=ALL,
             networks=None,
             owner=owner,
+            issues=True,
         )
         issued = _token(change, policy, owner, "first token", entropy)
         publish(change, files)

@@ -29,7 +29,7 @@ from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.store import schema
-from latchgate.store.journal import Store
+from latchgate.store.journal import Store, stored
 
 LONGEST = 8_760 * 3_600  # seconds: a year of 365 days
 _END = r"(?![\s\S])"
@@ -168,6 +168,15 @@ def listed(
     with store.reading() as connection:
         rows, following = page(connection, LISTING, query, *_mine(policy, caller), alive, now=now)
     return [_stored(row) for row in rows], following
+
+
+def every(store: Store, policy: Policy, caller: Caller) -> list[StoredToken]:
+    """Return all of the caller's own tokens, oldest first, for whoever pages by number."""
+    table = schema.credential
+    mine = sa.select(table).where(*_mine(policy, caller), table.c.revoked_at.is_(None))
+    with store.reading() as connection:
+        rows = connection.execute(mine.order_by(table.c.created_at, table.c.id)).mappings().all()
+    return [_stored(stored(row)) for row in rows]
 
 
 def shown(store: Store, policy: Policy, caller: Caller, token_id: str) -> StoredToken:

@@ -25,7 +25,7 @@ from latchgate.config import Config
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
-from latchgate.doors import application_form, keystone, manage
+from latchgate.doors import application_form, keystone, manage, teracloud, upcloud
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
 from latchgate.doors.door import Door
@@ -187,11 +187,12 @@ def run_worker(
 
 def api(door: Door) -> Application:
     """Return the API's address: Latchgate's own API and those of the providers, behind one gate."""
-    doors = (
-        (manage.BELOW, manage.application(door)),
-        (keystone.BELOW, keystone.application(door)),
-    )
-    return gate(door, {path: inner for below, inner in doors for path in below})
+    doors: dict[str, Application] = {}
+    doors |= dict.fromkeys(manage.BELOW, manage.application(door))
+    doors |= dict.fromkeys(teracloud.BELOW, teracloud.application(door))
+    doors |= dict.fromkeys(upcloud.BELOW, upcloud.application(door))
+    doors |= dict.fromkeys(keystone.BELOW, keystone.application(door))
+    return gate(door, doors)
 
 
 def _warn_of_master_key(config: Config) -> None:

@@ -43,13 +43,17 @@ _CREDENTIAL = (
     " name, roles, access_rules, denied_tokens, tokens_after"
     " FROM credential WHERE id = ?"
 )
-_USER = "SELECT id, tenant_id, name, active, api, networks FROM account WHERE id = ?"
+_USER = (
+    "SELECT id, tenant_id, name, active, api, networks, created_at, basic_switched"
+    " FROM account WHERE id = ?"
+)
 _USER_BLOCKS = "SELECT application_id FROM application_block WHERE user_id = ?"
 _LOGIN = "SELECT user_id FROM login WHERE id = ?"
 _LOGIN_CREDENTIALS = "SELECT kind, credential_id FROM login_credential WHERE login_id = ?"
 _APPLICATION = "SELECT id, name, state FROM application WHERE id = ?"
 _APPLICATION_KEY = (
-    "SELECT id, kind, application_id, user_id, digest, revoked_at FROM application_key WHERE id = ?"
+    "SELECT id, kind, application_id, user_id, digest, revoked_at, tenants"
+    " FROM application_key WHERE id = ?"
 )
 _USER_ROLES = "SELECT project_id, role_id FROM role_assignment WHERE user_id = ?"
 _TENANT = "SELECT id, name, active FROM tenant WHERE id = ?"
@@ -171,6 +175,8 @@ def _user(connection: Connection, record_id: str) -> User | None:
         networks=Networks.of(_strings(row[5])) if row[5] is not None else None,
         roles=roles,
         blocked=frozenset(application_id for (application_id,) in blocks),
+        created_at=row[6],
+        basic_switched=frozenset(_strings(row[7]) if row[7] is not None else ()),
     )
 
 
@@ -200,6 +206,7 @@ def _application_key(connection: Connection, record_id: str) -> ApplicationKey |
         user_id=row[3],
         digest=bytes(row[4]),
         revoked_at=row[5],
+        tenants=frozenset(_strings(row[6])) if row[6] is not None else None,
     )
 
 

@@ -18,7 +18,15 @@ MAX_RECORDS = 200_000
 MAX_ABSENT = 20_000
 MAX_CHANGES = 50_000
 # No credential's facts are made from these.
-_UNDERIVED = frozenset({Noun.POLICY, Noun.LOGIN, Noun.APPLICATION, Noun.APPLICATION_KEY})
+_UNDERIVED = frozenset(
+    {
+        Noun.POLICY,
+        Noun.LOGIN,
+        Noun.APPLICATION,
+        Noun.APPLICATION_KEY,
+        Noun.STORAGE,
+    }
+)
 
 
 class Missing:

@@ -52,6 +52,8 @@ def check(
     area = walk.area
     if refused is not None or area is None:
         return walk.end(refused.reason if refused is not None else Reason.NO_AREA)
+    if area.closed:
+        return walk.end(Reason.AREA_CLOSED)
     if claim is None and _is_open(walk, area):
         return walk.end(Reason.ALLOWED)
     claims = _read(walk, area) if claim is None else _told(walk, claim)
@@ -83,7 +85,7 @@ def _is_open(walk: Walk, area: Area) -> bool:
     return False
 
 
-_CHOSEN = b"$argon2id$"  # how the stored digest of a chosen secret begins
+_MADE_BYTES = 32  # of the digest of a secret that the system made: SHA-256
 
 
 class _Finding(msgspec.Struct, frozen=True):
@@ -164,8 +166,8 @@ def _derived(
 ) -> Generator[Derive, Told, bytes | Refused]:
     """Have the digest of a chosen password worked out; the same work for an unknown account."""
     like = facts.credential.digest if facts is not None else None
-    if like is not None and not like.startswith(_CHOSEN):
-        like = None  # a secret of the system's: nothing that anybody chose is like it
+    if like is not None and len(like) == _MADE_BYTES:
+        like = None  # nothing that anybody chose is like it
     told = yield Derive(password, like, account(walk, presented), walk.request.client)
     if isinstance(told, Refused):
         walk.trace.append((Step.READ, False, (presented.kind, told.detail)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -12,8 +13,11 @@ import msgspec
 import sqlalchemy as sa
 from tests.world import FILES, Answer, Owner, Server, World, compiled, http_request
 
-from latchgate.core.model import Noun
-from latchgate.manage import access_keys, passwords
+from latchgate.core.kinds.project_token import ProjectToken, payload_of
+from latchgate.core.model import Noun, Token
+from latchgate.keyring import master
+from latchgate.keyring.signing import Purpose, Signer, unseal
+from latchgate.manage import access_keys, passwords, signing_keys
 from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.passwords import FirstPassword
 from latchgate.signin.password import hash_password
@@ -156,6 +160,11 @@ class Cloud:
         )
         return text
 
+    def signer(self) -> Signer:
+        """Return the key that signs this server's tokens now."""
+        sealed = signing_keys.current(self.world.store, Purpose.TOKEN)
+        return unseal(sealed, master.load(self.server.folder / "master.key"))
+
     def named(self, table: sa.Table, record: str) -> str:
         """Return the name of a record."""
         name: str = self.world.one(sa.select(table.c.name).where(table.c.id == record)).name
@@ -221,3 +230,18 @@ def error(answer: Answer) -> dict[str, Any]:
     assert told["code"] == answer.status
     assert answer.headers["content-type"] == "application/json"
     return told
+
+
+def said(token: str) -> tuple[Token, bytes]:
+    """Return what a token says, and the id of the key it is signed with."""
+    body = token.split("_", 1)[1]
+    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    return msgspec.msgpack.decode(raw[96:], type=Token), raw[:32]
+
+
+def spelled(signer: Signer, token: Token, *, key_id: bytes, domain: bytes | None = None) -> str:
+    """Return the text of a token that somebody signed."""
+    kind = ProjectToken.configured("kakaocloud.project_token", {"prefix": "kcpt"})
+    payload, message = payload_of(token)
+    signed = signer.sign(message if domain is None else domain + payload)
+    return kind.spell(key_id, signed, payload)

@@ -35,6 +35,7 @@ AREA = Area(
     rules={"GET": RULE},
     dialect="wayscloud",
     public=False,
+    closed=False,
     preflight=False,
     encoded_slash=True,
     parameters=False,
@@ -50,6 +51,8 @@ OWNER = User(
     networks=None,
     roles=(),
     blocked=frozenset(),
+    created_at=0.0,
+    basic_switched=frozenset(),
 )
 KEY = Credential(
     id="k1",

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """What a caller is told of a refusal: a status, a stable code, a sentence."""
+    """What a caller is told of a refusal: a status, a stable code, a sentence.
+
+    `decision` is the refusal's id in hexadecimal, where there is one: some dialects tell it.
+    """
 
     status: int
     code: str
     text: str
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from latchgate.doors.manage import (
     projects,
     roles,
     shapes,
+    storage,
     tenants,
     tokens,
     users,
@@ -27,7 +28,9 @@ from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeyPatch, KeySpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.projects import ProjectPatch, ProjectSpec
+from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.roles import RolePatch, RoleSpec
+from latchgate.manage.storage import StoragePatch
 from latchgate.manage.tenants import TenantPatch, TenantSpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.manage.users import UserPatch, UserSpec
@@ -104,6 +107,7 @@ _BASIC = {
     "namespace": "teracloud",
     "login": "ada",
     "enabled": True,
+    "login_password": False,
     "credential_id": "tcap-3xg7709peg6b",
     "project_id": _PROJECT["id"],
     "created_at": _AT,
@@ -237,6 +241,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     basic.DisabledBasic: {
         **_BASIC,
         "enabled": False,
+        "login_password": False,
         "credential_id": None,
         "receipt": _RECEIPT,
     },
@@ -271,6 +276,25 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     applications.Application: _APPLICATION,
     applications.ApplicationPage: {"applications": [_APPLICATION], "next": None},
     applications.DecidedApplication: {**_APPLICATION, "receipt": _RECEIPT},
+    applications.PublishedApplicationKey: {
+        "id": "ak-8f2c0d4e6a1b3c5d7e9f0a1b",
+        "application_id": "app-test",
+        "tenants": ["t-9f3kq2m7x1vb4c8d"],
+        "receipt": _RECEIPT,
+    },
+    PublishedKeySpec: {
+        "api_key": "FEF5078EA41D182EEF89A21E034BD680",
+        "tenants": ["t-9f3kq2m7x1vb4c8d"],
+    },
+    storage.Storage: {
+        "user_id": "u-4k8m2p6r0t3v7x1z",
+        "node": "aki.example.com",
+        "quota": 21_474_836_480,
+        "used": 123,
+        "introduce_code": "ABC12",
+        "version": 31,
+    },
+    StoragePatch: {"node": "aki.example.com", "quota": 21_474_836_480, "used": 123},
     applications.BlockList: {
         "applications": [
             {

@@ -1,6 +1,11 @@
-"""The four clouds' own APIs: access keys with roles and rules, tokens that were deleted."""
+"""The four clouds' own APIs: access keys with roles and rules, tokens that were deleted.
+
+TeraCLOUD: whose Basic goes by the default, the storage that a user has, keys for some tenants.
+"""
 
 from __future__ import annotations
+
+import json
 
 import sqlalchemy as sa
 from alembic import context, op
@@ -16,6 +21,8 @@ def upgrade() -> None:
         return
     _access_keys()
     _access_rules()
+    _teracloud(op.get_bind())
+    _upcloud()
 
 
 def _access_keys() -> None:
@@ -35,4 +42,49 @@ def _access_rules() -> None:
         sa.Column("path", sa.Text, nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.UniqueConstraint("user_id", "service", "method", "path"),
+    )
+
+
+_SWITCHED = """
+SELECT DISTINCT owner_id, kind FROM credential WHERE kind LIKE '%.app_password'
+ORDER BY owner_id, kind
+"""
+
+
+def _teracloud(connection: sa.Connection) -> None:
+    op.add_column("account", sa.Column("basic_switched", sa.Text))
+    op.add_column("application_key", sa.Column("tenants", sa.Text))
+    op.create_table(
+        "storage",
+        sa.Column("id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),
+        sa.Column("node", sa.Text),
+        sa.Column("quota", sa.BigInteger),
+        sa.Column("used", sa.BigInteger, nullable=False),
+        sa.Column("introduce_code", sa.Text),
+        _version(),
+    )
+    # Whoever ever had an app password switched Basic on: no default may bring a password back.
+    providers: dict[str, list[str]] = {}
+    for owner_id, kind in connection.execute(sa.text(_SWITCHED)):
+        providers.setdefault(owner_id, []).append(kind.partition(".")[0])
+    for owner_id, names in providers.items():
+        connection.execute(
+            sa.text("UPDATE account SET basic_switched = :names WHERE id = :id"),
+            {"names": json.dumps(names), "id": owner_id},
+        )
+
+
+def _version() -> sa.Column[int]:
+    return sa.Column("version", sa.BigInteger, nullable=False, server_default="0")
+
+
+def _upcloud() -> None:
+    op.add_column("account", sa.Column("contact", sa.Text))
+    op.add_column("account", sa.Column("deleted_at", sa.Float))
+    op.create_table(
+        "upcloud_permission",
+        sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),
+        sa.Column("target_type", sa.Text, primary_key=True),
+        sa.Column("target_identifier", sa.Text, primary_key=True),
+        sa.Column("options", sa.Text, nullable=False),
     )
