@@ -41,6 +41,7 @@ from latchgate.core.kinds import (
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
 from latchgate.doors import door, listener
+from latchgate.doors.manage import access_keys as manage_access_keys
 from latchgate.doors.manage import app as manage_app
 from latchgate.doors.manage import applications as manage_applications
 from latchgate.doors.manage import audit as audit_door
@@ -52,6 +53,7 @@ from latchgate.doors.manage import storage as manage_storage
 from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
 from latchgate.manage import audit, chain
+from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Target
@@ -108,6 +110,7 @@ SETTINGS: Mapping[type, Words] = {
         "brand": "First part of every key: `BRAND_SERVICE_ID_SECRET`. No two kinds share one.",
         "key_header": "A second header that may carry a key, bare. `Authorization: Bearer` always"
         " may.",
+        "cross_service": "The word that stands for a service in a key of several services' scopes.",
     },
     api_token.Settings: {
         "prefix": "What a token begins with: `PREFIX_` and 26 digits and capitals, as Bearer.",
@@ -198,6 +201,21 @@ TOKEN_SPEC: Words = {
     "can_create_tokens": "Whether it may make further tokens, within its own bounds.",
     "allowed_ip_ranges": "Addresses and CIDRs. Absent: wherever its owner may be. Empty: nowhere.",
     "scopes": "Absent: what its owner may do at each request. Empty: none.",
+}
+ACCESS_KEY_SPEC: Words = {
+    "name": "What its owner knows it by; exact, and one of theirs at a time.",
+    "description": "What it is for.",
+    "project_id": "The project that it is for: the caller's own unless told.",
+    "roles": "Ids or names of roles that the owner has there. Absent: all of them.",
+    "access_rules": "The requests that its tokens may make: `service`, `method` and `path`, or the"
+    " `id` of a rule that the owner has. Absent: every one.",
+    "unrestricted": "Whether its tokens may make and delete access keys, which end with it.",
+    "expires_in": "A duration: `90d`, `24h`, `1h30m`.",
+    "expires_at": "An RFC 3339 time in the future. Not together with `expires_in`.",
+    "secret": "A secret of one's own, as strong as a password must be. Absent: one is made.",
+}
+ACCESS_KEY_PROOF: Words = {
+    "password": "The owner's account password: KakaoCloud's, or else the one they sign in with.",
 }
 APPLICATION: Words = {
     "name": "The program's name.",
@@ -394,6 +412,8 @@ def management() -> str:
             (FirstPassword, BASIC),
             (PasswordChange, PASSWORD_CHANGE),
             (TokenSpec, TOKEN_SPEC),
+            (AccessKeySpec, ACCESS_KEY_SPEC),
+            (manage_access_keys.AccessKeyProof, ACCESS_KEY_PROOF),
             (ApplicationSpec, APPLICATION),
             (Review, REVIEW),
             (Target, TARGET),
@@ -417,6 +437,9 @@ def management() -> str:
             manage_tokens.Token,
             manage_tokens.TokenPage,
             manage_tokens.DeletedToken,
+            manage_access_keys.AccessKey,
+            manage_access_keys.AccessKeyPage,
+            manage_access_keys.DeletedAccessKey,
             manage_applications.Application,
             manage_applications.ApplicationPage,
             manage_applications.BlockList,
@@ -466,7 +489,7 @@ with scopes that the caller holds, and it can't outlive the key that made it.
 ## Answers
 
 Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret. So is
-`NewToken` a `Token` with `token`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an
+`NewToken` a `Token` with `token`, `NewAccessKey` an `AccessKey` with `secret`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an
 `ApplicationKeyShape` with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
 `NewApplicationKey` have a `receipt` besides.
 

@@ -10,20 +10,23 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.kinds import (
     APPLICATION_KEY,
+    ASSERTED,
     EXCHANGED,
     KINDS,
     SIGNED,
     AnyKind,
     ApplicationKeyKind,
     Kind,
+    OidcBearer,
 )
+from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
 from latchgate.core.policy import Area, Policy, Rule, Service
@@ -38,9 +41,10 @@ _HOST = re.compile(
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}|\*")
 
 
-_ACCEPTED = {**KINDS, **SIGNED}
+_ACCEPTED = {**KINDS, **SIGNED, **ASSERTED}
 _WORDS = frozenset({*_ACCEPTED, *EXCHANGED, APPLICATION_KEY})
 BUILT_IN = "(built in) latchgate.toml"
+LATCHGATE = "latchgate"  # the provider whose kinds and services every file may use
 
 _Fault = Callable[[str, str], None]
 # What only an area has that asks for somebody.
@@ -164,6 +168,7 @@ class _Reader:
         self.services: dict[str, Service] = {}
         self.kinds: dict[str, AnyKind] = {}
         self.covers: dict[str, str] = {}
+        self.service_keys: list[tuple[str, str, ServiceKey]] = []
         self._providers: dict[str, str] = {}
         self._brands: dict[str, str] = {}
 
@@ -200,6 +205,8 @@ class _Reader:
             self.covers[prefix] = entry.dialect
         own = _Own(entry, {}, None, _exempt(entry, fault))
         self._read_kinds(own, fault)
+        made = own.kinds.values()
+        self.service_keys += [(file, text, kind) for kind in made if isinstance(kind, ServiceKey)]
         self._read_services(entry, fault)
         for index, area in enumerate(entry.areas):
             key = f"areas[{index}]"
@@ -226,8 +233,9 @@ class _Reader:
             except msgspec.ValidationError as error:
                 fault(*_keyed(str(error), key))
                 continue
-            if kind.pattern is not None:
-                other = self._brands.setdefault(kind.pattern, name)
+            spelling = kind.issuer.url if isinstance(kind, OidcBearer) else kind.pattern
+            if spelling is not None:
+                other = self._brands.setdefault(spelling, name)
                 if other != name:
                     fault(key, f"its spelling is already that of {other}")
             self.kinds[name] = kind
@@ -256,14 +264,14 @@ class _Reader:
             self.services[name] = Service(name, service.title, entry.provider, scopes)
 
     def _read_area(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> Area | None:
-        before, entry, kinds = len(self.faults), own.entry, own.kinds
+        before, entry = len(self.faults), own.entry
         problem = _path_problem(area.path)
         if problem is not None:
             fault(f"{key}.path", problem)
         for host in area.hosts:
             if not _HOST.fullmatch(host):
                 fault(f"{key}.hosts", f"{host!r} is not a lower-case host name without a port")
-        _check_kinds(own, area, key, fault)
+        kinds = self._kinds_of(own, area, key, fault)
         dialect = area.dialect or entry.dialect
         if dialect not in DIALECTS:
             fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
@@ -279,7 +287,7 @@ class _Reader:
             path=area.path,
             exact=area.exact,
             service=area.service,
-            kinds=tuple(kinds[word] for word in area.accepts),
+            kinds=kinds,
             application=own.application if area.application_key else None,
             logins=area.logins or entry.provider,
             rules=rules,
@@ -298,18 +306,42 @@ class _Reader:
     ) -> None:
         if not area.accepts:
             fault(f"{key}.accepts", "name at least one kind, or set public = true")
-        if area.service not in entry.services:
+        if area.service not in entry.services and not self._of_latchgate(area.service):
             fault(f"{key}.service", _not_one_of(area.service or "", entry.services))
             return
-        service = self.services.get(area.service)
+        service = self.services.get(area.service or "")
         if service is None:
             return  # its own fault is told already
         for index, rule in enumerate(area.rules):
             if rule.scope is not None and rule.scope not in service.scopes:
                 fault(f"{key}.rules[{index}].scope", _not_one_of(rule.scope, service.scopes))
 
+    def _of_latchgate(self, service: str | None) -> bool:
+        found = self.services.get(service or "")
+        return found is not None and found.provider == LATCHGATE
+
+    def _kinds_of(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> tuple[Kind, ...]:
+        found: list[Kind] = []
+        for word in area.accepts:
+            kind = own.kinds.get(word)
+            other = self.kinds.get(word) if word.startswith(f"{LATCHGATE}.") else None
+            if word == APPLICATION_KEY:
+                fault(f"{key}.accepts", "it names no user; write application_key = true")
+            elif word in EXCHANGED:
+                fault(f"{key}.accepts", "it is exchanged for a token; accept that")
+            elif kind is not None:
+                found.append(kind)
+            elif other is not None and not isinstance(other, ApplicationKeyKind):
+                found.append(cast("Kind", other))
+            else:
+                fault(f"{key}.accepts", _not_one_of(word, own.kinds))
+        if area.application_key and own.application is None:
+            fault(f"{key}.application_key", "the file declares no [kinds.application_key]")
+        return tuple(found)
+
     def across(self) -> None:
-        """Find the areas that would answer for the same requests."""
+        """Find what two files would mean at once: areas for the same requests, words for keys."""
+        self._check_words()
         taken: dict[tuple[str | None, str], tuple[_Where, Area]] = {}
         for where, area in self.areas:
             for host in area.hosts or (None,):
@@ -318,6 +350,21 @@ class _Reader:
                     here = f"{area.path} on {host or 'every host'}"
                     problem = f"overlaps the area at {first.file}:{first.line} ({here})"
                     self.faults.append(PolicyFault(where.file, where.line, "areas.path", problem))
+
+    def _check_words(self) -> None:
+        """Find words of keys across services that mean something else already."""
+        words: dict[str, str] = {}
+        for file, text, kind in self.service_keys:
+            word = kind.cross_service
+            if word is None:
+                continue
+            other = words.setdefault(word, kind.name)
+            if word in self.services:
+                other = f"the service {word}"
+            if other != kind.name:
+                key = "kinds.service_key.cross_service"
+                problem = f"{word!r} is already the word of {other}"
+                self.faults.append(PolicyFault(file, line_of(text, key), key, problem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,18 +388,6 @@ class _Own:
     kinds: dict[str, Kind]
     application: ApplicationKeyKind | None
     exempt: Networks
-
-
-def _check_kinds(own: _Own, area: AreaEntry, key: str, fault: _Fault) -> None:
-    for word in area.accepts:
-        if word == APPLICATION_KEY:
-            fault(f"{key}.accepts", "it names no user; write application_key = true")
-        elif word in EXCHANGED:
-            fault(f"{key}.accepts", "it is exchanged for a token; accept that")
-        elif word not in own.kinds:
-            fault(f"{key}.accepts", _not_one_of(word, own.kinds))
-    if area.application_key and own.application is None:
-        fault(f"{key}.application_key", "the file declares no [kinds.application_key]")
 
 
 def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:

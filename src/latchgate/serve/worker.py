@@ -25,7 +25,14 @@ from latchgate.config import Config
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
-from latchgate.doors import application_form, keystone, manage, teracloud, upcloud
+from latchgate.doors import (
+    application_form,
+    keystone,
+    manage,
+    teracloud,
+    upcloud,
+    wayscloud,
+)
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
 from latchgate.doors.door import Door
@@ -39,6 +46,8 @@ from latchgate.manage import signing_keys
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
+from latchgate.signin.jwks import fetch
+from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
@@ -128,6 +137,7 @@ def run_worker(
 
     usage = Usage(config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time)
     passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
+    assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
     engine = Engine(
         config.database,
         clock=time.time,
@@ -135,6 +145,7 @@ def run_worker(
         entropy=secrets.token_bytes,
         compile_policy=compile_policy,
         passwords=passwords,
+        assertions=assertions,
         on_decision=usage.note,
     )
     store = Store(config.database, clock=time.time)
@@ -179,6 +190,7 @@ def run_worker(
             runner.run(_serve(servers, engine, certificate, on_ready, supervised=supervised))
     finally:
         passwords.close()
+        assertions.close()
         engine.close()
         usage.close()
         reader.close()
@@ -187,12 +199,14 @@ def run_worker(
 
 def api(door: Door) -> Application:
     """Return the API's address: Latchgate's own API and those of the providers, behind one gate."""
-    doors: dict[str, Application] = {}
-    doors |= dict.fromkeys(manage.BELOW, manage.application(door))
-    doors |= dict.fromkeys(teracloud.BELOW, teracloud.application(door))
-    doors |= dict.fromkeys(upcloud.BELOW, upcloud.application(door))
-    doors |= dict.fromkeys(keystone.BELOW, keystone.application(door))
-    return gate(door, doors)
+    doors = (
+        (manage.BELOW, manage.application(door)),
+        (teracloud.BELOW, teracloud.application(door)),
+        (upcloud.BELOW, upcloud.application(door)),
+        (wayscloud.BELOW, wayscloud.application(door)),
+        (keystone.BELOW, keystone.application(door)),
+    )
+    return gate(door, {path: inner for below, inner in doors for path in below})
 
 
 def _warn_of_master_key(config: Config) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
+from latchgate.core import assertion
 from latchgate.core.model import (
     Application,
     ApplicationFacts,
@@ -153,10 +154,13 @@ def _recalled(walk: Walk, presented: Presented) -> Facts | None:
 def account(walk: Walk, presented: Presented) -> str:
     """Return the id of a login: the area says in which namespace its name is looked up.
 
-    What is named by its id instead has an account of its own, to be throttled by.
+    What is named by its id instead has an account of its own, to be throttled by; whom an identity
+    provider names has a namespace of its own, the same in every area.
     """
     namespace = walk.area.logins if walk.area is not None else ""
-    if walk.claim is not None:
+    if presented.assertion is not None:
+        namespace = assertion.NAMESPACE
+    elif walk.claim is not None:
         namespace = walk.claim.logins
     return f"{namespace}:{presented.label}"
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.manage import (
+    access_keys,
     account,
     applications,
     audit,
@@ -27,6 +28,7 @@ from latchgate.doors.manage import (
     developers,
     health,
     keys,
+    links,
     passwords,
     policy,
     projects,
@@ -118,12 +120,14 @@ OPERATIONS = (
     *tenants.OPERATIONS,
     *users.OPERATIONS,
     *storage.OPERATIONS,
+    *links.OPERATIONS,
     *projects.OPERATIONS,
     *roles.OPERATIONS,
     *keys.OPERATIONS,
     *basic.OPERATIONS,
     *passwords.OPERATIONS,
     *tokens.OPERATIONS,
+    *access_keys.OPERATIONS,
     *applications.OPERATIONS,
     *developers.OPERATIONS,
     *policy.OPERATIONS,

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from latchgate.doors.manage import (
+    access_keys,
     account,
     applications,
     audit,
     basic,
     developers,
+    links,
     passwords,
     projects,
     roles,
@@ -20,12 +22,14 @@ from latchgate.doors.manage import (
     tokens,
     users,
 )
+from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.audit import Head
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.chain import Report
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeyPatch, KeySpec
+from latchgate.manage.links import LinkSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.projects import ProjectPatch, ProjectSpec
 from latchgate.manage.published_key import PublishedKeySpec
@@ -101,6 +105,17 @@ _RECEIPT = {
     "verifiers": [{"id": "5b0f4c1d2e3a6978", "process": 811, "state": "acknowledged"}],
 }
 
+_LINK = {
+    "id": "link-3xg7709peg6b",
+    "user_id": _USER["id"],
+    "issuer": "https://id.example.com/realms/customers",
+    "subject": "0d9b2a1c-6f52-4a0e-9a52-3c5fd0b8a7e1",
+    "project_id": _PROJECT["id"],
+    "created_at": _AT,
+    "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "revoked_at": None,
+    "version": 49,
+}
 _SHOWN_ONCE = "shown this once"
 _BASIC = {
     "user_id": _USER["id"],
@@ -127,6 +142,31 @@ _TOKEN = {
     "created_at": _AT,
     "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
     "expires_at": "2026-10-08T09:30:00Z",
+    "last_used_at": None,
+    "last_used_from": None,
+    "version": 51,
+}
+_ACCESS_KEY = {
+    "id": "5f0c2b9d7e1a34680bd2c1f79a3e4d55",
+    "name": "deploy",
+    "description": "",
+    "state": "active",
+    "owner_id": _USER["id"],
+    "project_id": _PROJECT["id"],
+    "roles": [{"id": _ROLE["id"], "name": _ROLE["name"]}],
+    "access_rules": [
+        {
+            "id": "0d9b3c5e7f1a42680bd2c1f79a3e4d55",
+            "service": "identity",
+            "method": "GET",
+            "path": "/identity/v3/projects/*",
+        }
+    ],
+    "unrestricted": False,
+    "parent_id": None,
+    "created_at": _AT,
+    "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "expires_at": "2027-10-01T09:30:00Z",
     "last_used_at": None,
     "last_used_from": None,
     "version": 51,
@@ -235,6 +275,10 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "rights": ["own:account.read", "storage:read"],
     },
     BasicSpec: {"login": "ada"},
+    LinkSpec: {name: _LINK[name] for name in ("issuer", "subject")},
+    links.Link: _LINK,
+    links.Links: {"links": [_LINK]},
+    links.Unlinked: {**_LINK, "revoked_at": _AT, "version": 50, "receipt": _RECEIPT},
     basic.BasicShape: _BASIC,
     basic.NewBasic: {**_BASIC, "password": _SHOWN_ONCE},
     basic.ReissuedBasic: {**_BASIC, "password": _SHOWN_ONCE, "receipt": _RECEIPT},
@@ -268,6 +312,23 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     tokens.NewToken: {**_TOKEN, "token": _SHOWN_ONCE},
     tokens.TokenPage: {"tokens": [_TOKEN], "next": None},
     tokens.DeletedToken: {"id": _TOKEN["id"], "deleted_at": _AT, "receipt": _RECEIPT},
+    AccessKeySpec: {
+        "name": "deploy",
+        "roles": ["uploader"],
+        "access_rules": [
+            {"service": "identity", "method": "GET", "path": "/identity/v3/projects/*"}
+        ],
+        "expires_in": "365d",
+    },
+    access_keys.AccessKeyProof: {"password": "the account password"},
+    access_keys.AccessKey: _ACCESS_KEY,
+    access_keys.NewAccessKey: {**_ACCESS_KEY, "secret": _SHOWN_ONCE},
+    access_keys.AccessKeyPage: {"access_keys": [_ACCESS_KEY], "next": None},
+    access_keys.DeletedAccessKey: {
+        "id": _ACCESS_KEY["id"],
+        "deleted_at": _AT,
+        "receipt": _RECEIPT,
+    },
     ApplicationSpec: {
         name: _APPLICATION[name] for name in ("name", "vendor", "contact", "purpose", "developer")
     },

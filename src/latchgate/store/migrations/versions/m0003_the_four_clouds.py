@@ -20,9 +20,9 @@ def upgrade() -> None:
     if "main" not in parts:
         return
     _access_keys()
-    _access_rules()
     _teracloud(op.get_bind())
     _upcloud()
+    _access_rules()
 
 
 def _access_keys() -> None:
@@ -30,19 +30,6 @@ def _access_keys() -> None:
     op.add_column("credential", sa.Column("access_rules", sa.Text))
     op.add_column("credential", sa.Column("denied_tokens", sa.Text))
     op.add_column("credential", sa.Column("tokens_after", sa.Float))
-
-
-def _access_rules() -> None:
-    op.create_table(
-        "access_rule",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), nullable=False),
-        sa.Column("service", sa.Text, nullable=False),
-        sa.Column("method", sa.Text, nullable=False),
-        sa.Column("path", sa.Text, nullable=False),
-        sa.Column("created_at", sa.Float, nullable=False),
-        sa.UniqueConstraint("user_id", "service", "method", "path"),
-    )
 
 
 _SWITCHED = """
@@ -87,4 +74,17 @@ def _upcloud() -> None:
         sa.Column("target_type", sa.Text, primary_key=True),
         sa.Column("target_identifier", sa.Text, primary_key=True),
         sa.Column("options", sa.Text, nullable=False),
+    )
+
+
+def _access_rules() -> None:
+    op.create_table(
+        "access_rule",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), nullable=False),
+        sa.Column("service", sa.Text, nullable=False),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.UniqueConstraint("user_id", "service", "method", "path"),
     )
