@@ -317,7 +317,8 @@ scope that no service declares or an area that nobody could open is a fault, tol
 and key; one fault keeps the whole set out.
 
 {provider}
-Kinds there are: {_listed([*KINDS, *SIGNED, *EXCHANGED, APPLICATION_KEY])}. Dialects: {_listed(DIALECTS)}.
+Kinds there are: {_listed([*KINDS, *SIGNED, *EXCHANGED, APPLICATION_KEY])}.
+Dialects: {_listed(DIALECTS)}.
 
 {settings}
 ## `[services.NAME]`
@@ -489,8 +490,9 @@ with scopes that the caller holds, and it can't outlive the key that made it.
 ## Answers
 
 Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret. So is
-`NewToken` a `Token` with `token`, `NewAccessKey` an `AccessKey` with `secret`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an
-`ApplicationKeyShape` with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
+`NewToken` a `Token` with `token`, `NewAccessKey` an `AccessKey` with `secret` and
+`auth_url`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an `ApplicationKeyShape`
+with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
 `NewApplicationKey` have a `receipt` besides.
 
 {answers}"""

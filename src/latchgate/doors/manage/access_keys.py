@@ -10,6 +10,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.core.basic import MAX_PASSWORD
+from latchgate.core.kinds.project_token import ProjectToken
+from latchgate.core.policy import Policy
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller, receipt
@@ -66,9 +68,13 @@ class AccessKey(msgspec.Struct, frozen=True):
 
 
 class NewAccessKey(AccessKey, frozen=True, kw_only=True):
-    """An access key just made; its secret is shown this once, and one that was chosen never."""
+    """An access key just made; its secret is shown this once, and one that was chosen never.
+
+    `auth_url` is where it is exchanged, null where that is below this API's own address.
+    """
 
     secret: str | None
+    auth_url: str | None
 
 
 class AccessKeyPage(msgspec.Struct, frozen=True):
@@ -107,7 +113,10 @@ async def create_access_key(door: Door, request: HttpRequest) -> Response:
     )
     if not new:
         return json_answer(await _seen(door, key), version=key.version, replayed=True)
-    shown = _fields(key, now, None) | {"secret": secret.reveal() if secret is not None else None}
+    shown = _fields(key, now, None) | {
+        "secret": secret.reveal() if secret is not None else None,
+        "auth_url": _auth_url(policy),
+    }
     return json_answer(
         msgspec.convert(shown, NewAccessKey),
         status=201,
@@ -197,6 +206,11 @@ async def _deleted(door: Door, key: StoredAccessKey, n: int) -> Response:
 async def _seen(door: Door, key: StoredAccessKey) -> AccessKey:
     uses = await run_in_threadpool(door.usage.last_uses, [key.id])
     return msgspec.convert(_fields(key, door.clock(), uses.get(key.id)), AccessKey)
+
+
+def _auth_url(policy: Policy) -> str | None:
+    kinds = (kind for kind in policy.kinds.values() if isinstance(kind, ProjectToken))
+    return next((kind.identity_url for kind in kinds), None)
 
 
 def _fields(key: StoredAccessKey, now: float, use: LastUse | None) -> dict[str, Any]:

@@ -322,7 +322,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     access_keys.AccessKeyProof: {"password": "the account password"},
     access_keys.AccessKey: _ACCESS_KEY,
-    access_keys.NewAccessKey: {**_ACCESS_KEY, "secret": _SHOWN_ONCE},
+    access_keys.NewAccessKey: {**_ACCESS_KEY, "secret": _SHOWN_ONCE, "auth_url": None},
     access_keys.AccessKeyPage: {"access_keys": [_ACCESS_KEY], "next": None},
     access_keys.DeletedAccessKey: {
         "id": _ACCESS_KEY["id"],
