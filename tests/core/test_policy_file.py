@@ -204,7 +204,7 @@ EDITS = {
     "flag of the wrong type":
         (OF, f'{OF}\nexact = "yes" # !', "areas[0].exact", "Expected `bool`"),
     "methods outside a public area":
-        (OF, f'{OF}\nmethods = ["GET"] # !', "areas[0].methods", "methods belong to public and auth"),
+        (OF, f'{OF}\nmethods = ["GET"] # !', "areas[0].methods", "methods belong to public"),
 
     "method in lower case":
         (RULE, '{ methods = ["put"], scope = "s:w" },',
@@ -238,6 +238,14 @@ EDITS = {
     "public area with rules":
         (PUBLIC, f'{PUBLIC}\nrules = [{{ methods = ["GET"], scope = "s:r" }}] # !',
          "areas[1].rules", "takes no rules"),
+    "authenticated area with rules":
+        (OF, f"{OF}\nauthenticated = true", "areas[0].rules", "takes no rules"),
+    "public area that is authenticated":
+        (PUBLIC, f"{PUBLIC}\nauthenticated = true # !",
+         "areas[1].authenticated", "takes no authenticated"),
+    "kind of another provider":
+        (ACCEPTS, 'accepts = ["wayscloud.service_key"]',
+         "areas[0].accepts", "'wayscloud.service_key' is not one of: service_key"),
     "public area with a method in lower case":
         (f"{PUBLIC}\n{METHODS}", f'{PUBLIC}\nmethods = ["get"] # !\n',
          "areas[1].methods", "'get' is not an upper-case HTTP method"),

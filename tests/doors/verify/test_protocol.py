@@ -17,7 +17,7 @@ from latchgate.core.reason import Reason
 from latchgate.core.scope import Scopes
 from latchgate.doors.console import console
 from latchgate.doors.verify import VerifyDoor
-from latchgate.verify.walk import Derive, Slow
+from latchgate.verify.walk import Slow
 
 pytestmark = pytest.mark.enable_socket
 
