@@ -51,7 +51,7 @@ from latchgate.core.scope import ALL, NONE, Scopes
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
 from latchgate.verify.locate import read_host
-from latchgate.verify.walk import Derive, Need, Steps
+from latchgate.verify.walk import Need, Slow, Steps
 
 CONTENT_TYPES = {
     "wayscloud": "application/json",
@@ -448,7 +448,7 @@ def test_d5_47_decisions_under_way_at_once_never_mix_their_identities():
         number: start(request(headers=bearer(issued.secret.reveal())), cache)
         for number, issued in enumerate(made)
     }
-    waiting: dict[int, Need | Derive | None] = dict.fromkeys(walks)
+    waiting: dict[int, Need | Slow | None] = dict.fromkeys(walks)
     decided: dict[int, Decision] = {}
     while waiting:
         number = order.choice(list(waiting))
@@ -489,7 +489,7 @@ def test_d5_48_what_is_kept_of_two_refused_credentials_is_about_one_of_them():
     assert found.reason is reasons[found.credential.id]
 
 
-KEYS_OF_ONE_OWNER = {
+KEYS_OF_ONE_OWNER: dict[str, tuple[dict[str, Any] | None, Reason | None]] = {
     "stands": ({}, None),
     "without the scope": ({"scopes": NONE}, None),
     "for another service": ({"services": frozenset({"dns"})}, None),
