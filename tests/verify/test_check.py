@@ -504,7 +504,7 @@ def test_d5_48_what_is_kept_of_two_refused_credentials_is_about_one_of_them():
     assert found.reason is reasons[found.credential.id]
 
 
-KEYS_OF_ONE_OWNER = {
+KEYS_OF_ONE_OWNER: dict[str, tuple[dict[str, Any] | None, Reason | None]] = {
     "stands": ({}, None),
     "without the scope": ({"scopes": NONE}, None),
     "for another service": ({"services": frozenset({"dns"})}, None),
