@@ -65,10 +65,13 @@ CODES: dict[str, Callable[[Any], object]] = {
     "wayscloud": lambda told: told["code"],
     "problem": lambda told: told["code"],
     "upcloud": lambda told: told["error"]["error_code"],
+    "upcloud_problem": lambda told: (
+        told["error"]["error_code"] if "error" in told else told["type"].partition("#ERROR_")[2]
+    ),
     "teracloud": lambda told: told["result"],
     "keystone": lambda told: told["error"]["title"],
 }
-VARY = {"upcloud": "Accept", "keystone": "X-Auth-Token"}
+VARY = {"upcloud": "Accept", "upcloud_problem": "Accept", "keystone": "X-Auth-Token"}
 # What the shell around `check` says when it could not even ask.
 BY_THE_SHELL = {Reason.STORE_UNAVAILABLE, Reason.FAULT}
 # Before any file was published there are no providers, and so none of their dialects.
@@ -166,7 +169,12 @@ ROUTES = [
         for path in ("/1.2", "/1.3", "/1.3/account", "/1.3/account/tokens", "/1.3/permission")
         for row in (
             (path, "upcloud", READ, "upcloud:read"),
-            (path, "upcloud", CHANGING, "upcloud:" + ("write" if path in {"/1.2", "/1.3"} else "account")),
+            (
+                path,
+                "upcloud",
+                CHANGING,
+                "upcloud:" + ("write" if path in {"/1.2", "/1.3"} else "account"),
+            ),
         )
     ],
     *[
