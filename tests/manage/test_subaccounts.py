@@ -54,7 +54,9 @@ def test_a_subaccount_that_cannot_be_made_leaves_nothing_behind(world, main):
     with pytest.raises(ConflictError):
         make(world, main, "first_one")
     # Its permissions are refused last, when everything else was written.
-    too_many = {"storage": {f"s{number}": {} for number in range(1_001)}}
+    too_many: dict[str, dict[str, dict[str, str]]] = {
+        "storage": {f"s{number}": {} for number in range(1_001)}
+    }
     with pytest.raises(ConflictError, match="1000 permissions"):
         make(world, main, "second_one", targets=too_many)
     assert counts(world) == before

@@ -76,20 +76,23 @@ class StoredAccount(msgspec.Struct, frozen=True):
 def own(store: Store, caller: Caller) -> StoredAccount:
     """Return the caller's own account."""
     with store.reading() as connection:
-        return _shown(connection, caller, self_of(connection, caller))
+        main = _main(connection, caller.tenant_id)
+        return _shown(connection, main, self_of(connection, caller))
 
 
 def shown(store: Store, caller: Caller, username: str) -> StoredAccount:
     """Return an account of the caller's tenant; NotFoundError, or NotMainError for a stranger's."""
     with store.reading() as connection:
-        return _shown(connection, caller, _reached(connection, caller, username))
+        main = _main(connection, caller.tenant_id)
+        return _shown(connection, main, _reached(connection, caller, username))
 
 
 def listed(store: Store, caller: Caller) -> list[StoredAccount]:
     """Return every account of the caller's tenant, oldest first; NotMainError unless main."""
     with store.reading() as connection:
         check_main(connection, caller)
-        return [_shown(connection, caller, row) for row in accounts(connection, caller.tenant_id)]
+        main = _main(connection, caller.tenant_id)
+        return [_shown(connection, main, row) for row in accounts(connection, caller.tenant_id)]
 
 
 def check_new(username: str) -> None:
@@ -177,7 +180,7 @@ def change_account(
         if mine and row["sort"] != "main":
             _check_bounds(change.connection, row, new, told)
         n = _write(change, caller, row, new, told)
-        return _shown(change.connection, caller, row), n
+        return _shown(change.connection, _main(change.connection, caller.tenant_id), row), n
 
 
 def delete(store: Store, caller: Caller, username: str) -> int:
@@ -281,8 +284,13 @@ def _reached(connection: sa.Connection, caller: Caller, username: str) -> dict[s
     return named(connection, caller.tenant_id, username)
 
 
-def _shown(connection: sa.Connection, caller: Caller, row: dict[str, Any]) -> StoredAccount:
-    main = [one for one in accounts(connection, caller.tenant_id) if one["sort"] == "main"]
+def _main(connection: sa.Connection, tenant_id: str) -> str | None:
+    """Return the username of a tenant's first main user."""
+    mains = (row for row in accounts(connection, tenant_id) if row["sort"] == "main")
+    return next((row["username"] for row in mains), None)
+
+
+def _shown(connection: sa.Connection, main: str | None, row: dict[str, Any]) -> StoredAccount:
     username: str = row["username"]
     return StoredAccount(
         id=row["id"],
@@ -292,7 +300,7 @@ def _shown(connection: sa.Connection, caller: Caller, row: dict[str, Any]) -> St
         ip_filters=_spelled(row),
         email=row["email"],
         contact=row["contact"] or {},
-        main_account=username if row["sort"] == "main" or not main else main[0]["username"],
+        main_account=username if row["sort"] == "main" or main is None else main,
         targets=targets.targets_of(connection, row["id"]),
     )
 

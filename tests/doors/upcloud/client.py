@@ -60,7 +60,11 @@ class Client:
 
 def bearer(world: World, owner: Owner, **spec: Any) -> dict[str, str]:
     """Make an API token by the program's own change, and return the header that presents it."""
-    asked = {"name": "made by a test", "expires_in": "8760h", "can_create_tokens": True} | spec
+    asked: dict[str, Any] = {
+        "name": "made by a test",
+        "expires_in": "8760h",
+        "can_create_tokens": True,
+    } | spec
     _, issued, _ = tokens.create(
         world.store,
         compiled(FILES, 1),

@@ -159,7 +159,9 @@ def _invalid(door: Door, request: HttpRequest, error: InvalidError) -> Response:
     code = _FIELDS.get(last, f"{last.upper()}_INVALID")
     if "unknown field" in why:
         code = "UNKNOWN_ATTRIBUTE"
-    elif "missing required field" in why or not last.isidentifier():
+    elif "missing required field" in why:
+        code = f"{last.upper()}_MISSING"
+    elif field == "body" or not last.isidentifier():
         code = "REQUEST_INVALID"
     text = " ".join(f"{one['name']}: {one['reason']}" for one in params)
     return _worded(door, request, WireError(400, code, text))
