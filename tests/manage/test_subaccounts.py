@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from tests.world import FILES, compiled
 
 from latchgate.manage import logins, passwords, subaccounts, users
-from latchgate.manage.errors import NotFoundError
+from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.manage.subaccounts import AccountChange, NotMainError
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
@@ -57,7 +57,7 @@ def test_a_subaccount_that_cannot_be_made_leaves_nothing_behind(world, main):
     too_many: dict[str, dict[str, dict[str, str]]] = {
         "storage": {f"s{number}": {} for number in range(1_001)}
     }
-    with pytest.raises(ConflictError, match="1000 permissions"):
+    with pytest.raises(InvalidError, match="at most 1000"):
         make(world, main, "second_one", targets=too_many)
     assert counts(world) == before
 

@@ -95,8 +95,13 @@ def listed(store: Store, caller: Caller) -> list[StoredAccount]:
         return [_shown(connection, main, row) for row in accounts(connection, caller.tenant_id)]
 
 
-def check_new(username: str) -> None:
-    """Raise InvalidError when a name can't be a subaccount's."""
+def check_new(store: Store, caller: Caller, username: str) -> None:
+    """Refuse a subaccount before its password is worked on, by its name or by who asks.
+
+    InvalidError when a name can't be one, NotMainError unless the caller is a main user.
+    """
+    with store.reading() as connection:
+        check_main(connection, caller)
     fault = login_fault(username)
     if fault is None and not MIN_USERNAME <= len(username) <= MAX_USERNAME:
         fault = f"must have {MIN_USERNAME} to {MAX_USERNAME} characters"
@@ -119,7 +124,7 @@ def create(
     `issued` holds the hash of the password as its digest. InvalidError names the field,
     ConflictError tells of a taken name, NotMainError and ForbiddenError what the caller lacks.
     """
-    check_new(username)
+    check_new(store, caller, username)
     kind = logins.kind_of(policy, NAMESPACE, AccountPassword)
     networks, user_id = _networks(told), new_id("u", entropy)
     project_id = caller.credential.project_id

@@ -16,7 +16,6 @@ from latchgate.core.model import Noun
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.store import schema
-from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, stored
 
 TYPES = (
@@ -66,7 +65,7 @@ def grant(
 ) -> int | None:
     """Keep one permission; returns the journal number, None when it was kept before.
 
-    ConflictError when the account has too many.
+    InvalidError when the account has too many.
     """
     held = targets_of(change.connection, user_id)
     before = held.get(target[0], {}).get(target[1])
@@ -90,7 +89,7 @@ def replace(
 ) -> int | None:
     """Make these the permissions for a type of target; the journal number, None for no change.
 
-    InvalidError, ConflictError as `check` and `grant` raise them.
+    InvalidError as `check` and `grant` raise it.
     """
     held = targets_of(change.connection, user_id)
     before = held.pop(target_type, {})
@@ -116,7 +115,8 @@ def clear(change: Change, user_id: str) -> None:
 
 def _check_room(count: int) -> None:
     if count > MAX_HELD:
-        raise ConflictError(f"An account has at most {MAX_HELD} permissions; take one back first.")
+        msg = f"an account has at most {MAX_HELD}; take one back first"
+        raise InvalidError([("permission", msg)])
 
 
 def _add(change: Change, user_id: str, target: tuple[str, str], options: Mapping[str, str]) -> None:

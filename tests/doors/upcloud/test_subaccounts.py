@@ -245,6 +245,8 @@ def test_accounts_are_listed_with_their_kind_and_roles(main, name, sub):
         ({"first_name": "a\nb"}, "FIRST_NAME_INVALID"),
         ({"first_name": 7}, "FIRST_NAME_INVALID"),
         ({"is_admin": "yes"}, "UNKNOWN_ATTRIBUTE"),
+        ({"type": "main"}, "UNKNOWN_ATTRIBUTE"),
+        ({"tenant_id": "t-1"}, "UNKNOWN_ATTRIBUTE"),
         ({"server_access": {"server": [{"uuid": ""}]}}, "TARGET_IDENTIFIER_INVALID"),
     ],
 )
@@ -252,6 +254,23 @@ def test_what_cannot_be_taken_is_named_and_nothing_is_made(main, name, wrong, co
     body = {"sub_account": recorded(name) | wrong}
     assert main.code("POST", "/account/sub", body) == (400, code)
     assert len(main.json("GET", "/account/list")["accounts"]["account"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("fixed", "code"),
+    [
+        ({"type": "main"}, "TYPE_INVALID"),
+        ({"username": "another"}, "INVALID_USERNAME"),
+        ({"main_account": "another"}, "MAIN_ACCOUNT_INVALID"),
+        ({"password": PASSWORD}, "UNKNOWN_ATTRIBUTE"),
+        ({"campaigns": {"campaign": ["free"]}}, "CAMPAIGN_INVALID"),
+    ],
+)
+def test_what_an_account_is_cannot_be_changed(main, name, sub, fixed, code):
+    before = main.json("GET", f"/account/details/{name}")
+    body = {"account": {"city": "Oulu", **fixed}}
+    assert main.code("PUT", f"/account/sub/{name}", body) == (400, code)
+    assert main.json("GET", f"/account/details/{name}") == before
 
 
 def test_no_password_is_in_an_answer_or_the_log(main, name, server):

@@ -51,7 +51,7 @@ class Created(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 async def create_subaccount(door: Door, request: HttpRequest) -> Response:
     """Make a subaccount, whose password opens the API from this answer on."""
     told, who, policy = await _read(request), caller(request), door.engine.policy
-    subaccounts.check_new(told.username)
+    await run_in_threadpool(subaccounts.check_new, door.store, who, told.username)
     wanted = normalized(told.password)
     known = [told.username, *passwords.provider_words(policy), told.email or ""]
     faults = await run_in_threadpool(password_faults, wanted, known=known)
