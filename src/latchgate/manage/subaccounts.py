@@ -19,7 +19,7 @@ from latchgate.core.kinds.account_password import AccountPassword
 from latchgate.core.model import Noun
 from latchgate.core.network import Networks, range_networks
 from latchgate.core.policy import Policy
-from latchgate.core.scope import ALL, Scopes
+from latchgate.core.scope import ALL, NONE, Scopes
 from latchgate.manage import logins, roles, targets, users
 from latchgate.manage.actor import Caller
 from latchgate.manage.administrators import kept, reached, usable
@@ -182,7 +182,9 @@ def change_account(
             new["api"] = told.allow_api
         if told.ip_filters is not msgspec.UNSET:
             new["networks"] = networks
-        if mine and row["sort"] != "main":
+        if not mine:
+            _check_below(change.connection, caller, row)
+        elif row["sort"] != "main":
             _check_bounds(change.connection, row, new, told)
         n = _write(change, caller, row, new, told)
         return _shown(change.connection, _main(change.connection, caller.tenant_id), row), n
@@ -202,6 +204,7 @@ def delete(store: Store, caller: Caller, username: str) -> int:
         if row["sort"] != "sub":
             msg = f"{row['username']!r} is no subaccount"
             raise ForbiddenError(msg)
+        _check_below(change.connection, caller, row)
         user_id = row["id"]
         logins.free(change, user_id, tenant_id)
         alive = sa.select(key.c.id).where(key.c.owner_id == user_id, key.c.revoked_at.is_(None))
@@ -211,7 +214,12 @@ def delete(store: Store, caller: Caller, username: str) -> int:
             change.alter(
                 "credential.revoke", Noun.CREDENTIAL, key, before, after, tenant_id=tenant_id
             )
-        targets.clear(change, user_id)
+        targets.clear(change, caller, user_id)
+        for one in (
+            change.execute(sa.select(held).where(held.c.user_id == user_id)).mappings().all()
+        ):
+            told = {"before": dict(one)}
+            change.note("role.take", Noun.USER, user_id, tenant_id=tenant_id, detail=told)
         change.execute(sa.delete(held).where(held.c.user_id == user_id))
         gone = {
             "active": False,
@@ -340,6 +348,19 @@ def _contact(row: dict[str, Any], told: AccountChange) -> dict[str, Any]:
     if told.ip_filters is not msgspec.UNSET:
         new["ip_filters"] = list(told.ip_filters)
     return new
+
+
+def _check_below(connection: sa.Connection, caller: Caller, row: dict[str, Any]) -> None:
+    """Refuse to change or end somebody who holds more than the caller does (ATTACKS D5.38)."""
+    held = schema.role_assignment
+    mine = sa.select(held.c.role_id).where(held.c.user_id == row["id"]).distinct()
+    known, scopes = usable(connection, caller.tenant_id), NONE
+    for role_id in connection.execute(mine).scalars():
+        scopes |= reached(known, role_id)[0]
+    lacking = caller.rights.lacking(scopes)
+    if lacking:
+        msg = f"{row['username']!r} holds {', '.join(lacking)}, which you don't"
+        raise ForbiddenError(msg)
 
 
 def _check_bounds(

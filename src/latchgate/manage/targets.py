@@ -108,9 +108,10 @@ def replace(
     )
 
 
-def clear(change: Change, user_id: str) -> None:
+def clear(change: Change, caller: Caller, user_id: str) -> None:
     """Drop every permission of an account that goes."""
-    change.execute(sa.delete(TABLE).where(TABLE.c.user_id == user_id))
+    for target_type in targets_of(change.connection, user_id):
+        replace(change, caller, user_id, target_type, {})
 
 
 def _check_room(count: int) -> None:

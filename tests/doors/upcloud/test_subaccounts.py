@@ -295,6 +295,16 @@ def test_d5_38_a_subaccount_gets_no_right_that_its_maker_lacks(server, world, na
     assert told == (403, "ACTION_FORBIDDEN")
 
 
+def test_d5_38_nobody_changes_or_ends_an_account_that_holds_more(main, name, sub, world):
+    user = next(row for row in world.journal()[::-1] if row.action == "user.create").record
+    role = world.role(main.owner.tenant_id, ["manage:users.write"])
+    world.assign(user, main.owner.project_id, role)
+    told = (403, "ACTION_FORBIDDEN")
+    assert main.code("DELETE", f"/account/sub/{name}") == told
+    assert main.code("PUT", f"/account/sub/{name}", {"account": {"allow_api": "no"}}) == told
+    assert sub.json("GET", "/account")
+
+
 def test_a_subaccount_may_look_and_manage_itself_until_its_role_says_more(
     server, main, name, sub, world
 ):
@@ -319,6 +329,6 @@ def test_what_was_done_is_in_the_journal_without_the_password(main, name, sub, w
     actions = [row.action for row in rows]
     assert {"user.create", "role.assign", "basic.create", "permission.change"} <= set(actions)
     assert actions[-1] == "user.delete"
-    assert {"basic.revoke", "login.delete"} <= set(actions)
+    assert {"basic.revoke", "login.delete", "role.take"} <= set(actions)
     assert PASSWORD not in "".join(row.detail for row in rows)
     assert all(row.credential_id for row in rows if row.action == "user.delete")
