@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 from tests.world import FILES, compiled
 
-from latchgate.manage import logins, passwords, subaccounts, users
+from latchgate.manage import accounts, logins, passwords, subaccounts, users
+from latchgate.manage.accounts import NotMainError
 from latchgate.manage.errors import InvalidError, NotFoundError
-from latchgate.manage.subaccounts import AccountChange, NotMainError
+from latchgate.manage.subaccounts import AccountChange
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
@@ -73,7 +74,7 @@ def test_subaccounts_share_one_role_that_the_tenant_may_change(world, main):
 
 def test_a_deleted_subaccount_is_nobody_to_the_rest_of_manage(world, main):
     make(world, main, "gone_soon")
-    gone = subaccounts.shown(world.store, main, "gone_soon")
+    gone = accounts.shown(world.store, main, "gone_soon")
     subaccounts.delete(world.store, main, "gone_soon")
     with pytest.raises(NotFoundError):
         users.shown(world.store, main, gone.id)
@@ -91,24 +92,24 @@ def test_a_deleted_subaccount_is_nobody_to_the_rest_of_manage(world, main):
 
 
 def test_an_account_without_a_login_is_known_by_its_users_name(world, main):
-    name = subaccounts.own(world.store, main).username
+    name = accounts.own(world.store, main).username
     assert name == main.owner.name
-    assert subaccounts.shown(world.store, main, name).sort == "main"
+    assert accounts.shown(world.store, main, name).sort == "main"
 
 
 def test_filters_that_were_changed_elsewhere_are_shown_as_they_are_now(world, main):
     make(world, main, "filtered", ip_filters=["192.0.2.1-192.0.2.2"])
-    one = subaccounts.shown(world.store, main, "filtered")
+    one = accounts.shown(world.store, main, "filtered")
     assert one.ip_filters == ["192.0.2.1-192.0.2.2"]
     patch = users.UserPatch(ip_filters=["198.51.100.0/24"])
     users.change_user(world.store, main, one.id, patch)
-    now = subaccounts.shown(world.store, main, "filtered")
+    now = accounts.shown(world.store, main, "filtered")
     assert now.ip_filters == ["198.51.100.0/24"]
 
 
 def test_what_is_not_told_stays(world, main):
     make(world, main, "steady", contact={"city": "Oulu"}, email="a@b.example", allow_api=False)
-    before = subaccounts.shown(world.store, main, "steady")
+    before = accounts.shown(world.store, main, "steady")
     head = world.head()
     one, _ = subaccounts.change_account(world.store, main, "steady", told(), sub=True)
     assert (one, world.head()) == (before, head)
@@ -122,12 +123,12 @@ def test_a_service_user_is_no_account_of_the_providers(world, main):
 
     world.change(Noun.USER, owner.user_id, changed.values(sort="service"))
     service = world.acting(world.key(owner=owner))
-    mine = subaccounts.own(world.store, service)
+    mine = accounts.own(world.store, service)
     assert mine.sort == "sub"
     with pytest.raises(NotMainError):
-        subaccounts.listed(world.store, service)
+        accounts.listed(world.store, service)
     with pytest.raises(NotFoundError):
         subaccounts.delete(world.store, main, mine.username)
     assert msgspec.structs.asdict(mine)["username"] not in [
-        one.username for one in subaccounts.listed(world.store, main)
+        one.username for one in accounts.listed(world.store, main)
     ]

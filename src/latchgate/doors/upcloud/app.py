@@ -22,6 +22,7 @@ from latchgate.doors.door import Door
 from latchgate.doors.upcloud import account, permissions, subaccounts, tokens
 from latchgate.doors.upcloud.call import Call
 from latchgate.doors.upcloud.wire import WireError, check_accept, error_answer
+from latchgate.manage.accounts import NotMainError
 from latchgate.manage.errors import (
     ForbiddenError,
     InvalidError,
@@ -29,7 +30,6 @@ from latchgate.manage.errors import (
     NotFoundError,
     TooManyError,
 )
-from latchgate.manage.subaccounts import NotMainError
 from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
 
 BELOW = ("/1.3",)

@@ -23,6 +23,7 @@ from latchgate.doors.upcloud.account import Details, as_change, changed
 from latchgate.doors.upcloud.call import Call
 from latchgate.doors.upcloud.wire import nothing, read_body
 from latchgate.manage import passwords, subaccounts
+from latchgate.manage.accounts import NAMESPACE
 from latchgate.manage.errors import InvalidError, TooManyError
 from latchgate.signin.rules import normalized, password_faults
 from latchgate.store.errors import StoreError
@@ -57,7 +58,7 @@ async def create_subaccount(door: Door, request: HttpRequest) -> Response:
     faults = await run_in_threadpool(password_faults, wanted, known=known)
     if faults:
         raise InvalidError([("password", fault) for fault in faults])
-    drawn = passwords.draw(policy, subaccounts.NAMESPACE, entropy=door.entropy)
+    drawn = passwords.draw(policy, NAMESPACE, entropy=door.entropy)
     hashed = await _hashed(door, Secret(wanted))
     n = await run_in_threadpool(
         subaccounts.create,
