@@ -24,7 +24,7 @@ TEST_PACKAGES := cadaver curl libnginx-mod-http-dav-ext nginx openssl rclone str
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp
 
-.PHONY: help run test check format lock bench clean
+.PHONY: help run test interop check format lock bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ run: $(SERVER) ## start a server here (SERVE_ARGS=…); its state is in .latchga
 test: $(DEV) ## run every test (PYTEST_ARGS=…)
 	@scripts/debian-packages $(TEST_PACKAGES)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+interop: $(DEV) ## run the clients that need more than the registries of `make test`
+	@$(BIN)/python -m pytest interop $(PYTEST_ARGS)
 
 check: $(DEV) ## formatting, lint, types, layers, spelling
 	@$(BIN)/ruff format --quiet --check

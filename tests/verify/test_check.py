@@ -66,6 +66,9 @@ CODES: dict[str, Callable[[Any], object]] = {
     "wayscloud": lambda told: told["code"],
     "problem": lambda told: told["code"],
     "upcloud": lambda told: told["error"]["error_code"],
+    "upcloud_problem": lambda told: (
+        told["error"]["error_code"] if "error" in told else told["type"].partition("#ERROR_")[2]
+    ),
     "teracloud": lambda told: told["result"],
     "keystone": lambda told: told["error"]["title"],
     "upcloud_problem": lambda told: told["type"].rpartition("#ERROR_")[2],

@@ -60,7 +60,7 @@ class Client:
 
 def bearer(world: World, owner: Owner, **spec: Any) -> dict[str, str]:
     """Make an API token by the program's own change, and return the header that presents it."""
-    told: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "name": "made by a test",
         "expires_in": "8760h",
         "can_create_tokens": True,
@@ -69,7 +69,7 @@ def bearer(world: World, owner: Owner, **spec: Any) -> dict[str, str]:
         world.store,
         compiled(FILES, 1),
         world.acting(world.key(owner=owner)),
-        TokenSpec(**told),
+        TokenSpec(**asked),
         now=time.time(),
         entropy=secrets.token_bytes,
     )
