@@ -30,7 +30,8 @@ class Area:
     `public` False together mean that nobody gets in. `application` is the kind of key that a
     program must bring beside its user's credential; `logins` the namespace in which login names are
     looked up; `tls` says that requests must have come over TLS, but from the networks `plain`;
-    `parameters` that the last segment may have matrix parameters.
+    `parameters` that the last segment may have matrix parameters. `authenticated` opens it to every
+    credential that stands, whatever it was issued for.
     """
 
     provider: str
@@ -45,6 +46,7 @@ class Area:
     rules: Mapping[str, Rule]
     dialect: str
     public: bool
+    authenticated: bool
     preflight: bool
     encoded_slash: bool
     parameters: bool

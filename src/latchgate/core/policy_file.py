@@ -10,12 +10,13 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
 
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.kinds import APPLICATION_KEY, KINDS, AnyKind, ApplicationKeyKind, Kind
+from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
 from latchgate.core.policy import Area, Policy, Rule, Service
@@ -31,6 +32,7 @@ _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}|\*")
 
 
 BUILT_IN = "(built in) latchgate.toml"
+LATCHGATE = "latchgate"  # the provider whose kinds and services every file may use
 
 _Fault = Callable[[str, str], None]
 
@@ -58,6 +60,7 @@ class AreaEntry(_Strict, frozen=True):
     logins: _Word | None = None
     rules: list[RuleEntry] = []
     public: bool = False
+    authenticated: bool = False
     methods: list[str] = []
     preflight: bool = False
     encoded_slash: bool = False
@@ -146,6 +149,7 @@ class _Reader:
         self.services: dict[str, Service] = {}
         self.kinds: dict[str, AnyKind] = {}
         self.covers: dict[str, str] = {}
+        self.service_keys: list[tuple[str, str, ServiceKey]] = []
         self._providers: dict[str, str] = {}
         self._brands: dict[str, str] = {}
 
@@ -182,6 +186,8 @@ class _Reader:
             self.covers[prefix] = entry.dialect
         own = _Own(entry, {}, None, _exempt(entry, fault))
         self._read_kinds(own, fault)
+        made = own.kinds.values()
+        self.service_keys += [(file, text, kind) for kind in made if isinstance(kind, ServiceKey)]
         self._read_services(entry, fault)
         for index, area in enumerate(entry.areas):
             key = f"areas[{index}]"
@@ -236,18 +242,18 @@ class _Reader:
             self.services[name] = Service(name, service.title, entry.provider, scopes)
 
     def _read_area(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> Area | None:
-        before, entry, kinds = len(self.faults), own.entry, own.kinds
+        before, entry = len(self.faults), own.entry
         problem = _path_problem(area.path)
         if problem is not None:
             fault(f"{key}.path", problem)
         for host in area.hosts:
             if not _HOST.fullmatch(host):
                 fault(f"{key}.hosts", f"{host!r} is not a lower-case host name without a port")
-        _check_kinds(own, area, key, fault)
+        kinds = self._kinds_of(own, area, key, fault)
         dialect = area.dialect or entry.dialect
         if dialect not in DIALECTS:
             fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
-        rules = _public_rules(area, key, fault) if area.public else _scoped_rules(area, key, fault)
+        rules = _rules(area, key, fault)
         if not area.public:
             self._check_service(entry, area, key, fault)
         if len(self.faults) > before:
@@ -259,12 +265,13 @@ class _Reader:
             path=area.path,
             exact=area.exact,
             service=area.service,
-            kinds=tuple(kinds[word] for word in area.accepts),
+            kinds=kinds,
             application=own.application if area.application_key else None,
             logins=area.logins or entry.provider,
             rules=rules,
             dialect=dialect,
             public=area.public,
+            authenticated=area.authenticated,
             preflight=area.preflight,
             encoded_slash=area.encoded_slash,
             parameters=area.matrix_parameters,
@@ -277,18 +284,42 @@ class _Reader:
     ) -> None:
         if not area.accepts:
             fault(f"{key}.accepts", "name at least one kind, or set public = true")
-        if area.service not in entry.services:
+        if area.authenticated:
+            return
+        if area.service not in entry.services and not self._of_latchgate(area.service):
             fault(f"{key}.service", _not_one_of(area.service or "", entry.services))
             return
-        service = self.services.get(area.service)
+        service = self.services.get(area.service or "")
         if service is None:
             return  # its own fault is told already
         for index, rule in enumerate(area.rules):
             if rule.scope not in service.scopes:
                 fault(f"{key}.rules[{index}].scope", _not_one_of(rule.scope, service.scopes))
 
+    def _of_latchgate(self, service: str | None) -> bool:
+        found = self.services.get(service or "")
+        return found is not None and found.provider == LATCHGATE
+
+    def _kinds_of(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> tuple[Kind, ...]:
+        found: list[Kind] = []
+        for word in area.accepts:
+            kind = own.kinds.get(word)
+            other = self.kinds.get(word) if word.startswith(f"{LATCHGATE}.") else None
+            if word == APPLICATION_KEY:
+                fault(f"{key}.accepts", "it names no user; write application_key = true")
+            elif kind is not None:
+                found.append(kind)
+            elif other is not None and not isinstance(other, ApplicationKeyKind):
+                found.append(cast("Kind", other))
+            else:
+                fault(f"{key}.accepts", _not_one_of(word, own.kinds))
+        if area.application_key and own.application is None:
+            fault(f"{key}.application_key", "the file declares no [kinds.application_key]")
+        return tuple(found)
+
     def across(self) -> None:
-        """Find the areas that would answer for the same requests."""
+        """Find what two files would mean at once: areas for the same requests, words for keys."""
+        self._check_words()
         taken: dict[tuple[str | None, str], tuple[_Where, Area]] = {}
         for where, area in self.areas:
             for host in area.hosts or (None,):
@@ -297,6 +328,21 @@ class _Reader:
                     here = f"{area.path} on {host or 'every host'}"
                     problem = f"overlaps the area at {first.file}:{first.line} ({here})"
                     self.faults.append(PolicyFault(where.file, where.line, "areas.path", problem))
+
+    def _check_words(self) -> None:
+        """Find words of keys across services that mean something else already."""
+        words: dict[str, str] = {}
+        for file, text, kind in self.service_keys:
+            word = kind.cross_service
+            if word is None:
+                continue
+            other = words.setdefault(word, kind.name)
+            if word in self.services:
+                other = f"the service {word}"
+            if other != kind.name:
+                key = "kinds.service_key.cross_service"
+                problem = f"{word!r} is already the word of {other}"
+                self.faults.append(PolicyFault(file, line_of(text, key), key, problem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,16 +368,6 @@ class _Own:
     exempt: Networks
 
 
-def _check_kinds(own: _Own, area: AreaEntry, key: str, fault: _Fault) -> None:
-    for word in area.accepts:
-        if word == APPLICATION_KEY:
-            fault(f"{key}.accepts", "it names no user; write application_key = true")
-        elif word not in own.kinds:
-            fault(f"{key}.accepts", _not_one_of(word, own.kinds))
-    if area.application_key and own.application is None:
-        fault(f"{key}.application_key", "the file declares no [kinds.application_key]")
-
-
 def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:
     try:
         return Networks.of(entry.tls_exempt)
@@ -340,10 +376,20 @@ def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:
         return Networks(())
 
 
+def _rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
+    if area.public:
+        taken = ("accepts", "application_key", "authenticated", "logins", "rules", "service")
+        return _open_rules(area, key, fault, "a public area checks nothing", taken)
+    if area.authenticated:
+        why = "an authenticated area opens to every credential"
+        return _open_rules(area, key, fault, why, ("rules", "service"))
+    return _scoped_rules(area, key, fault)
+
+
 def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
     rules: dict[str, Rule] = {}
     if area.methods:
-        fault(f"{key}.methods", "methods belong to public areas; write rules")
+        fault(f"{key}.methods", "methods belong to public and authenticated areas; write rules")
     if not area.rules:
         fault(f"{key}.rules", "an area that is not public needs at least one rule")
     for index, entry in enumerate(area.rules):
@@ -355,10 +401,12 @@ def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
     return rules
 
 
-def _public_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    for name in ("accepts", "application_key", "logins", "rules", "service"):
+def _open_rules(
+    area: AreaEntry, key: str, fault: _Fault, why: str, not_taken: tuple[str, ...]
+) -> dict[str, Rule]:
+    for name in not_taken:
         if getattr(area, name):
-            fault(f"{key}.{name}", "a public area checks nothing, so it takes no " + name)
+            fault(f"{key}.{name}", f"{why}, so it takes no {name}")
     methods = _checked_methods(area.methods, f"{key}.methods", fault)
     return {method: Rule(scope=None) for method in methods}
 

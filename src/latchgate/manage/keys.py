@@ -12,18 +12,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.duration import parse_duration
 from latchgate.core.kinds import AnyKind
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Noun
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
-from latchgate.core.scope import EVERY, Scopes
-from latchgate.core.timestamp import parse_rfc3339
+from latchgate.core.scope import Scopes
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.gate import may_issue
 from latchgate.manage.idempotency import Once, recall, remember
+from latchgate.manage.key_terms import settle
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find
 from latchgate.store import schema
@@ -48,7 +47,8 @@ Name = Annotated[str, msgspec.Meta(max_length=97)]
 class KeySpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What a new key shall be.
 
-    `scopes` absent means every scope its services have now, an empty list none.
+    `scopes` absent means every scope its services have now, an empty list none. A key across
+    services is for none of them by name (`["pat"]` at WAYSCloud), and needs its scopes named.
     `allowed_ip_ranges` absent means everywhere, an empty list nowhere. `expires_in` is a
     duration such as `90d`, `expires_at` an RFC 3339 time; neither means no expiry.
     """
@@ -156,20 +156,20 @@ def issue(
     if before is not None:
         key = shown(store, caller, before)
         return key, None, key.version
-    kind, scopes, networks, expires_at = _settle(policy, spec, now)
-    networks = may_issue(caller, scopes, networks, expires_at)
-    issued = kind.issue(Spec(service=spec.services[0]), entropy(kind.entropy_bytes))
+    terms = settle(policy, spec, now)
+    networks = may_issue(caller, terms.scopes, terms.networks, terms.expires_at)
+    issued = terms.kind.issue(Spec(service=spec.services[0]), entropy(terms.kind.entropy_bytes))
     holder = caller.credential
     with store.change(caller.actor) as change:
         remember(change, caller, once, issued.id)
         return insert(
             change,
-            kind=kind,
+            kind=terms.kind,
             issued=issued,
-            spec=spec,
-            scopes=scopes,
+            spec=msgspec.structs.replace(spec, services=list(terms.services)),
+            scopes=terms.scopes,
             networks=networks,
-            expires_at=expires_at,
+            expires_at=terms.expires_at,
             owner=(holder.tenant_id, holder.project_id, caller.owner.id),
         )
 
@@ -225,7 +225,7 @@ def listed(
     whose = schema.credential.c.tenant_id == caller.tenant_id
     with store.reading() as connection:
         rows, following = page(connection, LISTING, query, whose, _KEYS, now=now)
-    return [_stored(row) for row in rows], following
+    return [stored_key(row) for row in rows], following
 
 
 def shown(store: Store, caller: Caller, key_id: str) -> StoredKey:
@@ -243,7 +243,7 @@ def change_key(
     """
     told = asked(patch)
     with store.change(caller.actor) as change:
-        key = _own(change.connection, caller, key_id, match)
+        key = _own(change.connection, caller, key_id, match=match)
         before = msgspec.structs.asdict(key)
         if "metadata" in told:
             merged = {**key.metadata, **told["metadata"]}
@@ -263,15 +263,21 @@ def change_key(
 
 
 def revoke(
-    store: Store, caller: Caller, key_id: str, *, match: IfMatch = ANY
+    store: Store,
+    caller: Caller,
+    key_id: str,
+    *clauses: sa.ColumnElement[bool],
+    match: IfMatch = ANY,
 ) -> tuple[StoredKey, int]:
     """Revoke a key at once; returns it and the journal number that verifiers must reach.
+
+    `clauses` say which of the tenant's keys are meant, where not every one is.
 
     A repeated revoke changes nothing, announces again, and has its receipt waited for again
     (ARCHITECTURE §6 rule 14). NotFoundError when the actor's tenant has no such key, StaleError.
     """
     with store.change(caller.actor) as change:
-        key = _own(change.connection, caller, key_id, match)
+        key = _own(change.connection, caller, key_id, *clauses, match=match)
         if key.revoked_at is not None:
             head = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
             return key, head
@@ -286,79 +292,18 @@ def revoke(
     return msgspec.structs.replace(key, revoked_at=change.at, version=n), n
 
 
-def _own(connection: sa.Connection, caller: Caller, key_id: str, match: IfMatch = ANY) -> StoredKey:
-    whose = schema.credential.c.tenant_id == caller.tenant_id
-    row = find(connection, schema.credential, key_id, whose, _KEYS, noun="key", match=match)
-    return _stored(row)
+def _own(
+    connection: sa.Connection,
+    caller: Caller,
+    key_id: str,
+    *clauses: sa.ColumnElement[bool],
+    match: IfMatch = ANY,
+) -> StoredKey:
+    whose = (schema.credential.c.tenant_id == caller.tenant_id, _KEYS, *clauses)
+    return stored_key(find(connection, schema.credential, key_id, *whose, noun="key", match=match))
 
 
-def _stored(row: dict[str, Any]) -> StoredKey:
+def stored_key(row: dict[str, Any]) -> StoredKey:
+    """Return a row, lists and maps read, as the key that it is."""
     told = {**row, "allowed_ip_ranges": row["networks"]}
     return StoredKey(**{field: told[field] for field in StoredKey.__struct_fields__})
-
-
-def _settle(
-    policy: Policy, spec: KeySpec, now: float
-) -> tuple[AnyKind, Scopes, Networks | None, float | None]:
-    """Turn what was asked into what will be stored, or say everything that is wrong with it."""
-    faults: list[tuple[str, str]] = []
-    kind = _kind(policy, spec, faults)
-    scopes = _scopes(policy, spec, faults)
-    networks = None
-    if spec.allowed_ip_ranges is not None:
-        try:
-            networks = Networks.of(spec.allowed_ip_ranges)
-        except ValueError as error:
-            faults.append(("allowed_ip_ranges", str(error)))
-    expires_at = _expiry(spec, now, faults)
-    if faults or kind is None:
-        raise InvalidError(faults)
-    return kind, scopes, networks, expires_at
-
-
-def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> AnyKind | None:
-    unknown = [name for name in spec.services if name not in policy.services]
-    if unknown:
-        known = ", ".join(sorted(policy.services)) or "none: publish a policy first"
-        faults.append(("services", f"unknown: {', '.join(unknown)}; the services are {known}"))
-        return None
-    if len(set(spec.services)) < len(spec.services):
-        faults.append(("services", "a service is named twice"))
-    providers = {policy.services[name].provider for name in spec.services}
-    if len(providers) > 1:
-        faults.append(("services", f"one key can't be for {' and '.join(sorted(providers))}"))
-        return None
-    (provider,) = providers
-    kind = policy.kinds.get(f"{provider}.service_key")
-    if kind is None:
-        faults.append(("services", f"{provider} issues no service keys"))
-    return kind
-
-
-def _scopes(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> Scopes:
-    offered = frozenset[str]().union(*(policy.scopes_of(name) for name in spec.services))
-    if spec.scopes is None:
-        return Scopes.of(offered)
-    foreign = sorted(set(spec.scopes) - offered)
-    if foreign:
-        offers = ", ".join(sorted(offered)) or "none"
-        faults.append(("scopes", f"{', '.join(foreign)} not among those of its services: {offers}"))
-    return Scopes.of(scope for scope in spec.scopes if scope != EVERY)
-
-
-def _expiry(spec: KeySpec, now: float, faults: list[tuple[str, str]]) -> float | None:
-    if spec.expires_in is not None and spec.expires_at is not None:
-        faults.append(("expires_at", "give expires_in or expires_at, not both"))
-        return None
-    try:
-        if spec.expires_in is not None:
-            return now + parse_duration(spec.expires_in)
-        if spec.expires_at is not None:
-            at = parse_rfc3339(spec.expires_at)
-            if at <= now:
-                faults.append(("expires_at", "must be in the future"))
-            return at
-    except ValueError as error:
-        field = "expires_in" if spec.expires_in is not None else "expires_at"
-        faults.append((field, str(error)))
-    return None

@@ -25,7 +25,7 @@ from latchgate.config import Config
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
-from latchgate.doors import application_form, manage
+from latchgate.doors import application_form, manage, wayscloud
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
 from latchgate.doors.door import Door
@@ -178,8 +178,11 @@ def run_worker(
 
 def api(door: Door) -> Application:
     """Return the API's address: Latchgate's own API and those of the providers, behind one gate."""
-    inner = manage.application(door)
-    return gate(door, dict.fromkeys(manage.BELOW, inner))
+    doors = {
+        **dict.fromkeys(manage.BELOW, manage.application(door)),
+        **dict.fromkeys(wayscloud.BELOW, wayscloud.application(door)),
+    }
+    return gate(door, doors)
 
 
 def _warn_of_master_key(config: Config) -> None:

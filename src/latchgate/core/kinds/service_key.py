@@ -42,20 +42,26 @@ _TEXT = re.compile(r"[A-Za-z0-9_.~-]+")
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What a policy file says of this kind: `[kinds.service_key]`.
 
-    `brand` is the first part of every key; `key_header` a second header that may carry one.
+    `brand` is the first part of every key; `key_header` a second header that may carry one;
+    `cross_service` the word that stands for a service in a key with scopes of several services.
     """
 
     brand: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9]{1,31}\Z")]
     key_header: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}\Z")] | None = None
+    cross_service: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """A key bound to services, sent as Bearer or in the header `key_header` (lower case)."""
+    """A key bound to services, sent as Bearer or in the header `key_header` (lower case).
+
+    `cross_service` is spelled where a key is across services; its record says which.
+    """
 
     name: str
     brand: str
     key_header: str | None
+    cross_service: str | None
     _prefix: str = field(init=False, repr=False, compare=False)
     _new: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _anywhere: re.Pattern[str] = field(init=False, repr=False, compare=False)
@@ -72,7 +78,7 @@ class ServiceKey:
         """Build the kind from its table in a policy file; msgspec.ValidationError when wrong."""
         read = msgspec.convert(settings, Settings)
         header = read.key_header.lower() if read.key_header else None
-        return cls(name=name, brand=read.brand, key_header=header)
+        return cls(name=name, brand=read.brand, key_header=header, cross_service=read.cross_service)
 
     @property
     def scheme(self) -> str:

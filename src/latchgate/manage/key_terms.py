@@ -1,0 +1,135 @@
+"""What a new key opens, from where and until when: what was asked, under the published policy.
+
+Rule of this file: everything that is wrong is told at once, field by field, and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from latchgate.core.duration import parse_duration
+from latchgate.core.kinds import AnyKind
+from latchgate.core.kinds.service_key import ServiceKey
+from latchgate.core.network import Networks
+from latchgate.core.policy import Policy
+from latchgate.core.scope import EVERY, Scopes
+from latchgate.core.timestamp import parse_rfc3339
+from latchgate.manage.errors import InvalidError
+
+if TYPE_CHECKING:
+    from latchgate.manage.keys import KeySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What will be stored of a new key beside its names; `expires_at` in Unix seconds."""
+
+    kind: AnyKind
+    services: tuple[str, ...]
+    scopes: Scopes
+    networks: Networks | None
+    expires_at: float | None
+
+
+def settle(policy: Policy, spec: KeySpec, now: float) -> Terms:
+    """Turn what was asked into what will be stored; InvalidError says all that is wrong with it."""
+    faults: list[tuple[str, str]] = []
+    across = _across(policy, spec)
+    if across is not None:
+        kind: AnyKind | None = across
+        services, scopes = _across_services(policy, across, spec, faults)
+    else:
+        kind, services = _kind(policy, spec, faults), tuple(spec.services)
+        scopes = _scopes(policy, spec, faults)
+    networks = None
+    if spec.allowed_ip_ranges is not None:
+        try:
+            networks = Networks.of(spec.allowed_ip_ranges)
+        except ValueError as error:
+            faults.append(("allowed_ip_ranges", str(error)))
+    expires_at = _expiry(spec, now, faults)
+    if faults or kind is None:
+        raise InvalidError(faults)
+    return Terms(kind, services, scopes, networks, expires_at)
+
+
+def _across(policy: Policy, spec: KeySpec) -> ServiceKey | None:
+    """Return the kind whose word for a key across services is asked for."""
+    for kind in policy.kinds.values():
+        if isinstance(kind, ServiceKey) and kind.cross_service in spec.services:
+            return kind
+    return None
+
+
+def openable(policy: Policy, kind: AnyKind) -> frozenset[str]:
+    """Return every scope that some area which accepts a kind asks for."""
+    rules = (rule for area in policy.areas if kind in area.kinds for rule in area.rules.values())
+    return frozenset(rule.scope for rule in rules if rule.scope is not None)
+
+
+def _across_services(
+    policy: Policy, kind: ServiceKey, spec: KeySpec, faults: list[tuple[str, str]]
+) -> tuple[tuple[str, ...], Scopes]:
+    """Read the scopes of a key across services; its services are those of its scopes."""
+    word = kind.cross_service
+    if spec.services != [word]:
+        faults.append(("services", f"{word!r} stands for every service, and so alone"))
+    if spec.scopes is None:
+        faults.append(("scopes", f"a {word} key has the scopes that are named, so name them"))
+        return (), Scopes.of(())
+    offered = openable(policy, kind)
+    foreign = sorted(set(spec.scopes) - offered)
+    if foreign:
+        offers = ", ".join(sorted(offered))
+        faults.append(("scopes", f"{', '.join(foreign)} not among what it can open: {offers}"))
+    services = dict.fromkeys(scope.partition(":")[0] for scope in spec.scopes)
+    return tuple(services), Scopes.of(scope for scope in spec.scopes if scope != EVERY)
+
+
+def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> AnyKind | None:
+    unknown = [name for name in spec.services if name not in policy.services]
+    if unknown:
+        known = ", ".join(sorted(policy.services)) or "none: publish a policy first"
+        faults.append(("services", f"unknown: {', '.join(unknown)}; the services are {known}"))
+        return None
+    if len(set(spec.services)) < len(spec.services):
+        faults.append(("services", "a service is named twice"))
+    providers = {policy.services[name].provider for name in spec.services}
+    if len(providers) > 1:
+        faults.append(("services", f"one key can't be for {' and '.join(sorted(providers))}"))
+        return None
+    (provider,) = providers
+    kind = policy.kinds.get(f"{provider}.service_key")
+    if kind is None:
+        faults.append(("services", f"{provider} issues no service keys"))
+    return kind
+
+
+def _scopes(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> Scopes:
+    offered = frozenset[str]().union(*(policy.scopes_of(name) for name in spec.services))
+    if spec.scopes is None:
+        return Scopes.of(offered)
+    foreign = sorted(set(spec.scopes) - offered)
+    if foreign:
+        offers = ", ".join(sorted(offered)) or "none"
+        faults.append(("scopes", f"{', '.join(foreign)} not among those of its services: {offers}"))
+    return Scopes.of(scope for scope in spec.scopes if scope != EVERY)
+
+
+def _expiry(spec: KeySpec, now: float, faults: list[tuple[str, str]]) -> float | None:
+    if spec.expires_in is not None and spec.expires_at is not None:
+        faults.append(("expires_at", "give expires_in or expires_at, not both"))
+        return None
+    try:
+        if spec.expires_in is not None:
+            return now + parse_duration(spec.expires_in)
+        if spec.expires_at is not None:
+            at = parse_rfc3339(spec.expires_at)
+            if at <= now:
+                faults.append(("expires_at", "must be in the future"))
+            return at
+    except ValueError as error:
+        field = "expires_in" if spec.expires_in is not None else "expires_at"
+        faults.append((field, str(error)))
+    return None
