@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import getpass
 import grp
+import json
 import os
 import secrets
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from tests.e2e.stack import HOST, ROOT, Program, accepts, environment, free_address
+from tests.clients.identity import DOMAIN, Identity, Person
+from tests.e2e.stack import HOST, ROOT, Program, accepts, curl, environment, free_address
 
 FOLDER = ROOT / ".venv-keystone" / "bin"
 ADMINISTRATOR = "admin"
@@ -64,6 +67,44 @@ class Keystone(Program):
             [FOLDER / "python", script, self._config, port, str(threads)],
             lambda: accepts(self.address),
         )
+
+    def identity(self) -> Identity:
+        """Make the people that tests log in as, once, and return the API."""
+        token = self._token()
+
+        def call(method: str, path: str, sent: object = None) -> Any:
+            words = ["-X", method, f"{self.url}{path}", "-H", f"X-Auth-Token: {token}"]
+            if sent is not None:
+                words += ["-H", "Content-Type: application/json", "-d", json.dumps(sent)]
+            told = curl(*words)
+            assert told.status < 300, told.body
+            return told.json() if told.body else None
+
+        roles = {one["name"]: one["id"] for one in call("GET", "/roles")["roles"]}
+
+        def person(name: str, project: str, role: str) -> Person:
+            password = secrets.token_urlsafe(16)
+            user = {"name": name, "password": password, "domain_id": DOMAIN}
+            user_id = call("POST", "/users", {"user": user})["user"]["id"]
+            made = {"project": {"name": project, "domain_id": DOMAIN}}
+            where = call("POST", "/projects", made)["project"]["id"]
+            if role not in roles:
+                made = {"role": {"name": role}}
+                roles[role] = call("POST", "/roles", made)["role"]["id"]
+            call("PUT", f"/projects/{where}/users/{user_id}/roles/{roles[role]}")
+            return Person(user_id, name, password, project, where)
+
+        alice, glance = person("alice", "demo", "member"), person("glance", "service", "service")
+        return Identity(self.url, "Default", REGION, alice, glance)
+
+    def _token(self) -> str:
+        who = {"name": ADMINISTRATOR, "domain": {"id": DOMAIN}, "password": self.password}
+        how = {"methods": ["password"], "password": {"user": who}}
+        scope = {"project": {"name": ADMINISTRATOR, "domain": {"id": DOMAIN}}}
+        sent = json.dumps({"auth": {"identity": how, "scope": scope}})
+        told = curl(f"{self.url}/auth/tokens", "-H", "Content-Type: application/json", "-d", sent)
+        assert told.status == 201, told.body
+        return str(told.one("X-Subject-Token"))
 
     def _manage(self, *words: str) -> None:
         done = subprocess.run(

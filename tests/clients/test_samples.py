@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,10 @@ INSUFFICIENT_PERMISSIONS = {
     "code": "INSUFFICIENT_PERMISSIONS",
 }
 LANGUAGES = ("python", "javascript", "php", "go")
-Sample = Callable[[str, str], Done]
 
 
 @pytest.fixture(scope="session")
-def go_sample(wayscloud, tmp_path_factory) -> Path:
+def go_sample(wayscloud, tmp_path_factory):
     """The document's Go program, compiled once."""
     body, brace, _ = samples.GO.replace(samples.HOST, wayscloud.url).rpartition("}\n")
     assert brace
@@ -32,26 +30,25 @@ def go_sample(wayscloud, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def sample(request, wayscloud, tmp_path) -> Sample:
+def sample(request, wayscloud, tmp_path):
     """Run the document's program of a language with WAYSCLOUD_API_KEY in its environment."""
 
-    def text(sample: str, name: str) -> Path:
+    def text(sample: str, name: str) -> str:
         (tmp_path / name).write_text(sample.replace(samples.HOST, wayscloud.url), "utf-8")
-        return tmp_path / name
+        return str(tmp_path / name)
 
     def ask(language: str, key: str) -> Done:
         env = {"WAYSCLOUD_API_KEY": key} if key else {}
-        command: list[str | Path]
         if language == "python":
             shown = samples.PYTHON + samples.PYTHON_SHOWS
-            command = [client("python"), text(shown, "sample.py")]
+            command = [str(client("python")), text(shown, "sample.py")]
         elif language == "javascript":
             env["NODE_PATH"] = str(NODE_MODULES)
             command = ["node", text(samples.JAVASCRIPT_SHOWS % samples.JAVASCRIPT, "sample.js")]
         elif language == "php":
             command = ["php", text(samples.PHP + samples.PHP_SHOWS, "sample.php")]
         else:
-            command = [request.getfixturevalue("go_sample")]
+            command = [str(request.getfixturevalue("go_sample"))]
         return run(*command, home=tmp_path, env=env, status=None)
 
     return ask

@@ -19,7 +19,7 @@ def pat(wayscloud) -> str:
     """A key across services, as `cloud login` wants it."""
     key = wayscloud.latchgate.key("pat", scopes=ACROSS)
     assert key.text.startswith("wayscloud_pat_")
-    return key.text
+    return str(key.text)
 
 
 def environment(wayscloud, token: str | None = None) -> dict[str, str]:

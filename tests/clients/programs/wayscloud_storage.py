@@ -13,6 +13,7 @@ with WaysCloudClient() as client:
     made = client.storage.create_bucket(name, tier="archive")
     listed = [bucket["bucket_name"] for bucket in client.storage.list()]
     shown = client.storage.get(name)
+    twice = gone = None
     try:
         client.storage.create_bucket(name)
     except ConflictError as error:
