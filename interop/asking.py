@@ -24,6 +24,9 @@ _OWN_HEADERS = frozenset(
         "x-openstack-request-id",
     }
 )  # fmt: skip
+_SUBJECT = "x-subject-token"
+# A role's options are its own settings; a key's unrestricted may be null, which says false.
+_SETTLED = {"options": "settings", "unrestricted": "boolean"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Question:
     method: str
     path: str
     sent: object = None
-    token: str = "token"  # noqa: S105 - the name of a variable
+    token: str = "token"
     headers: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, str] = field(default_factory=dict)
 
@@ -107,7 +110,13 @@ def _kept(question: Question, answer: Answer, where: str) -> str:
 
 
 def _names(answer: Answer) -> frozenset[str]:
-    return frozenset(name for name, _ in answer.headers if name.lower() not in _OWN_HEADERS)
+    """Return the names of headers; only of what scripts look for by its case, the case too."""
+    lower = {name: name.lower() for name, _ in answer.headers}
+    return frozenset(
+        name if told == _SUBJECT else told
+        for name, told in lower.items()
+        if told not in _OWN_HEADERS
+    )
 
 
 def _body(answer: Answer) -> object:
@@ -122,7 +131,7 @@ def _body(answer: Answer) -> object:
 def shape(value: object) -> object:
     """Return what a JSON value is made of; a list is told by its different elements."""
     if isinstance(value, dict):
-        return {name: shape(value[name]) for name in sorted(value)}
+        return {name: _SETTLED.get(name) or shape(value[name]) for name in sorted(value)}
     if isinstance(value, list):
         found = {json.dumps(shape(one), sort_keys=True) for one in value}
         return [json.loads(one) for one in sorted(found)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from interop.asking import Question
@@ -11,8 +12,8 @@ _KEYS = "/v3/users/$user_id/application_credentials"
 _RULE = {"path": "/v2.1/servers", "method": "GET", "service": "compute"}
 
 
-def _password(user: object, password: str = "$password", scope: object = None) -> Any:  # noqa: S107
-    who = {"user": {**dict(user), "password": password}}  # type: ignore[call-overload]
+def _password(user: Mapping[str, object], password: str = "$password", scope: object = None) -> Any:
+    who = {"user": {**user, "password": password}}
     auth: dict[str, Any] = {"identity": {"methods": ["password"], "password": who}}
     return {"auth": auth if scope is None else {**auth, "scope": scope}}
 
@@ -26,8 +27,8 @@ def _new(**fields: object) -> Any:
     return {"application_credential": fields}
 
 
-def _methods(*methods: str) -> Any:
-    return {"auth": {"identity": {"methods": list(methods)}}}
+def _methods(*methods: str, **blocks: object) -> Any:
+    return {"auth": {"identity": {"methods": list(methods), **blocks}}}
 
 
 _BY_ID = {"id": "$user_id"}
@@ -69,7 +70,7 @@ PASSWORDS = [
         _password(_BY_ID, scope={"project": {"id": "$service_project_id"}}), "",
     ),
     Question("user name without domain", "POST", _TOKENS, _password({"name": "$user"}), ""),
-    Question("no method that there is", "POST", _TOKENS, _methods("palmistry"), ""),
+    Question("no method that there is", "POST", _TOKENS, _methods("palmistry", palmistry={}), ""),
     Question("a method without its block", "POST", _TOKENS, _methods("password"), ""),
     Question("nothing in the body", "POST", _TOKENS, {}, ""),
     Question("no JSON", "POST", _TOKENS, "{", ""),
@@ -126,7 +127,8 @@ LOGINS = [
         keep={"own": "X-Subject-Token"},
     ),
     Question(
-        "log in by name and id", "POST", _TOKENS, _key(name="one", secret="$secret", user=_BY_ID), ""
+        "log in by name and id", "POST", _TOKENS,
+        _key(name="one", secret="$secret", user=_BY_ID), "",
     ),
     Question(
         "log in by names", "POST", _TOKENS, _key(name="one", secret="$secret", user=_BY_NAME), ""
@@ -189,7 +191,9 @@ READS = [
 ]  # fmt: skip
 
 ENDS = [
-    Question("give a token back", "DELETE", _TOKENS, token="own", headers={"X-Subject-Token": "$own"}),
+    Question(
+        "give a token back", "DELETE", _TOKENS, token="own", headers={"X-Subject-Token": "$own"}
+    ),
     Question("use what was given back", "GET", "/v3/users/$user_id/projects", token="own"),
     Question(
         "validate what was given back", "GET", _TOKENS, token="service_token",
