@@ -44,6 +44,8 @@ from latchgate.manage import keys, setup
 from latchgate.manage.actor import Caller
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.policy import publish
+from latchgate.signin.jwks import fetch
+from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
@@ -137,6 +139,7 @@ class World:
         self.store = Store(self.database, clock=clock)
         self._engines: list[Engine] = []
         self._passwords: list[Passwords] = []
+        self._assertions: list[Assertions] = []
         user, assigned = schema.user, schema.role_assignment
         first = sa.select(user.c.tenant_id, assigned).join(assigned).order_by(user.c.created_at)
         row = self.one(first.limit(1))
@@ -157,6 +160,9 @@ class World:
         for pool in self._passwords:
             pool.close()
         self._passwords.clear()
+        for proving in self._assertions:
+            proving.close()
+        self._assertions.clear()
         self.store.close()
 
     # --- reading
@@ -328,6 +334,12 @@ class World:
         self._passwords.append(pool)
         return pool
 
+    def assertions(self, fetch: Callable[[str], bytes]) -> Assertions:
+        """Return what checks statements of identity providers; closed with the world."""
+        made = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
+        self._assertions.append(made)
+        return made
+
     def engine(
         self,
         *,
@@ -335,6 +347,7 @@ class World:
         ticks: Callable[[], float] = time.monotonic,
         on_decision: Callable[[Decision, Request, float], None] | None = None,
         compile_policy: Callable[[dict[str, str], int], Policy] = compiled,
+        fetch: Callable[[str], bytes] = fetch,
     ) -> Engine:
         """Return a new engine over the database; closed with the world."""
         engine = Engine(
@@ -344,6 +357,7 @@ class World:
             entropy=secrets.token_bytes,
             compile_policy=compile_policy,
             passwords=self.passwords(),
+            assertions=self.assertions(fetch),
             on_decision=on_decision or (lambda *_: None),
         )
         self._engines.append(engine)

@@ -28,6 +28,8 @@ from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.reason import Reason
 from latchgate.core.redact import Redactor
+from latchgate.signin.jwks import fetch
+from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.store.usage import Usage
@@ -73,6 +75,7 @@ class _Opened:
     engine: Engine
     usage: Usage
     passwords: Passwords
+    assertions: Assertions
     stop: threading.Event
 
 
@@ -151,6 +154,7 @@ class Verifier:
         if opened is not None:
             opened.stop.set()
             opened.passwords.close()
+            opened.assertions.close()
             opened.engine.close()
             opened.usage.close()
 
@@ -182,6 +186,7 @@ class Verifier:
                 self._config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
             )
             passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
+            assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
             try:
                 engine = Engine(
                     self._config.database,
@@ -190,6 +195,7 @@ class Verifier:
                     entropy=secrets.token_bytes,
                     compile_policy=compile_policy,
                     passwords=passwords,
+                    assertions=assertions,
                     on_decision=usage.note,
                 )
             except BaseException:
@@ -200,7 +206,7 @@ class Verifier:
             threading.Thread(
                 target=_follow, args=(engine, stop), name="latchgate-follow", daemon=True
             ).start()
-            self._opened = _Opened(engine, usage, passwords, stop)
+            self._opened = _Opened(engine, usage, passwords, assertions, stop)
             return engine
 
     def _forget(self) -> None:

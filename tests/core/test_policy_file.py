@@ -204,7 +204,7 @@ EDITS = {
     "flag of the wrong type":
         (OF, f'{OF}\nexact = "yes" # !', "areas[0].exact", "Expected `bool`"),
     "methods outside a public area":
-        (OF, f'{OF}\nmethods = ["GET"] # !', "areas[0].methods", "methods belong to public areas"),
+        (OF, f'{OF}\nmethods = ["GET"] # !', "areas[0].methods", "methods belong to public"),
 
     "method in lower case":
         (RULE, '{ methods = ["put"], scope = "s:w" },',
@@ -238,6 +238,14 @@ EDITS = {
     "public area with rules":
         (PUBLIC, f'{PUBLIC}\nrules = [{{ methods = ["GET"], scope = "s:r" }}] # !',
          "areas[1].rules", "takes no rules"),
+    "authenticated area with rules":
+        (OF, f"{OF}\nauthenticated = true", "areas[0].rules", "takes no rules"),
+    "public area that is authenticated":
+        (PUBLIC, f"{PUBLIC}\nauthenticated = true # !",
+         "areas[1].authenticated", "takes no authenticated"),
+    "kind of another provider":
+        (ACCEPTS, 'accepts = ["wayscloud.service_key"]',
+         "areas[0].accepts", "'wayscloud.service_key' is not one of: service_key"),
     "public area with a method in lower case":
         (f"{PUBLIC}\n{METHODS}", f'{PUBLIC}\nmethods = ["get"] # !\n',
          "areas[1].methods", "'get' is not an upper-case HTTP method"),
@@ -408,9 +416,8 @@ def test_no_text_makes_anything_but_a_policy_error(text):
     assert all(fault.file == "p.toml" for fault in found)
 
 
-@pytest.mark.parametrize("name", ["wayscloud.toml", providers.BUILT_IN])
-def test_the_shipped_files_are_policies_by_themselves(name):
-    assert read_policy({name: providers.text(name)}, version=1).areas
+def test_the_built_in_file_is_a_policy_by_itself():
+    assert read_policy({providers.BUILT_IN: OWN}, version=1).areas
 
 
 @pytest.mark.parametrize("name", providers.SHIPPED)
@@ -457,12 +464,16 @@ def test_a_file_cannot_take_the_brand_or_the_services_of_the_built_in_one():
 
 
 def test_the_shipped_provider_file_says_what_the_provider_documents():
-    found = read_policy({"wayscloud.toml": WAYSCLOUD}, version=1)
-    (kind,) = found.kinds.values()
-    assert kind == ServiceKey(
-        name="wayscloud.service_key", brand="wayscloud", key_header="x-api-key"
+    found = with_built_in({"wayscloud.toml": WAYSCLOUD}, OWN, version=1)
+    assert found.kinds["wayscloud.service_key"] == ServiceKey(
+        name="wayscloud.service_key",
+        brand="wayscloud",
+        key_header="x-api-key",
+        cross_service="pat",
     )
-    assert {name: set(service.scopes) for name, service in found.services.items()} == {
+    theirs = [one for one in found.services.values() if one.provider == "wayscloud"]
+    areas = [area for area in found.areas if area.provider == "wayscloud"]
+    assert {service.id: set(service.scopes) for service in theirs} == {
         "storage": {"storage:read", "storage:write", "storage:delete"},
         "llm": {"llm:inference", "llm:models"},
         "database": {"database:manage"},
@@ -471,7 +482,7 @@ def test_the_shipped_provider_file_says_what_the_provider_documents():
     }
     assert {
         (area.path, area.exact, area.service, method, rule.scope)
-        for area in found.areas
+        for area in areas
         for method, rule in area.rules.items()
     } == {
         ("/v1/storage", False, "storage", "GET", "storage:read"),
@@ -484,10 +495,20 @@ def test_the_shipped_provider_file_says_what_the_provider_documents():
         ("/v1/databases", False, "database", "*", "database:manage"),
         ("/v1/dns", False, "dns", "*", "dns:manage"),
         ("/v1/gpu", False, "gpu", "*", "gpu:use"),
+        ("/api/v1/dashboard/api-keys", False, "own", "GET", "own:keys.read"),
+        ("/api/v1/dashboard/api-keys", False, "own", "HEAD", "own:keys.read"),
+        ("/api/v1/dashboard/api-keys", False, "own", "POST", "own:keys.write"),
+        ("/api/v1/dashboard/api-keys", False, "own", "DELETE", "own:keys.write"),
+        ("/api/v1/dashboard/account/profile", True, None, "GET", None),
+        ("/api/v1/dashboard/account/profile", True, None, "HEAD", None),
     }
-    assert [area.path for area in found.areas if area.encoded_slash] == ["/v1/storage"]
-    assert not [area for area in found.areas if area.public or area.preflight or area.hosts]
-    assert {area.dialect for area in found.areas} == {"wayscloud"}
+    assert [area.path for area in areas if area.encoded_slash] == ["/v1/storage"]
+    assert [area.path for area in areas if area.authenticated] == [
+        "/api/v1/dashboard/account/profile"
+    ]
+    assert not [area for area in areas if area.public or area.preflight or area.hosts]
+    assert {area.dialect for area in areas} == {"wayscloud"}
+    assert found.dialect("/api/v1/dashboard/nowhere") == "wayscloud"
     assert found.dialect("/v1/nowhere") == "wayscloud"
     assert found.dialect("/elsewhere") == "problem"
 

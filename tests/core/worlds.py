@@ -39,7 +39,7 @@ from latchgate.core.policy_file import read_policy
 from latchgate.core.scope import ALL
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
-from latchgate.verify.walk import Derive
+from latchgate.verify.walk import Derive, Need
 
 NOW = 1_800_000_000.0
 FUZZ = settings(deadline=None, max_examples=300)
@@ -207,6 +207,7 @@ def decide(
             if isinstance(need, Derive):
                 need = walk.send(derive(need))
                 continue
+            assert isinstance(need, Need)  # nothing here is signed by somebody else
             if needed is not None:
                 needed.extend(need.keys)
             found = {key: records.get(key) for key in need.keys}

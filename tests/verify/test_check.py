@@ -244,6 +244,8 @@ def matrix_key(path: str) -> Ask:
 def test_the_matrix_knows_every_area_service_and_scope_of_the_shipped_policies():
     # Latchgate's own areas have theirs beside its routes: tests/doors/manage/test_scopes.py.
     cloud = [area for area in SHIPPED.areas if area.provider != "latchgate"]
+    # Those of the own account have their laws beside the doors that serve them.
+    cloud = [area for area in cloud if not area.authenticated and area.service != "own"]
     assert {area.path for area in cloud if not area.public} == set(PATHS)
     services = [one.id for one in SHIPPED.services.values() if one.provider != "latchgate"]
     assert set(services) == set(SERVICES)
@@ -485,6 +487,52 @@ def test_d5_48_what_is_kept_of_two_refused_credentials_is_about_one_of_them():
     reasons = {KEY.id: Reason.CREDENTIAL_REVOKED, other.id: Reason.NETWORK_NOT_ALLOWED}
     assert found.credential is not None
     assert found.reason is reasons[found.credential.id]
+
+
+KEYS_OF_ONE_OWNER = {
+    "stands": ({}, None),
+    "without the scope": ({"scopes": NONE}, None),
+    "for another service": ({"services": frozenset({"dns"})}, None),
+    "revoked": ({"revoked_at": NOW}, Reason.CREDENTIAL_REVOKED),
+    "expired": ({"expires_at": NOW}, Reason.CREDENTIAL_EXPIRED),
+    "elsewhere": ({"networks": Networks(())}, Reason.CREDENTIALS_AMBIGUOUS),
+    "of a wrong secret": ({"digest": b"x" * 32}, Reason.SECRET_WRONG),
+    "unknown": (None, Reason.CREDENTIAL_UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["in order", "turned"])
+@pytest.mark.parametrize("second", KEYS_OF_ONE_OWNER)
+@pytest.mark.parametrize("first", KEYS_OF_ONE_OWNER)
+def test_d4_33_of_two_keys_both_must_stand_and_then_what_either_opens_is_open(
+    first, second, turned
+):
+    """providers/wayscloud: a key as Bearer and as X-API-Key in one request."""
+    other = service_key(seed=2)
+    made = [(ISSUED, first), (other, second)]
+    held = [
+        credential(issued, **changes)
+        for issued, word in made
+        if (changes := KEYS_OF_ONE_OWNER[word][0]) is not None
+    ]
+    bearing, named = reversed(made) if turned else made
+    asked = request(
+        headers={
+            **bearer(bearing[0].secret.reveal()),
+            "x-api-key": named[0].secret.reveal(),
+        }
+    )
+    found = decide(asked, world(*held))
+    fallen = [reason for word in (first, second) if (reason := KEYS_OF_ONE_OWNER[word][1])]
+    if not fallen:
+        assert found.allowed is ("stands" in (first, second))
+        assert found.allowed or TABLE[found.reason]["wayscloud"].status == 403
+        return
+    assert found.reason in fallen
+    assert refusal(found).status == 401
+    # Whoever sent it may see why, and nobody else.
+    proven = {issued.id for issued, word in made if word not in ("unknown", "of a wrong secret")}
+    assert (found.credential.id in proven) if found.credential is not None else not proven
 
 
 def test_d5_49_nothing_of_another_tenant_counts_even_under_an_id_that_fits():

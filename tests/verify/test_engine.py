@@ -23,6 +23,8 @@ from latchgate.core.model import Noun
 from latchgate.core.policy_file import PolicyError
 from latchgate.core.reason import Reason
 from latchgate.manage import keys
+from latchgate.signin.jwks import fetch
+from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store import schema, sqlite
 from latchgate.store.bell import Bell, BellFullError
@@ -830,6 +832,7 @@ def over(database):
         entropy=secrets.token_bytes,
         compile_policy=lambda *_: pytest.fail("compiled"),
         passwords=Passwords(ticks=time.monotonic, entropy=secrets.token_bytes),
+        assertions=Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch),
         on_decision=lambda *_: None,
     )
 

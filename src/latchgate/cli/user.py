@@ -1,4 +1,4 @@
-"""`latchgate user`: make, list, show, update, disable and enable users; give and take roles."""
+"""`latchgate user`: users, the roles they hold, and who at an identity provider acts as them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from latchgate.cli.listing import (
     version_option,
 )
 from latchgate.cli.noun import show_record, switch
-from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_receipt
 
 _PATH = "/manage/v1/users"
 
 
 @click.group()
 def user() -> None:
-    """Make, list, show, update, disable and enable users; give and take roles."""
+    """Make, list, show, update, disable and enable users; give and take roles; link and unlink."""
 
 
 @user.command()
@@ -73,8 +73,16 @@ def list_users(*, as_json: bool, **asked: Any) -> None:
 @click.argument("user_id", metavar="ID")
 @json_option
 def show(*, user_id: str, as_json: bool) -> None:
-    """Show a user and the roles they hold."""
-    show_record("GET", f"{_PATH}/{segment(user_id)}", as_json=as_json)
+    """Show a user, the roles they hold, and who at an identity provider acts as them."""
+    from latchgate.cli.api import call
+
+    path = f"{_PATH}/{segment(user_id)}"
+    told = call("GET", path, "id") | call("GET", f"{path}/links", "links")
+    if as_json:
+        print_json(told)
+        return
+    told["links"] = [f"{one['issuer']}#{one['subject']}" for one in told["links"]]
+    print_fields(told.items())
 
 
 @user.command()
@@ -176,6 +184,56 @@ def take_role(
         return
     print_fields(told["user"].items())
     print_receipt(told["receipt"], [])
+
+
+@user.command()
+@click.argument("user_id", metavar="ID")
+@click.option("--issuer", required=True, help="The identity provider, as in its tokens' iss.")
+@click.option("--subject", required=True, help="Who it is there, as in their tokens' sub.")
+@click.option("--project", help="Where they have the user's roles, if it is not the only one.")
+@once_option
+@json_option
+def link(
+    *,
+    user_id: str,
+    issuer: str,
+    subject: str,
+    project: str | None,
+    idempotency_key: str | None,
+    as_json: bool,
+) -> None:
+    """Let somebody at your identity provider act as a user.
+
+    Whoever brings a token of theirs can do what the user may do, where an area takes such tokens.
+    """
+    spec: dict[str, Any] = {"issuer": issuer, "subject": subject}
+    spec |= {"project_id": project} if project is not None else {}
+    path, headers = f"{_PATH}/{segment(user_id)}/links", once(idempotency_key)
+    show_record("POST", path, as_json=as_json, json=spec, headers=headers)
+
+
+@user.command()
+@click.argument("user_id", metavar="ID")
+@click.option("--issuer", required=True, help="The identity provider, as in its tokens' iss.")
+@click.option("--subject", required=True, help="Who it is there, as in their tokens' sub.")
+@json_option
+def unlink(*, user_id: str, issuer: str, subject: str, as_json: bool) -> None:
+    """Take a link away: no token of theirs is accepted when this returns."""
+    from latchgate.cli.api import call
+
+    path = f"{_PATH}/{segment(user_id)}/links"
+    meant = [
+        one["id"]
+        for one in call("GET", path, "links")["links"]
+        if (one["issuer"], one["subject"]) == (issuer, subject)
+    ]
+    if not meant:
+        raise Failed(f"{user_id} is not linked to this subject of {issuer}; see user show")
+    told = call("DELETE", f"{path}/{segment(meant[0])}", "id", "receipt")
+    if as_json:
+        print_json(told)
+        return
+    print_receipt(told["receipt"], [("id", told["id"]), ("revoked_at", told["revoked_at"])])
 
 
 def _role_path(user_id: str, project_id: str, role_id: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from latchgate.core.assertion import Assertion
 from latchgate.core.network import Address, Networks
 from latchgate.core.reason import Reason, Step
 from latchgate.core.scope import Scopes
@@ -182,6 +183,8 @@ class Presented(msgspec.Struct, frozen=True):
 
     Where a login name is sent instead of an id, `credential_id` is empty and `login` that name.
     `password` is a secret that a person chose: its digest takes the stored one's salt, and work.
+    `assertion` is what an identity provider signed, and `login` whom it says it is for: its digest
+    takes the provider's keys.
     """
 
     kind: str
@@ -189,6 +192,7 @@ class Presented(msgspec.Struct, frozen=True):
     digest: bytes
     login: str | None = None
     password: Secret | None = None
+    assertion: Assertion | None = None
 
     @property
     def label(self) -> str:

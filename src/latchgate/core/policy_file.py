@@ -15,7 +15,15 @@ from typing import Annotated, Literal, cast
 import msgspec
 
 from latchgate.core.dialects import DIALECTS
-from latchgate.core.kinds import APPLICATION_KEY, KINDS, AnyKind, ApplicationKeyKind, Kind
+from latchgate.core.kinds import (
+    APPLICATION_KEY,
+    ASSERTED,
+    KINDS,
+    AnyKind,
+    ApplicationKeyKind,
+    Kind,
+    OidcBearer,
+)
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
@@ -32,6 +40,7 @@ _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}|\*")
 
 
 BUILT_IN = "(built in) latchgate.toml"
+_KINDS = {**KINDS, **ASSERTED}
 LATCHGATE = "latchgate"  # the provider whose kinds and services every file may use
 
 _Fault = Callable[[str, str], None]
@@ -198,8 +207,8 @@ class _Reader:
     def _read_kinds(self, own: _Own, fault: _Fault) -> None:
         for word, told in own.entry.kinds.items():
             key = f"kinds.{word}"
-            if word not in KINDS and word != APPLICATION_KEY:
-                fault(key, _not_one_of(word, [*KINDS, APPLICATION_KEY]))
+            if word not in _KINDS and word != APPLICATION_KEY:
+                fault(key, _not_one_of(word, [*_KINDS, APPLICATION_KEY]))
                 continue
             name = f"{own.entry.provider}.{word}"
             kind: AnyKind
@@ -208,12 +217,13 @@ class _Reader:
                 if word == APPLICATION_KEY:
                     kind = own.application = ApplicationKeyKind.configured(name, settings)
                 else:
-                    kind = own.kinds[word] = KINDS[word](name, settings)
+                    kind = own.kinds[word] = _KINDS[word](name, settings)
             except msgspec.ValidationError as error:
                 fault(*_keyed(str(error), key))
                 continue
-            if kind.pattern is not None:
-                other = self._brands.setdefault(kind.pattern, name)
+            spelling = kind.issuer.url if isinstance(kind, OidcBearer) else kind.pattern
+            if spelling is not None:
+                other = self._brands.setdefault(spelling, name)
                 if other != name:
                     fault(key, f"its spelling is already that of {other}")
             self.kinds[name] = kind

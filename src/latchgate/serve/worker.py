@@ -37,6 +37,8 @@ from latchgate.keyring.errors import KeyringError
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
+from latchgate.signin.jwks import fetch
+from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
@@ -125,6 +127,7 @@ def run_worker(
 
     usage = Usage(config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time)
     passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
+    assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
     engine = Engine(
         config.database,
         clock=time.time,
@@ -132,6 +135,7 @@ def run_worker(
         entropy=secrets.token_bytes,
         compile_policy=compile_policy,
         passwords=passwords,
+        assertions=assertions,
         on_decision=usage.note,
     )
     store = Store(config.database, clock=time.time)
@@ -170,6 +174,7 @@ def run_worker(
             runner.run(_serve(servers, engine, certificate, on_ready, supervised=supervised))
     finally:
         passwords.close()
+        assertions.close()
         engine.close()
         usage.close()
         reader.close()

@@ -1,7 +1,8 @@
 """The path of one decision, on one page.
 
 A generator without I/O: it asks for records it lacks by yielding `Need`, for the slow digest of a
-chosen password by yielding `Derive`, and returns the Decision. On a warm cache it yields
+chosen password by yielding `Derive`, for that of whom a signed statement names by yielding `Prove`,
+and returns the Decision. On a warm cache it yields
 nothing. Order matters: what is served there (locate), then who asks, then the secret, only then
 anything about the credential, and last the program that they ask with.
 """
@@ -20,7 +21,7 @@ from latchgate.core.secret import Secret
 from latchgate.verify.cache import Cache
 from latchgate.verify.gather import account, gather, gather_application
 from latchgate.verify.locate import is_preflight, locate
-from latchgate.verify.walk import Derive, Need, Steps, Told, Walk
+from latchgate.verify.walk import Derive, Need, Prove, Slow, Steps, Told, Walk
 
 
 def check(
@@ -71,35 +72,50 @@ class _Finding(msgspec.Struct, frozen=True):
 
 
 _UNPROVEN, _FALLEN, _LACKING, _OPENS = range(4)
-
-
-_UNPROVEN, _FALLEN, _LACKING, _OPENS = range(4)
+# Where one alone would be refused with another status than 401.
+_NO_LOGIN_FAULT = frozenset({Reason.NETWORK_NOT_ALLOWED, Reason.CLIENT_ADDRESS_INVALID})
 
 
 def _weigh(
     walk: Walk, area: Area, claims: list[tuple[Kind, Presented]]
-) -> Generator[Need | Derive, Told, _Finding | Refused]:
-    """Judge each claim: of two credentials of one owner either suffices."""
-    best: _Finding | None = None
-    owner: str | None = None
+) -> Generator[Need | Slow, Told, _Finding | Refused]:
+    """Judge each claim, and then what they come to together."""
+    findings: list[_Finding] = []
     for kind, claimed in claims:
-        facts = yield from gather(walk, claimed)
         presented = claimed
+        if claimed.assertion is not None:
+            # Before any look-up: whoever can't sign costs the store nothing.
+            told = yield from _asked(walk, claimed, Prove(claimed.assertion, walk.now))
+            if isinstance(told, Refused):
+                return told
+            presented = msgspec.structs.replace(claimed, digest=told)
+        facts = yield from gather(walk, presented)
         if claimed.password is not None:
-            derived = yield from _derived(walk, claimed, claimed.password, facts)
-            if isinstance(derived, Refused):
-                return derived
-            presented = msgspec.structs.replace(claimed, digest=derived)
-        found = _judge(walk, area, kind, presented, facts)
-        if found.credential is not None:
-            # Whose secret was right is a principal, even where the credential no longer stands.
-            if owner is not None and owner != found.credential.owner_id:
-                return Refused(Reason.CREDENTIALS_AMBIGUOUS)
-            owner = found.credential.owner_id
-        # Of two refusals the nearer miss counts.
-        if best is None or found.rank > best.rank:
-            best = found
-    return best if best is not None else Refused(Reason.FAULT)
+            told = yield from _derived(walk, claimed, claimed.password, facts)
+            if isinstance(told, Refused):
+                return told
+            presented = msgspec.structs.replace(claimed, digest=told)
+        findings.append(_judge(walk, area, kind, presented, facts))
+    return findings[0] if len(findings) == 1 else _together(findings)
+
+
+def _together(findings: list[_Finding]) -> _Finding | Refused:
+    """Let what several credentials of one owner may do count together, if each of them stands.
+
+    Whose secret was right is a principal, even where the credential no longer stands.
+    """
+    owners = {one.credential.owner_id for one in findings if one.credential is not None}
+    if not findings or len(owners) > 1:
+        return Refused(Reason.CREDENTIALS_AMBIGUOUS)
+    nearest = max(findings, key=lambda one: one.rank)  # what one of them opens is open
+    worst = min(findings, key=lambda one: one.rank)
+    if worst.rank >= _LACKING:
+        return nearest
+    reason = worst.reason
+    if reason in _NO_LOGIN_FAULT:
+        reason = Reason.CREDENTIALS_AMBIGUOUS
+    # Who sent both holds the one that is right, so its owner may see why it was refused.
+    return _Finding(worst.rank, reason, worst.credential or nearest.credential, None)
 
 
 def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
@@ -114,30 +130,62 @@ def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
             trace.append((Step.READ, False, (kind.name, found.detail)))
             return found
         claims += [(kind, presented) for presented in found]
+    accepted = tuple(kind.name for kind in area.kinds)
     if claims:
         for _, presented in claims:
             trace.append((Step.READ, True, (presented.kind, presented.label)))
-        return claims
-    accepted = tuple(kind.name for kind in area.kinds)
+        stray = _stray(request, area)
+        return claims if stray is None else _unread(walk, stray, accepted)
     for other in walk.policy.kinds.values():
         if other not in area.kinds and other is not area.application and other.parse(request):
             trace.append((Step.READ, False, (other.name, "this area does not accept it", accepted)))
             return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
     for name in dict.fromkeys(name for kind in area.kinds for name in kind.carriers):
         if name in request.headers:
-            why = f"the header {name} holds nothing that this area accepts"
-            trace.append((Step.READ, False, (None, why, accepted)))
-            return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
+            return _unread(walk, name, accepted)
     trace.append((Step.READ, False, (None, "no credential was sent", accepted)))
     return Refused(Reason.CREDENTIAL_MISSING)
 
 
+def _unread(walk: Walk, name: str, accepted: tuple[str, ...]) -> Refused:
+    why = f"the header {name} holds nothing that this area accepts"
+    walk.trace.append((Step.READ, False, (None, why, accepted)))
+    return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
+
+
+def _stray(request: Request, area: Area) -> str | None:
+    """Return a second header that should carry a credential and carries none of the area's.
+
+    Every one that is sent must be valid. `Authorization` of a scheme that the area doesn't take was
+    meant for somebody else: clients add Basic by themselves (.netrc).
+    """
+    carriers = dict.fromkeys(name for kind in area.kinds for name in kind.carriers)
+    sent = [name for name in carriers if name in request.headers]
+    if len(sent) < 2:  # noqa: PLR2004 - one alone is what was read
+        return None
+    schemes = {kind.scheme.lower() for kind in area.kinds}
+    for name in sent:
+        value = request.headers[name]
+        alone = msgspec.structs.replace(request, headers={name: value})
+        if any(kind.parse(alone) for kind in area.kinds):
+            continue
+        if name != "authorization" or value.partition(" ")[0].lower() in schemes:
+            return name
+    return None
+
+
 def _derived(
     walk: Walk, presented: Presented, password: Secret, facts: Facts | None
-) -> Generator[Derive, Told, bytes | Refused]:
+) -> Generator[Slow, Told, bytes | Refused]:
     """Have the digest of a chosen password worked out; the same work for an unknown account."""
     like = facts.credential.digest if facts is not None else None
-    told = yield Derive(password, like, account(walk, presented), walk.request.client)
+    guess = Derive(password, like, account(walk, presented), walk.request.client)
+    return (yield from _asked(walk, presented, guess))
+
+
+def _asked(walk: Walk, presented: Presented, need: Slow) -> Generator[Slow, Told, bytes | Refused]:
+    """Have a digest worked out by the shell, or be told why there is none."""
+    told = yield need
     if isinstance(told, Refused):
         walk.trace.append((Step.READ, False, (presented.kind, told.detail)))
     elif not isinstance(told, bytes):

@@ -11,13 +11,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack
 from pathlib import Path
 
 from latchgate.core.model import Decision, Refused, Request
 from latchgate.core.policy import Policy
 from latchgate.core.reason import Reason
+from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.bell import RINGS, Bell
 from latchgate.store.errors import StoreError
@@ -33,7 +34,7 @@ from latchgate.store.reads import (
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
-from latchgate.verify.walk import Derive
+from latchgate.verify.walk import Derive, Prove, Slow
 
 POLL_SECONDS = 0.1
 _MAX_ATTEMPTS = 3
@@ -47,7 +48,8 @@ class Engine:
 
     `clock` gives Unix seconds, `ticks` a clock that never jumps, `entropy` n random bytes,
     `compile_policy` turns published policy files and their version into a Policy, `passwords` works
-    out digests of chosen passwords, `on_decision` is told each decision, its request and its time.
+    out digests of chosen passwords and `assertions` those of whom signed statements name,
+    `on_decision` is told each decision, its request and its time.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Engine:
         entropy: Callable[[int], bytes],
         compile_policy: Compile,
         passwords: Passwords,
+        assertions: Assertions,
         on_decision: Callable[[Decision, Request, float], None],
     ) -> None:
         self._clock = clock
@@ -66,6 +69,7 @@ class Engine:
         self._entropy = entropy
         self._compile = compile_policy
         self._passwords = passwords
+        self._assertions = assertions
         self._on_decision = on_decision
         self._lock = threading.Lock()
         self._database = database
@@ -121,19 +125,19 @@ class Engine:
             if isinstance(decision, Decision):
                 return decision
             try:
-                refused = self._passwords.submit(decision).result()
+                refused = self._submit(decision).result()
             except CancelledError:  # the pool was closed meanwhile
                 refused = Refused(Reason.FAULT, "passwords are no longer checked here")
         return self._give_up(request)
 
-    async def decide_later(self, request: Request, derive: Derive) -> Decision:
+    async def decide_later(self, request: Request, need: Slow) -> Decision:
         """Finish what `attempt` could not: wait for the digest, then decide anew."""
-        due: Decision | Derive = derive
+        due: Decision | Slow = need
         for _ in range(_MAX_ATTEMPTS):
             if isinstance(due, Decision):
                 return due
             # Shielded: the work goes on when the caller is gone, so its permit stays taken (D4.31).
-            refused = await asyncio.shield(asyncio.wrap_future(self._passwords.submit(due)))
+            refused = await asyncio.shield(asyncio.wrap_future(self._submit(due)))
             due = self.attempt(request, refused)
         return due if isinstance(due, Decision) else self._give_up(request)
 
@@ -141,7 +145,17 @@ class Engine:
         decision = self.attempt(request, Refused(Reason.PASSWORDS_BUSY, "its digest was lost"))
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
-    def attempt(self, request: Request, refused: Refused | None = None) -> Decision | Derive:
+    def _submit(self, need: Slow) -> Future[Refused | None]:
+        if isinstance(need, Prove):
+            return self._assertions.submit(need)
+        return self._passwords.submit(need)
+
+    def _recall(self, need: Slow) -> bytes | Refused | None:
+        if isinstance(need, Prove):
+            return self._assertions.recall(need)
+        return self._passwords.recall(need)
+
+    def attempt(self, request: Request, refused: Refused | None = None) -> Decision | Slow:
         """Decide one request, or return the slow work that it needs first; never waits for it.
 
         `refused` says why that work was not done, when it was not.
@@ -166,14 +180,14 @@ class Engine:
             try:
                 self._follow_if_rung()
                 # Nobody guesses passwords here: one that is not remembered is not worked out.
-                busy = Refused(Reason.PASSWORDS_BUSY, "explain works out no password")
+                busy = Refused(Reason.PASSWORDS_BUSY, "explain works out no password or signature")
                 decision = self._run(request, self._clock(), busy)
             except StoreError:
                 self._broken = True
                 raise
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
-    def _decide(self, request: Request, refused: Refused | None) -> Decision | Derive:
+    def _decide(self, request: Request, refused: Refused | None) -> Decision | Slow:
         # Read after the request arrived: what was revoked before it is announced by now.
         if (
             self._words[RINGS] != self._seen
@@ -187,13 +201,13 @@ class Engine:
             self._on_decision(decision, request, now)
         return decision
 
-    def _run(self, request: Request, now: float, refused: Refused | None) -> Decision | Derive:
+    def _run(self, request: Request, now: float, refused: Refused | None) -> Decision | Slow:
         walk = check(request, policy=self.policy, now=now, cache=self._cache, new_id=self._new_id)
         try:
             need = next(walk)
             while True:
-                if isinstance(need, Derive):
-                    told = self._passwords.recall(need) or refused
+                if isinstance(need, Derive | Prove):
+                    told = self._recall(need) or refused
                     if told is None:
                         return need
                     need = walk.send(told)

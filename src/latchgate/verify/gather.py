@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
+from latchgate.core import assertion
 from latchgate.core.model import (
     Application,
     ApplicationFacts,
@@ -63,8 +64,13 @@ def _recalled(walk: Walk, presented: Presented) -> Facts | None:
 
 
 def account(walk: Walk, presented: Presented) -> str:
-    """Return the id of a login: the area says in which namespace its name is looked up."""
+    """Return the id of a login: the area says in which namespace its name is looked up.
+
+    Whom an identity provider names has a namespace of its own, the same in every area.
+    """
     namespace = walk.area.logins if walk.area is not None else ""
+    if presented.assertion is not None:
+        namespace = assertion.NAMESPACE
     return f"{namespace}:{presented.login}"
 
 

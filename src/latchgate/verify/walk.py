@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 
 import msgspec
 
+from latchgate.core.assertion import Assertion
 from latchgate.core.model import (
     Credential,
     Decision,
@@ -45,8 +46,20 @@ class Derive(msgspec.Struct, frozen=True):
     client: Address | None
 
 
+class Prove(msgspec.Struct, frozen=True):
+    """A statement whose signature is to be checked, by keys that may have to be fetched.
+
+    The shell sends back the digest of whom it names (`core.assertion.identity_digest`) when it is
+    proven and holds at `now` (Unix seconds), or why there is none.
+    """
+
+    assertion: Assertion
+    now: float
+
+
+Slow = Derive | Prove
 Told = Records | bytes | Refused
-Steps = Generator[Need | Derive, Told, Decision]
+Steps = Generator[Need | Slow, Told, Decision]
 
 
 class Walk(msgspec.Struct):

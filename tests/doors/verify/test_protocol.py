@@ -17,7 +17,7 @@ from latchgate.core.reason import Reason
 from latchgate.core.scope import Scopes
 from latchgate.doors.console import console
 from latchgate.doors.verify import VerifyDoor
-from latchgate.verify.walk import Derive
+from latchgate.verify.walk import Slow
 
 pytestmark = pytest.mark.enable_socket
 
@@ -35,6 +35,7 @@ AREA = Area(
     rules={"GET": RULE},
     dialect="wayscloud",
     public=False,
+    authenticated=False,
     preflight=False,
     encoded_slash=True,
     parameters=False,
@@ -111,18 +112,18 @@ class Told:
     position = 1
 
     def __init__(self) -> None:
-        self.say: Callable[[Request], Decision | Derive] = lambda _: decided(grant=granted())
+        self.say: Callable[[Request], Decision | Slow] = lambda _: decided(grant=granted())
         self.later: Callable[[Request], Awaitable[Decision]] | None = None
         self.requests: list[Request] = []
 
     def follow(self) -> None:
         """Nothing changes here by itself."""
 
-    def attempt(self, request: Request) -> Decision | Derive:
+    def attempt(self, request: Request) -> Decision | Slow:
         self.requests.append(request)
         return self.say(request)
 
-    async def decide_later(self, request: Request, _derive: Derive) -> Decision:
+    async def decide_later(self, request: Request, _need: Slow) -> Decision:
         assert self.later is not None
         return await self.later(request)
 

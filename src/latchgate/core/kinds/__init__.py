@@ -1,7 +1,8 @@
 """Kinds of credential: one file each, listed here.
 
 A kind is a frozen dataclass with its settings and `parse`, `issue`, `verify`. Adding one is a
-file, a line in `KINDS` and its settings in a policy file; the law tests pick it up from here.
+file, a line in `KINDS` and its settings in a policy file; the law tests pick it up from here. What
+somebody else issues is in `ASSERTED`, for the laws of issuing don't hold for it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from latchgate.core.kinds.account_password import AccountPassword
 from latchgate.core.kinds.api_token import ApiToken
 from latchgate.core.kinds.app_password import AppPassword
 from latchgate.core.kinds.application_key import ApplicationKeyKind
+from latchgate.core.kinds.oidc_bearer import OidcBearer
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
@@ -78,7 +80,22 @@ KINDS: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
     "account_password": AccountPassword.configured,
 }
 
+# The same, of what Latchgate does not issue: an identity provider signs it, a link makes it ours.
+ASSERTED: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
+    "oidc_bearer": OidcBearer.configured,
+}
+
 # It names a program beside a user: an area asks for it on top of what it accepts.
 APPLICATION_KEY = "application_key"
 
-__all__ = ["APPLICATION_KEY", "KINDS", "AnyKind", "ApplicationKeyKind", "Issued", "Kind", "Spec"]
+__all__ = [
+    "APPLICATION_KEY",
+    "ASSERTED",
+    "KINDS",
+    "AnyKind",
+    "ApplicationKeyKind",
+    "Issued",
+    "Kind",
+    "OidcBearer",
+    "Spec",
+]

@@ -11,6 +11,7 @@ from latchgate.doors.manage import (
     audit,
     basic,
     developers,
+    links,
     passwords,
     projects,
     roles,
@@ -25,6 +26,7 @@ from latchgate.manage.basic import BasicSpec
 from latchgate.manage.chain import Report
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeyPatch, KeySpec
+from latchgate.manage.links import LinkSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.projects import ProjectPatch, ProjectSpec
 from latchgate.manage.roles import RolePatch, RoleSpec
@@ -98,6 +100,17 @@ _RECEIPT = {
     "verifiers": [{"id": "5b0f4c1d2e3a6978", "process": 811, "state": "acknowledged"}],
 }
 
+_LINK = {
+    "id": "link-3xg7709peg6b",
+    "user_id": _USER["id"],
+    "issuer": "https://id.example.com/realms/customers",
+    "subject": "0d9b2a1c-6f52-4a0e-9a52-3c5fd0b8a7e1",
+    "project_id": _PROJECT["id"],
+    "created_at": _AT,
+    "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "revoked_at": None,
+    "version": 49,
+}
 _SHOWN_ONCE = "shown this once"
 _BASIC = {
     "user_id": _USER["id"],
@@ -231,6 +244,10 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "rights": ["own:account.read", "storage:read"],
     },
     BasicSpec: {"login": "ada"},
+    LinkSpec: {name: _LINK[name] for name in ("issuer", "subject")},
+    links.Link: _LINK,
+    links.Links: {"links": [_LINK]},
+    links.Unlinked: {**_LINK, "revoked_at": _AT, "version": 50, "receipt": _RECEIPT},
     basic.BasicShape: _BASIC,
     basic.NewBasic: {**_BASIC, "password": _SHOWN_ONCE},
     basic.ReissuedBasic: {**_BASIC, "password": _SHOWN_ONCE, "receipt": _RECEIPT},

@@ -28,7 +28,7 @@ from latchgate.core.reason import Reason
 from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
 from latchgate.doors.verify.gateways import FAMILIES, envoy
 from latchgate.doors.verify.questions import read_questions, word_answers
-from latchgate.verify.walk import Derive
+from latchgate.verify.walk import Slow
 
 MAX_BODY = 1_048_576
 _MAX_NAMES = 4_096
@@ -59,11 +59,11 @@ class Engine(Protocol):
         """Catch up with the journal."""
         ...
 
-    def attempt(self, request: Request) -> Decision | Derive:
+    def attempt(self, request: Request) -> Decision | Slow:
         """Decide one request, or say what slow work it needs first."""
         ...
 
-    async def decide_later(self, request: Request, derive: Derive) -> Decision:
+    async def decide_later(self, request: Request, need: Slow) -> Decision:
         """Decide one request when that work is done."""
         ...
 
@@ -290,9 +290,9 @@ class VerifyProtocol(Listener):
         return _worded(decision, method, url, accept)
 
     async def _later(
-        self, request: Request, derive: Derive, method: str, url: str, accept: str
+        self, request: Request, need: Slow, method: str, url: str, accept: str
     ) -> bytes:
-        decision = await self._door.engine.decide_later(request, derive)
+        decision = await self._door.engine.decide_later(request, need)
         if decision.reason is Reason.ALLOWED:
             return self._door.allowed(decision)
         return _worded(decision, method, url, accept)
@@ -315,7 +315,7 @@ class VerifyProtocol(Listener):
         return _problem(Reason.NO_AREA, method)
 
     async def _questions(
-        self, decisions: list[tuple[Request, Decision | Derive]], *, batch: bool
+        self, decisions: list[tuple[Request, Decision | Slow]], *, batch: bool
     ) -> bytes:
         """Wait for what takes slow work; what changed meanwhile has all of it decided anew."""
         engine = self._door.engine
