@@ -55,22 +55,25 @@ def test_the_sdk_makes_lists_shows_and_deletes_buckets(wayscloud, storage_key, p
 
 
 def test_the_sdk_raises_the_documented_refusals(wayscloud, storage_key, llm_key, tmp_path):
-    def refused(**env: str) -> object:
-        told = environment(wayscloud) | env
-        return python("wayscloud_refused", home=tmp_path, env=told).json()
-
-    revoked = wayscloud.key("storage")
-    assert refused(WAYSCLOUD_TOKEN=revoked.text) is None
+    storage, llm, revoked = storage_key.text, llm_key.text, wayscloud.key("storage")
     wayscloud.latchgate.revoke(revoked)
     failed = ["AuthenticationError", 401, "HTTP 401: Invalid or expired API key"]
-    assert refused(WAYSCLOUD_TOKEN=revoked.text) == failed
-    assert refused() == failed
     why = "HTTP 403: API key does not have permission for this service"
-    assert refused(WAYSCLOUD_TOKEN=llm_key.text) == ["AuthenticationError", 403, why]
-    # Its other header, and both at once: the union of what two keys of one owner may do.
-    assert refused(WAYSCLOUD_API_KEY=storage_key.text) is None
-    assert refused(WAYSCLOUD_TOKEN=llm_key.text, WAYSCLOUD_API_KEY=storage_key.text) is None
-    assert refused(WAYSCLOUD_TOKEN=revoked.text, WAYSCLOUD_API_KEY=storage_key.text) == failed
+    asked = {
+        f"{storage},": None,
+        f",{storage}": None,
+        f"{revoked.text},": failed,
+        ",": failed,
+        f"{llm},": ["AuthenticationError", 403, why],
+        # Both at once: the rights of two keys of one owner together, and both must stand.
+        f"{llm},{storage}": None,
+        f"{storage},{llm}": None,
+        f"{revoked.text},{storage}": failed,
+        f"{storage},{revoked.text}": failed,
+    }
+    env = environment(wayscloud)
+    told = python("wayscloud_refused", *asked, home=tmp_path, env=env).json()
+    assert dict(zip(asked, told, strict=True)) == asked
 
 
 def test_the_command_line_logs_in_and_tells_who_one_is(wayscloud, pat, tmp_path):
@@ -84,8 +87,6 @@ def test_the_command_line_logs_in_and_tells_who_one_is(wayscloud, pat, tmp_path)
     assert told["customer_id"] == account["tenant_id"]
     assert told["name"] == account["user"]["name"]
     assert {"email", "customer_type"} <= told.keys()
-    shown = cloud(wayscloud, "whoami", home=tmp_path).stdout
-    assert f"Customer ID: {account['tenant_id']}" in shown
     cloud(wayscloud, "logout", home=tmp_path)
     cloud(wayscloud, "whoami", home=tmp_path, status=2)
 
@@ -105,30 +106,26 @@ def test_any_key_may_ask_the_command_line_who_it_acts_for(wayscloud, storage_key
 
 
 def test_the_command_line_manages_buckets_on_a_real_file_server(wayscloud, pat, tmp_path):
-    cloud(wayscloud, "login", "--token", pat, home=tmp_path)
-    made = cloud(wayscloud, "storage", "buckets-create", "by-hand", home=tmp_path).stdout
+    asked = ("storage", "buckets-create", "by-hand")
+    made = cloud(wayscloud, *asked, home=tmp_path, token=pat).stdout
     assert "Bucket by-hand created." in made
     folder = wayscloud.bucket("by-hand")
     (folder / "note.txt").write_text("twelve bytes", encoding="utf-8")
-    listed = cloud(wayscloud, "--json", "storage", "buckets", home=tmp_path).json()
+    listed = cloud(wayscloud, "--json", "storage", "buckets", home=tmp_path, token=pat).json()
     (one,) = [bucket for bucket in listed if bucket["bucket_name"] == "by-hand"]
     assert (one["total_objects"], one["total_storage_gb"]) == (1, 1.2e-08)
-    shown = cloud(wayscloud, "storage", "buckets-info", "by-hand", home=tmp_path).stdout
-    assert "Bucket: by-hand" in shown
     asked = ("storage", "buckets-delete", "by-hand", "--confirm")
-    assert "deleted" in cloud(wayscloud, *asked, home=tmp_path).stdout
+    assert "deleted" in cloud(wayscloud, *asked, home=tmp_path, token=pat).stdout
     assert not folder.exists()
-    said = cloud(wayscloud, *asked, home=tmp_path, status=1).stderr
+    said = cloud(wayscloud, *asked, home=tmp_path, token=pat, status=1).stderr
     assert "HTTP 404" in said
 
 
 def test_the_command_line_shows_what_a_key_may_not(wayscloud, llm_key, tmp_path):
     reader = wayscloud.latchgate.key("pat", scopes=["storage:read"]).text
-    cloud(wayscloud, "storage", "buckets", home=tmp_path, token=reader)
     for token, words in (
         (llm_key.text, ("storage", "buckets")),
         (reader, ("storage", "buckets-create", "never")),
-        (reader, ("storage", "buckets-delete", "never", "--confirm")),
     ):
         said = cloud(wayscloud, *words, home=tmp_path, token=token, status=2).stderr
         assert "HTTP 403: API key does not have permission for this service" in said

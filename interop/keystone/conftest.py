@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from interop.oracle import Keystone
+from interop.keystone.oracle import Keystone
 from tests.clients.identity import Identity, of_latchgate
 from tests.e2e.stack import Latchgate
 

@@ -61,7 +61,7 @@ class Keystone(Program):
 
     def start(self, *, threads: int = 4) -> None:
         """Start it and wait until it accepts connections."""
-        script = ROOT / "interop" / "serve_keystone.py"
+        script = ROOT / "interop" / "keystone" / "serve.py"
         port = str(self.address[1])
         self.launch(
             [FOLDER / "python", script, self._config, port, str(threads)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from interop.asking import Question
+from interop.keystone.asking import Question
 
 _TOKENS = "/v3/auth/tokens"
 _KEYS = "/v3/users/$user_id/application_credentials"

@@ -1,6 +1,6 @@
 """Serve a real Keystone below /identity; run with the Python of .venv-keystone.
 
-    python interop/serve_keystone.py KEYSTONE.CONF PORT THREADS
+    python interop/keystone/serve.py KEYSTONE.CONF PORT THREADS
 
 It opens every database connection from one process, as Keystone's own guide does with uWSGI.
 """

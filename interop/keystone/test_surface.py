@@ -6,8 +6,8 @@ But for the differences below, each with why it is meant.
 from __future__ import annotations
 
 import pytest
-from interop.asking import Outcome, ask_all
-from interop.questions import QUESTIONS
+from interop.keystone.asking import Outcome, ask_all
+from interop.keystone.questions import QUESTIONS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
