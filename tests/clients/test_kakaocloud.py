@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.clients.identity import Identity, documents, of_latchgate
-from tests.clients.installed import PROGRAMS, Done, client, python, run
+from tests.clients.installed import PROGRAMS, client, python, run
 from tests.e2e.stack import Latchgate, Program, accepts, curl, free_address, text_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]

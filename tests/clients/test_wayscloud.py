@@ -106,8 +106,8 @@ def test_any_key_may_ask_the_command_line_who_it_acts_for(wayscloud, storage_key
 
 
 def test_the_command_line_manages_buckets_on_a_real_file_server(wayscloud, pat, tmp_path):
-    asked = ("storage", "buckets-create", "by-hand")
-    made = cloud(wayscloud, *asked, home=tmp_path, token=pat).stdout
+    create = ("storage", "buckets-create", "by-hand")
+    made = cloud(wayscloud, *create, home=tmp_path, token=pat).stdout
     assert "Bucket by-hand created." in made
     folder = wayscloud.bucket("by-hand")
     (folder / "note.txt").write_text("twelve bytes", encoding="utf-8")
