@@ -71,13 +71,16 @@ class Identity:
         }
 
 
-def of_latchgate(server: Latchgate) -> Identity:
-    """Make the people in the first tenant of a running Latchgate and return its identity API."""
+def of_latchgate(server: Latchgate, service: str = "storage") -> Identity:
+    """Make the people in the first tenant of a running Latchgate and return its identity API.
+
+    `service` is the one whose scopes read and write the roles hold.
+    """
     roles: dict[str, str] = {}
     for name, told in (
-        ("reader", ("--scope", "storage:read")),
-        ("member", ("--scope", "storage:write", "--implies", "reader")),
-        ("admin", ("--scope", "storage:delete", "--implies", "member")),
+        ("reader", ("--scope", f"{service}:read")),
+        ("member", ("--scope", f"{service}:write", "--implies", "reader")),
+        ("admin", ("--implies", "member")),
         ("service", ("--scope", "identity:validate")),
     ):
         words = [roles.get(word, word) for word in told]

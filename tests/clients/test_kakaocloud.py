@@ -7,28 +7,67 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.clients.identity import Identity, documents, of_latchgate
 from tests.clients.installed import PROGRAMS, client, python, run
-from tests.e2e.stack import Latchgate, Program, accepts, curl, free_address, text_of
+from tests.e2e.stack import (
+    Gateway,
+    Latchgate,
+    Program,
+    Upstream,
+    accepts,
+    curl,
+    free_address,
+    text_of,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
+
+
+# A service of the operator's own, beside the identity API: roles become its scopes.
+COMPUTE = """
+[services.compute]
+title = "Compute"
+
+[services.compute.scopes]
+"compute:read" = "List and show servers"
+"compute:write" = "Make, change and delete servers"
+
+[[areas]]
+path = "/compute"
+service = "compute"
+accepts = ["project_token"]
+rules = [
+  { methods = ["GET", "HEAD"], scope = "compute:read" },
+  { methods = ["POST", "DELETE"], scope = "compute:write" },
+]
+"""
+LOCATION = """\
+        location ^~ /compute/ {
+            include latchgate-protect.conf;
+            proxy_pass http://objects;
+        }
+
+        # All the rest"""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Latchgate]:
     with Latchgate(tmp_path_factory.mktemp("latchgate")) as one:
+        with (one.folder / "providers" / "kakaocloud.toml").open("a", encoding="utf-8") as file:
+            file.write(COMPUTE)
         one.serve(workers=2)
+        one.run("policy", "apply", "--config", str(one.config))
         yield one
 
 
 @pytest.fixture(scope="module")
 def identity(server) -> Identity:
-    return of_latchgate(server)
+    return of_latchgate(server, "compute")
 
 
 def asked(identity: Identity, method: str, path: str, token: str = "", sent: object = None):
@@ -305,3 +344,67 @@ def test_a_service_behind_keystonemiddleware_refuses_a_dead_token_at_once(identi
     path = f"/users/{identity.alice.id}/application_credentials/{mortal.id}"
     assert asked(identity, "DELETE", path, logged_in(identity)).status == 204
     assert curl(service, "-H", f"X-Auth-Token: {other}").status == 401
+
+
+@pytest.fixture(scope="module")
+def compute(server, tmp_path_factory) -> Iterator[str]:
+    """A service behind nginx that says what reached it; the URL that it is at."""
+    with Upstream("echo", tmp_path_factory.mktemp("echo")) as behind:
+        behind.start()
+        with Gateway(
+            tmp_path_factory.mktemp("gateway"),
+            verify=server.verify,
+            objects=behind.address,
+            llm=behind.address,
+            edit=lambda text: text.replace("        # All the rest", LOCATION, 1),
+        ) as gateway:
+            gateway.start()
+            yield f"{gateway.url}/compute/v2.1/servers"
+
+
+def test_a_project_token_opens_a_service_behind_nginx_with_its_roles_scopes(identity, key, compute):
+    token = token_of(identity, key)
+    header = ("-H", f"X-Auth-Token: {token}")
+    told = curl(compute, *header)
+    assert told.status == 200, told.body
+    seen = {name.lower(): value for name, value in told.json()["headers"]}
+    assert seen["x-latchgate-user"] == identity.alice.id
+    assert seen["x-latchgate-project"] == identity.alice.project_id
+    assert seen["x-latchgate-scope"] == "compute:read"
+    assert "x-auth-token" not in seen
+    assert curl(compute, *header, "-X", "POST").status == 200
+
+    reader = made(identity, "reads alone", roles=[{"name": "reader"}])
+    header = ("-H", f"X-Auth-Token: {token_of(identity, reader)}")
+    assert curl(compute, *header).status == 200
+    refused = curl(compute, *header, "-X", "POST")
+    assert (refused.status, refused.json()["error"]["code"]) == (403, 403)
+    for headers in (
+        (),
+        ("-H", "X-Auth-Token: kcpt_nothing"),
+        ("-H", f"Authorization: Bearer {token}"),
+    ):
+        refused = curl(compute, *headers)
+        assert (refused.status, refused.json()["error"]["code"]) == (401, 401)
+
+
+def test_a_role_taken_away_narrows_a_live_token_at_once_and_the_last_one_ends_it(
+    server, identity, compute
+):
+    # providers/kakaocloud, "Changes or expiration of API authentication token permissions"
+    roles = {one["name"]: one["id"] for one in server.json("role", "list")["roles"]}
+    admin = server.json("user", "create", "--name", "admin of demo")["id"]
+    project = identity.alice.project_id
+    server.run("user", "give-role", admin, project, roles["admin"])
+    words = ("--user", admin, "--namespace", "kakaocloud", "--login", "boss")
+    password = server.json("account", "password", "issue", *words)["password"]
+    boss = replace(identity.alice, id=admin, name="boss", password=password)
+    token = logged_in(replace(identity, alice=boss))
+    header = ("-H", f"X-Auth-Token: {token}")
+    assert curl(compute, *header, "-X", "DELETE").status == 200
+    server.run("user", "give-role", admin, project, roles["reader"])
+    server.run("user", "take-role", admin, project, roles["admin"])
+    assert curl(compute, *header, "-X", "DELETE").status == 403
+    assert curl(compute, *header).status == 200
+    server.run("user", "take-role", admin, project, roles["reader"])
+    assert curl(compute, *header).status == 401
