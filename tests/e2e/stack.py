@@ -35,6 +35,7 @@ STOP_SECONDS = 15.0
 
 Port = tuple[str, int]
 _given: set[int] = set()
+_CLOUDS = ("LATCHGATE_", "OPENAI_", "OS_", "UPCLOUD_", "WAYSCLOUD_")
 
 
 def free_address() -> Port:
@@ -59,11 +60,11 @@ def text_of(address: Port) -> str:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a child: ours, without proxies and without another Latchgate."""
+    """Return the environment of a child: ours, without proxies and without anybody's clouds."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy") and not name.startswith(("LATCHGATE_", "OPENAI_"))
+        if not name.lower().endswith("_proxy") and not name.startswith(_CLOUDS)
     }
     return kept | more
 
@@ -332,7 +333,7 @@ http {{
 
 
 class Upstream(Program):
-    """A program of examples/upstreams, `llm` or `echo`."""
+    """A program of examples/upstreams: `llm`, `storage` or `echo`."""
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name, folder)
@@ -359,7 +360,8 @@ class Upstream(Program):
 class Gateway(Nginx):
     """nginx with the shipped configuration, its EDIT lines filled in and nothing else changed.
 
-    `edit` may change the main file's text further, as an operator would.
+    Without `api` nobody is behind the paths of Latchgate's own API. `edit` may change the main
+    file's text further, as an operator would.
     """
 
     def __init__(
@@ -369,6 +371,7 @@ class Gateway(Nginx):
         verify: Port | str,
         objects: Port,
         llm: Port,
+        api: Port | None = None,
         edit: Callable[[str], str] = str,
     ) -> None:
         super().__init__("gateway", folder)
@@ -384,6 +387,7 @@ class Gateway(Nginx):
                 "127.0.0.1:8080": text_of(self.address),
                 "127.0.0.1:9000": text_of(objects),
                 "127.0.0.1:9100": text_of(llm),
+                "127.0.0.1:8420": text_of(api or free_address()),
                 "api.example.com": "127.0.0.1 localhost",
                 "/var/log/nginx": str(folder),
             },
