@@ -81,7 +81,7 @@ def test_keys_of_other_providers_are_not_made_here(world, admin):
 
 
 def test_a_key_across_services_opens_what_its_kind_is_accepted_for_and_no_more(world, admin):
-    kind = POLICY.kinds["wayscloud.service_key"]
+    kind = POLICY.issued("wayscloud.service_key")
     offered = key_terms.openable(POLICY, kind)
     assert {"storage:read", "gpu:use", "own:keys.write"} <= offered
     assert not {scope for scope in offered if scope.startswith(("manage:", "operator:"))}
