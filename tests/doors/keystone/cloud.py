@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -12,14 +13,38 @@ import msgspec
 import sqlalchemy as sa
 from tests.world import FILES, Answer, Owner, Server, World, compiled, http_request
 
-from latchgate.core.model import Noun
-from latchgate.manage import access_keys, passwords
+from latchgate.core.kinds.project_token import ProjectToken, payload_of
+from latchgate.core.model import Noun, Token
+from latchgate.keyring import master
+from latchgate.keyring.signing import Purpose, Signer, unseal
+from latchgate.manage import access_keys, passwords, signing_keys
 from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.passwords import FirstPassword
 from latchgate.signin.password import hash_password
 from latchgate.store import schema
 
-POLICY = compiled(FILES, 1)
+# A service of the same cloud, whose API reads the tokens.
+COMPUTE = """
+[services.compute]
+title = "Compute"
+
+[services.compute.scopes]
+"compute:read" = "See machines"
+"compute:write" = "Make machines"
+"compute:delete" = "Delete machines"
+
+[[areas]]
+path = "/compute"
+service = "compute"
+accepts = ["project_token"]
+rules = [
+  { methods = ["GET", "HEAD"], scope = "compute:read" },
+  { methods = ["POST"], scope = "compute:write" },
+  { methods = ["DELETE"], scope = "compute:delete" },
+]
+"""
+PUBLISHED = {**FILES, "kakaocloud.toml": FILES["kakaocloud.toml"] + COMPUTE}
+POLICY = compiled(PUBLISHED, 2)
 V3 = "/identity/v3"
 TOKENS = f"{V3}/auth/tokens"
 NO_SIGN_IN = "The request you have made requires authentication."
@@ -52,8 +77,9 @@ class Cloud:
     def __init__(self, server: Server, world: World) -> None:
         self.server = server
         self.world = world
-        reader = self.role("Reader", ["storage:read"])
-        member = self.role("Member", ["storage:read", "storage:write"], reader)
+        world.publish(PUBLISHED)
+        reader = self.role("Reader", ["compute:read"])
+        member = self.role("Member", ["compute:write"], reader)
         admin = self.role("Admin", ["*"], member)
         self.roles = {"Reader": reader, "Member": member, "Admin": admin}
 
@@ -134,6 +160,11 @@ class Cloud:
         )
         return text
 
+    def signer(self) -> Signer:
+        """Return the key that signs this server's tokens now."""
+        sealed = signing_keys.current(self.world.store, Purpose.TOKEN)
+        return unseal(sealed, master.load(self.server.folder / "master.key"))
+
     def named(self, table: sa.Table, record: str) -> str:
         """Return the name of a record."""
         name: str = self.world.one(sa.select(table.c.name).where(table.c.id == record)).name
@@ -199,3 +230,18 @@ def error(answer: Answer) -> dict[str, Any]:
     assert told["code"] == answer.status
     assert answer.headers["content-type"] == "application/json"
     return told
+
+
+def said(token: str) -> tuple[Token, bytes]:
+    """Return what a token says, and the id of the key it is signed with."""
+    body = token.split("_", 1)[1]
+    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    return msgspec.msgpack.decode(raw[96:], type=Token), raw[:32]
+
+
+def spelled(signer: Signer, token: Token, *, key_id: bytes, domain: bytes | None = None) -> str:
+    """Return the text of a token that somebody signed."""
+    kind = ProjectToken.configured("kakaocloud.project_token", {"prefix": "kcpt"})
+    payload, message = payload_of(token)
+    signed = signer.sign(message if domain is None else domain + payload)
+    return kind.spell(key_id, signed, payload)

@@ -9,11 +9,10 @@ import time
 import msgspec
 import pytest
 import sqlalchemy as sa
-from tests.doors.keystone.cloud import NO_SIGN_IN, TOKENS, Cloud, error
+from tests.doors.keystone.cloud import NO_SIGN_IN, TOKENS, Cloud, error, said, spelled
 from tests.world import Server, World
 
-from latchgate.core.kinds.project_token import ProjectToken, payload_of
-from latchgate.core.model import Noun, Token
+from latchgate.core.model import Noun
 from latchgate.keyring import master
 from latchgate.keyring.signing import Purpose, draw, unseal
 from latchgate.manage import signing_keys
@@ -148,25 +147,10 @@ def test_a_token_that_was_altered_cut_or_spelled_otherwise_is_none(cloud, token,
     assert validate(cloud, service, token).status == 200
 
 
-def said(token):
-    """What a token says, and the id of the key it is signed with."""
-    body = token.split("_", 1)[1]
-    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-    return msgspec.msgpack.decode(raw[96:], type=Token), raw[:32]
-
-
-def spelled(signer, token, *, key_id, domain=None):
-    """Return the text of a token that somebody signed."""
-    kind = ProjectToken.configured("kakaocloud.project_token", {"prefix": "kcpt"})
-    payload, message = payload_of(token)
-    signed = signer.sign(message if domain is None else domain + payload)
-    return kind.spell(key_id, signed, payload)
-
-
 def test_nothing_but_this_latchgates_key_for_tokens_signs_one(cloud, token):
     told, key_id = said(token)
     key = master.load(cloud.server.folder / "master.key")
-    ours = unseal(signing_keys.current(cloud.world.store, Purpose.TOKEN), key)
+    ours = cloud.signer()
     audit = unseal(signing_keys.current(cloud.world.store, Purpose.AUDIT), key)
     stranger = unseal(draw(Purpose.TOKEN, key, lambda n: bytes(range(n))), key)
     wider = msgspec.structs.replace(told, roles=(cloud.roles["Admin"],), id="A" * 22)
@@ -185,8 +169,7 @@ def test_nothing_but_this_latchgates_key_for_tokens_signs_one(cloud, token):
 
 def test_a_token_that_says_more_than_its_owner_holds_gives_what_they_hold(cloud, token):
     told, key_id = said(token)
-    key = master.load(cloud.server.folder / "master.key")
-    ours = unseal(signing_keys.current(cloud.world.store, Purpose.TOKEN), key)
+    ours = cloud.signer()
     wider = msgspec.structs.replace(told, roles=(cloud.roles["Admin"],), id="B" * 22)
     text = spelled(ours, wider, key_id=key_id)
     shown = validate(cloud, text, text)
@@ -200,8 +183,7 @@ def test_an_ended_token_is_told_to_who_asks_for_it_and_opens_nothing(cloud, serv
     key = cloud.key(name="short")
     token = cloud.token(key)
     told, key_id = said(token)
-    secret = master.load(cloud.server.folder / "master.key")
-    ours = unseal(signing_keys.current(cloud.world.store, Purpose.TOKEN), secret)
+    ours = cloud.signer()
     now = time.time()
     ended = msgspec.structs.replace(told, issued_at=now - 100, expires_at=now - 1)
     long_ago = msgspec.structs.replace(

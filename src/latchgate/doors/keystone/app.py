@@ -28,7 +28,7 @@ from latchgate.doors.keystone.answers import (
     send_answer,
     unavailable,
 )
-from latchgate.doors.keystone.bodies import Bodies
+from latchgate.doors.keystone.bodies import Validated
 from latchgate.doors.keystone.call import Call, Handler
 from latchgate.doors.keystone.identity import Identity
 from latchgate.manage.errors import InvalidError, ManageError, NotFoundError, TooManyError
@@ -85,12 +85,14 @@ ROUTES: Mapping[tuple[str, ...], _Methods] = {
     },
     ("projects", "*"): {"GET": users.project},
 }
+# The most asked for, found at once.
+_EXACT = {f"{below}/auth/tokens": ROUTES["auth", "tokens"] for below in (IDENTITY_PATH, "/v3")}
 _DEPTH = max(len(path) for path in ROUTES)
 
 
 def application(door: Door) -> ASGIApp:
     """Return the ASGI application of the routes, which stands behind the gate."""
-    bodies = Bodies()
+    validated = Validated()
     known: list[tuple[Policy, str, Identity]] = []
 
     def identity(provider: str) -> Identity:
@@ -111,7 +113,7 @@ def application(door: Door) -> ASGIApp:
             here = identity(provider)
             url = here.url
             handler, path = _find(scope["path"], scope["method"])
-            told = await handler(Call(door, here, bodies, scope, receive, path))
+            told = await handler(Call(door, here, validated, scope, receive, path))
         except RefusedError as error:
             told = error_answer(error, url)
         except ClientDisconnect:
@@ -153,6 +155,9 @@ def _refused(error: ManageError) -> RefusedError:
 
 def _find(path: str, method: str) -> tuple[Handler, tuple[str, ...]]:
     """Return the handler of a path, and what stands there for each `*`."""
+    exact = _EXACT.get(path)
+    if exact is not None:
+        return _chosen(exact, method), ()
     parts = tuple(path.strip("/").split("/"))
     if parts == ("identity",):
         return _chosen({"GET": documents.versions}, method), ()

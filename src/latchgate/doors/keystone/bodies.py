@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from latchgate.core.model import Credential, Key, Noun, Project, Record, Role, Tenant, User
+from latchgate.core.model import Credential, Grant, Key, Noun, Project, Record, Role, Tenant, User
+from latchgate.core.secret import digest
 from latchgate.doors.keystone.answers import encode
 from latchgate.doors.keystone.identity import Identity
 from latchgate.doors.keystone.reading import APPLICATION_CREDENTIAL, PASSWORD
@@ -36,22 +37,44 @@ class Said(msgspec.Struct, frozen=True):
     expires_at: float
 
 
-class Bodies:
-    """The bodies of validated tokens, each right at one position of the journal."""
+class Validated:
+    """What validated tokens are, each right at one position of the journal and until its end.
+
+    Known by the digest of their text alone. Only what neither a network nor a parent's end bounds
+    is kept: whether it stands hangs on nothing else that can change without the journal.
+    """
 
     def __init__(self) -> None:
-        self._held: dict[tuple[bytes, bool], tuple[int, bytes]] = {}
+        self._grants: dict[bytes, tuple[int, float, Grant]] = {}
+        self._bodies: dict[tuple[str, bool], tuple[int, Grant, bytes]] = {}
 
-    def recall(self, digest: bytes, position: int, *, catalog: bool) -> bytes | None:
-        """Return the body of the token of a digest if it was made at this position."""
-        held = self._held.get((digest, catalog))
-        return held[1] if held is not None and held[0] == position else None
+    def grant(self, text: str, position: int, now: float) -> Grant | None:
+        """Return what a token gives, if that is known of this very moment."""
+        held = self._grants.get(digest("validated", text))
+        return held[2] if held is not None and held[0] == position and now < held[1] else None
 
-    def remember(self, digest: bytes, position: int, body: bytes, *, catalog: bool) -> None:
-        """Keep a body; all are dropped where there get to be too many."""
-        if len(self._held) >= _MAX_REMEMBERED:
-            self._held.clear()
-        self._held[digest, catalog] = position, body
+    def keep(self, text: str, position: int, grant: Grant, source: Credential) -> None:
+        """Keep what a token gives, unless it hangs on where it is used from."""
+        bounds = (source.networks, grant.owner.networks, grant.credential.networks)
+        end = grant.credential.expires_at
+        if end is None or source.parent_id is not None or any(one is not None for one in bounds):
+            return
+        if len(self._grants) >= _MAX_REMEMBERED:
+            self._grants.clear()
+        self._grants[digest("validated", text)] = position, end, grant
+
+    def body(self, grant: Grant, position: int, *, catalog: bool) -> bytes | None:
+        """Return what was told of a token at this position."""
+        held = self._bodies.get((grant.credential.id, catalog))
+        if held is None or held[0] != position or held[1] is not grant:
+            return None
+        return held[2]
+
+    def keep_body(self, grant: Grant, position: int, body: bytes, *, catalog: bool) -> None:
+        """Keep what is told of a token; all is dropped where there gets to be too much."""
+        if len(self._bodies) >= _MAX_REMEMBERED:
+            self._bodies.clear()
+        self._bodies[grant.credential.id, catalog] = position, grant, body
 
 
 def token_body(identity: Identity, engine: Engine, said: Said, *, catalog: bool) -> bytes:
@@ -87,7 +110,7 @@ def token_body(identity: Identity, engine: Engine, said: Said, *, catalog: bool)
 
 def moment(at: float) -> str:
     """Return a time as Keystone writes it in tokens: six decimals and Z."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _domain(tenant_id: str, found: dict[Key, Record | None]) -> dict[str, str]:

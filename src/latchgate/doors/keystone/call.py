@@ -12,7 +12,7 @@ from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Decision, Grant, Request
 from latchgate.doors.door import Door, bounded_body
 from latchgate.doors.keystone.answers import Answer, unavailable
-from latchgate.doors.keystone.bodies import Bodies
+from latchgate.doors.keystone.bodies import Validated
 from latchgate.doors.keystone.identity import Identity
 from latchgate.doors.keystone.reading import check_media_type, read_query
 from latchgate.manage.actor import Caller
@@ -24,12 +24,12 @@ _DOWN = frozenset(reason for reason, told in TABLE.items() if told["keystone"].s
 class Call(msgspec.Struct, frozen=True):
     """A request behind the gate; `path` is what its path says of each part of the route.
 
-    `bodies` remembers what validated tokens were told to be.
+    `validated` remembers what validated tokens are.
     """
 
     door: Door
     identity: Identity
-    bodies: Bodies
+    validated: Validated
     scope: Scope
     receive: Receive
     path: tuple[str, ...]

@@ -73,9 +73,12 @@ def _may(call: Call, subject: Grant, action: str) -> None:
 
 async def _standing(call: Call, text: str, *, ended: bool) -> tuple[Grant, int]:
     """Return what a token gives now, and the journal's number that it is right at."""
+    now: Decision = call.scope["latchgate.decision"]
     if text == call.request.headers.get("x-auth-token"):
-        decision: Decision = call.scope["latchgate.decision"]
-        return call.grant, decision.journal
+        return call.grant, now.journal
+    known = call.validated.grant(text, now.journal, call.door.clock())
+    if known is not None:
+        return known, now.journal
     kind = call.identity.tokens
     found = kind.claim(text)
     if isinstance(found, Refused):
@@ -83,6 +86,8 @@ async def _standing(call: Call, text: str, *, ended: bool) -> tuple[Grant, int]:
     (presented,) = found
     decision = await call.decide(Claim(kind, presented, ""))
     if decision.allowed and decision.grant is not None:
+        source = source_of(call, decision.grant.credential)
+        call.validated.keep(text, decision.journal, decision.grant, source)
         return decision.grant, decision.journal
     if ended and decision.reason is Reason.CREDENTIAL_EXPIRED:
         return _once_stood(call, presented), decision.journal
@@ -105,9 +110,8 @@ def _once_stood(call: Call, presented: Presented) -> Grant:
 
 def _body(call: Call, grant: Grant, position: int, *, catalog: bool) -> bytes:
     """Return what is told of a token, made once while nothing changes."""
-    engine, bodies, credential = call.door.engine, call.bodies, grant.credential
-    # An ended token has no digest here: it is told anew.
-    known = bodies.recall(credential.digest, position, catalog=catalog)
+    engine, credential = call.door.engine, grant.credential
+    known = call.validated.body(grant, position, catalog=catalog)
     if known is not None:
         return known
     said = Said(
@@ -121,8 +125,8 @@ def _body(call: Call, grant: Grant, position: int, *, catalog: bool) -> bytes:
         expires_at=credential.expires_at or 0.0,
     )
     body = token_body(call.identity, engine, said, catalog=catalog)
-    if credential.digest and engine.position == position:
-        bodies.remember(credential.digest, position, body, catalog=catalog)
+    if engine.position == position:
+        call.validated.keep_body(grant, position, body, catalog=catalog)
     return body
 
 
