@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import pytest
 from tests.core.worlds import NOW, changed, credential, entropy
@@ -23,7 +24,12 @@ SIGNER = unseal(draw(Purpose.TOKEN, MASTER, secrets.token_bytes), MASTER)
 
 
 def drafted(source=SOURCE, **more):
-    asked = {"project_id": "p-web", "roles": ("r-all",), "issues": False, "now": NOW} | more
+    asked: dict[str, Any] = {
+        "project_id": "p-web",
+        "roles": ("r-all",),
+        "issues": False,
+        "now": NOW,
+    } | more
     return draft(KIND, source, entropy=lambda size: entropy(7, size), **asked)
 
 
@@ -66,6 +72,7 @@ def test_another_key_and_another_word_do_not_fit_the_signature():
     found = KIND.claim(sign(KIND, drafted(), SIGNER).reveal())
     assert isinstance(found, tuple)
     held = found[0].signed
+    assert held is not None
     other = unseal(draw(Purpose.TOKEN, MASTER, secrets.token_bytes), MASTER)
     assert not signed(other.public, held.message, held.signature)
     assert not signed(SIGNER.public, held.message + b"\0", held.signature)

@@ -71,7 +71,6 @@ CODES: dict[str, Callable[[Any], object]] = {
     ),
     "teracloud": lambda told: told["result"],
     "keystone": lambda told: told["error"]["title"],
-    "upcloud_problem": lambda told: told["type"].rpartition("#ERROR_")[2],
 }
 VARY = {"upcloud": "Accept", "upcloud_problem": "Accept", "keystone": "X-Auth-Token"}
 # What the shell around `check` says when it could not even ask.

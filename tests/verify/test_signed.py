@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import pytest
 from tests.core.worlds import (
@@ -24,7 +25,7 @@ from latchgate.core.answer import refusal
 from latchgate.core.kinds.access_key import AccessKey
 from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.kinds.spec import Spec
-from latchgate.core.model import AccessRule, Role, SigningKey, User
+from latchgate.core.model import AccessRule, Key, Role, SigningKey, User
 from latchgate.core.network import Networks
 from latchgate.core.policy_file import read_policy
 from latchgate.core.reason import Reason
@@ -58,10 +59,8 @@ POLICY = read_policy(
     },
     version=3,
 )
-TOKENS, KEYS = (
-    next(kind for kind in POLICY.kinds.values() if isinstance(kind, sort))
-    for sort in (ProjectToken, AccessKey)
-)
+TOKENS = next(kind for kind in POLICY.kinds.values() if isinstance(kind, ProjectToken))
+KEYS = next(kind for kind in POLICY.kinds.values() if isinstance(kind, AccessKey))
 MASTER = MasterKey(bytes(range(32)))
 SIGNER = unseal(draw(Purpose.TOKEN, MASTER, secrets.token_bytes), MASTER)
 KEY = SigningKey(SIGNER.id, "token", SIGNER.public, None)
@@ -81,7 +80,7 @@ SOURCE = credential(
 
 def minted(source=SOURCE, signer=SIGNER, **more):
     """Return the text of a token, and what it says."""
-    asked = {"project_id": "p-web", "roles": ("r-admin", "r-member", "r-reader")}
+    asked: dict[str, Any] = {"project_id": "p-web", "roles": ("r-admin", "r-member", "r-reader")}
     asked |= {"issues": False, "now": NOW - 100} | more
     token = draft(TOKENS, source, entropy=secrets.token_bytes, **asked)
     return sign(TOKENS, token, signer).reveal(), token
@@ -112,7 +111,8 @@ def test_a_token_opens_what_its_roles_hold():
 
 
 def test_a_signature_is_checked_once_while_it_is_remembered():
-    cache, needed = Cache(1), []
+    cache = Cache(1)
+    needed: list[Key] = []
     assert ask(cache=cache).allowed
     assert ask(cache=cache, known={}, needed=needed).allowed
     assert needed == []
