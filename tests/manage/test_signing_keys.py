@@ -38,25 +38,22 @@ def test_the_journal_has_the_public_half_only(journal):
     everything = journal.database.read_bytes()
     everything += journal.database.with_name("latchgate.db-wal").read_bytes()
     assert raw not in everything
-    (row,) = [one for one in _rows(journal) if one.action == "signing_key.create"]
-    assert row.record == key.id
-    assert '"public":' in row.detail
-    assert "private" not in row.detail
+    rows = [one for one in _rows(journal) if one.action == "signing_key.create"]
+    assert len(rows) == len(Purpose)
+    assert key.id in {row.record for row in rows}
+    assert all('"public":' in row.detail and "private" not in row.detail for row in rows)
 
 
 def test_a_replaced_key_is_retired_known_and_no_longer_signs(journal):
-    before = signing_keys.current(journal.store, Purpose.AUDIT)
-    (made,) = signing_keys.replace(
-        journal.store, ACTOR, journal.master, entropy=secrets.token_bytes
-    )
-    assert signing_keys.current(journal.store, Purpose.AUDIT) == made != before
+    before = [signing_keys.current(journal.store, one) for one in Purpose]
+    made = signing_keys.replace(journal.store, ACTOR, journal.master, entropy=secrets.token_bytes)
+    assert [signing_keys.current(journal.store, one) for one in Purpose] == made
+    assert not {key.id for key in before} & {key.id for key in made}
     retired = {row.id: row.retired_at is not None for row in signing_keys.listed(journal.store)}
-    assert retired == {before.id: True, made.id: False}
-    assert unseal(made, journal.master).public == made.public
-    assert [row.action for row in _rows(journal)][-2:] == [
-        "signing_key.retire",
-        "signing_key.create",
-    ]
+    assert retired == {key.id: key in before for key in (*before, *made)}
+    assert all(unseal(key, journal.master).public == key.public for key in made)
+    actions = [row.action for row in _rows(journal)][-2 * len(made) :]
+    assert actions == ["signing_key.retire"] * len(made) + ["signing_key.create"] * len(made)
 
 
 def test_listed_keys_hold_no_private_half(journal):

@@ -447,6 +447,8 @@ WITH_BODIES = [one for one in OPERATIONS if one.body is not None and one.scope i
 def test_a_body_that_cannot_be_read_is_refused_on_every_route(server, world, body):
     before = world.head()
     for operation in WITH_BODIES:
+        if operation.optional and not body:
+            continue
         answer = send(server, body, path=path_of(operation), method=operation.method)
         refused = (answer.status, answer.code)
         assert refused in {(400, "request_invalid"), (422, "invalid")}, operation
