@@ -19,6 +19,7 @@ from tests.core.worlds import (
 )
 
 from latchgate.core.assertion import NAMESPACE, identity_digest
+from latchgate.core.explain import record, worded
 from latchgate.core.kinds import ASSERTED, OidcBearer, Spec
 from latchgate.core.model import Login, Refused
 from latchgate.core.network import Networks
@@ -287,3 +288,9 @@ def test_two_files_can_not_believe_one_issuer():
     twice = twice.replace('path = "/', 'path = "/w')
     with pytest.raises(PolicyError, match=r"already that of law\.oidc_bearer"):
         read_policy({"law.toml": TEXT, "wal.toml": twice}, version=1)
+
+
+def test_explain_says_that_a_link_is_missing():
+    sent = request("GET", "/s", bearer(token()))
+    told = worded(record(judged(bearer(token())), sent, NOW, redactor()))
+    assert told["change"] == f"Link {URL}#{SUBJECT} with a user: latchgate user link."
