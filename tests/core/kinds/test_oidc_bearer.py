@@ -231,7 +231,7 @@ def test_beside_a_key_of_another_owner_it_is_two_principals():
 @pytest.mark.parametrize(
     "change",
     [
-        {"issuer": "http://id.example.com"},
+        {"issuer": "ldap://id.example.com"},
         {"issuer": "id.example.com"},
         {"issuer": "https://id.example.com/#x"},
         {"issuer": "https://user@id.example.com/"},
@@ -261,6 +261,11 @@ def test_on_this_machine_it_may_be_reached_in_the_clear(here):
     kind = OidcBearer.configured("law.oidc_bearer", {**SETTINGS, "jwks_uri": here})
     assert kind.issuer.jwks_uri == here
     assert {"none", "HS256"}.isdisjoint(kind.issuer.algorithms)
+
+
+def test_an_issuer_is_a_name_that_nothing_is_fetched_from():
+    kind = OidcBearer.configured("law.oidc_bearer", {**SETTINGS, "issuer": "http://idp:8080/r"})
+    assert kind.issuer.url == "http://idp:8080/r"
 
 
 def test_a_link_gets_an_id_and_shows_nothing():
