@@ -66,7 +66,7 @@ def test_a_token_is_proven_and_the_next_one_is_decided_at_once(ada):
 def test_an_event_loop_waits_for_it_without_a_thread(ada):
     engine = ada.engine(fetch=lambda _: DOCUMENT)
 
-    async def decided() -> Decision:
+    async def decided():
         request = asked(ada)
         need = engine.attempt(request)
         assert isinstance(need, Prove)
