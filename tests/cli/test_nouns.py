@@ -37,10 +37,10 @@ def shown(out):
 def test_a_record_is_made_shown_listed_and_renamed(server, noun):
     made = make(server, noun)
     path = f"/manage/v1/{NOUNS[noun][0]}/{made['id']}"
-    shown = server.cli(noun, "show", made["id"], "--json").json
+    whole = server.cli(noun, "show", made["id"], "--json").json
     if noun == "user":
-        assert shown.pop("links") == []  # from a route of their own
-    assert shown == server.call("GET", path).json
+        assert whole.pop("links") == []  # from a route of their own
+    assert whole == server.call("GET", path).json
     told = shown(server.cli(noun, "show", made["id"]).out)
     assert (told["id"], told["name"]) == (made["id"], made["name"])
     listed = server.cli(noun, "list", "--search", made["id"])
