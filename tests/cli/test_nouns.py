@@ -37,7 +37,10 @@ def shown(out):
 def test_a_record_is_made_shown_listed_and_renamed(server, noun):
     made = make(server, noun)
     path = f"/manage/v1/{NOUNS[noun][0]}/{made['id']}"
-    assert server.cli(noun, "show", made["id"], "--json").json == server.call("GET", path).json
+    whole = server.cli(noun, "show", made["id"], "--json").json
+    if noun == "user":
+        assert whole.pop("links") == []  # from a route of their own
+    assert whole == server.call("GET", path).json
     told = shown(server.cli(noun, "show", made["id"]).out)
     assert (told["id"], told["name"]) == (made["id"], made["name"])
     listed = server.cli(noun, "list", "--search", made["id"])

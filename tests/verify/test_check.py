@@ -506,6 +506,28 @@ def test_d5_48_what_is_kept_of_two_refused_credentials_is_about_one_of_them():
     assert found.reason is reasons[found.credential.id]
 
 
+def test_an_authenticated_area_opens_to_every_key_that_stands_and_to_no_other():
+    path = "/api/v1/dashboard/account/profile"
+    bare = changed(KEY, scopes=NONE, services=frozenset())
+    assert decide(request("GET", path, SENT), world(bare)).allowed
+    without_role = world(bare, changed(OWNER, roles=()))
+    assert decide(request("GET", path, SENT), without_role).allowed
+    for record, reason in (
+        (changed(bare, revoked_at=NOW), Reason.CREDENTIAL_REVOKED),
+        (changed(bare, expires_at=NOW), Reason.CREDENTIAL_EXPIRED),
+        (changed(bare, networks=Networks(())), Reason.NETWORK_NOT_ALLOWED),
+    ):
+        assert decide(request("GET", path, SENT), world(record)).reason is reason
+    disabled = world(bare, changed(OWNER, active=False))
+    assert decide(request("GET", path, SENT), disabled).reason is Reason.OWNER_DISABLED
+    assert decide(request("GET", path), world(bare)).reason is Reason.CREDENTIAL_MISSING
+    assert decide(request("POST", path, SENT), world(bare)).reason is Reason.METHOD_NOT_ALLOWED
+    # What the application itself asks for is asked for here too.
+    asked = request("GET", path, SENT, scope="storage:read")
+    assert decide(asked, world(bare)).reason is Reason.SERVICE_NOT_GRANTED
+    assert decide(asked, world(KEY)).allowed
+
+
 KEYS_OF_ONE_OWNER: dict[str, tuple[dict[str, Any] | None, Reason | None]] = {
     "stands": ({}, None),
     "without the scope": ({"scopes": NONE}, None),

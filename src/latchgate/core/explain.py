@@ -296,6 +296,12 @@ def _mend(kept: Mapping[str, Any]) -> str:
     return f"Mend what was sent: {_fact(kept, Step.READ, 1) or 'see the steps'}."
 
 
+def _known_one(kept: Mapping[str, Any]) -> str:
+    if str(_fact(kept, Step.READ, 0)).endswith(".oidc_bearer"):
+        return f"Link {_fact(kept, Step.READ, 1)} with a user: latchgate user link."
+    return "Check the key for typing mistakes, or make a new one."
+
+
 def _other_network(kept: Mapping[str, Any]) -> str:
     return f"Call from one of its networks, or make a key that allows {kept['client']}."
 
@@ -341,7 +347,7 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
         "Send one credential, or two of one owner that both may be used."
     ),
     Reason.CREDENTIAL_NOT_ACCEPTED: _send_accepted,
-    Reason.CREDENTIAL_UNKNOWN: _say("Check the key for typing mistakes, or make a new one."),
+    Reason.CREDENTIAL_UNKNOWN: _known_one,
     Reason.SECRET_WRONG: _say("Check the key for typing mistakes, or make a new one."),
     Reason.PASSWORD_THROTTLED: _say("Wait up to 15 minutes, then send the right password."),
     Reason.CREDENTIAL_REVOKED: _say(_NEW_KEY),

@@ -100,7 +100,7 @@ class _Finding(msgspec.Struct, frozen=True):
 
 _UNPROVEN, _FALLEN, _LACKING, _OPENS = range(4)
 # Where one alone would be refused with another status than 401.
-_NO_LOGIN_FAULT = frozenset({Reason.NETWORK_NOT_ALLOWED, Reason.CLIENT_ADDRESS_INVALID})
+_OTHER_STATUS = frozenset({Reason.NETWORK_NOT_ALLOWED, Reason.CLIENT_ADDRESS_INVALID})
 
 
 def _weigh(
@@ -139,7 +139,7 @@ def _together(findings: list[_Finding]) -> _Finding | Refused:
     if worst.rank >= _LACKING:
         return nearest
     reason = worst.reason
-    if reason in _NO_LOGIN_FAULT:
+    if reason in _OTHER_STATUS:
         reason = Reason.CREDENTIALS_AMBIGUOUS
     # Who sent both holds the one that is right, so its owner may see why it was refused.
     return _Finding(worst.rank, reason, worst.credential or nearest.credential, None)

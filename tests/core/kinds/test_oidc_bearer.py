@@ -19,6 +19,7 @@ from tests.core.worlds import (
 )
 
 from latchgate.core.assertion import NAMESPACE, identity_digest
+from latchgate.core.explain import record, worded
 from latchgate.core.kinds import ASSERTED, OidcBearer, Spec
 from latchgate.core.model import Login, Refused
 from latchgate.core.network import Networks
@@ -230,7 +231,7 @@ def test_beside_a_key_of_another_owner_it_is_two_principals():
 @pytest.mark.parametrize(
     "change",
     [
-        {"issuer": "http://id.example.com"},
+        {"issuer": "ldap://id.example.com"},
         {"issuer": "id.example.com"},
         {"issuer": "https://id.example.com/#x"},
         {"issuer": "https://user@id.example.com/"},
@@ -262,6 +263,11 @@ def test_on_this_machine_it_may_be_reached_in_the_clear(here):
     assert {"none", "HS256"}.isdisjoint(kind.issuer.algorithms)
 
 
+def test_an_issuer_is_a_name_that_nothing_is_fetched_from():
+    kind = OidcBearer.configured("law.oidc_bearer", {**SETTINGS, "issuer": "http://idp:8080/r"})
+    assert kind.issuer.url == "http://idp:8080/r"
+
+
 def test_a_link_gets_an_id_and_shows_nothing():
     issued = KIND.issue(Spec(service=""), b"a" * KIND.entropy_bytes)
     assert issued.id.startswith("link-")
@@ -287,3 +293,9 @@ def test_two_files_can_not_believe_one_issuer():
     twice = twice.replace('path = "/', 'path = "/w')
     with pytest.raises(PolicyError, match=r"already that of law\.oidc_bearer"):
         read_policy({"law.toml": TEXT, "wal.toml": twice}, version=1)
+
+
+def test_explain_says_that_a_link_is_missing():
+    sent = request("GET", "/s", bearer(token()))
+    told = worded(record(judged(bearer(token())), sent, NOW, redactor()))
+    assert told["change"] == f"Link {URL}#{SUBJECT} with a user: latchgate user link."

@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     def __post_init__(self) -> None:
         for name in ("issuer", "jwks_uri"):
-            fault = _url_fault(getattr(self, name))
+            fault = _url_fault(getattr(self, name), fetched=name == "jwks_uri")
             if fault is not None:
                 raise ValueError(f"{name} {fault}")
         unknown = sorted(set(self.algorithms) - ALGORITHMS)
@@ -153,8 +153,8 @@ class OidcBearer:
         return verified(presented, facts, request, now, trace)
 
 
-def _url_fault(url: str) -> str | None:
-    """Say why keys or statements can't come from a URL: in the clear only on this machine."""
+def _url_fault(url: str, *, fetched: bool) -> str | None:
+    """Say what is wrong with a URL; what is fetched comes in the clear from this machine only."""
     try:
         told = urlsplit(url)
         host, _ = told.hostname or "", told.port
@@ -162,7 +162,7 @@ def _url_fault(url: str) -> str | None:
         return "is not a URL"
     if not _URL.fullmatch(url) or not host or told.fragment or "#" in url or told.username:
         return "must be an absolute URL without user and fragment, such as https://id.example/realm"
-    if told.scheme == "https" or host == "localhost":
+    if told.scheme == "https" or host == "localhost" or not fetched:
         return None
     try:
         near = ipaddress.ip_address(host).is_loopback
