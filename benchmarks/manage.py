@@ -69,7 +69,7 @@ def opened(folder: Path) -> tuple[Store, Policy, Caller]:
 
 def fill(store: Store, policy: Policy, caller: Caller, count: int) -> None:
     """Make keys, many a transaction: only the list is measured."""
-    kind = policy.kinds["wayscloud.service_key"]
+    kind = policy.issued("wayscloud.service_key")
     holder = caller.credential
     left = count
     while left > 0:

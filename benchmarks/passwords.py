@@ -156,6 +156,7 @@ def _passwords(kept: Stock) -> list[Question]:
                     scopes=ALL,
                     networks=None,
                     owner=(row.tenant_id, row.project_id, row.id),
+                    issues=False,
                 )
                 asked.append(_asked(number, name, issued.secret.reveal()))
     finally:

@@ -24,7 +24,7 @@ from benchmarks.machine import ROOT, UnableError
 
 from latchgate import providers
 from latchgate.config import Config, load
-from latchgate.core.kinds import Kind
+from latchgate.core.kinds import IssuedKind
 from latchgate.core.kinds.service_key import ENTROPY_BYTES, ServiceKey
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Noun
@@ -151,7 +151,7 @@ def _make_keys(config: Config, ended: threading.Event) -> None:
         store.close()
 
 
-def _policy(store: Store) -> tuple[Kind, Policy]:
+def _policy(store: Store) -> tuple[IssuedKind, Policy]:
     version, _, files = published(store)
     policy = with_built_in(files, providers.text(providers.BUILT_IN), version=version)
     kind = policy.kinds["wayscloud.service_key"]
@@ -171,7 +171,9 @@ def _initialized(folder: Path) -> Config:
 class _Book:
     """Records and their journal rows, written in one transaction and many at a time."""
 
-    def __init__(self, change: Change, kind: Kind, policy: Policy, rng: random.Random) -> None:
+    def __init__(
+        self, change: Change, kind: IssuedKind, policy: Policy, rng: random.Random
+    ) -> None:
         self._change = change
         self._kind = kind
         self._policy = policy
@@ -272,7 +274,7 @@ class _Book:
         self._change.execute(head)
 
 
-def _issued(kind: Kind, rng: random.Random, service: str) -> tuple[str, str, bytes, str]:
+def _issued(kind: IssuedKind, rng: random.Random, service: str) -> tuple[str, str, bytes, str]:
     issued = kind.issue(Spec(service=service), rng.randbytes(ENTROPY_BYTES))
     return issued.id, issued.secret.reveal(), issued.digest, issued.hint
 
@@ -291,7 +293,7 @@ def _with(question: Question, key: str) -> Question:
     return question._replace(authorization=f"Bearer {key}")
 
 
-def _other_secret(key: str, kind: Kind, rng: random.Random) -> str:
+def _other_secret(key: str, kind: IssuedKind, rng: random.Random) -> str:
     """Return the key's public part with another key's secret, and a checksum that is right."""
     brand, service, key_id, _ = key.split("_", 3)
     other = _issued(kind, rng, service)[1].split("_", 3)[3][:-CHECKSUM_LENGTH]

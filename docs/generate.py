@@ -27,31 +27,43 @@ from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.explain import worded
 from latchgate.core.kinds import (
     APPLICATION_KEY,
+    ASSERTED,
+    EXCHANGED,
     KINDS,
+    SIGNED,
+    access_key,
     account_password,
     api_token,
     app_password,
     application_key,
+    oidc_bearer,
+    project_token,
     service_key,
 )
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
 from latchgate.doors import door, listener
+from latchgate.doors.manage import access_keys as manage_access_keys
 from latchgate.doors.manage import app as manage_app
 from latchgate.doors.manage import applications as manage_applications
 from latchgate.doors.manage import audit as audit_door
 from latchgate.doors.manage import basic as manage_basic
 from latchgate.doors.manage import developers as manage_developers
+from latchgate.doors.manage import links as manage_links
 from latchgate.doors.manage import passwords as manage_passwords
 from latchgate.doors.manage import shapes
+from latchgate.doors.manage import storage as manage_storage
 from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.verify import protocol, questions
 from latchgate.manage import audit, chain
+from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
+from latchgate.manage.links import LinkSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
+from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.serve import tls
 from latchgate.store import usage
@@ -102,6 +114,16 @@ SETTINGS: Mapping[type, Words] = {
         "brand": "First part of every key: `BRAND_SERVICE_ID_SECRET`. No two kinds share one.",
         "key_header": "A second header that may carry a key, bare. `Authorization: Bearer` always"
         " may.",
+        "cross_service": "What a key with scopes of several services has in the place of SERVICE."
+        " Its record says which scopes; it is made with them named.",
+    },
+    oidc_bearer.Settings: {
+        "issuer": "The identity provider, to the letter what its tokens say in `iss`. No two kinds"
+        " share one.",
+        "jwks_uri": "Where its public keys are: over HTTPS, or on this machine. Whatever a token"
+        " says of keys is not looked at, and no redirect is followed.",
+        "audience": "What must be in a token's `aud`: make it one that no other API takes.",
+        "algorithms": "How its tokens may be signed. Never `none`, never with a shared secret.",
     },
     api_token.Settings: {
         "prefix": "What a token begins with: `PREFIX_` and 26 digits and capitals, as Bearer.",
@@ -110,7 +132,20 @@ SETTINGS: Mapping[type, Words] = {
         "prefix": "What a password begins with: `PREFIX_`, 22 letters and digits and a checksum."
         " Issued by the system, sent as Basic with the user's login name.",
     },
-    account_password.Settings: {},
+    account_password.Settings: {
+        "registered_before": "An RFC 3339 time. Taken from users who registered before it, until"
+        " they enable or disable Basic; later ones have Basic off until they enable it. Absent:"
+        " taken from everybody.",
+    },
+    access_key.Settings: {},
+    project_token.Settings: {
+        "prefix": "What a token begins with: `PREFIX_` and base64url, as `X-Auth-Token`.",
+        "lifetime": "How long a token lasts, as a duration; at most 7 days, and no longer than what"
+        " it was exchanged for.",
+        "identity_url": "Where clients reach the identity API, up to `/v3`: links, the catalog and"
+        " challenges name it. Unless given, below the API's own address.",
+        "region": "The region that the catalog names.",
+    },
     application_key.Settings: {
         "header": "The header that carries the key: 32 hexadecimal digits, upper case.",
         "matrix_parameter": "Its name in a path (`;NAME=KEY`), in areas with `matrix_parameters`.",
@@ -124,12 +159,16 @@ AREA: Words = {
     "path": "A plain path, decoded, without a slash at its end. It covers itself and all below it.",
     "hosts": "Host names, lower case, without port. None: every host.",
     "exact": "Covers the path itself and nothing below it.",
-    "service": "One of this file's services. Required unless public.",
-    "accepts": "Kinds of this file that may be presented. Required unless public.",
+    "service": "One of this file's services, or of Latchgate's own (`own`). Required unless public"
+    " or closed.",
+    "accepts": "Kinds of this file that may be presented, and Latchgate's own"
+    " (`latchgate.service_key`). Required unless public.",
     "application_key": "A key of `[kinds.application_key]` is asked for beside the credential.",
     "logins": "The namespace in which login names are looked up; the provider's word unless told.",
     "rules": "Which methods need which scope, below. Required unless public.",
     "public": "Everybody passes, unasked. Takes `methods`, and neither `service`, `accepts` nor"
+    " `rules`.",
+    "closed": "Nobody is let in, whatever is sent: 403. Takes neither `service`, `accepts` nor"
     " `rules`.",
     "methods": 'The methods of a public area; `["*"]` for every one.',
     "preflight": "CORS preflights for a method that the area takes pass without a credential.",
@@ -143,10 +182,13 @@ AREA: Words = {
 RULE: Words = {
     "methods": 'Upper-case methods; `["*"]` for every one that no other rule of the area names.',
     "scope": "The scope they need, one of the area's service.",
+    "signed_in": "Any credential that the area accepts will do, whatever its scopes.",
+    "public": "Everybody passes, unasked.",
 }
 KEY_SPEC: Words = {
     "name": "What people know it by.",
-    "services": "Services that it opens, all of one provider; the first one spells the key.",
+    "services": "Services that it opens, all of one provider; the first one spells the key. Or"
+    " the one word for a key across services (`pat`), which needs its `scopes`.",
     "description": "What it is for.",
     "scopes": "Absent: every scope its services have now. Empty: none.",
     "environment": "Passed upstream.",
@@ -168,6 +210,11 @@ PASSWORD_CHANGE: Words = {
     "new_password": "At least 15 characters, at most 1,024, none that is guessed first.",
     "namespace": "Where the login name is looked up.",
 }
+LINK_SPEC: Words = {
+    "issuer": "The identity provider, as in its tokens' `iss`.",
+    "subject": "Who it is there, as in their tokens' `sub`.",
+    "project_id": "In which project they have the user's roles: the only one, unless told.",
+}
 TOKEN_SPEC: Words = {
     "name": "What its owner knows it by.",
     "expires_in": "A duration: `24h`, `7d`, `1h30min`. This or `expires_at`, at most 8,760 hours.",
@@ -175,6 +222,21 @@ TOKEN_SPEC: Words = {
     "can_create_tokens": "Whether it may make further tokens, within its own bounds.",
     "allowed_ip_ranges": "Addresses and CIDRs. Absent: wherever its owner may be. Empty: nowhere.",
     "scopes": "Absent: what its owner may do at each request. Empty: none.",
+}
+ACCESS_KEY_SPEC: Words = {
+    "name": "What its owner knows it by; exact, and one of theirs at a time.",
+    "description": "What it is for.",
+    "project_id": "The project that it is for: the caller's own unless told.",
+    "roles": "Ids or names of roles that the owner has there. Absent: all of them.",
+    "access_rules": "The requests that its tokens may make: `service`, `method` and `path`, or the"
+    " `id` of a rule that the owner has. Absent: every one.",
+    "unrestricted": "Whether its tokens may make and delete access keys, which end with it.",
+    "expires_in": "A duration: `90d`, `24h`, `1h30m`.",
+    "expires_at": "An RFC 3339 time in the future. Not together with `expires_in`.",
+    "secret": "A secret of one's own, as strong as a password must be. Absent: one is made.",
+}
+ACCESS_KEY_PROOF: Words = {
+    "password": "The owner's account password: KakaoCloud's, or else the one they sign in with.",
 }
 APPLICATION: Words = {
     "name": "The program's name.",
@@ -185,6 +247,10 @@ APPLICATION: Words = {
 }
 REVIEW: Words = {"reason": "Why; the developer reads it."}
 TARGET: Words = {"user_id": "For this one user; for every user unless told."}
+PUBLISHED_KEY: Words = {
+    "api_key": "A key that a provider's documentation prints: 32 hexadecimal digits, upper case.",
+    "tenants": "Ids of the tenants whose users may ask with it. Empty: nobody may.",
+}
 EXPLAIN: Words = {
     "method": "The method.",
     "url": "A whole URL, or path and query.",
@@ -272,7 +338,8 @@ scope that no service declares or an area that nobody could open is a fault, tol
 and key; one fault keeps the whole set out.
 
 {provider}
-Kinds there are: {_listed([*KINDS, APPLICATION_KEY])}. Dialects: {_listed(DIALECTS)}.
+Kinds there are: {_listed([*KINDS, *SIGNED, *ASSERTED, *EXCHANGED, APPLICATION_KEY])}.
+Dialects: {_listed(DIALECTS)}.
 
 {settings}
 ## `[services.NAME]`
@@ -366,10 +433,14 @@ def management() -> str:
             (BasicSpec, BASIC),
             (FirstPassword, BASIC),
             (PasswordChange, PASSWORD_CHANGE),
+            (LinkSpec, LINK_SPEC),
             (TokenSpec, TOKEN_SPEC),
+            (AccessKeySpec, ACCESS_KEY_SPEC),
+            (manage_access_keys.AccessKeyProof, ACCESS_KEY_PROOF),
             (ApplicationSpec, APPLICATION),
             (Review, REVIEW),
             (Target, TARGET),
+            (PublishedKeySpec, PUBLISHED_KEY),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),
             (audit_door.AuditVerify, AUDIT_VERIFY),
@@ -382,6 +453,8 @@ def management() -> str:
             shapes.Key,
             shapes.KeyPage,
             shapes.Revoked,
+            manage_links.Link,
+            manage_links.Links,
             manage_basic.BasicShape,
             manage_passwords.ChangedPassword,
             manage_passwords.NewPassword,
@@ -389,11 +462,16 @@ def management() -> str:
             manage_tokens.Token,
             manage_tokens.TokenPage,
             manage_tokens.DeletedToken,
+            manage_access_keys.AccessKey,
+            manage_access_keys.AccessKeyPage,
+            manage_access_keys.DeletedAccessKey,
             manage_applications.Application,
             manage_applications.ApplicationPage,
             manage_applications.BlockList,
             manage_applications.Block,
             manage_applications.Blocked,
+            manage_applications.PublishedApplicationKey,
+            manage_storage.Storage,
             manage_developers.NewApplication,
             manage_developers.OwnApplication,
             manage_developers.ApplicationKeyShape,
@@ -436,8 +514,9 @@ with scopes that the caller holds, and it can't outlive the key that made it.
 ## Answers
 
 Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret. So is
-`NewToken` a `Token` with `token`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an
-`ApplicationKeyShape` with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
+`NewToken` a `Token` with `token`, `NewAccessKey` an `AccessKey` with `secret` and
+`auth_url`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an `ApplicationKeyShape`
+with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
 `NewApplicationKey` have a `receipt` besides.
 
 {answers}"""

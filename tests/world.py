@@ -282,7 +282,7 @@ class World:
         """Make a key as part of a change."""
         named = list(services or ("storage",))
         policy = _shipped()
-        kind = policy.kinds[f"{policy.services[named[0]].provider}.service_key"]
+        kind = policy.issued(f"{policy.services[named[0]].provider}.service_key")
         issued = kind.issue(Spec(service=named[0]), secrets.token_bytes(ENTROPY_BYTES))
         held = ALL if scopes is None else Scopes.of(scopes)
         who = owner or self.owner

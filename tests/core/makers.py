@@ -12,7 +12,14 @@ from typing import Any
 
 from tests.core.worlds import OWNER, basic, bearer, changed, credential, entropy, slow_digest, world
 
-from latchgate.core.kinds import APPLICATION_KEY, KINDS, AnyKind, ApplicationKeyKind, Kind
+from latchgate.core.kinds import (
+    APPLICATION_KEY,
+    KINDS,
+    AnyKind,
+    ApplicationKeyKind,
+    IssuedKind,
+    Kind,
+)
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Application, ApplicationKey, Key, Login, Record
 from latchgate.core.policy import Policy
@@ -88,7 +95,9 @@ class Maker:
 
     def issue(self, seed: object) -> Issued:
         """Return a new credential, with the digest that its record gets."""
-        issued = self.kind().issue(Spec(service="storage"), entropy(seed, self.entropy_bytes))
+        kind = self.kind()
+        assert isinstance(kind, IssuedKind)
+        issued = kind.issue(Spec(service="storage"), entropy(seed, self.entropy_bytes))
         return self.kept(issued) if self.slow else issued
 
     def kept(self, issued: Issued) -> Issued:
@@ -179,6 +188,7 @@ def _program(
         user_id=None,
         digest=issued.digest,
         revoked_at=None,
+        tenants=None,
     )
     own = user(_BESIDE.kind())
     users = (credential(_USERS, own), *_login(_USERS, own))

@@ -31,7 +31,7 @@ def area(path: str, *, hosts: tuple[str, ...] = (), exact: bool = False, **more:
         "rules": rules,
         "dialect": "problem",
         "public": True,
-        "authenticated": False,
+        "closed": False,
         "preflight": False,
         "encoded_slash": False,
         "application": None,

@@ -58,9 +58,17 @@ WAYSCLOUD = providers.text("wayscloud.toml")
 OWN = providers.text(providers.BUILT_IN)
 SHIPPED_KINDS = {
     "wayscloud": {"wayscloud.service_key"},
-    "upcloud": {"upcloud.api_token", "upcloud.account_password"},
-    "teracloud": {"teracloud.app_password", "teracloud.application_key"},
-    "kakaocloud": set(),
+    "upcloud": {"upcloud.api_token", "upcloud.account_password", "upcloud.app_password"},
+    "teracloud": {
+        "teracloud.app_password",
+        "teracloud.account_password",
+        "teracloud.application_key",
+    },
+    "kakaocloud": {
+        "kakaocloud.access_key",
+        "kakaocloud.account_password",
+        "kakaocloud.project_token",
+    },
 }
 
 
@@ -106,7 +114,13 @@ EDITS = {
         (f'{SERVICE}title = "S"', SERVICE, "services.s", "missing required field `title`"),
     "no path": (f"[[areas]]\n{HEALTH}", "[[areas]]", "areas[1]", "missing required field `path`"),
     "no scope of a rule":
-        (RULE, '{ methods = ["PUT"] },', "areas[0].rules[1]", "missing required field `scope`"),
+        (RULE, '{ methods = ["PUT"] }, # !', "areas[0].rules[1].scope", "write one of scope"),
+    "a scope and a public rule":
+        (RULE, '{ methods = ["PUT"], scope = "s:w", public = true }, # !',
+         "areas[0].rules[1].scope", "write one of scope"),
+    "a public rule for the signed in":
+        (RULE, '{ methods = ["PUT"], signed_in = true, public = true }, # !',
+         "areas[0].rules[1].scope", "write one of scope"),
     "no service":
         (f"[[areas]]\n{PATH}\n{HOSTS}\n{OF}", f"[[areas]]\n{PATH}\n{HOSTS}",
          "areas[0].service", "'' is not one of: s"),
@@ -151,6 +165,21 @@ EDITS = {
     "key header with a space":
         (BRAND, f'{BRAND}\nkey_header = "X Key" # !',
          "kinds.service_key.key_header", "matching regex"),
+
+    "no time to have registered before":
+        (SERVICE, f'[kinds.account_password]\nregistered_before = "June" # !\n{SERVICE}',
+         "kinds.account_password.registered_before", "'June' is not a time such as"),
+    "a time without an offset":
+        (SERVICE,
+         f'[kinds.account_password]\nregistered_before = "2026-01-01T00:00:00" # !\n{SERVICE}',
+         "kinds.account_password.registered_before", "is not a time such as"),
+
+    "closed and with methods":
+        (f"{PUBLIC}\n{METHODS}", f"closed = true\n{METHODS[:-1]} # !\n",
+         "areas[1].methods", "lets nobody in"),
+    "closed and public":
+        (f"{PUBLIC}\n{METHODS}", f"{PUBLIC} # !\nclosed = true\n", "areas[1].public",
+         "lets nobody in"),
 
     "service in capitals":
         (SERVICE, f'[services.T] # !\ntitle = "T"\nscopes = {{ "t:r" = "" }}\n{SERVICE}',
@@ -204,7 +233,7 @@ EDITS = {
     "flag of the wrong type":
         (OF, f'{OF}\nexact = "yes" # !', "areas[0].exact", "Expected `bool`"),
     "methods outside a public area":
-        (OF, f'{OF}\nmethods = ["GET"] # !', "areas[0].methods", "methods belong to public"),
+        (OF, f'{OF}\nmethods = ["GET"] # !', "areas[0].methods", "methods belong to public areas"),
 
     "method in lower case":
         (RULE, '{ methods = ["put"], scope = "s:w" },',
@@ -499,13 +528,10 @@ def test_the_shipped_provider_file_says_what_the_provider_documents():
         ("/api/v1/dashboard/api-keys", False, "own", "HEAD", "own:keys.read"),
         ("/api/v1/dashboard/api-keys", False, "own", "POST", "own:keys.write"),
         ("/api/v1/dashboard/api-keys", False, "own", "DELETE", "own:keys.write"),
-        ("/api/v1/dashboard/account/profile", True, None, "GET", None),
-        ("/api/v1/dashboard/account/profile", True, None, "HEAD", None),
+        ("/api/v1/dashboard/account/profile", True, "own", "GET", None),
+        ("/api/v1/dashboard/account/profile", True, "own", "HEAD", None),
     }
     assert [area.path for area in areas if area.encoded_slash] == ["/v1/storage"]
-    assert [area.path for area in areas if area.authenticated] == [
-        "/api/v1/dashboard/account/profile"
-    ]
     assert not [area for area in areas if area.public or area.preflight or area.hosts]
     assert {area.dialect for area in areas} == {"wayscloud"}
     assert found.dialect("/api/v1/dashboard/nowhere") == "wayscloud"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,7 @@ from tests.core.worlds import decide, derived
 
 from latchgate import providers
 from latchgate.core.model import (
+    AccessRule,
     Application,
     ApplicationKey,
     Credential,
@@ -92,6 +93,9 @@ def _record(told: Mapping[str, Any]) -> tuple[Noun, Record]:
         services = fields["services"]
         fields["services"] = frozenset(services) if services is not None else None
         fields.setdefault("issues", True)
+        fields["roles"] = _several(fields.get("roles"))
+        rules = fields.get("access_rules")
+        fields["access_rules"] = _several(rules and [AccessRule(**one) for one in rules])
         fields["digest"] = bytes.fromhex(fields["digest"])
         return noun, Credential(**fields)
     if noun is Noun.USER:
@@ -100,14 +104,23 @@ def _record(told: Mapping[str, Any]) -> tuple[Noun, Record]:
         fields["networks"] = Networks.of(networks) if networks is not None else None
         fields.setdefault("api", True)
         fields["blocked"] = frozenset(fields.get("blocked", ()))
+        fields.setdefault("created_at", 0)
+        fields["basic_switched"] = frozenset(fields.get("basic_switched", ()))
         return noun, User(**fields)
     if noun is Noun.APPLICATION_KEY:
         fields["digest"] = bytes.fromhex(fields["digest"])
+        tenants = fields.get("tenants")
+        fields["tenants"] = frozenset(tenants) if tenants is not None else None
     if noun is Noun.ROLE:
         fields["implies"] = tuple(fields.get("implies", ()))
     return noun, _PLAIN[noun](**fields)
 
 
+def _several(told: Iterable[Any] | None) -> tuple[Any, ...] | None:
+    return tuple(told) if told is not None else None
+
+
+_MAY = frozenset({"roles", "access_rules"})  # what few records have, and any may be given
 _PLAIN: Mapping[Noun, Callable[..., Record]] = {
     Noun.TENANT: Tenant,
     Noun.PROJECT: Project,
@@ -125,7 +138,7 @@ def _records(change: Mapping[str, Mapping[str, Any] | None]) -> dict[Key, Record
     for name, told in known.items():
         changes = change.get(name, {})
         if changes is not None:
-            assert set(changes) <= set(told), name
+            assert set(changes) <= {*told, *_MAY}, name
             noun, record = _record({**told, **changes})
             out[noun, record.id] = record
     return out

@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 from hypothesis import settings
 
 from latchgate import providers
-from latchgate.core.kinds import ApplicationKeyKind, Kind
+from latchgate.core.kinds import ApplicationKeyKind, IssuedKind, Kind
 from latchgate.core.kinds.service_key import ENTROPY_BYTES, ServiceKey
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import (
@@ -56,6 +56,8 @@ OWNER = User(
     networks=None,
     roles=(("p-web", "r-all"),),
     blocked=frozenset(),
+    created_at=NOW - 86_400,
+    basic_switched=frozenset(),
 )
 
 _NOUNS: Mapping[type, Noun] = {
@@ -85,11 +87,15 @@ def shipped() -> Policy:
 SHIPPED = shipped()
 
 
-def shipped_kind(name: str) -> Kind:
+class UserKind(Kind, IssuedKind, Protocol):
+    """A kind that names a user, and is issued."""
+
+
+def shipped_kind(name: str) -> UserKind:
     """Return a kind of the shipped policy that names a user."""
     found = SHIPPED.kinds[name]
     assert not isinstance(found, ApplicationKeyKind)
-    return cast("Kind", found)
+    return cast("UserKind", found)
 
 
 WAYSCLOUD = shipped_kind("wayscloud.service_key")
@@ -101,7 +107,9 @@ def changed(record: _R, **changes: Any) -> _R:
     return msgspec.structs.replace(record, **changes)
 
 
-def service_key(kind: Kind = WAYSCLOUD, *, service: str = "storage", seed: object = 1) -> Issued:
+def service_key(
+    kind: UserKind = WAYSCLOUD, *, service: str = "storage", seed: object = 1
+) -> Issued:
     """Return a new service key."""
     assert isinstance(kind, ServiceKey)
     return kind.issue(Spec(service=service), entropy(seed, ENTROPY_BYTES))

@@ -463,6 +463,47 @@ class DavGateway(Nginx):
         return (self.folder / "access.log").read_text(encoding="utf-8", errors="replace")
 
 
+class ApiGateway(Nginx):
+    """nginx with the shipped configuration for the clouds' own APIs, over TLS.
+
+    `plain` is a second listener without TLS, as a careless operator might have.
+    """
+
+    def __init__(self, folder: Path, *, verify: Port | str, api: Port, pair: Pair) -> None:
+        super().__init__("gateway", folder)
+        for file in DEPLOY.glob("*.conf"):
+            shutil.copy(file, folder)
+        verified = text_of(verify) if isinstance(verify, tuple) else f"unix:{verify}"
+        _replace(folder / "latchgate-http.conf", {"127.0.0.1:8422": verified})
+        self.plain = free_address()
+        main = folder / "nginx.conf"
+        shutil.copy(DEPLOY / "api.conf.example", main)
+        _replace(
+            main,
+            {
+                "listen 127.0.0.1:8443 ssl default_server;": (
+                    f"listen {text_of(self.address)} ssl default_server;"
+                    f" listen {text_of(self.plain)};"
+                ),
+                "127.0.0.1:8420": text_of(api),
+                "/etc/latchgate/tls.pem": str(pair.certificate),
+                "/etc/latchgate/tls.key": str(pair.key),
+                "/var/log/nginx": str(folder),
+                "http {": f"http {{\n{self.temporary()}",
+            },
+        )
+
+    @property
+    def secure(self) -> str:
+        """Where it listens with TLS."""
+        return f"https://{text_of(self.address)}"
+
+    @property
+    def access_log(self) -> str:
+        """What it has logged of requests."""
+        return (self.folder / "access.log").read_text(encoding="utf-8", errors="replace")
+
+
 def curl(*words: str, stdin: bytes | None = None) -> Answer:
     """Run curl without anybody's settings and return the last answer it got."""
     done = subprocess.run(

@@ -70,7 +70,7 @@ class Old:
             "elsewhere": {"networks": '["198.51.100.0/24"]'},
         }
         for name, told in differing.items():
-            kind = policy.kinds["wayscloud.service_key"]
+            kind = policy.issued("wayscloud.service_key")
             issued = kind.issue(Spec(service="storage"), secrets.token_bytes(ENTROPY_BYTES))
             row: dict[str, object] = {
                 "id": issued.id,

@@ -51,15 +51,18 @@ def test_a_tenant_is_read(world, reader):
 def test_a_project_is_read_with_its_tenant(world, reader):
     tenant = world.tenant()
     project = world.project(tenant)
-    assert read(reader, Noun.PROJECT, project) == Project(project, tenant, active=True)
+    name = world.one(sa.select(schema.project.c.name).where(schema.project.c.id == project)).name
+    assert read(reader, Noun.PROJECT, project) == Project(project, tenant, active=True, name=name)
 
 
 def test_a_role_is_read_with_its_scopes(world, reader):
     tenant = world.tenant()
     role = world.role(tenant, ["a:b", "c:d"])
-    assert read(reader, Noun.ROLE, role) == Role(role, tenant, Scopes.of(["a:b", "c:d"]), ())
+    assert read(reader, Noun.ROLE, role) == Role(
+        role, tenant, Scopes.of(["a:b", "c:d"]), (), "role"
+    )
     everyone = world.role(None, ["*"])
-    assert read(reader, Noun.ROLE, everyone) == Role(everyone, None, ALL, ())
+    assert read(reader, Noun.ROLE, everyone) == Role(everyone, None, ALL, (), "role")
     empty = world.role(tenant, [])
     assert read(reader, Noun.ROLE, empty).scopes == NONE
 

@@ -39,6 +39,7 @@ def give(world, password: str, credential_id: str) -> None:
             scopes=ALL,
             networks=None,
             owner=owner,
+            issues=True,
         )
 
 
@@ -128,6 +129,7 @@ def test_a_stored_hash_that_cannot_be_checked_is_a_fault_and_never_a_pass(ada, c
             scopes=ALL,
             networks=None,
             owner=owner,
+            issues=True,
         )
     found = ada.engine().decide(asked("correct horse"))
     assert found.reason is Reason.FAULT

@@ -93,7 +93,7 @@ def test_a_remembered_place_still_asks_for_tls_each_time():
 
 def test_an_application_key_is_looked_up_only_when_the_user_is_known():
     policy = shipped()
-    kind = policy.kinds["teracloud.application_key"]
+    kind = policy.issued("teracloud.application_key")
     issued = kind.issue(Spec(service=""), entropy(1, kind.entropy_bytes))
     needed: list[object] = []
     asked = request(

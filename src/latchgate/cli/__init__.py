@@ -24,6 +24,11 @@ _VERBS = {
     "role": ("latchgate.cli.role", "role", "Make, change and delete roles."),
     "whoami": ("latchgate.cli.whoami", "whoami", "Show who you are and what you may do."),
     "key": ("latchgate.cli.key", "key", "Make, list, show, update and revoke keys."),
+    "access-key": (
+        "latchgate.cli.access_key",
+        "access_key",
+        "Make, list, show and delete access keys.",
+    ),
     "basic": ("latchgate.cli.basic", "basic", "Enable, reissue and disable app passwords."),
     "account": ("latchgate.cli.account", "account", "API tokens and passwords."),
     "app": ("latchgate.cli.app", "app", "Request, review, block and withdraw applications."),

@@ -198,6 +198,33 @@ def _target(user_id: str | None) -> dict[str, str]:
     return {} if user_id is None else {"user_id": user_id}
 
 
+@app.command("test-key")
+@click.argument("api_key", metavar="KEY")
+@click.option(
+    "--tenant",
+    "tenants",
+    multiple=True,
+    metavar="ID",
+    help="A tenant whose users may ask with it; none given: nobody may. Repeatable.",
+)
+@json_option
+def test_key(*, api_key: str, tenants: tuple[str, ...], as_json: bool) -> None:
+    """Let the users of some tenants ask with a published API key, as the application "test".
+
+    KEY is one that a provider's documentation prints, so that everybody knows it. It replaces the
+    one set before, and these tenants those before.
+    """
+    from latchgate.cli.api import call
+
+    spec = {"api_key": api_key, "tenants": list(tenants)}
+    told = call("PUT", f"{_PATH}/test-key", "tenants", "receipt", json=spec)
+    if as_json:
+        print_json(told)
+        return
+    shown = [(name, told[name]) for name in ("id", "application_id", "tenants")]
+    print_receipt(told["receipt"], shown)
+
+
 @app.command()
 @_id
 @json_option

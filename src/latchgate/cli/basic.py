@@ -97,7 +97,8 @@ def _print(told: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(told)
         return
-    shown = ("user_id", "namespace", "login", "enabled", "password", "project_id", "created_at")
+    shown = ["user_id", "namespace", "login", "enabled", "login_password", "password"]
+    shown += ["project_id", "created_at"]
     fields: list[tuple[str, object]] = [(name, told[name]) for name in shown if name in told]
     if "receipt" in told:
         print_receipt(told["receipt"], fields)

@@ -151,6 +151,47 @@ def enable(*, user_id: str, if_version: int | None, as_json: bool) -> None:
     switch(f"{_PATH}/{segment(user_id)}/enable", if_version, as_json=as_json)
 
 
+@user.command()
+@click.argument("user_id", metavar="ID")
+@click.option("--node", metavar="HOST", help="The host that holds their files; empty for none.")
+@click.option("--quota", type=int, metavar="BYTES", help="How much it may hold.")
+@click.option("--used", type=int, metavar="BYTES", help="How much it holds.")
+@click.option("--introduce-code", metavar="CODE", help="What they invite others with.")
+@version_option
+@json_option
+def storage(
+    *,
+    user_id: str,
+    node: str | None,
+    quota: int | None,
+    used: int | None,
+    introduce_code: str | None,
+    if_version: int | None,
+    as_json: bool,
+) -> None:
+    """Show a user's storage, or say what it is; what is not given stays.
+
+    Programs of TeraCLOUD are told of it. Without a node they are told to come back later.
+    """
+    from latchgate.cli.api import call
+
+    told = {"quota": quota, "used": used}
+    patch: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+    for name, text in (("node", node), ("introduce_code", introduce_code)):
+        patch |= {name: text or None} if text is not None else {}
+    if if_version is not None and not patch:
+        raise click.UsageError("--if-version belongs to a change")
+    path, headers = f"{_PATH}/{segment(user_id)}/storage", if_match(if_version)
+    if patch:
+        found = call("PATCH", path, "user_id", "used", json=patch, headers=headers)
+    else:
+        found = call("GET", path, "user_id", "used")
+    if as_json:
+        print_json(found)
+        return
+    print_fields(found.items())
+
+
 @user.command("give-role")
 @click.argument("user_id", metavar="ID")
 @click.argument("project_id", metavar="PROJECT")

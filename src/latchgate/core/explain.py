@@ -40,7 +40,7 @@ def record(
         "code": public.code if public is not None else None,
         "area": area.path if area is not None else None,
         "scope": decision.rule.scope if decision.rule is not None else None,
-        "credential": credential.id if credential is not None else None,
+        "credential": credential.source_id if credential is not None else None,
         "tenant": credential.tenant_id if credential is not None else None,
         "policy_version": decision.policy_version,
         "journal": decision.journal,
@@ -191,6 +191,17 @@ def _network(ok: bool, client: str | None, networks: list[str]) -> str:  # noqa:
     return f"It may be used {where}; the client is {client or 'unknown'}."
 
 
+def _basic(ok: bool, owner: str, registered: float, before: float, switched: bool) -> str:  # noqa: FBT001
+    when = f"{owner} registered at {rfc3339(registered)}"
+    if switched:
+        return (
+            f"{when} and has switched Basic on or off since: it takes no account's password again."
+        )
+    if ok:
+        return f"{when}, before {rfc3339(before)}: Basic takes their account's password."
+    return f"{when}, not before {rfc3339(before)}: Basic is off until it is enabled."
+
+
 def _service(ok: bool, service: str, held: list[str]) -> str:  # noqa: FBT001
     opens = ", ".join(held) or "no service"
     return f"It opens {opens}; the area belongs to {service}" + ("." if ok else ", not among them.")
@@ -216,7 +227,7 @@ def _application(ok: bool, application: str, owner: str, why: str | None) -> str
 _PROGRAM = {
     Reason.APPLICATION_KEY_REVOKED: "this key of it was revoked or replaced",
     Reason.APPLICATION_NOT_APPROVED: "it is not approved, or was suspended or withdrawn",
-    Reason.APPLICATION_KEY_OF_ANOTHER: "this key of it was issued for another user",
+    Reason.APPLICATION_KEY_OF_ANOTHER: "this key of it is for another user or other tenants",
     Reason.APPLICATION_BLOCKED: "it was blocked by the user, or withdrawn for them",
 }
 
@@ -225,6 +236,17 @@ def _tls(ok: bool, tls: bool, client: str | None) -> str:  # noqa: FBT001
     if ok:
         return "It came over TLS." if tls else f"{client} may ask without TLS."
     return f"It came without TLS, from {client or 'an unknown address'}; the area asks for TLS."
+
+
+def _access_rule(ok: bool, service: str | None, method: str, path: str) -> str:  # noqa: FBT001
+    if ok:
+        return f"One of its access rules names {method} {path} of {service}."
+    return f"No access rule of its own names {method} {path} of {service or 'no service'}."
+
+
+def _name_request(kept: Mapping[str, Any]) -> str:
+    asked = [_fact(kept, Step.ACCESS_RULE, index) or "it" for index in range(3)]
+    return f"Make an access key with a rule for {asked[1]} {asked[2]} of {asked[0]}, or without."
 
 
 _WORDS: Mapping[Step, Callable[..., str]] = {
@@ -238,10 +260,12 @@ _WORDS: Mapping[Step, Callable[..., str]] = {
     Step.STATE: _state,
     Step.OWNER: _owner,
     Step.NETWORK: _network,
+    Step.BASIC: _basic,
     Step.SERVICE: _service,
     Step.SCOPE: _scope,
     Step.APPLICATION: _application,
     Step.TLS: _tls,
+    Step.ACCESS_RULE: _access_rule,
 }
 
 
@@ -305,6 +329,7 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.CLIENT_ADDRESS_INVALID: _say("Have the gateway forward the client's bare address."),
     Reason.REQUEST_INVALID: _say("Mend the request as the steps say."),
     Reason.NO_AREA: _say("Use a path that a policy file covers, or add an area for it."),
+    Reason.AREA_CLOSED: _say("Use another path, or give the area kinds that it accepts."),
     Reason.METHOD_NOT_ALLOWED: _other_method,
     Reason.TLS_REQUIRED: _say("Use https:// (TLS 1.2 or later)."),
     Reason.DESTINATION_OUTSIDE: _say("Send a Destination in the area that the path is in."),
@@ -327,6 +352,11 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.TENANT_SUSPENDED: _say("Have the operator reinstate the tenant."),
     Reason.PROJECT_DISABLED: _say("Enable the credential's project."),
     Reason.PARENT_GONE: _say("Make a new credential; the one this came from no longer stands."),
+    Reason.ROLES_WITHDRAWN: _say("Give the owner one of its roles in its project again."),
+    Reason.ACCESS_RULE_MISSING: _name_request,
+    Reason.BASIC_NOT_ENABLED: _say(
+        "Enable Basic for the user, and send the app password instead of their account's."
+    ),
     Reason.NETWORK_NOT_ALLOWED: _other_network,
     Reason.SERVICE_NOT_GRANTED: _other_service,
     Reason.SCOPE_NOT_GRANTED: _wider_key,

@@ -36,6 +36,7 @@ class Noun(StrEnum):
     APPLICATION = "application"
     APPLICATION_KEY = "application_key"
     SIGNING_KEY = "signing_key"
+    STORAGE = "storage"
 
 
 Key = tuple[Noun, str]
@@ -83,6 +84,7 @@ class Project(msgspec.Struct, frozen=True):
     id: str
     tenant_id: str
     active: bool
+    name: str = ""
 
 
 class Role(msgspec.Struct, frozen=True):
@@ -95,13 +97,16 @@ class Role(msgspec.Struct, frozen=True):
     tenant_id: str | None
     scopes: Scopes
     implies: tuple[str, ...]
+    name: str = ""
 
 
 class User(msgspec.Struct, frozen=True):
     """A person, a subaccount or a service user; `roles` are (project id, role id) pairs.
 
     `api` False keeps every credential of theirs out; `networks` are the user's IP filters, None
-    for everywhere. `blocked` are the applications that may not act for them.
+    for everywhere. `blocked` are the applications that may not act for them. `created_at`, Unix
+    seconds, is when they registered; `basic_switched` are the providers at which they switched
+    Basic on or off themselves, so that no default of theirs holds any more.
     """
 
     id: str
@@ -112,6 +117,8 @@ class User(msgspec.Struct, frozen=True):
     networks: Networks | None
     roles: tuple[tuple[str, str], ...]
     blocked: frozenset[str]
+    created_at: float
+    basic_switched: frozenset[str]
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -125,11 +132,27 @@ class Login(msgspec.Struct, frozen=True):
     credentials: Mapping[str, str]
 
 
+class AccessRule(msgspec.Struct, frozen=True):
+    """One sort of request that a credential may make: service, method and path.
+
+    In `path`, `*` and `{name}` stand for one segment, `**` for any number (Keystone v3,
+    "Access Rules").
+    """
+
+    service: str
+    method: str
+    path: str
+
+
 class Credential(msgspec.Struct, frozen=True):
     """One issued secret: what it opens, for whom, from where and how long; never the secret.
 
     `services` None means every one. `networks` None means wherever its owner may be, an empty one
-    nowhere. `issues` says whether more may be made with it. Times are Unix seconds.
+    nowhere. `issues` says whether more may be made with it. `roles` are those that it stands for,
+    None where its scopes were issued themselves; `project_id` is empty where it has none.
+    `access_rules` None means every request. `minted` says that it is a signed token, kept nowhere:
+    its parent is what it was minted from. Of tokens minted from it, those in `denied_tokens` and
+    those issued before `tokens_after` were deleted. Times are Unix seconds.
     """
 
     id: str
@@ -148,6 +171,17 @@ class Credential(msgspec.Struct, frozen=True):
     created_at: float
     expires_at: float | None
     revoked_at: float | None
+    name: str = ""
+    roles: tuple[str, ...] | None = None
+    access_rules: tuple[AccessRule, ...] | None = None
+    denied_tokens: frozenset[str] = frozenset()
+    tokens_after: float | None = None
+    minted: bool = False
+
+    @property
+    def source_id(self) -> str:
+        """What usage, audit and upstream know it by: itself, or what it was minted from."""
+        return self.parent_id if self.minted and self.parent_id is not None else self.id
 
     def __repr__(self) -> str:
         return f"Credential({self.kind}, {self.id})"
@@ -162,7 +196,10 @@ class Application(msgspec.Struct, frozen=True):
 
 
 class ApplicationKey(msgspec.Struct, frozen=True):
-    """The API-KEY of an application; for one user only where `user_id` says so."""
+    """The API-KEY of an application; for one user only where `user_id` says so.
+
+    `tenants` None means that users of every tenant may ask with it.
+    """
 
     id: str
     kind: str
@@ -170,12 +207,49 @@ class ApplicationKey(msgspec.Struct, frozen=True):
     user_id: str | None
     digest: bytes
     revoked_at: float | None
+    tenants: frozenset[str] | None
 
     def __repr__(self) -> str:
         return f"ApplicationKey({self.kind}, {self.id})"
 
 
-Record = Tenant | Project | Role | User | Login | Credential | Application | ApplicationKey
+class SigningKey(msgspec.Struct, frozen=True):
+    """The public half of a key that signs for a purpose, or did until `retired_at`."""
+
+    id: str
+    purpose: str
+    public: bytes
+    retired_at: float | None
+
+
+Record = (
+    Tenant | Project | Role | User | Login | Credential | Application | ApplicationKey | SigningKey
+)
+
+
+class Token(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a signed token says: minted from which credential, for which project, with which roles.
+
+    `project_id` is empty for an unscoped one. `issues` says whether access keys may be made with
+    it. Times are Unix seconds.
+    """
+
+    id: str
+    credential_id: str
+    project_id: str
+    roles: tuple[str, ...]
+    issues: bool
+    issued_at: float
+    expires_at: float
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A token as it was presented: what it says, and the signature that is to be checked."""
+
+    token: Token
+    key_id: str
+    message: bytes
+    signature: bytes
 
 
 class Presented(msgspec.Struct, frozen=True):
@@ -183,6 +257,7 @@ class Presented(msgspec.Struct, frozen=True):
 
     Where a login name is sent instead of an id, `credential_id` is empty and `login` that name.
     `password` is a secret that a person chose: its digest takes the stored one's salt, and work.
+    `signed` is a token that no record is of.
     `assertion` is what an identity provider signed, and `login` whom it says it is for: its digest
     takes the provider's keys.
     """
@@ -192,6 +267,7 @@ class Presented(msgspec.Struct, frozen=True):
     digest: bytes
     login: str | None = None
     password: Secret | None = None
+    signed: Signed | None = None
     assertion: Assertion | None = None
 
     @property
@@ -211,12 +287,16 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A verified credential: who it stands for, what it may do now, and with which program."""
+    """A verified credential: who it stands for, what it may do now, and with which program.
+
+    `roles` are those that it stands for now, where it stands for roles.
+    """
 
     credential: Credential
     owner: User
     rights: Scopes
     application: Application | None = None
+    roles: frozenset[str] = frozenset()
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -75,6 +75,22 @@ def parse_network(text: str) -> tuple[int, int, int]:
     return found.version, value, mask
 
 
+def range_networks(text: str) -> list[str]:
+    """Read an address, a CIDR or a range `FIRST-LAST` as the fewest CIDRs that cover it exactly.
+
+    ValueError names the text when it is none of these.
+    """
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    if not dash:
+        return Networks.of([text]).listed()
+    ends = [ipaddress.ip_address(str(parse_address(end))) for end in (first, last)]
+    try:
+        return [str(one) for one in ipaddress.summarize_address_range(*ends)]
+    except (TypeError, ValueError):
+        msg = f"{text[:97]!r} does not run from an address to a later one of the same kind"
+        raise ValueError(msg) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Networks:
     """Where a credential may be used from; no entry at all means nowhere."""

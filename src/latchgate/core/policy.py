@@ -10,28 +10,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from latchgate.core.kinds import AnyKind, ApplicationKeyKind, Kind
+from latchgate.core.kinds import AnyKind, ApplicationKeyKind, IssuedKind, Kind
 from latchgate.core.model import Request
 from latchgate.core.network import Networks
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The scope that some methods of an area need; None on a public area."""
+    """What some methods of an area need: a scope, any credential that stands, or nobody (`public`).
+
+    Where `scope` is None and it is not public, whoever may come in may do it.
+    """
 
     scope: str | None
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
     """Hosts and a path prefix, and how requests there are decided and answered.
 
-    `rules` maps a method to its rule, `*` to the rule of every other method. No `kinds` and
-    `public` False together mean that nobody gets in. `application` is the kind of key that a
-    program must bring beside its user's credential; `logins` the namespace in which login names are
-    looked up; `tls` says that requests must have come over TLS, but from the networks `plain`;
-    `parameters` that the last segment may have matrix parameters. `authenticated` opens it to every
-    credential that stands, whatever it was issued for.
+    `rules` maps a method to its rule, `*` to the rule of every other method. Nobody gets in where
+    it is `closed`, everybody where it is `public`. `application` is the kind of key that a program
+    must bring beside its user's credential; `logins` the namespace in which login names are looked
+    up; `tls` says that requests must have come over TLS, but from the networks `plain`;
+    `parameters` that the last segment may have matrix parameters.
     """
 
     provider: str
@@ -46,7 +49,7 @@ class Area:
     rules: Mapping[str, Rule]
     dialect: str
     public: bool
-    authenticated: bool
+    closed: bool
     preflight: bool
     encoded_slash: bool
     parameters: bool
@@ -152,6 +155,13 @@ class Policy:
         if path.count("/") <= self._depth:
             return path
         return "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
+
+    def issued(self, name: str) -> IssuedKind:
+        """Return a kind whose credentials are issued; KeyError when the policy has none of it."""
+        kind = self.kinds[name]
+        if not isinstance(kind, IssuedKind):
+            raise KeyError(name)
+        return kind
 
     def patterns(self) -> list[str]:
         """Return what leaked credentials look like, for whoever masks them."""

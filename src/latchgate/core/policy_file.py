@@ -18,7 +18,9 @@ from latchgate.core.dialects import DIALECTS
 from latchgate.core.kinds import (
     APPLICATION_KEY,
     ASSERTED,
+    EXCHANGED,
     KINDS,
+    SIGNED,
     AnyKind,
     ApplicationKeyKind,
     Kind,
@@ -39,11 +41,14 @@ _HOST = re.compile(
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}|\*")
 
 
+_ACCEPTED = {**KINDS, **SIGNED, **ASSERTED}
+_WORDS = frozenset({*_ACCEPTED, *EXCHANGED, APPLICATION_KEY})
 BUILT_IN = "(built in) latchgate.toml"
-_KINDS = {**KINDS, **ASSERTED}
 LATCHGATE = "latchgate"  # the provider whose kinds and services every file may use
 
 _Fault = Callable[[str, str], None]
+# What only an area has that asks for somebody.
+_ASKING = ("accepts", "application_key", "logins", "rules", "service")
 
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -51,10 +56,15 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class RuleEntry(_Strict, frozen=True):
-    """`rules`: the methods (`["*"]` for every other) and the scope they need."""
+    """`rules`: the methods (`["*"]` for every other) and what they need.
+
+    One of `scope`, `signed_in` (any credential that the area accepts) and `public` (none).
+    """
 
     methods: list[str]
-    scope: str
+    scope: str | None = None
+    signed_in: bool = False
+    public: bool = False
 
 
 class AreaEntry(_Strict, frozen=True):
@@ -69,7 +79,7 @@ class AreaEntry(_Strict, frozen=True):
     logins: _Word | None = None
     rules: list[RuleEntry] = []
     public: bool = False
-    authenticated: bool = False
+    closed: bool = False
     methods: list[str] = []
     preflight: bool = False
     encoded_slash: bool = False
@@ -207,8 +217,8 @@ class _Reader:
     def _read_kinds(self, own: _Own, fault: _Fault) -> None:
         for word, told in own.entry.kinds.items():
             key = f"kinds.{word}"
-            if word not in _KINDS and word != APPLICATION_KEY:
-                fault(key, _not_one_of(word, [*_KINDS, APPLICATION_KEY]))
+            if word not in _WORDS:
+                fault(key, _not_one_of(word, _WORDS))
                 continue
             name = f"{own.entry.provider}.{word}"
             kind: AnyKind
@@ -216,8 +226,10 @@ class _Reader:
                 settings = msgspec.convert(told, dict[str, object])
                 if word == APPLICATION_KEY:
                     kind = own.application = ApplicationKeyKind.configured(name, settings)
+                elif word in EXCHANGED:
+                    kind = EXCHANGED[word](name, settings)
                 else:
-                    kind = own.kinds[word] = _KINDS[word](name, settings)
+                    kind = own.kinds[word] = _ACCEPTED[word](name, settings)
             except msgspec.ValidationError as error:
                 fault(*_keyed(str(error), key))
                 continue
@@ -264,7 +276,7 @@ class _Reader:
         if dialect not in DIALECTS:
             fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
         rules = _rules(area, key, fault)
-        if not area.public:
+        if not (area.public or area.closed):
             self._check_service(entry, area, key, fault)
         if len(self.faults) > before:
             return None
@@ -281,7 +293,7 @@ class _Reader:
             rules=rules,
             dialect=dialect,
             public=area.public,
-            authenticated=area.authenticated,
+            closed=area.closed,
             preflight=area.preflight,
             encoded_slash=area.encoded_slash,
             parameters=area.matrix_parameters,
@@ -294,8 +306,6 @@ class _Reader:
     ) -> None:
         if not area.accepts:
             fault(f"{key}.accepts", "name at least one kind, or set public = true")
-        if area.authenticated:
-            return
         if area.service not in entry.services and not self._of_latchgate(area.service):
             fault(f"{key}.service", _not_one_of(area.service or "", entry.services))
             return
@@ -303,7 +313,7 @@ class _Reader:
         if service is None:
             return  # its own fault is told already
         for index, rule in enumerate(area.rules):
-            if rule.scope not in service.scopes:
+            if rule.scope is not None and rule.scope not in service.scopes:
                 fault(f"{key}.rules[{index}].scope", _not_one_of(rule.scope, service.scopes))
 
     def _of_latchgate(self, service: str | None) -> bool:
@@ -317,6 +327,8 @@ class _Reader:
             other = self.kinds.get(word) if word.startswith(f"{LATCHGATE}.") else None
             if word == APPLICATION_KEY:
                 fault(f"{key}.accepts", "it names no user; write application_key = true")
+            elif word in EXCHANGED:
+                fault(f"{key}.accepts", "it is exchanged for a token; accept that")
             elif kind is not None:
                 found.append(kind)
             elif other is not None and not isinstance(other, ApplicationKeyKind):
@@ -387,38 +399,42 @@ def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:
 
 
 def _rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    if area.public:
-        taken = ("accepts", "application_key", "authenticated", "logins", "rules", "service")
-        return _open_rules(area, key, fault, "a public area checks nothing", taken)
-    if area.authenticated:
-        why = "an authenticated area opens to every credential"
-        return _open_rules(area, key, fault, why, ("rules", "service"))
-    return _scoped_rules(area, key, fault)
+    if area.closed:
+        return _closed_rules(area, key, fault)
+    return _public_rules(area, key, fault) if area.public else _scoped_rules(area, key, fault)
+
+
+def _closed_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
+    """Return a rule for every method, so that whatever is asked is refused alike."""
+    for name in (*_ASKING, "public", "methods", "preflight"):
+        if getattr(area, name):
+            fault(f"{key}.{name}", "a closed area lets nobody in, so it takes no " + name)
+    return {"*": Rule(scope=None)}
 
 
 def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
     rules: dict[str, Rule] = {}
     if area.methods:
-        fault(f"{key}.methods", "methods belong to public and authenticated areas; write rules")
+        fault(f"{key}.methods", "methods belong to public areas; write rules")
     if not area.rules:
         fault(f"{key}.rules", "an area that is not public needs at least one rule")
     for index, entry in enumerate(area.rules):
         where = f"{key}.rules[{index}]"
+        if (entry.scope is not None) + entry.signed_in + entry.public != 1:
+            fault(f"{where}.scope", "write one of scope, signed_in = true and public = true")
         for method in _checked_methods(entry.methods, f"{where}.methods", fault):
             if method in rules:
                 fault(f"{where}.methods", f"{method} already has a rule in this area")
-            rules[method] = Rule(scope=entry.scope)
+            rules[method] = Rule(scope=entry.scope, public=entry.public)
     return rules
 
 
-def _open_rules(
-    area: AreaEntry, key: str, fault: _Fault, why: str, not_taken: tuple[str, ...]
-) -> dict[str, Rule]:
-    for name in not_taken:
+def _public_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
+    for name in _ASKING:
         if getattr(area, name):
-            fault(f"{key}.{name}", f"{why}, so it takes no {name}")
+            fault(f"{key}.{name}", "a public area checks nothing, so it takes no " + name)
     methods = _checked_methods(area.methods, f"{key}.methods", fault)
-    return {method: Rule(scope=None) for method in methods}
+    return {method: Rule(scope=None, public=True) for method in methods}
 
 
 def _checked_methods(methods: list[str], key: str, fault: _Fault) -> list[str]:

@@ -19,6 +19,7 @@ class Reason(StrEnum):
 
     # Nothing is served there.
     NO_AREA = "no_area"
+    AREA_CLOSED = "area_closed"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TLS_REQUIRED = "tls_required"
     DESTINATION_OUTSIDE = "destination_outside"
@@ -43,6 +44,8 @@ class Reason(StrEnum):
     TENANT_SUSPENDED = "tenant_suspended"
     PROJECT_DISABLED = "project_disabled"
     PARENT_GONE = "parent_gone"
+    ROLES_WITHDRAWN = "roles_withdrawn"
+    BASIC_NOT_ENABLED = "basic_not_enabled"
     NETWORK_NOT_ALLOWED = "network_not_allowed"
 
     # It stands, and does not open this.
@@ -50,6 +53,7 @@ class Reason(StrEnum):
     SCOPE_NOT_GRANTED = "scope_not_granted"
     OWNER_LACKS_SCOPE = "owner_lacks_scope"
     PARENT_LACKS_SCOPE = "parent_lacks_scope"
+    ACCESS_RULE_MISSING = "access_rule_missing"
 
     # Whoever asks may do it, and the program they ask with may not.
     APPLICATION_MISSING = "application_missing"
@@ -82,7 +86,9 @@ class Step(StrEnum):
     STATE = "state"
     OWNER = "owner"
     NETWORK = "network"
+    BASIC = "basic"
     SERVICE = "service"
     SCOPE = "scope"
+    ACCESS_RULE = "access_rule"
     APPLICATION = "application"
     TLS = "tls"

@@ -31,17 +31,47 @@ MAX_PARENTS = 4  # above one credential: a decision looks at each of them
 _MAX_ROLES = 64
 
 
-def rights_of(role_ids: Iterable[str], tenant_id: str, get: Callable[[str], Role | None]) -> Scopes:
-    """Return what roles hold together with all the roles that they imply; `get` finds one."""
-    rights, seen, left = NONE, set[str](), list(role_ids)
+_Get = Callable[[str], Role | None]
+
+
+def expanded(role_ids: Iterable[str], tenant_id: str, get: _Get) -> dict[str, Role]:
+    """Return roles with all that they imply, by id; `get` finds one."""
+    found: dict[str, Role] = {}
+    seen, left = set[str](), list(role_ids)
     while left and len(seen) < _MAX_ROLES:
         role_id = left.pop()
         role = get(role_id) if role_id not in seen else None
         seen.add(role_id)
         if role is not None and role.tenant_id in {None, tenant_id}:
-            rights |= role.scopes
+            found[role_id] = role
             left += role.implies
+    return found
+
+
+def rights_of(role_ids: Iterable[str], tenant_id: str, get: _Get) -> Scopes:
+    """Return what roles hold together with all the roles that they imply; `get` finds one."""
+    rights = NONE
+    for role in expanded(role_ids, tenant_id, get).values():
+        rights |= role.scopes
     return rights
+
+
+def roles_left(
+    credential: Credential, held: Iterable[str], parent: Facts | None, get: _Get
+) -> dict[str, Role]:
+    """Return the roles that a credential stands for now: at issue ∩ held ∩ its parent's.
+
+    Each side is expanded first, so that Admin made Member leaves Member (providers/kakaocloud,
+    "Changes or expiration of API authentication token permissions").
+    """
+    tenant_id = credential.tenant_id
+    left = expanded(credential.roles or (), tenant_id, get)
+    now = expanded(held, tenant_id, get)
+    # A parent that stands for its owner as such, as a password does, takes no role away.
+    if parent is not None and parent.credential.roles is not None:
+        above = parent.grant.roles if parent.grant is not None else frozenset()
+        now = {role_id: role for role_id, role in now.items() if role_id in above}
+    return {role_id: role for role_id, role in left.items() if role_id in now}
 
 
 def assemble(
@@ -52,21 +82,27 @@ def assemble(
     project: Project | None,
     owner_rights: Scopes,
     parent: Facts | None,
+    roles: frozenset[str] = frozenset(),
 ) -> Facts:
     """Put together what is known of a credential: rights = issued ∩ owner now ∩ parent now.
 
     A parent that does not stand gives nothing. `owner_rights` is what the owner's roles in the
-    credential's project hold now.
+    credential's project hold now, for a credential of roles those of `roles`, which it has left.
     """
     if parent is not None and parent.credential.tenant_id != credential.tenant_id:
         parent = None
     gap = _gap(credential, owner, tenant, project, parent)
+    if gap is None and credential.roles is not None and credential.project_id and not roles:
+        gap = Reason.ROLES_WITHDRAWN
     grant = None
     if gap is None and owner is not None:
         rights = credential.scopes & owner_rights
-        if parent is not None:
+        if parent is not None and credential.roles is None:
             rights &= parent.grant.rights if parent.grant is not None else NONE
-        grant = Grant(credential=credential, owner=owner, rights=rights)
+        elif parent is not None:
+            # Its roles were met with the parent's already, and may be of another project.
+            rights &= parent.credential.scopes
+        grant = Grant(credential=credential, owner=owner, rights=rights, roles=roles)
     return Facts(
         credential=credential, owner_rights=owner_rights, parent=parent, gap=gap, grant=grant
     )
@@ -88,7 +124,9 @@ def _gap(
         return Reason.OWNER_DISABLED
     if not owner.api:
         return Reason.OWNER_WITHOUT_API
-    if project is None or not project.active or project.tenant_id != tenant_id:
+    if credential.project_id and (
+        project is None or not project.active or project.tenant_id != tenant_id
+    ):
         return Reason.PROJECT_DISABLED
     if credential.parent_id is not None and parent is None:
         return Reason.PARENT_GONE

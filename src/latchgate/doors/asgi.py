@@ -91,9 +91,24 @@ def _tls(headers: dict[str, str], repeated: frozenset[str], *, own: bool) -> boo
     return forwarded == "https"
 
 
-async def send_refusal(decision: Decision, accept: str, scope: Scope, send: Send) -> None:
+class ExactName(bytes):
+    """The name of a header that goes out as it is written: uvicorn sends others in lower case.
+
+    Names are compared without case (RFC 9110 §5.1), but not by every script that looks for one.
+    """
+
+    __slots__ = ()
+
+    def lower(self) -> bytes:
+        """Return the name as it is."""
+        return self
+
+
+async def send_refusal(
+    decision: Decision, accept: str, scope: Scope, send: Send, api_url: str = ""
+) -> None:
     """Answer a refused request in its dialect, with the decision's id."""
-    reply = refusal(decision, accept)
+    reply = refusal(decision, accept, api_url)
     pairs = [*reply.headers, (DECISION_HEADER, decision.id), ("Cache-Control", "no-store")]
     headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in pairs]
     headers.append((b"content-length", str(len(reply.body)).encode()))

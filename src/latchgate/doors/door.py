@@ -16,6 +16,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
 from latchgate.store.usage import UsageReader
+from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
 from latchgate.verify.receipts import Receipt, receipt
 
@@ -30,9 +31,11 @@ class Door:
     usage: UsageReader
     engine: Engine
     passwords: Passwords
+    signers: Signers
     requests: Quota
     trusted: Networks
     built_in: str
+    api_url: str  # where this address is reached unless told otherwise: nobody reads Host for it
     master_key: Path  # read when something is signed: nothing else needs it
     redact: Callable[[str], str]
     clock: Callable[[], float]

@@ -47,8 +47,10 @@ def gate(door: Door, doors: Mapping[str, Application]) -> Application:
         if decision.allowed and inner is None:
             decision = msgspec.structs.replace(decision, reason=Reason.NO_AREA)
         if not decision.allowed or inner is None:
-            await send_refusal(decision, request.headers.get("accept", ""), scope, send)
+            accept = request.headers.get("accept", "")
+            await send_refusal(decision, accept, scope, send, door.api_url)
             return
+        scope["latchgate.request"] = request
         scope["latchgate.decision"] = decision
         scope["latchgate.client"] = request.client
         await inner(scope, receive, send)

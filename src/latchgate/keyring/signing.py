@@ -23,6 +23,7 @@ class Purpose(StrEnum):
     """What a key signs; one key never signs for two purposes."""
 
     AUDIT = "audit"
+    TOKEN = "token"  # noqa: S105 - the name of a purpose
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ class Caller:
     def actor(self) -> Actor:
         """How the journal names them."""
         return Actor(
-            name=f"user:{self.owner.id} key:{self.credential.id}",
+            name=f"user:{self.owner.id} key:{self.credential.source_id}",
             tenant_id=self.tenant_id,
-            credential_id=self.credential.id,
+            credential_id=self.credential.source_id,
             address=self.address,
         )

@@ -1,12 +1,13 @@
 """App passwords: Basic switched on for a user, its random password, and both taken back.
 
-The password is shown once and is one at a time; reissue replaces it at once. Source:
-providers/teracloud, "BASIC authentication".
+The password is shown once and is one at a time; reissue replaces it at once. Whoever had Basic by
+default, with their login password, loses that default by the first switch, on or off, for
+good. Source: providers/teracloud, "BASIC authentication".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated
 
 import msgspec
@@ -14,7 +15,9 @@ import sqlalchemy as sa
 
 from latchgate.core.basic import MAX_LOGIN
 from latchgate.core.kinds import Issued, Spec
+from latchgate.core.kinds.account_password import AccountPassword
 from latchgate.core.kinds.app_password import AppPassword
+from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.core.scope import Scopes
 from latchgate.manage import logins
@@ -24,7 +27,7 @@ from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.logins import Holder
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
-from latchgate.store.journal import Change, Store
+from latchgate.store.journal import Change, Store, stored
 
 NAMESPACE = "teracloud"  # the one whose clients know nothing but Basic
 
@@ -42,12 +45,16 @@ class BasicSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class StoredBasic(msgspec.Struct, frozen=True):
-    """Whether a user's app password can be sent in a namespace; times are Unix seconds."""
+    """Whether a user's app password can be sent in a namespace; times are Unix seconds.
+
+    `login_password` says whether their account's password is taken there as Basic.
+    """
 
     user_id: str
     namespace: str
     login: str | None
     enabled: bool
+    login_password: bool
     credential_id: str | None
     project_id: str | None
     created_at: float | None
@@ -58,8 +65,8 @@ def show(store: Store, policy: Policy, caller: Caller, user_id: str, namespace: 
     """Return what a user of the caller's tenant has in a namespace; NotFoundError for no user."""
     kind = logins.kind_of(policy, namespace, AppPassword)
     with store.reading() as connection:
-        logins.user_in(connection, caller.tenant_id, user_id)
-        return _shown(connection, user_id, namespace, kind.name)
+        user = logins.user_in(connection, caller.tenant_id, user_id)
+        return _shown(connection, policy, user, namespace, kind)
 
 
 def enable(
@@ -85,13 +92,15 @@ def enable(
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     with store.change(caller.actor) as change:
         holder = logins.holder_of(change.connection, caller, user_id, spec.project_id)
-        before = _shown(change.connection, user_id, spec.namespace, kind.name)
+        user = logins.user_in(change.connection, caller.tenant_id, user_id)
+        before = _shown(change.connection, policy, user, spec.namespace, kind)
         if before.enabled:
             raise ConflictError("Basic is enabled already; reissue replaces its password.")
         remember(change, caller, once, issued.id)
+        user = _switched(change, user, kind)
         login = logins.take_login(change, holder, spec.namespace, spec.login)
         n = _give(change, policy, caller, kind, issued, login, holder)
-        return _shown(change.connection, user_id, spec.namespace, kind.name), issued, n
+        return _shown(change.connection, policy, user, spec.namespace, kind), issued, n
 
 
 def reissue(
@@ -107,35 +116,49 @@ def reissue(
     kind = logins.kind_of(policy, namespace, AppPassword)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     with store.change(caller.actor) as change:
-        logins.user_in(change.connection, caller.tenant_id, user_id)
-        before = _shown(change.connection, user_id, namespace, kind.name)
+        user = logins.user_in(change.connection, caller.tenant_id, user_id)
+        before = _shown(change.connection, policy, user, namespace, kind)
         if not before.enabled or before.login is None:
             msg = f"Basic is not enabled for {user_id} in {namespace}; enable makes a password"
             raise NotFoundError(msg)
         holder = logins.holder_of(change.connection, caller, user_id, before.project_id)
         login = logins.login_id(namespace, before.login)
         n = _give(change, policy, caller, kind, issued, login, holder)
-        return _shown(change.connection, user_id, namespace, kind.name), issued, n
+        return _shown(change.connection, policy, user, namespace, kind), issued, n
 
 
 def disable(
     store: Store, policy: Policy, caller: Caller, user_id: str, namespace: str
 ) -> tuple[StoredBasic, int]:
-    """Revoke a user's app password at once; the login name stays theirs.
+    """Take Basic from a user at once, app password and default alike; the login name stays theirs.
 
     A repeated one changes nothing and has its receipt waited for again. NotFoundError where it
     never was enabled.
     """
     kind = logins.kind_of(policy, namespace, AppPassword)
     with store.change(caller.actor) as change:
-        logins.user_in(change.connection, caller.tenant_id, user_id)
-        before = _shown(change.connection, user_id, namespace, kind.name)
+        user = logins.user_in(change.connection, caller.tenant_id, user_id)
+        before = _shown(change.connection, policy, user, namespace, kind)
         if before.login is None:
             raise NotFoundError(f"Basic was never enabled for {user_id} in {namespace}")
+        user = _switched(change, user, kind)
         n = logins.take_back(
             change, logins.login_id(namespace, before.login), kind.name, caller.tenant_id
         )
-        return _shown(change.connection, user_id, namespace, kind.name), n
+        return _shown(change.connection, policy, user, namespace, kind), n
+
+
+def _switched(change: Change, user: sa.RowMapping, kind: AppPassword) -> sa.RowMapping:
+    """Keep that a user switched Basic on or off at a provider; returns their row as it is then."""
+    row = stored(user)
+    provider = kind.name.partition(".")[0]
+    before = row["basic_switched"] or []
+    if provider in before:
+        return user
+    after = {"basic_switched": sorted([*before, provider])}
+    tenant_id = row["tenant_id"]
+    change.alter("basic.switch", Noun.USER, schema.user, row, after, tenant_id=tenant_id)
+    return logins.user_in(change.connection, tenant_id, row["id"])
 
 
 def _opened(policy: Policy, namespace: str, kind: AppPassword) -> Scopes:
@@ -167,25 +190,49 @@ def _give(
         scopes=scopes,
         networks=networks,
         owner=holder.owner,
+        issues=False,
     )
 
 
-def _shown(connection: sa.Connection, user_id: str, namespace: str, kind: str) -> StoredBasic:
-    login = logins.login_of(connection, user_id, namespace)
+def _shown(
+    connection: sa.Connection,
+    policy: Policy,
+    user: sa.RowMapping,
+    namespace: str,
+    kind: AppPassword,
+) -> StoredBasic:
+    login = logins.login_of(connection, user["id"], namespace)
     link, credential = schema.login_credential, schema.credential
     mine = (
-        sa.select(credential)
+        sa.select(credential, link.c.kind.label("sort"))
         .join(link, link.c.credential_id == credential.c.id)
-        .where(link.c.login_id == login, link.c.kind == kind)
+        .where(link.c.login_id == login)
     )
-    row = connection.execute(mine).mappings().one_or_none() if login is not None else None
+    rows = connection.execute(mine).mappings().all() if login is not None else []
+    held = {row["sort"]: row for row in rows}
+    row = held.get(kind.name)
     return StoredBasic(
-        user_id=user_id,
+        user_id=user["id"],
         namespace=namespace,
         login=login.partition(":")[2] if login is not None else None,
         enabled=row is not None,
+        login_password=_takes_login_password(policy, user, namespace, held),
         credential_id=row["id"] if row is not None else None,
         project_id=row["project_id"] if row is not None else None,
         created_at=row["created_at"] if row is not None else None,
         created_by=row["created_by"] if row is not None else None,
+    )
+
+
+def _takes_login_password(
+    policy: Policy, user: sa.RowMapping, namespace: str, held: Collection[str]
+) -> bool:
+    """Whether an area of a namespace takes the account's password from a user who has one."""
+    switched = stored(user)["basic_switched"] or []
+    return any(
+        kind.name in held and kind.taken_from(user["created_at"], switched)
+        for area in policy.areas
+        if area.logins == namespace
+        for kind in area.kinds
+        if isinstance(kind, AccountPassword)
     )

@@ -98,7 +98,7 @@ def issue_key(
     With `replace` the one before is revoked at once; without, ConflictError when there is one.
     Returns the key, its secret and the journal number that verifiers must reach.
     """
-    kind = _kind(policy)
+    kind = key_kind(policy)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     table = schema.application_key
     with store.change(proof.actor) as change:
@@ -204,7 +204,8 @@ def _tenant_of(connection: sa.Connection, user_id: str) -> str:
     return tenant_id
 
 
-def _kind(policy: Policy) -> ApplicationKeyKind:
+def key_kind(policy: Policy) -> ApplicationKeyKind:
+    """Return the kind of key that applications have; NotFoundError when no provider has one."""
     for kind in policy.kinds.values():
         if isinstance(kind, ApplicationKeyKind):
             return kind

@@ -27,6 +27,17 @@ class UnprovenError(ManageError):
     """The secret that proves who asks is missing or wrong; which of the two is not told."""
 
 
+class StepUpError(UnprovenError):
+    """Who asks must prove again that it is they; `max_age` is how old a sign-in may be, in seconds.
+
+    RFC 9470, "OAuth 2.0 Step Up Authentication Challenge Protocol".
+    """
+
+    def __init__(self, why: str, *, max_age: int) -> None:
+        self.max_age = max_age
+        super().__init__(why)
+
+
 class TooManyError(ManageError):
     """Too much was asked of late; `retry_after` is how many seconds to wait."""
 

@@ -6,10 +6,13 @@ their own networks; roles and credentials go through here before they are made o
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from latchgate.core.network import Networks
 from latchgate.core.scope import Scopes
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import ForbiddenError
+from latchgate.store import schema
 
 
 def may_hand_out(caller: Caller, scopes: Scopes) -> None:
@@ -42,3 +45,19 @@ def may_issue(
             msg = f"you may come from {', '.join(limit.listed()) or 'nowhere'} only, so a key may"
             raise ForbiddenError(msg)
     return networks
+
+
+def check_depth(connection: sa.Connection, parent_id: str, limit: int) -> None:
+    """Refuse a credential that would stand below more than `limit` others, its parent the first.
+
+    A decision looks at so many: what stood deeper would never be let in (ForbiddenError).
+    """
+    table = schema.credential
+    above: str | None = parent_id
+    for _ in range(limit):
+        parent = sa.select(table.c.parent_id).where(table.c.id == above)
+        above = connection.execute(parent).scalar_one_or_none()
+        if above is None:
+            return
+    msg = f"it can stand below {limit} others at most; make it with one further up"
+    raise ForbiddenError(msg)

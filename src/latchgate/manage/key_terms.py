@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latchgate.core.duration import parse_duration
-from latchgate.core.kinds import AnyKind
+from latchgate.core.kinds import IssuedKind
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Terms:
     """What will be stored of a new key beside its names; `expires_at` in Unix seconds."""
 
-    kind: AnyKind
+    kind: IssuedKind
     services: tuple[str, ...]
     scopes: Scopes
     networks: Networks | None
@@ -37,7 +37,7 @@ def settle(policy: Policy, spec: KeySpec, now: float) -> Terms:
     faults: list[tuple[str, str]] = []
     across = _across(policy, spec)
     if across is not None:
-        kind: AnyKind | None = across
+        kind: IssuedKind | None = across
         services, scopes = _across_services(policy, across, spec, faults)
     else:
         kind, services = _kind(policy, spec, faults), tuple(spec.services)
@@ -62,9 +62,10 @@ def _across(policy: Policy, spec: KeySpec) -> ServiceKey | None:
     return None
 
 
-def openable(policy: Policy, kind: AnyKind) -> frozenset[str]:
+def openable(policy: Policy, kind: IssuedKind) -> frozenset[str]:
     """Return every scope that some area which accepts a kind asks for."""
-    rules = (rule for area in policy.areas if kind in area.kinds for rule in area.rules.values())
+    areas = (area for area in policy.areas if kind.name in {one.name for one in area.kinds})
+    rules = (rule for area in areas for rule in area.rules.values())
     return frozenset(rule.scope for rule in rules if rule.scope is not None)
 
 
@@ -87,7 +88,7 @@ def _across_services(
     return tuple(services), Scopes.of(scope for scope in spec.scopes if scope != EVERY)
 
 
-def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> AnyKind | None:
+def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> IssuedKind | None:
     unknown = [name for name in spec.services if name not in policy.services]
     if unknown:
         known = ", ".join(sorted(policy.services)) or "none: publish a policy first"
@@ -100,10 +101,11 @@ def _kind(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> AnyKi
         faults.append(("services", f"one key can't be for {' and '.join(sorted(providers))}"))
         return None
     (provider,) = providers
-    kind = policy.kinds.get(f"{provider}.service_key")
-    if kind is None:
+    try:
+        return policy.issued(f"{provider}.service_key")
+    except KeyError:
         faults.append(("services", f"{provider} issues no service keys"))
-    return kind
+    return None
 
 
 def _scopes(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> Scopes:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.kinds import AnyKind
+from latchgate.core.kinds import IssuedKind
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Noun
 from latchgate.core.network import Networks
@@ -177,7 +177,7 @@ def issue(
 def insert(
     change: Change,
     *,
-    kind: AnyKind,
+    kind: IssuedKind,
     issued: Issued,
     spec: KeySpec,
     scopes: Scopes,

@@ -52,10 +52,29 @@ def login_id(namespace: str, name: str) -> str:
 def add_login(change: Change, tenant_id: str, user_id: str, namespace: str, name: str) -> str:
     """Write a login name inside a change; returns its id. ConflictError when it is taken."""
     made = login_id(namespace, name)
+    write_login(change, tenant_id, user_id, made)
+    return made
+
+
+def write_login(change: Change, tenant_id: str, user_id: str, made: str) -> None:
+    """Write a login under its id inside a change; ConflictError when it is taken."""
     row = {"id": made, "user_id": user_id, "created_at": change.at}
     change.execute(sa.insert(schema.login).values(**row))
     change.note("login.create", Noun.LOGIN, made, tenant_id=tenant_id, detail={"after": row})
-    return made
+
+
+def free_login(change: Change, tenant_id: str, login: str) -> None:
+    """Take a login away inside a change, with all that it has, so that its name is free again."""
+    link = schema.login_credential
+    change.execute(sa.delete(link).where(link.c.login_id == login))
+    change.execute(sa.delete(schema.login).where(schema.login.c.id == login))
+    change.note("login.delete", Noun.LOGIN, login, tenant_id=tenant_id, detail={"after": None})
+
+
+def is_taken(connection: sa.Connection, login: str) -> bool:
+    """Whether somebody has a login of this id."""
+    found = connection.execute(sa.select(schema.login.c.id).where(schema.login.c.id == login))
+    return found.scalar_one_or_none() is not None
 
 
 def take_login(change: Change, holder: Holder, namespace: str, wanted: str | None) -> str:
@@ -75,10 +94,22 @@ def take_login(change: Change, holder: Holder, namespace: str, wanted: str | Non
     if fault is not None:
         hint = "" if wanted is not None else f"; the user's name {name!r} is none, so give another"
         raise InvalidError([("login", f"{fault}{hint}")])
-    taken = sa.select(schema.login.c.id).where(schema.login.c.id == login_id(namespace, name))
-    if change.execute(taken).scalar_one_or_none() is not None:
+    if is_taken(change.connection, login_id(namespace, name)):
         raise ConflictError(f"The login name {name!r} is taken in {namespace}; give another.")
     return add_login(change, holder.tenant_id, holder.id, namespace, name)
+
+
+def free(change: Change, user_id: str, tenant_id: str) -> None:
+    """Revoke every password of a user and give their login names free, in every namespace."""
+    login, link = schema.login, schema.login_credential
+    mine = sa.select(login.c.id).where(login.c.user_id == user_id)
+    for one in change.execute(mine).scalars().all():
+        kinds = change.execute(sa.select(link.c.kind).where(link.c.login_id == one)).scalars().all()
+        for kind in kinds:
+            take_back(change, one, kind, tenant_id)
+        change.execute(sa.delete(login).where(login.c.id == one))
+        told = {"before": {"user_id": user_id}, "after": None}
+        change.note("login.delete", Noun.LOGIN, one, tenant_id=tenant_id, detail=told)
 
 
 def login_of(connection: sa.Connection, user_id: str, namespace: str) -> str | None:
@@ -98,11 +129,13 @@ def give(
     scopes: Scopes,
     networks: Networks | None,
     owner: tuple[str, str, str],
+    issues: bool,
 ) -> int:
     """Write a password as the one that a login has of its kind; `owner`: tenant, project, user.
 
-    The one before is revoked. Of what was issued, everything but the secret is kept. Returns the
-    last journal number.
+    `issues` says whether more may be made with it: with a person's own, as that is how they begin;
+    with a program's never. The one before is revoked. Of what was issued, everything but the
+    secret is kept. Returns the last journal number.
     """
     tenant_id, project_id, owner_id = owner
     link = schema.login_credential
@@ -128,7 +161,7 @@ def give(
         "created_by": change.actor.name,
         "expires_at": None,
         "revoked_at": None,
-        "issues": False,
+        "issues": issues,
     }
     change.add("basic.create", Noun.CREDENTIAL, schema.credential, row, tenant_id=tenant_id)
     change.execute(sa.insert(link).values(login_id=login, kind=kind, credential_id=issued.id))
@@ -183,7 +216,9 @@ def user_in(connection: sa.Connection, tenant_id: str, user_id: str) -> sa.RowMa
     """Return the row of a user of a tenant; NotFoundError when there is none."""
     table = schema.user
     found = connection.execute(
-        sa.select(table).where(table.c.id == user_id, table.c.tenant_id == tenant_id)
+        sa.select(table).where(
+            table.c.id == user_id, table.c.tenant_id == tenant_id, table.c.deleted_at.is_(None)
+        )
     )
     row = found.mappings().one_or_none()
     if row is None:

@@ -120,7 +120,7 @@ def change(
     Returns its credential's id and the journal number. ConflictError when another change came in
     between.
     """
-    kind = policy.kinds[before.kind]
+    kind = policy.issued(before.kind)
     # Only its id is wanted: the password is its user's.
     made = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     link = schema.login_credential
@@ -138,6 +138,7 @@ def change(
             scopes=Scopes.of(before.scopes),
             networks=Networks.of(before.networks) if before.networks is not None else None,
             owner=(caller.tenant_id, before.project_id, caller.owner.id),
+            issues=True,
         )
     return made.id, n
 
@@ -175,6 +176,7 @@ def set_first(
             scopes=scopes,
             networks=networks,
             owner=holder.owner,
+            issues=True,
         )
     return login.partition(":")[2], n
 

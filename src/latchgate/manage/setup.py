@@ -50,7 +50,7 @@ def initialize(
     hash_password: Callable[[str], str],
 ) -> FirstRecords:
     """Make tenant, project, role, admin and a first token, and publish policy version 1."""
-    kind = policy.kinds[_PASSWORD_KIND]
+    kind = policy.issued(_PASSWORD_KIND)
     first = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     # Before the transaction: nobody waits for the work.
     hashed = hash_password(first.secret.reveal()).encode()
@@ -73,6 +73,7 @@ def initialize(
             scopes=ALL,
             networks=None,
             owner=owner,
+            issues=True,
         )
         issued = _token(change, policy, owner, "first token", entropy)
         publish(change, files)
@@ -123,7 +124,7 @@ def _token(
     services = [
         name for name, service in policy.services.items() if service.provider == "latchgate"
     ]
-    kind = policy.kinds["latchgate.service_key"]
+    kind = policy.issued("latchgate.service_key")
     issued = kind.issue(Spec(service=services[0]), entropy(kind.entropy_bytes))
     insert(
         change,

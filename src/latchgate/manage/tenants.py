@@ -121,7 +121,7 @@ def _token(
     owner: tuple[str, str, str],
     entropy: Callable[[int], bytes],
 ) -> Issued:
-    kind = policy.kinds["latchgate.service_key"]
+    kind = policy.issued("latchgate.service_key")
     issued = kind.issue(Spec(service=_FIRST_SERVICES[0]), entropy(kind.entropy_bytes))
     keys.insert(
         change,

@@ -23,13 +23,13 @@ from latchgate.core.scope import EVERY, Scopes
 from latchgate.core.standing import MAX_PARENTS
 from latchgate.core.timestamp import parse_rfc3339
 from latchgate.manage.actor import Caller
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
-from latchgate.manage.gate import may_issue
+from latchgate.manage.errors import InvalidError, NotFoundError
+from latchgate.manage.gate import check_depth, may_issue
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.store import schema
-from latchgate.store.journal import Change, Store
+from latchgate.store.journal import Store, stored
 
 LONGEST = 8_760 * 3_600  # seconds: a year of 365 days
 _END = r"(?![\s\S])"
@@ -150,7 +150,7 @@ def create(
     with store.change(caller.actor) as change:
         remember(change, caller, once, issued.id)
         if row["parent_id"] is not None:
-            _check_depth(change, maker.id)
+            check_depth(change.connection, maker.id, MAX_PARENTS)
         row["created_at"] = change.at
         noun, table = Noun.CREDENTIAL, schema.credential
         n = change.add("token.create", noun, table, row, tenant_id=maker.tenant_id)
@@ -168,6 +168,15 @@ def listed(
     with store.reading() as connection:
         rows, following = page(connection, LISTING, query, *_mine(policy, caller), alive, now=now)
     return [_stored(row) for row in rows], following
+
+
+def every(store: Store, policy: Policy, caller: Caller) -> list[StoredToken]:
+    """Return all of the caller's own tokens, oldest first, for whoever pages by number."""
+    table = schema.credential
+    mine = sa.select(table).where(*_mine(policy, caller), table.c.revoked_at.is_(None))
+    with store.reading() as connection:
+        rows = connection.execute(mine.order_by(table.c.created_at, table.c.id)).mappings().all()
+    return [_stored(stored(row)) for row in rows]
 
 
 def shown(store: Store, policy: Policy, caller: Caller, token_id: str) -> StoredToken:
@@ -236,19 +245,6 @@ def _expiry(spec: TokenSpec, now: float, faults: list[tuple[str, str]]) -> float
     if not now < at <= now + LONGEST:
         faults.append((field, "must be in the future, and at most 8760h ahead"))
     return at
-
-
-def _check_depth(change: Change, maker_id: str) -> None:
-    """Refuse a token that would stand below more others than a decision looks at."""
-    table = schema.credential
-    above: str | None = maker_id
-    for _ in range(MAX_PARENTS):
-        parent = sa.select(table.c.parent_id).where(table.c.id == above)
-        above = change.execute(parent).scalar_one_or_none()
-        if above is None:
-            return
-    msg = f"a token can stand below {MAX_PARENTS} others at most; make it with one further up"
-    raise ForbiddenError(msg)
 
 
 def _kind(policy: Policy) -> ApiToken:

@@ -1,7 +1,7 @@
 """Users of a tenant: people, subaccounts and service users.
 
-There is no deletion: credentials, roles and the journal refer to users. A disabled one can do
-nothing with any credential, and stays nameable.
+A row is never deleted: credentials and the journal refer to it. A disabled user can do nothing with
+any credential, and stays nameable; a deleted subaccount (manage/subaccounts) is seen no more.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ def listed(
 ) -> tuple[list[StoredUser], str | None]:
     """Return a page of the tenant's users with the roles they hold, and the next cursor."""
     with store.reading() as connection:
-        mine = TABLE.c.tenant_id == caller.tenant_id
-        rows, following = page(connection, LISTING, query, mine, now=now)
+        mine = (TABLE.c.tenant_id == caller.tenant_id, TABLE.c.deleted_at.is_(None))
+        rows, following = page(connection, LISTING, query, *mine, now=now)
         return _with_roles(connection, rows), following
 
 
@@ -209,8 +209,8 @@ def own(
     connection: sa.Connection, caller: Caller, user_id: str, match: IfMatch = ANY
 ) -> dict[str, Any]:
     """Return the row of a user of the actor's tenant; NotFoundError, StaleError."""
-    mine = TABLE.c.tenant_id == caller.tenant_id
-    return find(connection, TABLE, user_id, mine, noun="user", match=match)
+    mine = (TABLE.c.tenant_id == caller.tenant_id, TABLE.c.deleted_at.is_(None))
+    return find(connection, TABLE, user_id, *mine, noun="user", match=match)
 
 
 def as_stored(connection: sa.Connection, row: dict[str, Any]) -> StoredUser:

@@ -25,7 +25,14 @@ from latchgate.config import Config
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
-from latchgate.doors import application_form, manage, wayscloud
+from latchgate.doors import (
+    application_form,
+    keystone,
+    manage,
+    teracloud,
+    upcloud,
+    wayscloud,
+)
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
 from latchgate.doors.door import Door
@@ -34,6 +41,8 @@ from latchgate.doors.listener import Listener
 from latchgate.doors.verify import VerifyDoor
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
+from latchgate.keyring.signing import Purpose
+from latchgate.manage import signing_keys
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
@@ -43,6 +52,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
 from latchgate.store.usage import Usage, UsageReader
+from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
 
 FOLLOW_SECONDS = 0.01
@@ -146,9 +156,15 @@ def run_worker(
         usage=reader,
         engine=engine,
         passwords=passwords,
+        signers=Signers(
+            current=lambda: signing_keys.current(store, Purpose.TOKEN),
+            load=lambda: master.load(config.master_key),
+            position=lambda: engine.position,
+        ),
         requests=requests,
         trusted=config.trusted,
         built_in=built_in,
+        api_url=config.api.url,
         master_key=config.master_key,
         redact=redact,
         clock=time.time,
@@ -183,11 +199,14 @@ def run_worker(
 
 def api(door: Door) -> Application:
     """Return the API's address: Latchgate's own API and those of the providers, behind one gate."""
-    doors = {
-        **dict.fromkeys(manage.BELOW, manage.application(door)),
-        **dict.fromkeys(wayscloud.BELOW, wayscloud.application(door)),
-    }
-    return gate(door, doors)
+    doors = (
+        (manage.BELOW, manage.application(door)),
+        (teracloud.BELOW, teracloud.application(door)),
+        (upcloud.BELOW, upcloud.application(door)),
+        (wayscloud.BELOW, wayscloud.application(door)),
+        (keystone.BELOW, keystone.application(door)),
+    )
+    return gate(door, {path: inner for below, inner in doors for path in below})
 
 
 def _warn_of_master_key(config: Config) -> None:

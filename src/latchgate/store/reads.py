@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from latchgate.core.model import (
+    AccessRule,
     Application,
     ApplicationKey,
     Credential,
@@ -22,6 +23,7 @@ from latchgate.core.model import (
     Project,
     Record,
     Role,
+    SigningKey,
     Tenant,
     User,
 )
@@ -32,24 +34,32 @@ from latchgate.store.sqlite import Connection, faults
 
 _strings = msgspec.json.Decoder(list[str]).decode
 _files = msgspec.json.Decoder(dict[str, str]).decode
+_rules = msgspec.json.Decoder(tuple[AccessRule, ...]).decode
+_denied = msgspec.json.Decoder(dict[str, float]).decode
 
 _CREDENTIAL = (
     "SELECT id, kind, tenant_id, project_id, owner_id, parent_id, services, scopes, networks,"
-    " environment, external_id, digest, created_at, expires_at, revoked_at, issues"
+    " environment, external_id, digest, created_at, expires_at, revoked_at, issues,"
+    " name, roles, access_rules, denied_tokens, tokens_after"
     " FROM credential WHERE id = ?"
 )
-_USER = "SELECT id, tenant_id, name, active, api, networks FROM account WHERE id = ?"
+_USER = (
+    "SELECT id, tenant_id, name, active, api, networks, created_at, basic_switched"
+    " FROM account WHERE id = ?"
+)
 _USER_BLOCKS = "SELECT application_id FROM application_block WHERE user_id = ?"
 _LOGIN = "SELECT user_id FROM login WHERE id = ?"
 _LOGIN_CREDENTIALS = "SELECT kind, credential_id FROM login_credential WHERE login_id = ?"
 _APPLICATION = "SELECT id, name, state FROM application WHERE id = ?"
 _APPLICATION_KEY = (
-    "SELECT id, kind, application_id, user_id, digest, revoked_at FROM application_key WHERE id = ?"
+    "SELECT id, kind, application_id, user_id, digest, revoked_at, tenants"
+    " FROM application_key WHERE id = ?"
 )
 _USER_ROLES = "SELECT project_id, role_id FROM role_assignment WHERE user_id = ?"
 _TENANT = "SELECT id, name, active FROM tenant WHERE id = ?"
-_PROJECT = "SELECT id, tenant_id, active FROM project WHERE id = ?"
-_ROLE = "SELECT id, tenant_id, scopes, implies FROM role WHERE id = ?"
+_PROJECT = "SELECT id, tenant_id, active, name FROM project WHERE id = ?"
+_ROLE = "SELECT id, tenant_id, scopes, implies, name FROM role WHERE id = ?"
+_SIGNING_KEY = "SELECT id, purpose, public, retired_at FROM signing_key WHERE id = ?"
 _HEAD = "SELECT n, epoch FROM journal_head"
 _SINCE = "SELECT n, noun, record FROM journal WHERE n > ? ORDER BY n LIMIT ?"
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
@@ -142,6 +152,11 @@ def _credential(connection: Connection, record_id: str) -> Credential | None:
         created_at=row[12],
         expires_at=row[13],
         revoked_at=row[14],
+        name=row[16],
+        roles=tuple(_strings(row[17])) if row[17] is not None else None,
+        access_rules=_rules(row[18]) if row[18] is not None else None,
+        denied_tokens=frozenset(_denied(row[19])) if row[19] is not None else frozenset(),
+        tokens_after=row[20],
     )
 
 
@@ -160,6 +175,8 @@ def _user(connection: Connection, record_id: str) -> User | None:
         networks=Networks.of(_strings(row[5])) if row[5] is not None else None,
         roles=roles,
         blocked=frozenset(application_id for (application_id,) in blocks),
+        created_at=row[6],
+        basic_switched=frozenset(_strings(row[7]) if row[7] is not None else ()),
     )
 
 
@@ -189,6 +206,7 @@ def _application_key(connection: Connection, record_id: str) -> ApplicationKey |
         user_id=row[3],
         digest=bytes(row[4]),
         revoked_at=row[5],
+        tenants=frozenset(_strings(row[6])) if row[6] is not None else None,
     )
 
 
@@ -205,7 +223,9 @@ def _tenant(connection: Connection, record_id: str) -> Tenant | None:
 
 def _project(connection: Connection, record_id: str) -> Project | None:
     row = connection.execute(_PROJECT, (record_id,)).fetchone()
-    return Project(id=row[0], tenant_id=row[1], active=bool(row[2])) if row is not None else None
+    if row is None:
+        return None
+    return Project(id=row[0], tenant_id=row[1], active=bool(row[2]), name=row[3])
 
 
 def _role(connection: Connection, record_id: str) -> Role | None:
@@ -217,7 +237,15 @@ def _role(connection: Connection, record_id: str) -> Role | None:
         tenant_id=row[1],
         scopes=Scopes.of(_strings(row[2])),
         implies=tuple(_strings(row[3])),
+        name=row[4],
     )
+
+
+def _signing_key(connection: Connection, record_id: str) -> SigningKey | None:
+    row = connection.execute(_SIGNING_KEY, (record_id,)).fetchone()
+    if row is None:
+        return None
+    return SigningKey(id=row[0], purpose=row[1], public=bytes(row[2]), retired_at=row[3])
 
 
 _READERS: dict[Noun, Callable[[Connection, str], Record | None]] = {
@@ -229,4 +257,5 @@ _READERS: dict[Noun, Callable[[Connection, str], Record | None]] = {
     Noun.LOGIN: _login,
     Noun.APPLICATION: _application,
     Noun.APPLICATION_KEY: _application_key,
+    Noun.SIGNING_KEY: _signing_key,
 }

@@ -25,6 +25,10 @@ JSON_COLUMNS = frozenset(
         "roles",
         "access_rules",
         "denied_tokens",
+        "basic_switched",
+        "tenants",
+        "contact",
+        "options",
     }
 )
 # What no journal row repeats.
@@ -118,9 +122,24 @@ user = sa.Table(
     sa.Column("api", sa.Boolean, nullable=False),
     sa.Column("networks", sa.Text),
     sa.Column("email", sa.Text),
+    # Providers at which they switched Basic on or off themselves: no default holds there.
+    sa.Column("basic_switched", sa.Text),
+    sa.Column("contact", sa.Text),  # what was told of an UpCloud account, field by field
+    sa.Column("deleted_at", sa.Float),  # a subaccount that is gone: seen in the journal alone
     _version(),
     sa.UniqueConstraint("tenant_id", "name"),
     sa.Index("account_listing", "tenant_id", "created_at", "id"),
+)
+
+storage = sa.Table(
+    "storage",
+    main,
+    sa.Column("id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),  # the user's
+    sa.Column("node", sa.Text),  # the host that holds their files; None until there is one
+    sa.Column("quota", sa.BigInteger),  # bytes; None until it is set
+    sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("introduce_code", sa.Text),
+    _version(),
 )
 
 login = sa.Table(
@@ -138,6 +157,15 @@ login_credential = sa.Table(
     sa.Column("login_id", sa.Text, sa.ForeignKey("login.id"), primary_key=True),
     sa.Column("kind", sa.Text, primary_key=True),
     sa.Column("credential_id", sa.Text, sa.ForeignKey("credential.id"), nullable=False),
+)
+
+permission = sa.Table(
+    "upcloud_permission",  # what UpCloud's API was told; no decision of Latchgate's reads it
+    main,
+    sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("target_type", sa.Text, primary_key=True),
+    sa.Column("target_identifier", sa.Text, primary_key=True),
+    sa.Column("options", sa.Text, nullable=False),
 )
 
 application = sa.Table(
@@ -170,6 +198,7 @@ application_key = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("revoked_at", sa.Float),
+    sa.Column("tenants", sa.Text),  # whose users may ask with it, as JSON; None for all
     sa.Index("application_key_by_application", "application_id"),
 )
 
@@ -221,6 +250,18 @@ credential = sa.Table(
     _version(),
     sa.Index("credential_by_owner", "owner_id"),
     sa.Index("credential_listing", "tenant_id", "created_at", "id"),
+)
+
+access_rule = sa.Table(
+    "access_rule",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.Text, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("service", sa.Text, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("user_id", "service", "method", "path"),
 )
 
 idempotency = sa.Table(

@@ -114,9 +114,9 @@ class Usage:
         refused = decision.reason is not Reason.ALLOWED
         with self._lock:
             if credential is not None:
-                self._count(credential.id, decision, now)
+                self._count(credential.source_id, decision, now)
                 if not refused:
-                    self._last[credential.id] = (now, request.client)
+                    self._last[credential.source_id] = (now, request.client)
             if grant is not None and grant.application is not None:
                 self._count(grant.application.id, decision, now)
                 self._last[grant.application.id] = (now, request.client)

@@ -19,7 +19,13 @@ MAX_ABSENT = 20_000
 MAX_CHANGES = 50_000
 # No credential's facts are made from these.
 _UNDERIVED = frozenset(
-    {Noun.POLICY, Noun.LOGIN, Noun.APPLICATION, Noun.APPLICATION_KEY, Noun.SIGNING_KEY}
+    {
+        Noun.POLICY,
+        Noun.LOGIN,
+        Noun.APPLICATION,
+        Noun.APPLICATION_KEY,
+        Noun.STORAGE,
+    }
 )
 
 
@@ -56,6 +62,8 @@ class Cache:
         # What was derived from records, by credential id; right at this position only.
         self.facts: dict[str, Facts] = {}
         self._with_parents: set[str] = set()
+        # Digests of tokens whose signature was right, under the keys as they are.
+        self.signed: dict[bytes, None] = {}
         self._together: dict[tuple[str, str], tuple[Grant, Application, Grant]] = {}
 
     def recall(self, key: Key) -> Record | Missing | None:
@@ -107,6 +115,12 @@ class Cache:
         if facts.credential.parent_id is not None:
             self._with_parents.add(facts.credential.id)
 
+    def remember_signed(self, told: bytes) -> None:
+        """Remember that a token's signature was right, by the digest of its text."""
+        while len(self.signed) >= self._max_records:
+            del self.signed[next(iter(self.signed))]
+        self.signed[told] = None
+
     def together(self, grant: Grant, application: Application) -> Grant:
         """Return a user's grant with the program they use, the same one for the same two."""
         key = grant.credential.id, application.id
@@ -124,6 +138,8 @@ class Cache:
         noun, record_id = key
         if noun in _UNDERIVED:
             return
+        if noun is Noun.SIGNING_KEY:
+            self.signed.clear()
         if noun is not Noun.CREDENTIAL:
             self.facts.clear()
             self._with_parents.clear()

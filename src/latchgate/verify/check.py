@@ -13,29 +13,51 @@ from collections.abc import Callable, Generator
 
 import msgspec
 
+from latchgate.core.access_rule import permits
 from latchgate.core.kinds import ApplicationKeyKind, Kind
-from latchgate.core.model import Credential, Facts, Grant, Presented, Refused, Request
+from latchgate.core.model import (
+    AccessRule,
+    Credential,
+    Facts,
+    Grant,
+    Presented,
+    Refused,
+    Request,
+)
+from latchgate.core.path import Path, read_path, without_parameters
 from latchgate.core.policy import Area, Policy, Rule
 from latchgate.core.reason import Reason, Step
 from latchgate.core.secret import Secret
 from latchgate.verify.cache import Cache
 from latchgate.verify.gather import account, gather, gather_application
 from latchgate.verify.locate import is_preflight, locate
-from latchgate.verify.walk import Derive, Need, Prove, Slow, Steps, Told, Walk
+from latchgate.verify.walk import Claim, Derive, Need, Prove, Slow, Steps, Told, Walk
 
 
 def check(
-    request: Request, *, policy: Policy, now: float, cache: Cache, new_id: Callable[[], str]
+    request: Request,
+    *,
+    policy: Policy,
+    now: float,
+    cache: Cache,
+    new_id: Callable[[], str],
+    claim: Claim | None = None,
 ) -> Steps:
-    """Decide one request at one moment (`now`, Unix seconds); `new_id` names a refusal."""
+    """Decide one request at one moment (`now`, Unix seconds); `new_id` names a refusal.
+
+    With a `claim`, whether that stands is decided instead of what the request's headers present.
+    """
     walk = Walk(request, policy, now, cache, new_id, [])
+    walk.claim = claim
     refused = locate(walk)
     area = walk.area
     if refused is not None or area is None:
         return walk.end(refused.reason if refused is not None else Reason.NO_AREA)
-    if _is_open(walk, area):
+    if area.closed:
+        return walk.end(Reason.AREA_CLOSED)
+    if claim is None and _is_open(walk, area):
         return walk.end(Reason.ALLOWED)
-    claims = _read(walk, area)
+    claims = _read(walk, area) if claim is None else _told(walk, claim)
     if isinstance(claims, Refused):
         return walk.end(claims.reason)
     best = yield from _weigh(walk, area, claims)
@@ -44,7 +66,7 @@ def check(
     walk.credential = best.credential
     if best.reason is not Reason.ALLOWED or best.grant is None:
         return walk.end(best.reason)
-    if area.application is None:
+    if area.application is None or claim is not None:
         return walk.end(Reason.ALLOWED, best.grant)
     grant = yield from _with_application(walk, area.application, best.grant)
     if isinstance(grant, Refused):
@@ -56,10 +78,15 @@ def _is_open(walk: Walk, area: Area) -> bool:
     """Whether nobody is asked for here; a scope that the application asks for needs somebody."""
     request = walk.request
     if request.scope is None:
-        return area.public or (area.preflight and is_preflight(request))
+        rule = walk.rule
+        opened = area.public or (rule is not None and rule.public)
+        return opened or (area.preflight and is_preflight(request))
     walk.rule = Rule(scope=request.scope)
     walk.trace.append((Step.RULE, True, (request.method, area, walk.rule)))
     return False
+
+
+_MADE_BYTES = 32  # of the digest of a secret that the system made: SHA-256
 
 
 class _Finding(msgspec.Struct, frozen=True):
@@ -116,6 +143,11 @@ def _together(findings: list[_Finding]) -> _Finding | Refused:
         reason = Reason.CREDENTIALS_AMBIGUOUS
     # Who sent both holds the one that is right, so its owner may see why it was refused.
     return _Finding(worst.rank, reason, worst.credential or nearest.credential, None)
+
+
+def _told(walk: Walk, claim: Claim) -> list[tuple[Kind, Presented]]:
+    walk.trace.append((Step.READ, True, (claim.presented.kind, claim.presented.label)))
+    return [(claim.kind, claim.presented)]
 
 
 def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
@@ -179,6 +211,8 @@ def _derived(
 ) -> Generator[Slow, Told, bytes | Refused]:
     """Have the digest of a chosen password worked out; the same work for an unknown account."""
     like = facts.credential.digest if facts is not None else None
+    if like is not None and len(like) == _MADE_BYTES:
+        like = None  # nothing that anybody chose is like it
     guess = Derive(password, like, account(walk, presented), walk.request.client)
     return (yield from _asked(walk, presented, guess))
 
@@ -231,7 +265,7 @@ def _judge(
             # It names nobody: its trace must not land with the key's owner as theirs.
             return _Finding(_UNPROVEN, found.reason, None, None)
         return _Finding(_FALLEN, found.reason, facts.credential, None)
-    lacking = _authorize(walk, area, found, facts)
+    lacking = _authorize(walk, area, found, facts) if walk.claim is None else None
     if lacking is not None:
         return _Finding(_LACKING, lacking, facts.credential, found)
     return _Finding(_OPENS, Reason.ALLOWED, facts.credential, found)
@@ -239,10 +273,12 @@ def _judge(
 
 def _authorize(walk: Walk, area: Area, grant: Grant, facts: Facts) -> Reason | None:
     """Say what a verified credential lacks to open this area with this method, if anything."""
-    if area.authenticated and walk.request.scope is None:
-        return None
     rule, credential = walk.rule, grant.credential
+    if credential.access_rules is not None and not _is_named(walk, area, credential.access_rules):
+        return Reason.ACCESS_RULE_MISSING
     scope = rule.scope if rule is not None else None
+    if rule is not None and scope is None:
+        return None  # whoever may come in
     # A scope that the application asks for may be another service's than the area's.
     asked = walk.request.scope
     service = area.service if asked is None else asked.partition(":")[0]
@@ -259,3 +295,12 @@ def _authorize(walk: Walk, area: Area, grant: Grant, facts: Facts) -> Reason | N
     if scope not in facts.owner_rights:
         return Reason.OWNER_LACKS_SCOPE
     return Reason.PARENT_LACKS_SCOPE
+
+
+def _is_named(walk: Walk, area: Area, rules: tuple[AccessRule, ...]) -> bool:
+    """Whether one of a credential's access rules names this request."""
+    path = read_path(without_parameters(walk.request.target))
+    text = path.text if isinstance(path, Path) else ""
+    named = permits(rules, area.service, walk.request.method, text)
+    walk.trace.append((Step.ACCESS_RULE, named, (area.service, walk.request.method, text)))
+    return named

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
-from latchgate.core.model import Decision, Refused, Request
+from latchgate.core.model import Decision, Facts, Key, Record, Refused, Request, Token
 from latchgate.core.policy import Policy
 from latchgate.core.reason import Reason
 from latchgate.signin.oidc import Assertions
@@ -34,10 +35,12 @@ from latchgate.store.reads import (
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
-from latchgate.verify.walk import Derive, Prove, Slow
+from latchgate.verify.gather import recalled, stand_for
+from latchgate.verify.walk import Claim, Derive, Need, Prove, Slow, Told
 
 POLL_SECONDS = 0.1
 _MAX_ATTEMPTS = 3
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 Compile = Callable[[dict[str, str], int], Policy]
@@ -128,9 +131,11 @@ class Engine:
                 refused = self._submit(decision).result()
             except CancelledError:  # the pool was closed meanwhile
                 refused = Refused(Reason.FAULT, "passwords are no longer checked here")
-        return self._give_up(request)
+        return self._give_up(request, None)
 
-    async def decide_later(self, request: Request, need: Slow) -> Decision:
+    async def decide_later(
+        self, request: Request, need: Slow, claim: Claim | None = None
+    ) -> Decision:
         """Finish what `attempt` could not: wait for the digest, then decide anew."""
         due: Decision | Slow = need
         for _ in range(_MAX_ATTEMPTS):
@@ -138,11 +143,12 @@ class Engine:
                 return due
             # Shielded: the work goes on when the caller is gone, so its permit stays taken (D4.31).
             refused = await asyncio.shield(asyncio.wrap_future(self._submit(due)))
-            due = self.attempt(request, refused)
-        return due if isinstance(due, Decision) else self._give_up(request)
+            due = self.attempt(request, refused, claim)
+        return due if isinstance(due, Decision) else self._give_up(request, claim)
 
-    def _give_up(self, request: Request) -> Decision:
-        decision = self.attempt(request, Refused(Reason.PASSWORDS_BUSY, "its digest was lost"))
+    def _give_up(self, request: Request, claim: Claim | None) -> Decision:
+        lost = Refused(Reason.PASSWORDS_BUSY, "its digest was lost")
+        decision = self.attempt(request, lost, claim)
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
     def _submit(self, need: Slow) -> Future[Refused | None]:
@@ -155,14 +161,17 @@ class Engine:
             return self._assertions.recall(need)
         return self._passwords.recall(need)
 
-    def attempt(self, request: Request, refused: Refused | None = None) -> Decision | Slow:
+    def attempt(
+        self, request: Request, refused: Refused | None = None, claim: Claim | None = None
+    ) -> Decision | Slow:
         """Decide one request, or return the slow work that it needs first; never waits for it.
 
-        `refused` says why that work was not done, when it was not.
+        `refused` says why that work was not done, when it was not. With a `claim`, whether that
+        stands is decided instead of what the request's headers present.
         """
         with self._lock:
             try:
-                return self._decide(request, refused)
+                return self._decide(request, refused, claim)
             except StoreError:
                 self._broken = True
                 self._tell("a decision could not be made: the store failed")
@@ -187,7 +196,49 @@ class Engine:
                 raise
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
-    def _decide(self, request: Request, refused: Refused | None) -> Decision | Slow:
+    def standing(self, kind: str, token: Token) -> Facts | None:
+        """Return what a token would stand for now, before it is signed; None without its source.
+
+        StoreError when the database can't be read.
+        """
+
+        def steps(cache: Cache) -> Generator[Need, Told, Facts | None]:
+            return (yield from stand_for(cache, kind, token, b""))
+
+        return self._ask(steps)
+
+    def records(self, keys: Iterable[Key]) -> dict[Key, Record | None]:
+        """Return records, from memory where they are remembered; None for one that isn't there.
+
+        StoreError when the database can't be read.
+        """
+        wanted = tuple(keys)
+
+        def steps(cache: Cache) -> Generator[Need, Told, dict[Key, Record | None]]:
+            return (yield from recalled(cache, wanted))
+
+        return self._ask(steps)
+
+    def _ask(self, steps: Callable[[Cache], Generator[Need, Told, _T]]) -> _T:
+        with self._lock:
+            try:
+                self._follow_if_rung()
+                walk = steps(self._cache)
+                need = next(walk)
+                while True:
+                    snapshot = read_records(self._reader, need.keys)
+                    self._cache.insert(snapshot.number, snapshot.records.items())
+                    need = walk.send(snapshot.records)
+            except StopIteration as done:
+                found: _T = done.value
+                return found
+            except StoreError:
+                self._broken = True
+                raise
+
+    def _decide(
+        self, request: Request, refused: Refused | None, claim: Claim | None
+    ) -> Decision | Slow:
         # Read after the request arrived: what was revoked before it is announced by now.
         if (
             self._words[RINGS] != self._seen
@@ -196,13 +247,22 @@ class Engine:
         ):
             self._follow_if_rung()
         now = self._clock()
-        decision = self._run(request, now, refused)
+        decision = self._run(request, now, refused, claim)
         if isinstance(decision, Decision):
             self._on_decision(decision, request, now)
         return decision
 
-    def _run(self, request: Request, now: float, refused: Refused | None) -> Decision | Slow:
-        walk = check(request, policy=self.policy, now=now, cache=self._cache, new_id=self._new_id)
+    def _run(
+        self, request: Request, now: float, refused: Refused | None, claim: Claim | None = None
+    ) -> Decision | Slow:
+        walk = check(
+            request,
+            policy=self.policy,
+            now=now,
+            cache=self._cache,
+            new_id=self._new_id,
+            claim=claim,
+        )
         try:
             need = next(walk)
             while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 from latchgate.core import assertion
@@ -19,14 +19,20 @@ from latchgate.core.model import (
     Project,
     Record,
     Role,
+    Signed,
+    SigningKey,
     Tenant,
+    Token,
     User,
 )
-from latchgate.core.scope import NONE
-from latchgate.core.standing import MAX_PARENTS, assemble, rights_of
-from latchgate.verify.cache import Missing
+from latchgate.core.scope import ALL, NONE
+from latchgate.core.standing import MAX_PARENTS, assemble, rights_of, roles_left
+from latchgate.verify.cache import Cache, Missing
+from latchgate.verify.signature import is_signed
 from latchgate.verify.walk import Need, Told, Walk
 
+# Another worker may mint with a key for a moment after it was replaced.
+_LATE_SECONDS = 60.0
 _Get = Callable[[Key], Record | None]
 _Found = TypeVar("_Found")
 
@@ -36,6 +42,8 @@ def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | No
     known = _recalled(walk, presented)
     if known is not None:
         return known
+    if presented.signed is not None:
+        return (yield from _gather_signed(walk, presented, presented.signed))
 
     def build(get: _Get) -> Facts | None:
         credential_id = presented.credential_id
@@ -47,10 +55,90 @@ def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | No
         record = get((Noun.CREDENTIAL, credential_id))
         return _assemble(record, get, MAX_PARENTS) if isinstance(record, Credential) else None
 
-    facts = yield from _fetch(walk, build)
+    facts = yield from _fetch(walk.cache, build)
     if facts is not None:
         walk.cache.derive(facts)
     return facts
+
+
+def _gather_signed(
+    walk: Walk, presented: Presented, signed: Signed
+) -> Generator[Need, Told, Facts | None]:
+    """Put a token's credential together; None when it was not signed here, or its source is gone.
+
+    The digest becomes that of the text whose signature was right: whoever sends another text of the
+    same id has sent a wrong secret.
+    """
+    if not (yield from _is_ours(walk, presented, signed)):
+        return None
+    facts = yield from stand_for(walk.cache, presented.kind, signed.token, presented.digest)
+    if facts is not None:
+        walk.cache.derive(facts)
+    return facts
+
+
+def stand_for(
+    cache: Cache, kind: str, token: Token, told: bytes
+) -> Generator[Need, Told, Facts | None]:
+    """Put together the credential that a token stands for; None when its source is gone."""
+
+    def build(get: _Get) -> Facts | None:
+        source = get((Noun.CREDENTIAL, token.credential_id))
+        if not isinstance(source, Credential):
+            return None
+        return _assemble(minted(kind, token, source, told), get, MAX_PARENTS)
+
+    return (yield from _fetch(cache, build))
+
+
+def _is_ours(walk: Walk, presented: Presented, signed: Signed) -> Generator[Need, Told, bool]:
+    """Check a token's signature, once while it is remembered; the slowest step of a decision."""
+    if presented.digest in walk.cache.signed:
+        return True
+
+    def build(get: _Get) -> SigningKey | None:
+        key = get((Noun.SIGNING_KEY, signed.key_id))
+        return key if isinstance(key, SigningKey) else None
+
+    key = yield from _fetch(walk.cache, build)
+    right = (
+        key is not None
+        # A retired key signs nothing new: what says so was not signed while it was in use.
+        and (key.retired_at is None or signed.token.issued_at <= key.retired_at + _LATE_SECONDS)
+        and is_signed(key, signed.message, signed.signature)
+    )
+    if right:
+        walk.cache.remember_signed(presented.digest)
+    return right
+
+
+def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credential:
+    """Return the credential that a token stands for, below the one that it was minted from."""
+    deleted = token.id in source.denied_tokens or (
+        source.tokens_after is not None and token.issued_at < source.tokens_after
+    )
+    return Credential(
+        id=token.id,
+        kind=kind,
+        tenant_id=source.tenant_id,
+        project_id=token.project_id,
+        owner_id=source.owner_id,
+        parent_id=source.id,
+        services=None,
+        scopes=ALL,
+        networks=None,
+        issues=token.issues,
+        environment=source.environment,
+        external_id=source.external_id,
+        digest=told,
+        created_at=token.issued_at,
+        expires_at=token.expires_at,
+        revoked_at=token.issued_at if deleted else None,
+        name=source.name,
+        roles=token.roles,
+        access_rules=source.access_rules,
+        minted=True,
+    )
 
 
 def _recalled(walk: Walk, presented: Presented) -> Facts | None:
@@ -66,12 +154,15 @@ def _recalled(walk: Walk, presented: Presented) -> Facts | None:
 def account(walk: Walk, presented: Presented) -> str:
     """Return the id of a login: the area says in which namespace its name is looked up.
 
-    Whom an identity provider names has a namespace of its own, the same in every area.
+    What is named by its id instead has an account of its own, to be throttled by; whom an identity
+    provider names has a namespace of its own, the same in every area.
     """
     namespace = walk.area.logins if walk.area is not None else ""
     if presented.assertion is not None:
         namespace = assertion.NAMESPACE
-    return f"{namespace}:{presented.login}"
+    elif walk.claim is not None:
+        namespace = walk.claim.logins
+    return f"{namespace}:{presented.label}"
 
 
 def gather_application(
@@ -86,17 +177,22 @@ def gather_application(
         application = get((Noun.APPLICATION, key.application_id))
         return ApplicationFacts(key, application if isinstance(application, Application) else None)
 
-    return (yield from _fetch(walk, build))
+    return (yield from _fetch(walk.cache, build))
 
 
-def _fetch(walk: Walk, build: Callable[[_Get], _Found]) -> Generator[Need, Told, _Found]:
+def recalled(cache: Cache, keys: Iterable[Key]) -> Generator[Need, Told, dict[Key, Record | None]]:
+    """Find records by their keys."""
+    return (yield from _fetch(cache, lambda get: {key: get(key) for key in keys}))
+
+
+def _fetch(cache: Cache, build: Callable[[_Get], _Found]) -> Generator[Need, Told, _Found]:
     """Run `build` again and again until all it looked for was known or had been read."""
     known: dict[Key, Record | None] = {}
     while True:
         lacking: list[Key] = []
 
         def get(key: Key, lacking: list[Key] = lacking) -> Record | None:
-            found = known[key] if key in known else walk.cache.recall(key)
+            found = known[key] if key in known else cache.recall(key)
             if isinstance(found, Missing):
                 lacking.append(key)
                 return None
@@ -114,17 +210,24 @@ def _assemble(credential: Credential, get: _Get, parents_left: int) -> Facts:
     owner = get((Noun.USER, credential.owner_id))
     tenant = get((Noun.TENANT, credential.tenant_id))
     project = get((Noun.PROJECT, credential.project_id))
-    owner_rights = NONE
-    if isinstance(owner, User):
-        held = [
-            role_id for project_id, role_id in owner.roles if project_id == credential.project_id
-        ]
-        owner_rights = rights_of(held, credential.tenant_id, _roles(get))
     parent = None
     if credential.parent_id is not None and parents_left:
         above = get((Noun.CREDENTIAL, credential.parent_id))
         if isinstance(above, Credential):
             parent = _assemble(above, get, parents_left - 1)
+    held: list[str] = []
+    if isinstance(owner, User):
+        held = [
+            role_id for project_id, role_id in owner.roles if project_id == credential.project_id
+        ]
+    left: dict[str, Role] = {}
+    owner_rights = NONE
+    if credential.roles is None:
+        owner_rights = rights_of(held, credential.tenant_id, _roles(get))
+    else:
+        left = roles_left(credential, held, parent, _roles(get))
+        for role in left.values():
+            owner_rights |= role.scopes
     return assemble(
         credential,
         owner=owner if isinstance(owner, User) else None,
@@ -132,6 +235,7 @@ def _assemble(credential: Credential, get: _Get, parents_left: int) -> Facts:
         project=project if isinstance(project, Project) else None,
         owner_rights=owner_rights,
         parent=parent,
+        roles=frozenset(left),
     )
 
 

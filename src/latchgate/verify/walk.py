@@ -7,11 +7,13 @@ from collections.abc import Callable, Generator
 import msgspec
 
 from latchgate.core.assertion import Assertion
+from latchgate.core.kinds import Kind
 from latchgate.core.model import (
     Credential,
     Decision,
     Grant,
     Key,
+    Presented,
     Record,
     Refused,
     Request,
@@ -62,6 +64,18 @@ Told = Records | bytes | Refused
 Steps = Generator[Need | Slow, Told, Decision]
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """A credential that a request's body or another header claims, for a door that asks about it.
+
+    Whether it stands is decided, not whether it opens the request's area; its login is looked up
+    in the namespace `logins`.
+    """
+
+    kind: Kind
+    presented: Presented
+    logins: str
+
+
 class Walk(msgspec.Struct):
     """One decision under way: what it was given, and what it has found so far."""
 
@@ -75,6 +89,7 @@ class Walk(msgspec.Struct):
     area: Area | None = None
     rule: Rule | None = None
     credential: Credential | None = None
+    claim: Claim | None = None
 
     def end(self, reason: Reason, grant: Grant | None = None) -> Decision:
         """Freeze what was found; only refusals get an id, and leave a trace behind."""

@@ -50,13 +50,17 @@ BY_STATUS = {
         Reason.TENANT_SUSPENDED,
         Reason.PROJECT_DISABLED,
         Reason.PARENT_GONE,
+        Reason.ROLES_WITHDRAWN,
+        Reason.BASIC_NOT_ENABLED,
     },
     403: {
+        Reason.AREA_CLOSED,
         Reason.NETWORK_NOT_ALLOWED,
         Reason.SERVICE_NOT_GRANTED,
         Reason.SCOPE_NOT_GRANTED,
         Reason.OWNER_LACKS_SCOPE,
         Reason.PARENT_LACKS_SCOPE,
+        Reason.ACCESS_RULE_MISSING,
         Reason.TLS_REQUIRED,
         Reason.DESTINATION_OUTSIDE,
         *OF_A_PROGRAM,
@@ -75,9 +79,11 @@ STATUS = {reason: status for status, reasons in BY_STATUS.items() for reason in 
 # A provider has no word for its own gateway's fault; Latchgate's own answer says it plainly.
 OWN_STATUS = {(Reason.GATEWAY_NOT_TRUSTED, dialect): 503 for dialect in DIALECTS}
 OWN_STATUS[Reason.GATEWAY_NOT_TRUSTED, "problem"] = 403
+OWN_STATUS[Reason.ACCESS_RULE_MISSING, "keystone"] = 401  # as Keystone itself answers
 # Keystone's `title` is the status in words.
 CODES = {"keystone": "[A-Z][A-Za-z]+( [A-Z][a-z]+)*", "problem": "[a-z_]{5,40}"}
 CODES |= {"teracloud": "[a-z_]{5,40}", "upcloud": "[A-Z_]{5,40}", "wayscloud": "[A-Z_]{5,40}"}
+CODES["upcloud_problem"] = CODES["upcloud"]
 
 
 def test_every_refusal_has_a_row_and_every_row_a_cell_for_each_dialect():

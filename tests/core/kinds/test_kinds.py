@@ -30,7 +30,7 @@ from latchgate.core.answer import refusal
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.explain import record as explained
 from latchgate.core.explain import worded
-from latchgate.core.kinds import APPLICATION_KEY, KINDS
+from latchgate.core.kinds import APPLICATION_KEY, KINDS, IssuedKind
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import (
     ApplicationKey,
@@ -183,7 +183,9 @@ def test_what_is_kept_of_a_text_is_256_bits_that_change_by_half_with_any_charact
 def test_a_password_that_a_person_chose_is_given_no_quick_digest():
     maker = MAKERS["account_password"]
     assert maker.slow
-    issued = maker.kind().issue(Spec(service="storage"), bytes(maker.entropy_bytes))
+    kind = maker.kind()
+    assert isinstance(kind, IssuedKind)
+    issued = kind.issue(Spec(service="storage"), bytes(maker.entropy_bytes))
     assert issued.digest == b""
     assert [one.word for one in MAKERS.values() if one.slow] == ["account_password"]
 

@@ -217,7 +217,7 @@ def test_an_area_that_does_not_take_it_says_so():
 
 
 def test_beside_a_key_of_another_owner_it_is_two_principals():
-    kind = POLICY.kinds["law.service_key"]
+    kind = POLICY.issued("law.service_key")
     issued = kind.issue(Spec(service="s"), b"k" * 48)
     own = changed(credential(issued), kind=kind.name, services=frozenset({"s"}))
     sent = {**bearer(token()), "x-api-key": issued.secret.reveal()}

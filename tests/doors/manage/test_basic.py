@@ -137,7 +137,7 @@ def test_another_tenants_user_does_not_exist(server, world):
 
 
 def test_a_namespace_that_takes_no_app_passwords_is_told_with_those_that_do(server):
-    answer = server.call("POST", OWN, {"namespace": "upcloud"})
+    answer = server.call("POST", OWN, {"namespace": "wayscloud"})
     assert answer.status == 422
     assert "teracloud" in answer.json["errors"][0]["detail"]
 

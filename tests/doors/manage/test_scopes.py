@@ -44,8 +44,9 @@ def send(server, operation, token):
 def test_every_scope_of_the_management_api_opens_something():
     assert set(SERVICES) >= {one.scope for one in GUARDED}
     unused = set(SERVICES) - {one.scope for one in GUARDED}
-    # One widens what another scope shows; the others are for the dashboards of the providers.
-    assert unused <= {"operator:decisions.read", "own:keys.read", "own:keys.write"}
+    # Two widen what another scope shows or does; the others are for providers' dashboards.
+    widening = {"operator:decisions.read", "own:access-keys.delete"}
+    assert unused <= {*widening, "own:keys.read", "own:keys.write"}
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids=IDS)

@@ -35,7 +35,7 @@ AREA = Area(
     rules={"GET": RULE},
     dialect="wayscloud",
     public=False,
-    authenticated=False,
+    closed=False,
     preflight=False,
     encoded_slash=True,
     parameters=False,
@@ -51,6 +51,8 @@ OWNER = User(
     networks=None,
     roles=(),
     blocked=frozenset(),
+    created_at=0.0,
+    basic_switched=frozenset(),
 )
 KEY = Credential(
     id="k1",

@@ -14,6 +14,7 @@ DIALECTS: Mapping[str, Render] = {
     "problem": problem.render,
     "wayscloud": wayscloud.render,
     "upcloud": upcloud.render,
+    "upcloud_problem": upcloud.render_problem,
     "teracloud": teracloud.render,
     "keystone": keystone.render,
 }

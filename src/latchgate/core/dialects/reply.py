@@ -7,26 +7,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """What a caller is told of a refusal: a status, a stable code, a sentence."""
+    """What a caller is told of a refusal: a status, a stable code, a sentence.
+
+    `decision` is the refusal's id in hexadecimal, where there is one: some dialects tell it.
+    """
 
     status: int
     code: str
     text: str
+    decision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """`WWW-Authenticate` (RFC 9110 §11.6.1): `error` is None when no credential was sent.
 
-    `error` and `scope` belong to Bearer (RFC 6750 §3), `charset` to Basic (RFC 7617 §2.1).
+    `error` and `scope` belong to Bearer (RFC 6750 §3), `charset` to Basic (RFC 7617 §2.1), `uri`
+    to Keystone: where its tokens are given out, None where nobody said.
     """
 
     scheme: str
     realm: str
     error: str | None
     scope: str | None
+    uri: str | None = None
 
     def __str__(self) -> str:
+        if self.uri is not None:
+            return f'{self.scheme} uri="{self.uri}"'
         parts = [f'realm="{self.realm}"']
         if self.scheme == "Basic":
             return f'Basic {parts[0]}, charset="UTF-8"'

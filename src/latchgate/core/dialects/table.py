@@ -79,7 +79,7 @@ def _invalid(short: str, sentence: str) -> Mapping[str, Public]:
 
 
 # fmt: off
-TABLE: Mapping[Reason, Mapping[str, Public]] = {
+_TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.PATH_AMBIGUOUS: _invalid(
         "Request path is ambiguous",
         "The request path can be read in more than one way."),
@@ -102,6 +102,9 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
         "upcloud": _p(404, "NOT_FOUND", "The requested resource was not found."),
         "teracloud": _p(404, "not_found", "Nothing is served at this path."),
         "keystone": _p(404, "Not Found", "The resource could not be found.")},
+    Reason.AREA_CLOSED: {
+        **_FORBIDDEN,
+        "problem": _p(403, "area_closed", "Nobody is let in at this path yet.")},
     Reason.METHOD_NOT_ALLOWED: {
         "wayscloud": _p(405, "METHOD_NOT_ALLOWED", "Method not allowed"),
         "problem": _p(405, "method_not_allowed", "This path does not take this method."),
@@ -153,6 +156,12 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.PARENT_GONE: {
         **_AUTH,
         "problem": _p(401, "parent_gone", "The credential this one came from no longer stands.")},
+    Reason.ROLES_WITHDRAWN: {
+        **_AUTH,
+        "problem": _p(401, "roles_withdrawn", "None of the credential's roles is held any more.")},
+    Reason.BASIC_NOT_ENABLED: {
+        **_AUTH,
+        "problem": _p(401, "basic_not_enabled", "Basic is not enabled with this password.")},
     Reason.NETWORK_NOT_ALLOWED: {
         **_FORBIDDEN,
         "problem": _p(403, "network_not_allowed", "The credential may not be used from here.")},
@@ -169,6 +178,12 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.PARENT_LACKS_SCOPE: {
         **_FORBIDDEN,
         "problem": _p(403, "insufficient_scope", "The credential this one came from lacks it.")},
+
+    Reason.ACCESS_RULE_MISSING: {
+        **_FORBIDDEN,
+        # Keystone's own answer to a request that no access rule names.
+        "keystone": _K_AUTH,
+        "problem": _p(403, "access_rule_missing", "No access rule names this request.")},
 
     Reason.APPLICATION_MISSING: {
         **_KEY,
@@ -202,6 +217,10 @@ TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.FAULT: _DOWN,
 }
 # fmt: on
+# UpCloud's newer endpoints say the same in another shape.
+TABLE: Mapping[Reason, Mapping[str, Public]] = {
+    reason: {**row, "upcloud_problem": row["upcloud"]} for reason, row in _TABLE.items()
+}
 
 # RFC 6750 §3.1: the error of a challenge, by status; none when no credential was sent.
 _CHALLENGED = {401: "invalid_token", 403: "insufficient_scope"}

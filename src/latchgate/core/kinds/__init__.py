@@ -8,20 +8,25 @@ somebody else issues is in `ASSERTED`, for the laws of issuing don't hold for it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from latchgate.core.kinds.access_key import AccessKey
 from latchgate.core.kinds.account_password import AccountPassword
 from latchgate.core.kinds.api_token import ApiToken
 from latchgate.core.kinds.app_password import AppPassword
 from latchgate.core.kinds.application_key import ApplicationKeyKind
 from latchgate.core.kinds.oidc_bearer import OidcBearer
+from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.kinds.spec import Issued, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 
 
 class AnyKind(Protocol):
-    """What every kind can do, with no I/O, clock or randomness of its own."""
+    """What every kind can do, with no I/O, clock or randomness of its own.
+
+    Those that are issued have `entropy_bytes` and `issue` as well; a token is minted (tokens/).
+    """
 
     @property
     def name(self) -> str:
@@ -43,13 +48,18 @@ class AnyKind(Protocol):
         """Return the headers, in lower case, that it is read from."""
         ...
 
+    def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
+        """Return what is claimed, why it is ours but broken, or None when it is not ours."""
+        ...
+
+
+@runtime_checkable
+class IssuedKind(AnyKind, Protocol):
+    """A kind whose secrets are issued, one by one, and recorded."""
+
     @property
     def entropy_bytes(self) -> int:
         """Return how many fresh random bytes `issue` takes."""
-        ...
-
-    def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
-        """Return what is claimed, why it is ours but broken, or None when it is not ours."""
         ...
 
     def issue(self, spec: Spec, entropy: bytes) -> Issued:
@@ -80,6 +90,16 @@ KINDS: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
     "account_password": AccountPassword.configured,
 }
 
+# It is signed and recorded nowhere: minted (tokens/) instead of issued.
+SIGNED: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
+    "project_token": ProjectToken.configured,
+}
+
+# It is exchanged for a token, and never sent with a request of its own: no area accepts it.
+EXCHANGED: Mapping[str, Callable[[str, Mapping[str, object]], AccessKey]] = {
+    "access_key": AccessKey.configured,
+}
+
 # The same, of what Latchgate does not issue: an identity provider signs it, a link makes it ours.
 ASSERTED: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
     "oidc_bearer": OidcBearer.configured,
@@ -91,10 +111,13 @@ APPLICATION_KEY = "application_key"
 __all__ = [
     "APPLICATION_KEY",
     "ASSERTED",
+    "EXCHANGED",
     "KINDS",
+    "SIGNED",
     "AnyKind",
     "ApplicationKeyKind",
     "Issued",
+    "IssuedKind",
     "Kind",
     "OidcBearer",
     "Spec",

@@ -31,6 +31,7 @@ from latchgate.core.secret import Secret, digest, same
 
 BYTES = 16
 _SHAPE = re.compile(r"[0-9A-F]{32}")
+_SHAPE_WORDS = "an API key is 32 hexadecimal digits, letters in upper case"
 _ID_LENGTH = 24
 
 
@@ -99,8 +100,7 @@ class ApplicationKeyKind:
         if len(found) > 1 or self.header in request.repeated:
             return Refused(Reason.APPLICATION_MALFORMED, "the API key is sent more than once")
         if not _SHAPE.fullmatch(found[0]):
-            why = "an API key is 32 hexadecimal digits, letters in upper case"
-            return Refused(Reason.APPLICATION_MALFORMED, why)
+            return Refused(Reason.APPLICATION_MALFORMED, _SHAPE_WORDS)
         text = found[0]
         return (Presented(self.name, key_id(text), digest("application_key", text)),)
 
@@ -109,10 +109,13 @@ class ApplicationKeyKind:
         if len(entropy) != BYTES:
             msg = f"issue needs {BYTES} bytes of entropy"
             raise ValueError(msg)
-        text = entropy.hex().upper()
-        return Issued(
-            id=key_id(text), secret=Secret(text), digest=digest("application_key", text), hint="…"
-        )
+        return _issued(entropy.hex().upper())
+
+    def given(self, text: str) -> Issued:
+        """Take a key that somebody else made; ValueError when it isn't one."""
+        if not _SHAPE.fullmatch(text):
+            raise ValueError(_SHAPE_WORDS)
+        return _issued(text)
 
     def verify(
         self, presented: Presented, facts: ApplicationFacts, owner: User, trace: list[TraceStep]
@@ -139,9 +142,17 @@ def _reason(facts: ApplicationFacts, owner: User) -> Reason | None:
         return Reason.APPLICATION_NOT_APPROVED
     if key.user_id is not None and key.user_id != owner.id:
         return Reason.APPLICATION_KEY_OF_ANOTHER
+    if key.tenants is not None and owner.tenant_id not in key.tenants:
+        return Reason.APPLICATION_KEY_OF_ANOTHER
     if application.id in owner.blocked:
         return Reason.APPLICATION_BLOCKED
     return None
+
+
+def _issued(text: str) -> Issued:
+    return Issued(
+        id=key_id(text), secret=Secret(text), digest=digest("application_key", text), hint="…"
+    )
 
 
 def key_id(text: str) -> str:

@@ -14,7 +14,13 @@ from starlette.responses import Response
 from latchgate.core.policy_file import PolicyError
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage import shapes
-from latchgate.manage.errors import InvalidError, StaleError, TooManyError, UnprovenError
+from latchgate.manage.errors import (
+    InvalidError,
+    StaleError,
+    StepUpError,
+    TooManyError,
+    UnprovenError,
+)
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -114,6 +120,11 @@ def refused(error: StaleError | UnprovenError | TooManyError) -> Response:
     """Word what takes a header of its own: the version, what to prove, how long to wait."""
     if isinstance(error, StaleError):
         return stale(error)
+    if isinstance(error, StepUpError):
+        # RFC 9470 §3.
+        told = f'Bearer error="insufficient_user_authentication", max_age="{error.max_age}"'
+        headers = {"WWW-Authenticate": told}
+        return problem(401, "insufficient_user_authentication", str(error), headers=headers)
     if isinstance(error, UnprovenError):
         # Whether the proof was missing or wrong is not told.
         challenge = {"WWW-Authenticate": 'Bearer realm="Latchgate applications"'}

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.manage import (
+    access_keys,
     account,
     applications,
     audit,
@@ -33,6 +34,7 @@ from latchgate.doors.manage import (
     projects,
     roles,
     shapes,
+    storage,
     tenants,
     tokens,
     users,
@@ -117,6 +119,7 @@ OPERATIONS = (
     *account.OPERATIONS,
     *tenants.OPERATIONS,
     *users.OPERATIONS,
+    *storage.OPERATIONS,
     *links.OPERATIONS,
     *projects.OPERATIONS,
     *roles.OPERATIONS,
@@ -124,6 +127,7 @@ OPERATIONS = (
     *basic.OPERATIONS,
     *passwords.OPERATIONS,
     *tokens.OPERATIONS,
+    *access_keys.OPERATIONS,
     *applications.OPERATIONS,
     *developers.OPERATIONS,
     *policy.OPERATIONS,

@@ -15,8 +15,9 @@ from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_query
 from latchgate.doors.manage.shapes import ReceiptShape
-from latchgate.manage import applications, blocks
+from latchgate.manage import applications, blocks, published_key
 from latchgate.manage.applications import Developer, Review, StoredApplication, Verb
+from latchgate.manage.published_key import PublishedKeySpec
 
 _PATH = "/manage/v1/applications"
 _OWN = "/manage/v1/account/applications"
@@ -60,6 +61,15 @@ class Block(msgspec.Struct, frozen=True):
     vendor: str
     blocked_by: list[Literal["user", "developer"]]
     at: str
+
+
+class PublishedApplicationKey(msgspec.Struct, frozen=True):
+    """A published key: its public id, its application, whose users may ask with it, who follows."""
+
+    id: str
+    application_id: str
+    tenants: list[str]
+    receipt: ReceiptShape
 
 
 class BlockList(msgspec.Struct, frozen=True):
@@ -130,6 +140,16 @@ async def _decide(door: Door, request: HttpRequest, verb: Verb) -> Response:
     )
     told = _fields(found) | {"receipt": await receipt(door, n)}
     return json_answer(msgspec.convert(told, DecidedApplication), version=found.version)
+
+
+async def set_test_key(door: Door, request: HttpRequest) -> Response:
+    """Let the users of some tenants ask with a key that everybody knows."""
+    spec = await read_body(request, PublishedKeySpec)
+    found, n = await run_in_threadpool(
+        published_key.set_published_key, door.store, door.engine.policy, caller(request), spec
+    )
+    told = msgspec.structs.asdict(found) | {"receipt": await receipt(door, n)}
+    return json_answer(msgspec.convert(told, PublishedApplicationKey))
 
 
 async def list_own_blocks(door: Door, request: HttpRequest) -> Response:
@@ -204,6 +224,16 @@ OPERATIONS = (
     _decision(refuse_application, Verb.REFUSE, "Refuse a request, with a reason"),
     _decision(suspend_application, Verb.SUSPEND, "Suspend an application for everybody at once"),
     _decision(reinstate_application, Verb.REINSTATE, "Lift a suspension"),
+    Operation(
+        "PUT",
+        f"{_PATH}/test-key",
+        set_test_key,
+        "Let the users of some tenants ask with a published key, with a receipt",
+        "operator:applications.write",
+        body=PublishedKeySpec,
+        answer=PublishedApplicationKey,
+        refusals=(404, 409, 413, 415, 422),
+    ),
     Operation(
         "GET",
         _OWN,

@@ -20,12 +20,16 @@ from latchgate.manage.basic import BasicSpec, StoredBasic
 
 
 class BasicShape(msgspec.Struct, frozen=True):
-    """Whether Basic is enabled for a user in a login namespace, and with which login name."""
+    """Whether Basic is enabled for a user in a login namespace, and with which login name.
+
+    `login_password`: their account's password is taken as Basic there.
+    """
 
     user_id: str
     namespace: str
     login: str | None
     enabled: bool
+    login_password: bool
     credential_id: str | None
     project_id: str | None
     created_at: str | None

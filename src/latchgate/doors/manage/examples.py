@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from latchgate.doors.manage import (
+    access_keys,
     account,
     applications,
     audit,
@@ -16,10 +17,12 @@ from latchgate.doors.manage import (
     projects,
     roles,
     shapes,
+    storage,
     tenants,
     tokens,
     users,
 )
+from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.audit import Head
 from latchgate.manage.basic import BasicSpec
@@ -29,7 +32,9 @@ from latchgate.manage.keys import KeyPatch, KeySpec
 from latchgate.manage.links import LinkSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.projects import ProjectPatch, ProjectSpec
+from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.roles import RolePatch, RoleSpec
+from latchgate.manage.storage import StoragePatch
 from latchgate.manage.tenants import TenantPatch, TenantSpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.manage.users import UserPatch, UserSpec
@@ -117,6 +122,7 @@ _BASIC = {
     "namespace": "teracloud",
     "login": "ada",
     "enabled": True,
+    "login_password": False,
     "credential_id": "tcap-3xg7709peg6b",
     "project_id": _PROJECT["id"],
     "created_at": _AT,
@@ -136,6 +142,31 @@ _TOKEN = {
     "created_at": _AT,
     "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
     "expires_at": "2026-10-08T09:30:00Z",
+    "last_used_at": None,
+    "last_used_from": None,
+    "version": 51,
+}
+_ACCESS_KEY = {
+    "id": "5f0c2b9d7e1a34680bd2c1f79a3e4d55",
+    "name": "deploy",
+    "description": "",
+    "state": "active",
+    "owner_id": _USER["id"],
+    "project_id": _PROJECT["id"],
+    "roles": [{"id": _ROLE["id"], "name": _ROLE["name"]}],
+    "access_rules": [
+        {
+            "id": "0d9b3c5e7f1a42680bd2c1f79a3e4d55",
+            "service": "identity",
+            "method": "GET",
+            "path": "/identity/v3/projects/*",
+        }
+    ],
+    "unrestricted": False,
+    "parent_id": None,
+    "created_at": _AT,
+    "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "expires_at": "2027-10-01T09:30:00Z",
     "last_used_at": None,
     "last_used_from": None,
     "version": 51,
@@ -254,6 +285,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     basic.DisabledBasic: {
         **_BASIC,
         "enabled": False,
+        "login_password": False,
         "credential_id": None,
         "receipt": _RECEIPT,
     },
@@ -280,6 +312,23 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     tokens.NewToken: {**_TOKEN, "token": _SHOWN_ONCE},
     tokens.TokenPage: {"tokens": [_TOKEN], "next": None},
     tokens.DeletedToken: {"id": _TOKEN["id"], "deleted_at": _AT, "receipt": _RECEIPT},
+    AccessKeySpec: {
+        "name": "deploy",
+        "roles": ["uploader"],
+        "access_rules": [
+            {"service": "identity", "method": "GET", "path": "/identity/v3/projects/*"}
+        ],
+        "expires_in": "365d",
+    },
+    access_keys.AccessKeyProof: {"password": "the account password"},
+    access_keys.AccessKey: _ACCESS_KEY,
+    access_keys.NewAccessKey: {**_ACCESS_KEY, "secret": _SHOWN_ONCE, "auth_url": None},
+    access_keys.AccessKeyPage: {"access_keys": [_ACCESS_KEY], "next": None},
+    access_keys.DeletedAccessKey: {
+        "id": _ACCESS_KEY["id"],
+        "deleted_at": _AT,
+        "receipt": _RECEIPT,
+    },
     ApplicationSpec: {
         name: _APPLICATION[name] for name in ("name", "vendor", "contact", "purpose", "developer")
     },
@@ -288,6 +337,25 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     applications.Application: _APPLICATION,
     applications.ApplicationPage: {"applications": [_APPLICATION], "next": None},
     applications.DecidedApplication: {**_APPLICATION, "receipt": _RECEIPT},
+    applications.PublishedApplicationKey: {
+        "id": "ak-8f2c0d4e6a1b3c5d7e9f0a1b",
+        "application_id": "app-test",
+        "tenants": ["t-9f3kq2m7x1vb4c8d"],
+        "receipt": _RECEIPT,
+    },
+    PublishedKeySpec: {
+        "api_key": "FEF5078EA41D182EEF89A21E034BD680",
+        "tenants": ["t-9f3kq2m7x1vb4c8d"],
+    },
+    storage.Storage: {
+        "user_id": "u-4k8m2p6r0t3v7x1z",
+        "node": "aki.example.com",
+        "quota": 21_474_836_480,
+        "used": 123,
+        "introduce_code": "ABC12",
+        "version": 31,
+    },
+    StoragePatch: {"node": "aki.example.com", "quota": 21_474_836_480, "used": 123},
     applications.BlockList: {
         "applications": [
             {

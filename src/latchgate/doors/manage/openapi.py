@@ -18,7 +18,8 @@ class Operation:
     """One route: its handler, the scope it needs (None: public), what goes in and out.
 
     `listing` declares the query of a list, `parameters` any other's, `replay` what a repeat with
-    the same Idempotency-Key answers, `conditional` that If-Match is taken.
+    the same Idempotency-Key answers, `conditional` that If-Match is taken, `optional` that the body
+    may be left out.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Operation:
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     replay: type | None = None
     conditional: bool = False
+    optional: bool = False
     refusals: tuple[int, ...] = ()
     media: str = "application/json"
 
@@ -127,7 +129,7 @@ def _operation(
         described["description"] = f"Needs the scope `{op.scope}`."
     if op.body is not None:
         content = _content(op.body, refs, examples)
-        described["requestBody"] = {"required": True, "content": content}
+        described["requestBody"] = {"required": not op.optional, "content": content}
     responses = {str(op.status): _answer(op.summary, op.answer, refs, examples, media=op.media)}
     if op.replay is not None:
         responses["200"] = _answer(

@@ -6,39 +6,24 @@ current one are throttled like those at every other door.
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from latchgate.core.model import Refused
-from latchgate.core.network import Address
-from latchgate.core.reason import Reason
-from latchgate.core.secret import Secret, same
+from latchgate.core.secret import Secret
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body
 from latchgate.doors.manage.shapes import ReceiptShape
+from latchgate.doors.typed import hashed, is_right
 from latchgate.manage import passwords
-from latchgate.manage.errors import InvalidError, TooManyError
-from latchgate.manage.passwords import FirstPassword, HeldPassword, PasswordChange
+from latchgate.manage.errors import InvalidError
+from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.signin.rules import normalized, password_faults
-from latchgate.store.errors import StoreError
-
-_SALT_BYTES = 16
-_RETRY_SECONDS = 60  # a guess too many waits a second at first and 15 minutes at last
-
-
-@dataclass(frozen=True, slots=True)
-class _Guess:
-    password: Secret
-    like: bytes | None
-    account: str
-    client: Address | None
 
 
 class ChangedPassword(msgspec.Struct, frozen=True):
@@ -75,17 +60,25 @@ async def change_own_password(door: Door, request: HttpRequest) -> Response:
     faults = await run_in_threadpool(password_faults, wanted, known=held.known)
     if faults:
         raise InvalidError([("new_password", fault) for fault in faults])
-    await _check(door, held, current, request.scope["latchgate.client"])
+    right = await is_right(
+        door,
+        Secret(current),
+        account=held.login,
+        like=held.digest,
+        client=request.scope["latchgate.client"],
+    )
+    if not right:
+        raise InvalidError([("current_password", "is not the current password")])
     if current == wanted:
         raise InvalidError([("new_password", "is the current one; choose another")])
-    hashed = await _hashed(door, Secret(wanted))
+    made = await hashed(door, Secret(wanted))
     _, n = await run_in_threadpool(
         passwords.change,
         door.store,
         policy,
         who,
         held,
-        hashed=hashed,
+        hashed=made,
         entropy=door.entropy,
     )
     login = held.login.partition(":")[2]
@@ -97,7 +90,7 @@ async def issue_password(door: Door, request: HttpRequest) -> Response:
     spec = await read_body(request, FirstPassword)
     user_id, policy = request.path_params["user_id"], door.engine.policy
     issued = passwords.draw(policy, spec.namespace, entropy=door.entropy)
-    hashed = await _hashed(door, issued.secret)
+    made = await hashed(door, issued.secret)
     login, n = await run_in_threadpool(
         passwords.set_first,
         door.store,
@@ -105,7 +98,7 @@ async def issue_password(door: Door, request: HttpRequest) -> Response:
         caller(request),
         user_id,
         spec=spec,
-        issued=replace(issued, digest=hashed),
+        issued=replace(issued, digest=made),
     )
     shown = NewPassword(
         user_id=user_id,
@@ -125,34 +118,6 @@ async def disable_password(door: Door, request: HttpRequest) -> Response:
     )
     settled = await receipt(door, n)
     return json_answer(TakenPassword(user_id=user_id, namespace=namespace, receipt=settled))
-
-
-async def _check(door: Door, held: HeldPassword, password: str, client: Address | None) -> None:
-    """Raise InvalidError unless it is the current password, TooManyError when no guess is free."""
-    guess = _Guess(Secret(password), held.digest, held.login, client)
-    told = door.passwords.recall(guess)
-    if told is None:
-        # Shielded: the work goes on when the caller is gone, so its permit stays taken (D4.31).
-        refused = await asyncio.shield(asyncio.wrap_future(door.passwords.submit(guess)))
-        told = refused or door.passwords.recall(guess)
-    if isinstance(told, Refused):
-        raise _refusal(told)
-    if told is None or not same(told, held.digest):
-        raise InvalidError([("current_password", "is not the current password")])
-
-
-async def _hashed(door: Door, password: Secret) -> bytes:
-    salt = door.entropy(_SALT_BYTES)
-    made = await asyncio.shield(asyncio.wrap_future(door.passwords.make(password, salt)))
-    if isinstance(made, Refused):
-        raise _refusal(made)
-    return made
-
-
-def _refusal(refused: Refused) -> Exception:
-    if refused.reason in {Reason.PASSWORD_THROTTLED, Reason.PASSWORDS_BUSY}:
-        return TooManyError(refused.detail, retry_after=_RETRY_SECONDS)
-    return StoreError(refused.detail)
 
 
 OPERATIONS = (

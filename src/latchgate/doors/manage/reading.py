@@ -47,6 +47,14 @@ async def read_body(request: HttpRequest, shape: type[T]) -> T:
         raise HTTPException(400, f"The body is not JSON: {error}") from error
 
 
+async def read_optional_body(request: HttpRequest, shape: type[T]) -> T | None:
+    """Read a body as `read_body` does, where one was sent; None without."""
+    length = request.headers.get("content-length", "0")
+    if length == "0" and "transfer-encoding" not in request.headers:
+        return None
+    return await read_body(request, shape)
+
+
 def read_query(items: list[tuple[str, str]], listing: Listing) -> Query:
     """Read the query of a list: page, search, sort and the filters that it declares."""
     told = dict(items)

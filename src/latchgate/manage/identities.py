@@ -1,0 +1,62 @@
+"""Who and what is meant by a name in a tenant, for those who sign in.
+
+Rule of this file: reads only, and always all of them: a name that isn't there costs as much as one
+that is (ATTACKS D4.27).
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from latchgate.manage import logins
+from latchgate.store import schema
+from latchgate.store.journal import Store
+
+_USER, _TENANT = schema.user, schema.tenant
+
+
+def user_named(
+    store: Store, namespace: str, name: str, *, tenant_id: str | None, tenant: str | None
+) -> str | None:
+    """Return the id of the user of a name, in the tenant of an id or a name.
+
+    It is their login name in the namespace, or else their own; None when there is nobody.
+    """
+    within = _within(tenant_id, tenant)
+    users = sa.select(_USER.c.id).join(_TENANT, _TENANT.c.id == _USER.c.tenant_id).where(within)
+    login = schema.login
+    by_login = users.join(login, login.c.user_id == _USER.c.id).where(
+        login.c.id == logins.login_id(namespace, name)
+    )
+    by_name = users.where(_USER.c.name == name)
+    with store.reading() as connection:
+        found: list[str | None] = [
+            connection.execute(statement).scalar_one_or_none() for statement in (by_login, by_name)
+        ]
+    return found[0] if found[0] is not None else found[1]
+
+
+def login_name(store: Store, namespace: str, user_id: str) -> str | None:
+    """Return the login name that a user has in a namespace."""
+    with store.reading() as connection:
+        found = logins.login_of(connection, user_id, namespace)
+    return found.partition(":")[2] if found is not None else None
+
+
+def project_named(
+    store: Store, name: str, *, tenant_id: str | None, tenant: str | None
+) -> str | None:
+    """Return the id of the project of a name, in the tenant of an id or a name."""
+    table = schema.project
+    wanted = (
+        sa.select(table.c.id)
+        .join(_TENANT, _TENANT.c.id == table.c.tenant_id)
+        .where(_within(tenant_id, tenant), table.c.name == name)
+    )
+    with store.reading() as connection:
+        found: str | None = connection.execute(wanted).scalar_one_or_none()
+    return found
+
+
+def _within(tenant_id: str | None, tenant: str | None) -> sa.ColumnElement[bool]:
+    return _TENANT.c.id == tenant_id if tenant_id is not None else _TENANT.c.name == tenant

@@ -1,0 +1,1 @@
+"""Tokens: minted from a credential, signed, and kept nowhere."""
