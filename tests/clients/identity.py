@@ -77,23 +77,22 @@ def of_latchgate(server: Latchgate, service: str = "storage") -> Identity:
     `service` is the one whose scopes read and write the roles hold.
     """
     roles: dict[str, str] = {}
-    for name, told in (
-        ("reader", ("--scope", f"{service}:read")),
-        ("member", ("--scope", f"{service}:write", "--implies", "reader")),
-        ("admin", ("--implies", "member")),
-        ("service", ("--scope", "identity:validate")),
+    for name, scopes, lower in (
+        ("reader", [f"{service}:read"], []),
+        ("member", [f"{service}:write"], ["reader"]),
+        ("admin", [], ["member"]),
+        ("service", ["identity:validate"], []),
     ):
-        words = [roles.get(word, word) for word in told]
-        roles[name] = server.json("role", "create", "--name", name, *words)["id"]
+        spec = {"name": name, "scopes": scopes, "implies": [roles[one] for one in lower]}
+        roles[name] = server.call("POST", "/manage/v1/roles", spec)["id"]
 
     def person(name: str, project: str, role: str) -> Person:
-        user = server.json("user", "create", "--name", name)["id"]
-        where = server.json("project", "create", "--name", project)["id"]
-        server.run("user", "give-role", user, where, roles[role])
-        issued = server.json(
-            "account", "password", "issue", "--user", user, "--namespace", "kakaocloud"
-        )
-        return Person(user, name, issued["password"], project, where)
+        user = server.call("POST", "/manage/v1/users", {"name": name})["id"]
+        where = server.call("POST", "/manage/v1/projects", {"name": project})["id"]
+        path = f"/manage/v1/users/{user}"
+        server.call("PUT", f"{path}/roles/{where}/{roles[role]}")
+        given = server.call("POST", f"{path}/password", {"namespace": "kakaocloud"})
+        return Person(user, name, given["password"], project, where)
 
     return Identity(
         url=f"http://{text_of(server.api)}/identity/v3",

@@ -392,19 +392,21 @@ def test_a_role_taken_away_narrows_a_live_token_at_once_and_the_last_one_ends_it
     server, identity, compute
 ):
     # providers/kakaocloud, "Changes or expiration of API authentication token permissions"
-    roles = {one["name"]: one["id"] for one in server.json("role", "list")["roles"]}
-    admin = server.json("user", "create", "--name", "admin of demo")["id"]
-    project = identity.alice.project_id
-    server.run("user", "give-role", admin, project, roles["admin"])
-    words = ("--user", admin, "--namespace", "kakaocloud", "--login", "boss")
-    password = server.json("account", "password", "issue", *words)["password"]
+    listed = server.call("GET", "/manage/v1/roles")["roles"]
+    roles = {one["name"]: one["id"] for one in listed}
+    admin = server.call("POST", "/manage/v1/users", {"name": "admin of demo"})["id"]
+    path = f"/manage/v1/users/{admin}"
+    held = f"{path}/roles/{identity.alice.project_id}"
+    server.call("PUT", f"{held}/{roles['admin']}")
+    spec = {"namespace": "kakaocloud", "login": "boss"}
+    password = server.call("POST", f"{path}/password", spec)["password"]
     boss = replace(identity.alice, id=admin, name="boss", password=password)
     token = logged_in(replace(identity, alice=boss))
     header = ("-H", f"X-Auth-Token: {token}")
     assert curl(compute, *header, "-X", "DELETE").status == 200
-    server.run("user", "give-role", admin, project, roles["reader"])
-    server.run("user", "take-role", admin, project, roles["admin"])
+    server.call("PUT", f"{held}/{roles['reader']}")
+    server.call("DELETE", f"{held}/{roles['admin']}")
     assert curl(compute, *header, "-X", "DELETE").status == 403
     assert curl(compute, *header).status == 200
-    server.run("user", "take-role", admin, project, roles["reader"])
+    server.call("DELETE", f"{held}/{roles['reader']}")
     assert curl(compute, *header).status == 401

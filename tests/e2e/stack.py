@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy" / "nginx"
 UPSTREAMS = ROOT / "examples" / "upstreams"
 HOST = "127.0.0.1"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 Port = tuple[str, int]

@@ -286,7 +286,7 @@ def _told(call: Call, found: StoredAccessKey) -> dict[str, Any]:
     told: dict[str, Any] = {
         "id": found.id,
         "name": found.name,
-        "description": found.description,
+        "description": found.description or None,
         "user_id": found.owner_id,
         "project_id": found.project_id,
         "system": None,

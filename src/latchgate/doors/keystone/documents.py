@@ -27,7 +27,7 @@ async def catalog(call: Call) -> Answer:
     if not call.grant.credential.project_id:
         raise forbidden(_UNSCOPED)
     identity = call.identity
-    links = {"next": None, "self": identity.link("/auth/catalog"), "previous": None}
+    links = {"self": identity.link("/auth/catalog")}
     return json_answer({"catalog": identity.catalog, "links": links})
 
 

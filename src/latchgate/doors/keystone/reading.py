@@ -120,7 +120,6 @@ def _method(identity: _Object) -> str:
 
     Several would have to be right all at once; one named twice is one (ATTACKS D4.33).
     """
-    only(identity, "identity", {"methods", *METHODS})
     methods = identity.get("methods")
     if not isinstance(methods, list) or not methods:
         raise bad_request("Expecting to find methods in identity.")
@@ -128,6 +127,7 @@ def _method(identity: _Object) -> str:
     if len(distinct) == 1 and len(methods) == sum(isinstance(one, str) for one in methods):
         (method,) = distinct
         if method in METHODS:
+            only(identity, "identity", {"methods", *METHODS})
             return method
     message = "Attempted to authenticate with an unsupported method."
     raise RefusedError(401, message, more={"identity": {"methods": list(METHODS)}})
