@@ -18,13 +18,28 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 	--custom-compile-command 'make lock' $(LOCK_ARGS)
 
 # Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl,
-# and WebDAV's other methods by the module of their own.
-TEST_PACKAGES := cadaver curl libnginx-mod-http-dav-ext nginx openssl rclone strace
+# and WebDAV's other methods by the module of their own. Node and Go may be from elsewhere.
+TEST_PACKAGES := cadaver curl golang-go=go libnginx-mod-http-dav-ext nginx nodejs npm openssl \
+	php-cli php-curl rclone strace
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp
+# The providers' own clients, apart from what the server and its tests are made of.
+CLIENTS := .venv-clients/clients.stamp
+NODE := tests/clients/node
+AXIOS := $(NODE)/node_modules/.package-lock.json
+# A real Keystone, for `make interop` alone.
+KEYSTONE := .venv-keystone/keystone.stamp
 
-.PHONY: help run test check format lock bench clean
+# A virtual environment of its own from a lock; uv takes seconds where pip takes a minute.
+define install_apart
+@$(UV) venv --quiet --clear --python $(BIN)/python $(@D)
+@$(UV) pip install --quiet --python $(@D)/bin/python --require-hashes --only-binary :all: -r $<
+@touch $@
+endef
+UV := $(BIN)/uv --no-managed-python --no-progress
+
+.PHONY: help run test interop check format lock bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -33,9 +48,12 @@ run: $(SERVER) ## start a server here (SERVE_ARGS=…); its state is in .latchga
 	@$(BIN)/latchgate init --config $(CONFIG) --if-missing
 	@exec $(BIN)/latchgate serve --config $(CONFIG) $(SERVE_ARGS)
 
-test: $(DEV) ## run every test (PYTEST_ARGS=…)
+test: $(DEV) $(CLIENTS) $(AXIOS) ## run every test (PYTEST_ARGS=…)
 	@scripts/debian-packages $(TEST_PACKAGES)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+interop: $(DEV) $(CLIENTS) $(KEYSTONE) ## compare with the providers' own programs (PYTEST_ARGS=…)
+	@$(BIN)/python -m pytest interop $(PYTEST_ARGS)
 
 check: $(DEV) ## formatting, lint, types, layers, spelling
 	@$(BIN)/ruff format --quiet --check
@@ -50,20 +68,23 @@ format: $(DEV) ## format, and fix what can be fixed
 	@$(BIN)/ruff check --quiet --fix --exit-zero
 	@$(BIN)/ruff format --quiet
 
-# Each lock is held to those before it, so that one .venv serves all. uv keeps what is pinned;
-# LOCK_ARGS=--upgrade moves it.
+# Each lock is held to those before it, so that one .venv serves all; the clients' and Keystone's
+# are apart. uv keeps what is pinned; LOCK_ARGS=--upgrade moves it.
 lock: $(DEV) ## pin the dependencies of pyproject.toml anew (LOCK_ARGS=--upgrade)
 	@$(LOCK) --group build --output-file locks/build.txt
 	@$(LOCK) pyproject.toml --extra server --constraints locks/build.txt \
 		--output-file locks/server.txt
 	@$(LOCK) pyproject.toml --extra server --group dev --constraints locks/build.txt \
 		--constraints locks/server.txt --output-file locks/dev.txt
+	@$(LOCK) --group clients --output-file locks/clients.txt
+	@$(LOCK) --group keystone --output-file locks/keystone.txt
 
 bench: $(DEV) ## measure verification (BENCH_ARGS=…)
 	@$(BIN)/python benchmarks/verify.py $(BENCH_ARGS)
 
 clean: ## remove what make made; .latchgate, which holds your data, stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@rm -rf .venv .venv-clients .venv-keystone $(NODE)/node_modules
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	@find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 
 $(SERVER): pyproject.toml locks/build.txt locks/server.txt
@@ -76,4 +97,16 @@ $(DEV): pyproject.toml locks/dev.txt
 	@scripts/venv $(PYTHON)
 	@$(INSTALL) -r locks/dev.txt
 	@$(INSTALL_PROJECT)
+	@touch $@
+
+$(CLIENTS): locks/clients.txt | $(DEV)
+	$(install_apart)
+
+$(KEYSTONE): locks/keystone.txt | $(DEV)
+	$(install_apart)
+
+# Nothing of a package is run: axios needs no build.
+$(AXIOS): $(NODE)/package-lock.json
+	@scripts/debian-packages nodejs npm
+	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

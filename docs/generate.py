@@ -27,6 +27,7 @@ from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.explain import worded
 from latchgate.core.kinds import (
     APPLICATION_KEY,
+    ASSERTED,
     EXCHANGED,
     KINDS,
     SIGNED,
@@ -35,6 +36,7 @@ from latchgate.core.kinds import (
     api_token,
     app_password,
     application_key,
+    oidc_bearer,
     project_token,
     service_key,
 )
@@ -47,6 +49,7 @@ from latchgate.doors.manage import applications as manage_applications
 from latchgate.doors.manage import audit as audit_door
 from latchgate.doors.manage import basic as manage_basic
 from latchgate.doors.manage import developers as manage_developers
+from latchgate.doors.manage import links as manage_links
 from latchgate.doors.manage import passwords as manage_passwords
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage import storage as manage_storage
@@ -58,6 +61,7 @@ from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
+from latchgate.manage.links import LinkSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
@@ -110,7 +114,16 @@ SETTINGS: Mapping[type, Words] = {
         "brand": "First part of every key: `BRAND_SERVICE_ID_SECRET`. No two kinds share one.",
         "key_header": "A second header that may carry a key, bare. `Authorization: Bearer` always"
         " may.",
-        "cross_service": "The word that stands for a service in a key of several services' scopes.",
+        "cross_service": "What a key with scopes of several services has in the place of SERVICE."
+        " Its record says which scopes; it is made with them named.",
+    },
+    oidc_bearer.Settings: {
+        "issuer": "The identity provider, to the letter what its tokens say in `iss`. No two kinds"
+        " share one.",
+        "jwks_uri": "Where its public keys are: over HTTPS, or on this machine. Whatever a token"
+        " says of keys is not looked at, and no redirect is followed.",
+        "audience": "What must be in a token's `aud`: make it one that no other API takes.",
+        "algorithms": "How its tokens may be signed. Never `none`, never with a shared secret.",
     },
     api_token.Settings: {
         "prefix": "What a token begins with: `PREFIX_` and 26 digits and capitals, as Bearer.",
@@ -146,8 +159,10 @@ AREA: Words = {
     "path": "A plain path, decoded, without a slash at its end. It covers itself and all below it.",
     "hosts": "Host names, lower case, without port. None: every host.",
     "exact": "Covers the path itself and nothing below it.",
-    "service": "One of this file's services. Required unless public.",
-    "accepts": "Kinds of this file that may be presented. Required unless public.",
+    "service": "One of this file's services, or of Latchgate's own (`own`). Required unless public"
+    " or closed.",
+    "accepts": "Kinds of this file that may be presented, and Latchgate's own"
+    " (`latchgate.service_key`). Required unless public.",
     "application_key": "A key of `[kinds.application_key]` is asked for beside the credential.",
     "logins": "The namespace in which login names are looked up; the provider's word unless told.",
     "rules": "Which methods need which scope, below. Required unless public.",
@@ -172,7 +187,8 @@ RULE: Words = {
 }
 KEY_SPEC: Words = {
     "name": "What people know it by.",
-    "services": "Services that it opens, all of one provider; the first one spells the key.",
+    "services": "Services that it opens, all of one provider; the first one spells the key. Or"
+    " the one word for a key across services (`pat`), which needs its `scopes`.",
     "description": "What it is for.",
     "scopes": "Absent: every scope its services have now. Empty: none.",
     "environment": "Passed upstream.",
@@ -193,6 +209,11 @@ PASSWORD_CHANGE: Words = {
     "current_password": "The one that is to end.",
     "new_password": "At least 15 characters, at most 1,024, none that is guessed first.",
     "namespace": "Where the login name is looked up.",
+}
+LINK_SPEC: Words = {
+    "issuer": "The identity provider, as in its tokens' `iss`.",
+    "subject": "Who it is there, as in their tokens' `sub`.",
+    "project_id": "In which project they have the user's roles: the only one, unless told.",
 }
 TOKEN_SPEC: Words = {
     "name": "What its owner knows it by.",
@@ -317,7 +338,7 @@ scope that no service declares or an area that nobody could open is a fault, tol
 and key; one fault keeps the whole set out.
 
 {provider}
-Kinds there are: {_listed([*KINDS, *SIGNED, *EXCHANGED, APPLICATION_KEY])}.
+Kinds there are: {_listed([*KINDS, *SIGNED, *ASSERTED, *EXCHANGED, APPLICATION_KEY])}.
 Dialects: {_listed(DIALECTS)}.
 
 {settings}
@@ -412,6 +433,7 @@ def management() -> str:
             (BasicSpec, BASIC),
             (FirstPassword, BASIC),
             (PasswordChange, PASSWORD_CHANGE),
+            (LinkSpec, LINK_SPEC),
             (TokenSpec, TOKEN_SPEC),
             (AccessKeySpec, ACCESS_KEY_SPEC),
             (manage_access_keys.AccessKeyProof, ACCESS_KEY_PROOF),
@@ -431,6 +453,8 @@ def management() -> str:
             shapes.Key,
             shapes.KeyPage,
             shapes.Revoked,
+            manage_links.Link,
+            manage_links.Links,
             manage_basic.BasicShape,
             manage_passwords.ChangedPassword,
             manage_passwords.NewPassword,

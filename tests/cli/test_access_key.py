@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.world import Owner, World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -23,8 +24,6 @@ def poor(server):
     user = server.cli("user", "create", "--name", "pat", "--json").json["id"]
     project = server.cli("whoami", "--json").json["project_id"]
     assert server.cli("user", "give-role", user, project, role).code == 0
-    from tests.world import Owner, World
-
     world = World.beside(server)
     try:
         key = world.key("own", owner=Owner(world.owner.tenant_id, project, user))

@@ -54,3 +54,15 @@ def test_a_stranger_with_the_operators_token_is_no_developer(server):
     made = server.cli(*REQUEST, "--json").json
     done = server.cli("app", "withdraw", made["application"]["id"])
     assert (done.code, "401" in done.err) == (1, True)
+
+
+def test_the_test_key_is_set_for_tenants_and_a_wrong_one_is_told(server):
+    tenant = server.cli("whoami", "--json").json["tenant_id"]
+    published = "FEF5078EA41D182EEF89A21E034BD680"
+    made = server.cli("app", "test-key", published, "--tenant", tenant, "--json").json
+    assert (made["application_id"], made["tenants"]) == ("app-test", [tenant])
+    assert server.cli("app", "test-key", published, "--json").json["tenants"] == []
+    wrong = server.cli("app", "test-key", published.lower(), "--tenant", tenant)
+    assert (wrong.code, "32 hexadecimal digits" in wrong.err) == (1, True)
+    nowhere = server.cli("app", "test-key", published, "--tenant", "t-nowhere")
+    assert (nowhere.code, "there is no tenant 't-nowhere'" in nowhere.err) == (1, True)

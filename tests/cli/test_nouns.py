@@ -171,3 +171,19 @@ def test_a_key_is_updated(server):
     told = server.cli(*update, "--without-metadata", "a", "--json").json
     assert (told["name"], told["metadata"]) == ("new", {"b": "2", "c": "3"})
     assert server.allows(made["key"])
+
+
+def test_a_users_storage_is_shown_changed_and_taken_back(server):
+    user = make(server, "user")["id"]
+    assert server.cli("user", "storage", user, "--json").json["version"] == 0
+    node = ("--node", "aki.example.com")
+    lone = server.cli("user", "storage", user, *node)
+    assert (lone.code, "set one" in lone.err) == (1, True)
+    told = (*node, "--quota", "5", "--used", "2", "--introduce-code", "ABC12")
+    made = server.cli("user", "storage", user, *told, "--if-version", "0", "--json").json
+    assert server.call("GET", f"/manage/v1/users/{user}/storage").json == made
+    assert (made["node"], made["quota"], made["used"]) == ("aki.example.com", 5, 2)
+    stale = server.cli("user", "storage", user, "--used", "3", "--if-version", "0")
+    assert (stale.code, "412 version_changed" in stale.err) == (1, True)
+    told = shown(server.cli("user", "storage", user, "--node", "").out)
+    assert (told["node"], told["introduce_code"]) == ("-", "ABC12")

@@ -366,6 +366,7 @@ def test_what_was_proven_is_not_guessed_and_stays_when_another_is_hidden():
     other = credential(changed_id("other1"))
     facts = kept(asked, world(KEY, other))
     assert facts["reason"] == "secret_wrong"
+    assert facts["credential"] == KEY.id
     assert guessed(facts) == ["other1"]
     assert without(facts, ["other1"]) == kept(asked, world(KEY))
 

@@ -12,6 +12,7 @@ from latchgate.core.network import (
     Networks,
     parse_address,
     parse_network,
+    range_networks,
     right_most_untrusted,
 )
 
@@ -339,3 +340,27 @@ def test_within_agrees_with_asking_for_each_address(inner, outer):
     )
     addresses = [parse_address(f"192.0.2.{low}") for low in range(256)]
     assert one.within(other) is all(each in other for each in addresses if each in one)
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("192.0.2.1", ["192.0.2.1/32"]),
+        ("192.0.2.9/24", ["192.0.2.0/24"]),
+        ("192.0.2.0-192.0.2.255", ["192.0.2.0/24"]),
+        (" 192.0.2.5 - 192.0.2.8 ", ["192.0.2.5/32", "192.0.2.6/31", "192.0.2.8/32"]),
+        ("192.0.2.7-192.0.2.7", ["192.0.2.7/32"]),
+        ("2001:db8::-2001:db8::1", ["2001:db8::/127"]),
+        ("0.0.0.0-255.255.255.255", ["0.0.0.0/0"]),
+    ],
+)
+def test_a_range_is_the_networks_that_cover_it_exactly(text, networks):
+    assert range_networks(text) == networks
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-", "192.0.2.1-", "192.0.2.2-192.0.2.1", "192.0.2.1-::1", "a-b", "1.2.3.4-5", "x"]
+)
+def test_what_is_no_range_is_named(text):
+    with pytest.raises(ValueError, match="address"):
+        range_networks(text)

@@ -267,6 +267,14 @@ EDITS = {
     "public area with rules":
         (PUBLIC, f'{PUBLIC}\nrules = [{{ methods = ["GET"], scope = "s:r" }}] # !',
          "areas[1].rules", "takes no rules"),
+    "authenticated area with rules":
+        (OF, f"{OF}\nauthenticated = true", "areas[0].rules", "takes no rules"),
+    "public area that is authenticated":
+        (PUBLIC, f"{PUBLIC}\nauthenticated = true # !",
+         "areas[1].authenticated", "takes no authenticated"),
+    "kind of another provider":
+        (ACCEPTS, 'accepts = ["wayscloud.service_key"]',
+         "areas[0].accepts", "'wayscloud.service_key' is not one of: service_key"),
     "public area with a method in lower case":
         (f"{PUBLIC}\n{METHODS}", f'{PUBLIC}\nmethods = ["get"] # !\n',
          "areas[1].methods", "'get' is not an upper-case HTTP method"),

@@ -215,7 +215,7 @@ def decide(
             if isinstance(need, Derive):
                 need = walk.send(derive(need))
                 continue
-            assert isinstance(need, Need)
+            assert isinstance(need, Need)  # nothing here is signed by somebody else
             if needed is not None:
                 needed.extend(need.keys)
             found = {key: records.get(key) for key in need.keys}

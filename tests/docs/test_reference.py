@@ -17,6 +17,7 @@ from latchgate.core.kinds import (
     api_token,
     app_password,
     application_key,
+    oidc_bearer,
     service_key,
 )
 from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
@@ -83,7 +84,14 @@ def test_every_configuration_key_has_its_row(entry, prefix):
 
 SETTINGS = [
     kind.Settings
-    for kind in (account_password, api_token, app_password, application_key, service_key)
+    for kind in (
+        account_password,
+        api_token,
+        app_password,
+        application_key,
+        oidc_bearer,
+        service_key,
+    )
 ]
 
 

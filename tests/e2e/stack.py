@@ -35,6 +35,7 @@ STOP_SECONDS = 15.0
 
 Port = tuple[str, int]
 _given: set[int] = set()
+_CLOUDS = ("LATCHGATE_", "OPENAI_", "OS_", "UPCLOUD_", "WAYSCLOUD_")
 
 
 def free_address() -> Port:
@@ -59,11 +60,11 @@ def text_of(address: Port) -> str:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a child: ours, without proxies and without another Latchgate."""
+    """Return the environment of a child: ours, without proxies and without anybody's clouds."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy") and not name.startswith(("LATCHGATE_", "OPENAI_"))
+        if not name.lower().endswith("_proxy") and not name.startswith(_CLOUDS)
     }
     return kept | more
 
@@ -332,7 +333,7 @@ http {{
 
 
 class Upstream(Program):
-    """A program of examples/upstreams, `llm` or `echo`."""
+    """A program of examples/upstreams: `llm`, `storage` or `echo`."""
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name, folder)
@@ -359,7 +360,8 @@ class Upstream(Program):
 class Gateway(Nginx):
     """nginx with the shipped configuration, its EDIT lines filled in and nothing else changed.
 
-    `edit` may change the main file's text further, as an operator would.
+    Without `api` nobody is behind the paths of Latchgate's own API. `edit` may change the main
+    file's text further, as an operator would.
     """
 
     def __init__(
@@ -369,6 +371,7 @@ class Gateway(Nginx):
         verify: Port | str,
         objects: Port,
         llm: Port,
+        api: Port | None = None,
         edit: Callable[[str], str] = str,
     ) -> None:
         super().__init__("gateway", folder)
@@ -384,6 +387,7 @@ class Gateway(Nginx):
                 "127.0.0.1:8080": text_of(self.address),
                 "127.0.0.1:9000": text_of(objects),
                 "127.0.0.1:9100": text_of(llm),
+                "127.0.0.1:8420": text_of(api or free_address()),
                 "api.example.com": "127.0.0.1 localhost",
                 "/var/log/nginx": str(folder),
             },
@@ -443,6 +447,47 @@ class DavGateway(Nginx):
                 "/etc/latchgate/tls.pem": str(pair.certificate),
                 "/etc/latchgate/tls.key": str(pair.key),
                 "root files;": f"root {self.files};",
+                "/var/log/nginx": str(folder),
+                "http {": f"http {{\n{self.temporary()}",
+            },
+        )
+
+    @property
+    def secure(self) -> str:
+        """Where it listens with TLS."""
+        return f"https://{text_of(self.address)}"
+
+    @property
+    def access_log(self) -> str:
+        """What it has logged of requests."""
+        return (self.folder / "access.log").read_text(encoding="utf-8", errors="replace")
+
+
+class ApiGateway(Nginx):
+    """nginx with the shipped configuration for the clouds' own APIs, over TLS.
+
+    `plain` is a second listener without TLS, as a careless operator might have.
+    """
+
+    def __init__(self, folder: Path, *, verify: Port | str, api: Port, pair: Pair) -> None:
+        super().__init__("gateway", folder)
+        for file in DEPLOY.glob("*.conf"):
+            shutil.copy(file, folder)
+        verified = text_of(verify) if isinstance(verify, tuple) else f"unix:{verify}"
+        _replace(folder / "latchgate-http.conf", {"127.0.0.1:8422": verified})
+        self.plain = free_address()
+        main = folder / "nginx.conf"
+        shutil.copy(DEPLOY / "api.conf.example", main)
+        _replace(
+            main,
+            {
+                "listen 127.0.0.1:8443 ssl default_server;": (
+                    f"listen {text_of(self.address)} ssl default_server;"
+                    f" listen {text_of(self.plain)};"
+                ),
+                "127.0.0.1:8420": text_of(api),
+                "/etc/latchgate/tls.pem": str(pair.certificate),
+                "/etc/latchgate/tls.key": str(pair.key),
                 "/var/log/nginx": str(folder),
                 "http {": f"http {{\n{self.temporary()}",
             },

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import msgspec
 import pytest
 from tests.world import FILES, compiled
 
 from latchgate.core.model import Noun
-from latchgate.manage import basic
+from latchgate.manage import basic, passwords
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
+from latchgate.manage.passwords import FirstPassword
 from latchgate.store.errors import ConflictError
 
 POLICY = compiled(FILES, 1)
+EARLY = ("2021-06-02T16:25:00+09:00", "2999-01-01T00:00:00Z")  # everybody registered before
+COHORT = compiled({name: text.replace(*EARLY) for name, text in FILES.items()}, 1)
 
 
 def enable(world, caller, user_id, **spec):
@@ -102,3 +106,52 @@ def test_what_a_bounded_key_gives_itself_is_bounded_too(world):
     assert made["scopes"] == ["dav:read", "dav:write"]
     assert made["networks"] == ["192.0.2.0/24"]
     assert made["issues"] is False
+
+
+def set_login_password(world, admin, user_id, login):
+    """Give a user a login password at TeraCLOUD, hashed by nobody."""
+    issued = passwords.draw(COHORT, "teracloud", entropy=secrets.token_bytes)
+    spec = FirstPassword(namespace="teracloud", login=login)
+    hashed = replace(issued, digest=b"$argon2id$made-up")
+    passwords.set_first(world.store, COHORT, admin, user_id, spec=spec, issued=hashed)
+
+
+def shown(world, admin, user_id):
+    found = basic.show(world.store, COHORT, admin, user_id, "teracloud")
+    return found.login, found.enabled, found.login_password
+
+
+def test_the_first_switch_is_noted_once_and_ends_what_was_by_default(world, admin):
+    owner = world.somebody(tenant_id=admin.tenant_id)
+    assert shown(world, admin, owner.user_id) == (None, False, False)
+    set_login_password(world, admin, owner.user_id, "early")
+    assert shown(world, admin, owner.user_id) == ("early", False, True)
+    enable(world, admin, owner.user_id)
+    assert shown(world, admin, owner.user_id) == ("early", True, False)
+    basic.disable(world.store, COHORT, admin, owner.user_id, "teracloud")
+    assert shown(world, admin, owner.user_id) == ("early", False, False)
+    enable(world, admin, owner.user_id)
+    rows = [row for row in world.journal() if row.action == "basic.switch"]
+    assert [(row.noun, row.record) for row in rows] == [(str(Noun.USER), owner.user_id)]
+    assert msgspec.json.decode(rows[0].detail) == {
+        "before": {"basic_switched": None},
+        "after": {"basic_switched": ["teracloud"]},
+    }
+
+
+def test_what_is_on_by_default_can_be_switched_off_and_has_a_number_to_wait_for(world, admin):
+    owner = world.somebody(tenant_id=admin.tenant_id)
+    set_login_password(world, admin, owner.user_id, "early")
+    before = world.head()
+    found, n = basic.disable(world.store, COHORT, admin, owner.user_id, "teracloud")
+    assert (found.enabled, found.login_password) == (False, False)
+    assert n == world.head() > before
+    again, m = basic.disable(world.store, COHORT, admin, owner.user_id, "teracloud")
+    assert (again, m) == (found, n)
+
+
+def test_a_login_password_is_told_as_taken_only_from_the_cohort(world, admin):
+    owner = world.somebody(tenant_id=admin.tenant_id)
+    set_login_password(world, admin, owner.user_id, "late")
+    found = basic.show(world.store, POLICY, admin, owner.user_id, "teracloud")
+    assert found.login_password is False

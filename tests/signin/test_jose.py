@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from joserfc.jwk import RSAKey
 from tests.identity_provider import new_key, sign, sign_with_secret
 
 from latchgate.core import assertion
@@ -97,6 +98,7 @@ def test_d6_51_a_public_key_never_checks_what_was_signed_with_it_as_a_secret():
     key = new_key("RS256", "one")
     public = read_key(key.as_dict(private=False))
     assert public is not None
+    assert isinstance(key, RSAKey)
     pem = key.as_pem(private=False)
     for algorithm in ("HS256", "RS256", "none"):
         token = sign_with_secret({"sub": "ada"}, pem, "one", algorithm)

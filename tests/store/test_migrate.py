@@ -112,3 +112,36 @@ def test_a_migrated_file_is_its_owners_alone(tmp_path):
     finally:
         os.umask(old)
     assert mode(tmp_path / "new.db") == 0o600
+
+
+def test_whoever_ever_had_an_app_password_has_switched_basic(tmp_path):
+    database = tmp_path / "old.db"
+    migrate.migrate(database, "main", revision="0002")
+    connection = connect(database, durable=True)
+    connection.execute("INSERT INTO tenant VALUES ('t-1', 'Acme', 1, 0.0, 0)")
+    connection.execute(
+        "INSERT INTO project (id, tenant_id, name, active, created_at)"
+        " VALUES ('p-1', 't-1', 'Web', 1, 0.0)"
+    )
+    for user in ("ada", "bob"):
+        connection.execute(
+            "INSERT INTO account (id, tenant_id, name, active, created_at)"
+            " VALUES (?, 't-1', ?, 1, 0.0)",
+            (user, user),
+        )
+    rows = [
+        ("c-1", "teracloud.app_password", "ada"),
+        ("c-2", "teracloud.app_password", "ada"),  # reissued since
+        ("c-3", "own.app_password", "ada"),
+        ("c-4", "teracloud.account_password", "bob"),
+    ]
+    connection.executemany(
+        "INSERT INTO credential (id, kind, tenant_id, project_id, owner_id, name, description,"
+        " services, scopes, metadata, digest, hint, created_at, created_by, revoked_at)"
+        " VALUES (?, ?, 't-1', 'p-1', ?, '', '', '[]', '[]', '{}', x'00', '', 0.0, '', 1.0)",
+        rows,
+    )
+    connection.close()
+    migrate.migrate(database, "main")
+    switched = raw_rows(database, "SELECT id, basic_switched FROM account ORDER BY id")
+    assert switched == [("ada", '["own", "teracloud"]'), ("bob", None)]

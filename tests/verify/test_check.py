@@ -66,9 +66,11 @@ CODES: dict[str, Callable[[Any], object]] = {
     "wayscloud": lambda told: told["code"],
     "problem": lambda told: told["code"],
     "upcloud": lambda told: told["error"]["error_code"],
+    "upcloud_problem": lambda told: (
+        told["error"]["error_code"] if "error" in told else told["type"].partition("#ERROR_")[2]
+    ),
     "teracloud": lambda told: told["result"],
     "keystone": lambda told: told["error"]["title"],
-    "upcloud_problem": lambda told: told["type"].rpartition("#ERROR_")[2],
 }
 VARY = {"upcloud": "Accept", "upcloud_problem": "Accept", "keystone": "X-Auth-Token"}
 # What the shell around `check` says when it could not even ask.
@@ -504,7 +506,7 @@ def test_d5_48_what_is_kept_of_two_refused_credentials_is_about_one_of_them():
     assert found.reason is reasons[found.credential.id]
 
 
-KEYS_OF_ONE_OWNER = {
+KEYS_OF_ONE_OWNER: dict[str, tuple[dict[str, Any] | None, Reason | None]] = {
     "stands": ({}, None),
     "without the scope": ({"scopes": NONE}, None),
     "for another service": ({"services": frozenset({"dns"})}, None),

@@ -179,6 +179,8 @@ def storage(
     patch: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
     for name, text in (("node", node), ("introduce_code", introduce_code)):
         patch |= {name: text or None} if text is not None else {}
+    if if_version is not None and not patch:
+        raise click.UsageError("--if-version belongs to a change")
     path, headers = f"{_PATH}/{segment(user_id)}/storage", if_match(if_version)
     if patch:
         found = call("PATCH", path, "user_id", "used", json=patch, headers=headers)

@@ -148,7 +148,7 @@ def _area(ok: bool, area: Any, more: Any) -> str:  # noqa: ANN401, FBT001 - fact
 
 def _rule(ok: bool, method: str, area: Any, scope: str | None) -> str:  # noqa: ANN401, FBT001
     if ok:
-        need = f"needs {scope}" if scope else "is open to everybody or passes as a preflight"
+        need = f"needs {scope}" if scope else "needs no scope"
         return f"{method} there {need}."
     return f"{method} is not taken there; the area takes {', '.join(area['methods'])}."
 
@@ -337,7 +337,9 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.CREDENTIAL_MISSING: _send_accepted,
     Reason.CREDENTIAL_MALFORMED: _mend,
     Reason.CREDENTIAL_REPEATED: _say("Send the header once."),
-    Reason.CREDENTIALS_AMBIGUOUS: _say("Send one credential, or two of the same owner."),
+    Reason.CREDENTIALS_AMBIGUOUS: _say(
+        "Send one credential, or two of one owner that both may be used."
+    ),
     Reason.CREDENTIAL_NOT_ACCEPTED: _send_accepted,
     Reason.CREDENTIAL_UNKNOWN: _say("Check the key for typing mistakes, or make a new one."),
     Reason.SECRET_WRONG: _say("Check the key for typing mistakes, or make a new one."),

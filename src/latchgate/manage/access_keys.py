@@ -59,9 +59,7 @@ class AccessKeySpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     description: Text = ""
     project_id: _Id | None = None
     roles: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=64)] | None = None
-    access_rules: Annotated[list[RuleSpec], msgspec.Meta(min_length=1, max_length=100)] | None = (
-        None
-    )
+    access_rules: Annotated[list[RuleSpec], msgspec.Meta(min_length=1, max_length=32)] | None = None
     unrestricted: bool = False
     expires_in: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     expires_at: Annotated[str, msgspec.Meta(max_length=64)] | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from latchgate.manage import subaccounts, targets
+from latchgate.manage import accounts, targets
 from latchgate.manage.actor import Caller
 from latchgate.store.journal import Store
 
@@ -34,10 +34,10 @@ class Permission(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 def listed(store: Store, caller: Caller) -> list[Permission]:
     """Return the permissions of every account of the tenant; of a subaccount's only its own."""
     with store.reading() as connection:
-        mine = subaccounts.self_of(connection, caller)
+        mine = accounts.self_of(connection, caller)
         rows = [mine]
         if mine["sort"] == "main":
-            rows = subaccounts.accounts(connection, caller.tenant_id)
+            rows = accounts.accounts(connection, caller.tenant_id)
         return [
             Permission(
                 row["username"],
@@ -58,8 +58,8 @@ def grant(store: Store, caller: Caller, told: Permission) -> None:
     """
     targets.check(told.target_type, told.target_identifier)
     with store.change(caller.actor) as change:
-        subaccounts.check_main(change.connection, caller)
-        row = subaccounts.named(change.connection, caller.tenant_id, told.user)
+        accounts.check_main(change.connection, caller)
+        row = accounts.named(change.connection, caller.tenant_id, told.user)
         target = (told.target_type, told.target_identifier)
         options = {"storage": told.options.storage} if told.options is not None else {}
         targets.grant(change, caller, row["id"], target, options)
@@ -69,6 +69,6 @@ def revoke(store: Store, caller: Caller, told: Permission) -> None:
     """Take a permission back; raises as `grant` does, and NotFoundError where there is none."""
     targets.check(told.target_type, told.target_identifier)
     with store.change(caller.actor) as change:
-        subaccounts.check_main(change.connection, caller)
-        row = subaccounts.named(change.connection, caller.tenant_id, told.user)
+        accounts.check_main(change.connection, caller)
+        row = accounts.named(change.connection, caller.tenant_id, told.user)
         targets.revoke(change, caller, row["id"], (told.target_type, told.target_identifier))

@@ -1,7 +1,7 @@
-"""Accounts as UpCloud's API knows them: a tenant's main users and their subaccounts.
+"""Changes of UpCloud's accounts: subaccounts made, changed, deleted.
 
-Rule of this file: whoever is not a main user sees and changes nobody but themselves, and never what
-bounds them. A subaccount gets what its maker holds and no more. Deleting one ends all it had and
+Rule of this file: whoever is not a main user changes nobody but themselves, and never what bounds
+them. A subaccount gets what its maker holds and no more. Deleting one ends all it had and
 gives its name free, in one transaction. Source: providers/upcloud, "HTTP Basic authentication".
 """
 
@@ -13,25 +13,33 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.basic import canonical_login, login_fault
+from latchgate.core.basic import login_fault
 from latchgate.core.kinds import Issued
 from latchgate.core.kinds.account_password import AccountPassword
 from latchgate.core.model import Noun
-from latchgate.core.network import Networks, range_networks
+from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
-from latchgate.core.scope import ALL, Scopes
+from latchgate.core.scope import ALL, NONE, Scopes
 from latchgate.manage import logins, roles, targets, users
+from latchgate.manage.accounts import (
+    NAMESPACE,
+    StoredAccount,
+    as_account,
+    check_main,
+    expanded,
+    first_main,
+    meant,
+)
 from latchgate.manage.actor import Caller
 from latchgate.manage.administrators import kept, reached, usable
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
+from latchgate.manage.errors import ForbiddenError, InvalidError
 from latchgate.manage.gate import may_hand_out
 from latchgate.manage.records import alter, new_id
 from latchgate.manage.targets import Targets
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
-from latchgate.store.journal import Change, Store, stored
+from latchgate.store.journal import Change, Store
 
-NAMESPACE = "upcloud"
 # What a new subaccount may do: look, and manage its own account and tokens. A tenant that changes
 # this role, or gives another, decides for itself.
 ROLE = "UpCloud subaccount"
@@ -39,10 +47,6 @@ SCOPES = frozenset({"upcloud:read", "upcloud:account"})
 MIN_USERNAME, MAX_USERNAME = 4, 64
 MAX_NETWORKS = 512  # one range may take 254 of them
 TABLE = schema.user
-
-
-class NotMainError(ForbiddenError):
-    """A subaccount asked for what is a main account's to see or to do."""
 
 
 class AccountChange(msgspec.Struct, frozen=True):
@@ -59,41 +63,13 @@ class AccountChange(msgspec.Struct, frozen=True):
     ip_filters: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
-class StoredAccount(msgspec.Struct, frozen=True):
-    """An account as stored; `main_account` is the tenant's first main user."""
+def check_new(store: Store, caller: Caller, username: str) -> None:
+    """Refuse a subaccount before its password is worked on, by its name or by who asks.
 
-    id: str
-    username: str
-    sort: str
-    allow_api: bool
-    ip_filters: list[str]
-    email: str | None
-    contact: dict[str, Any]
-    main_account: str
-    targets: dict[str, Targets]
-
-
-def own(store: Store, caller: Caller) -> StoredAccount:
-    """Return the caller's own account."""
-    with store.reading() as connection:
-        return _shown(connection, caller, self_of(connection, caller))
-
-
-def shown(store: Store, caller: Caller, username: str) -> StoredAccount:
-    """Return an account of the caller's tenant; NotFoundError, or NotMainError for a stranger's."""
-    with store.reading() as connection:
-        return _shown(connection, caller, _reached(connection, caller, username))
-
-
-def listed(store: Store, caller: Caller) -> list[StoredAccount]:
-    """Return every account of the caller's tenant, oldest first; NotMainError unless main."""
+    InvalidError when a name can't be one, NotMainError unless the caller is a main user.
+    """
     with store.reading() as connection:
         check_main(connection, caller)
-        return [_shown(connection, caller, row) for row in accounts(connection, caller.tenant_id)]
-
-
-def check_new(username: str) -> None:
-    """Raise InvalidError when a name can't be a subaccount's."""
     fault = login_fault(username)
     if fault is None and not MIN_USERNAME <= len(username) <= MAX_USERNAME:
         fault = f"must have {MIN_USERNAME} to {MAX_USERNAME} characters"
@@ -116,7 +92,7 @@ def create(
     `issued` holds the hash of the password as its digest. InvalidError names the field,
     ConflictError tells of a taken name, NotMainError and ForbiddenError what the caller lacks.
     """
-    check_new(username)
+    check_new(store, caller, username)
     kind = logins.kind_of(policy, NAMESPACE, AccountPassword)
     networks, user_id = _networks(told), new_id("u", entropy)
     project_id = caller.credential.project_id
@@ -162,7 +138,7 @@ def change_account(
     """
     networks = _networks(told)
     with store.change(caller.actor) as change, kept(change, caller.tenant_id):
-        row = _reached(change.connection, caller, username)
+        row = meant(change.connection, caller, username)
         mine = row["id"] == caller.owner.id
         if row["sort"] != "sub" and (sub or not mine):
             msg = f"{row['username']!r} is a main account, which only it can change itself"
@@ -174,10 +150,13 @@ def change_account(
             new["api"] = told.allow_api
         if told.ip_filters is not msgspec.UNSET:
             new["networks"] = networks
-        if mine and row["sort"] != "main":
+        if not mine:
+            _check_below(change.connection, caller, row)
+        elif row["sort"] != "main":
             _check_bounds(change.connection, row, new, told)
         n = _write(change, caller, row, new, told)
-        return _shown(change.connection, caller, row), n
+        main = first_main(change.connection, caller.tenant_id)
+        return as_account(change.connection, main, row), n
 
 
 def delete(store: Store, caller: Caller, username: str) -> int:
@@ -190,10 +169,11 @@ def delete(store: Store, caller: Caller, username: str) -> int:
     held, key = schema.role_assignment, schema.credential
     with store.change(caller.actor) as change, kept(change, tenant_id):
         check_main(change.connection, caller)
-        row = _reached(change.connection, caller, username)
+        row = meant(change.connection, caller, username)
         if row["sort"] != "sub":
             msg = f"{row['username']!r} is no subaccount"
             raise ForbiddenError(msg)
+        _check_below(change.connection, caller, row)
         user_id = row["id"]
         logins.free(change, user_id, tenant_id)
         alive = sa.select(key.c.id).where(key.c.owner_id == user_id, key.c.revoked_at.is_(None))
@@ -203,7 +183,12 @@ def delete(store: Store, caller: Caller, username: str) -> int:
             change.alter(
                 "credential.revoke", Noun.CREDENTIAL, key, before, after, tenant_id=tenant_id
             )
-        targets.clear(change, user_id)
+        targets.clear(change, caller, user_id)
+        for one in (
+            change.execute(sa.select(held).where(held.c.user_id == user_id)).mappings().all()
+        ):
+            told = {"before": dict(one)}
+            change.note("role.take", Noun.USER, user_id, tenant_id=tenant_id, detail=told)
         change.execute(sa.delete(held).where(held.c.user_id == user_id))
         gone = {
             "active": False,
@@ -215,105 +200,11 @@ def delete(store: Store, caller: Caller, username: str) -> int:
         return change.alter("user.delete", Noun.USER, TABLE, row, gone, tenant_id=tenant_id)
 
 
-def check_main(connection: sa.Connection, caller: Caller) -> None:
-    """Raise NotMainError unless the caller is a main user."""
-    if self_of(connection, caller)["sort"] != "main":
-        raise NotMainError("only a main account may do this")
-
-
-def accounts(
-    connection: sa.Connection, tenant_id: str, user_id: str | None = None
-) -> list[dict[str, Any]]:
-    """Return the rows of a tenant's accounts, oldest first, each with its `username` and `login`.
-
-    Service users are none of the provider's accounts: they are listed for themselves alone.
-    """
-    login = schema.login
-    here = sa.and_(login.c.user_id == TABLE.c.id, login.c.id.startswith(f"{NAMESPACE}:"))
-    which = TABLE.c.id == user_id if user_id is not None else TABLE.c.sort != "service"
-    wanted = (
-        sa.select(TABLE, login.c.id.label("login"))
-        .join(login, here, isouter=True)
-        .where(TABLE.c.tenant_id == tenant_id, TABLE.c.deleted_at.is_(None), which)
-        .order_by(TABLE.c.created_at, TABLE.c.id)
-    )
-    found = [stored(row) for row in connection.execute(wanted).mappings()]
-    for row in found:
-        login_name = row["login"].partition(":")[2] if row["login"] is not None else None
-        same = login_name is None or login_name == canonical_login(row["name"])
-        row["username"] = row["name"] if same else login_name
-    return found
-
-
-def self_of(connection: sa.Connection, caller: Caller) -> dict[str, Any]:
-    """Return the row of the caller's own account."""
-    found = accounts(connection, caller.tenant_id, caller.owner.id)
-    if not found:
-        raise NotFoundError("your own account is gone")
-    return found[0]
-
-
-def named(connection: sa.Connection, tenant_id: str, username: str) -> dict[str, Any]:
-    """Return an account by its login name, or by its user's name where it has none."""
-    found = accounts(connection, tenant_id)
-    login = logins.login_id(NAMESPACE, username)
-    for row in found:
-        if row["login"] == login:
-            return row
-    for row in found:
-        if row["login"] is None and row["name"] == username:
-            return row
-    raise NotFoundError(f"there is no account {username[:64]!r}")
-
-
-def _reached(connection: sa.Connection, caller: Caller, username: str) -> dict[str, Any]:
-    """Return the account that is meant, if the caller may look at it.
-
-    Whether a stranger's exists is not told to a subaccount.
-    """
-    mine = self_of(connection, caller)
-    if mine["username"] == username or canonical_login(mine["username"]) == canonical_login(
-        username
-    ):
-        return mine
-    if mine["sort"] != "main":
-        raise NotMainError("a subaccount sees and changes its own account only")
-    return named(connection, caller.tenant_id, username)
-
-
-def _shown(connection: sa.Connection, caller: Caller, row: dict[str, Any]) -> StoredAccount:
-    main = [one for one in accounts(connection, caller.tenant_id) if one["sort"] == "main"]
-    username: str = row["username"]
-    return StoredAccount(
-        id=row["id"],
-        username=username,
-        sort="main" if row["sort"] == "main" else "sub",
-        allow_api=bool(row["api"]),
-        ip_filters=_spelled(row),
-        email=row["email"],
-        contact=row["contact"] or {},
-        main_account=username if row["sort"] == "main" or not main else main[0]["username"],
-        targets=targets.targets_of(connection, row["id"]),
-    )
-
-
-def _spelled(row: dict[str, Any]) -> list[str]:
-    """Return IP filters as they were told, or as they are where they were changed elsewhere."""
-    told: list[str] = (row["contact"] or {}).get("ip_filters", [])
-    if _expanded(told) == row["networks"]:
-        return told
-    return list(row["networks"] or [])
-
-
-def _expanded(filters: list[str]) -> list[str] | None:
-    return list(dict.fromkeys(one for told in filters for one in range_networks(told))) or None
-
-
 def _networks(told: AccountChange) -> list[str] | None:
     if told.ip_filters is msgspec.UNSET:
         return None
     try:
-        found = _expanded(told.ip_filters)
+        found = expanded(told.ip_filters)
     except ValueError as error:
         raise InvalidError([("ip_filters", str(error))]) from error
     if found is not None and len(found) > MAX_NETWORKS:
@@ -327,6 +218,19 @@ def _contact(row: dict[str, Any], told: AccountChange) -> dict[str, Any]:
     if told.ip_filters is not msgspec.UNSET:
         new["ip_filters"] = list(told.ip_filters)
     return new
+
+
+def _check_below(connection: sa.Connection, caller: Caller, row: dict[str, Any]) -> None:
+    """Refuse to change or end somebody who holds more than the caller does (ATTACKS D5.38)."""
+    held = schema.role_assignment
+    mine = sa.select(held.c.role_id).where(held.c.user_id == row["id"]).distinct()
+    known, scopes = usable(connection, caller.tenant_id), NONE
+    for role_id in connection.execute(mine).scalars():
+        scopes |= reached(known, role_id)[0]
+    lacking = caller.rights.lacking(scopes)
+    if lacking:
+        msg = f"{row['username']!r} holds {', '.join(lacking)}, which you don't"
+        raise ForbiddenError(msg)
 
 
 def _check_bounds(

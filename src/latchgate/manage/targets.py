@@ -16,7 +16,6 @@ from latchgate.core.model import Noun
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.store import schema
-from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, stored
 
 TYPES = (
@@ -66,14 +65,13 @@ def grant(
 ) -> int | None:
     """Keep one permission; returns the journal number, None when it was kept before.
 
-    ConflictError when the account has too many.
+    InvalidError when the account has too many.
     """
     held = targets_of(change.connection, user_id)
     before = held.get(target[0], {}).get(target[1])
     if before == options:
         return None
-    if before is None and sum(map(len, held.values())) >= MAX_HELD:
-        raise ConflictError(f"An account has at most {MAX_HELD} permissions; take one back first.")
+    _check_room(sum(map(len, held.values())) + (before is None))
     _drop(change, user_id, target)
     _add(change, user_id, target, options)
     return _note(change, caller, user_id, "permission.grant", target, after=dict(options))
@@ -89,20 +87,37 @@ def revoke(change: Change, caller: Caller, user_id: str, target: tuple[str, str]
 def replace(
     change: Change, caller: Caller, user_id: str, target_type: str, targets: Targets
 ) -> int | None:
-    """Make these the permissions for a type of target; the last number, None for no change."""
-    n = None
-    for identifier in targets_of(change.connection, user_id).get(target_type, {}):
-        if identifier not in targets:
-            n = revoke(change, caller, user_id, (target_type, identifier))
-    for identifier, options in targets.items():
+    """Make these the permissions for a type of target; the journal number, None for no change.
+
+    InvalidError as `check` and `grant` raise it.
+    """
+    held = targets_of(change.connection, user_id)
+    before = held.pop(target_type, {})
+    if before == targets:
+        return None
+    for identifier in targets:
         check(target_type, identifier)
-        n = grant(change, caller, user_id, (target_type, identifier), options) or n
-    return n
+    _check_room(sum(map(len, held.values())) + len(targets))
+    here = sa.and_(TABLE.c.user_id == user_id, TABLE.c.target_type == target_type)
+    change.execute(sa.delete(TABLE).where(here))
+    for identifier, options in targets.items():
+        _add(change, user_id, (target_type, identifier), options)
+    told = {"target_type": target_type, "before": before, "after": targets}
+    return change.note(
+        "permission.change", Noun.USER, user_id, tenant_id=caller.tenant_id, detail=told
+    )
 
 
-def clear(change: Change, user_id: str) -> None:
+def clear(change: Change, caller: Caller, user_id: str) -> None:
     """Drop every permission of an account that goes."""
-    change.execute(sa.delete(TABLE).where(TABLE.c.user_id == user_id))
+    for target_type in targets_of(change.connection, user_id):
+        replace(change, caller, user_id, target_type, {})
+
+
+def _check_room(count: int) -> None:
+    if count > MAX_HELD:
+        msg = f"an account has at most {MAX_HELD}; take one back first"
+        raise InvalidError([("permission", msg)])
 
 
 def _add(change: Change, user_id: str, target: tuple[str, str], options: Mapping[str, str]) -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.core.makers import MAKERS
 from tests.core.worlds import basic, entropy, request
 
@@ -51,3 +55,40 @@ def test_it_looks_like_nothing_so_nothing_is_masked_for_it():
 def test_it_takes_no_settings():
     with pytest.raises(msgspec.ValidationError):
         AccountPassword.configured("x.account_password", {"prefix": "x"})
+
+
+COHORT = AccountPassword.configured(
+    "early.account_password", {"registered_before": "2027-01-15T16:00:00+09:00"}
+)
+INSTANT = 1_799_996_400.0  # the same, as Unix seconds
+
+
+@pytest.mark.parametrize(
+    ("created_at", "taken"),
+    [
+        (0.0, True),
+        (math.nextafter(INSTANT, 0), True),
+        (INSTANT, False),
+        (math.nextafter(INSTANT, math.inf), False),
+    ],
+)
+def test_the_cohort_ends_at_its_exact_instant(created_at, taken):
+    assert COHORT.taken_from(created_at, ()) is taken
+
+
+@given(
+    created_at=st.floats(0, 2 * INSTANT, allow_nan=False),
+    switched=st.sets(st.sampled_from(["early", "other", "earl", "early.account_password"])),
+)
+def test_a_switch_ends_the_default_for_good_and_nothing_else_does(created_at, switched):
+    assert COHORT.taken_from(created_at, switched) is (
+        created_at < INSTANT and "early" not in switched
+    )
+    # Without a cohort there is no default that could end.
+    assert KIND.taken_from(created_at, switched)
+
+
+@pytest.mark.parametrize("told", ["2027-01-15", "2027-01-15T16:00:00", "", 5])
+def test_an_instant_is_a_time_with_its_offset(told):
+    with pytest.raises(msgspec.ValidationError, match="registered_before"):
+        AccountPassword.configured("x.account_password", {"registered_before": told})

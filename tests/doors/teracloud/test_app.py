@@ -121,8 +121,9 @@ def test_of_the_properties_asked_for_the_known_ones_are_told(alice):
 def test_both_credentials_are_needed_on_every_request(alice, server, path):
     api = server.addresses["api"]
     wrong = basic("alice", alice.password[:-1] + ("0" if alice.password[-1] != "0" else "1"))
-    key = {"X-TeraCLOUD-API-KEY": PUBLISHED}
-    for sent in ({}, key, {**wrong, **key}, {**basic("nobody", alice.password), **key}):
+    alone = {"X-TeraCLOUD-API-KEY": PUBLISHED}
+    nobody = basic("nobody", alice.password)
+    for sent in ({}, alone, {**wrong, **alone}, {**nobody, **alone}):
         answer = http_request("GET", api + path, headers=sent)
         assert refused(answer, 401), sent.keys()
         assert answer.headers["www-authenticate"] == 'Basic realm="TeraCLOUD", charset="UTF-8"'

@@ -69,7 +69,7 @@ def bearer(world: World, owner: Owner, **spec: Any) -> dict[str, str]:
         world.store,
         compiled(FILES, 1),
         world.acting(world.key(owner=owner)),
-        TokenSpec(**told),
+        TokenSpec(**asked),
         now=time.time(),
         entropy=secrets.token_bytes,
     )

@@ -1,4 +1,4 @@
-"""A running server for each module, an account of UpCloud's on it, and whoever asks it."""
+"""A running server for the whole session, accounts of UpCloud on it, and whoever asks it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tests.doors.upcloud.client import SCOPES, Client, bearer
 from tests.world import Server, World
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A server with one worker."""
     made = Server.started(tmp_path_factory.mktemp("server") / "lg")
@@ -15,7 +15,7 @@ def server(tmp_path_factory):
     made.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(server):
     """The database of that server, as one more process sees it."""
     made = World.beside(server)

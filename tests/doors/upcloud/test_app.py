@@ -68,6 +68,19 @@ def test_a_method_that_a_path_does_not_take_is_named_with_those_that_it_does(mai
     assert main.code(method, filled(path)) == (405, "METHOD_NOT_ALLOWED")
 
 
+@pytest.mark.parametrize("path", ["/account", "/account/tokens", "/nothing"])
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
+def test_a_method_that_no_path_takes_is_refused_by_the_gate_with_a_body(nobody, path, method):
+    assert nobody.code(method, path) == (405, "METHOD_NOT_ALLOWED")
+
+
+@pytest.mark.parametrize(
+    "path", ["/account/details/%00", "/account/details/%ff", "/account/%2e%2e/x", "/account;a=b"]
+)
+def test_a_path_that_can_be_read_in_two_ways_is_a_400_with_a_body(main, path):
+    assert main.code("GET", path) == (400, "INVALID_REQUEST")
+
+
 @pytest.mark.parametrize(
     ("path", "code"),
     [

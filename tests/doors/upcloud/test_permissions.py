@@ -58,8 +58,9 @@ def test_what_was_granted_is_told_listed_and_shown_with_the_account_until_it_is_
         (permission(target="a" * 129), (400, "TARGET_IDENTIFIER_INVALID")),
         (permission(options={"storage": "perhaps"}), (400, "STORAGE_INVALID")),
         (permission(admin="yes"), (400, "UNKNOWN_ATTRIBUTE")),
-        ({"permission": {"user": "sub_one"}}, (400, "REQUEST_INVALID")),
-        ({}, (400, "REQUEST_INVALID")),
+        ({"permission": {"user": "sub_one"}}, (400, "TARGET_TYPE_MISSING")),
+        ({}, (400, "PERMISSION_MISSING")),
+        ([], (400, "REQUEST_INVALID")),
     ],
 )
 def test_what_cannot_be_granted_is_named(named, wrong, told):

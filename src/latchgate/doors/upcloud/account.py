@@ -12,9 +12,10 @@ from starlette.responses import Response
 from latchgate.doors.door import Door, caller
 from latchgate.doors.upcloud.call import Call
 from latchgate.doors.upcloud.wire import answer, read_body
-from latchgate.manage import subaccounts
+from latchgate.manage import accounts, subaccounts
+from latchgate.manage.accounts import StoredAccount
 from latchgate.manage.errors import InvalidError
-from latchgate.manage.subaccounts import AccountChange, StoredAccount
+from latchgate.manage.subaccounts import AccountChange
 from latchgate.manage.targets import Targets
 from latchgate.manage.users import Email
 
@@ -166,7 +167,7 @@ class Changed(_Strict, frozen=True):
 
 async def show_account(door: Door, request: HttpRequest) -> Response:
     """Show who the caller is, and what Latchgate knows of credits and limits: none."""
-    one = await run_in_threadpool(subaccounts.own, door.store, caller(request))
+    one = await run_in_threadpool(accounts.own, door.store, caller(request))
     told = {
         "credits": CREDITS,
         "username": one.username,
@@ -177,7 +178,7 @@ async def show_account(door: Door, request: HttpRequest) -> Response:
 
 async def list_accounts(door: Door, request: HttpRequest) -> Response:
     """List the accounts of the caller's tenant, for a main account."""
-    found = await run_in_threadpool(subaccounts.listed, door.store, caller(request))
+    found = await run_in_threadpool(accounts.listed, door.store, caller(request))
     told = [
         {
             "roles": {"role": one.contact.get("roles", [])},
@@ -192,7 +193,7 @@ async def list_accounts(door: Door, request: HttpRequest) -> Response:
 async def show_details(door: Door, request: HttpRequest) -> Response:
     """Show one account."""
     username = request.path_params["username"]
-    one = await run_in_threadpool(subaccounts.shown, door.store, caller(request), username)
+    one = await run_in_threadpool(accounts.shown, door.store, caller(request), username)
     return answer(request, "account", details(one))
 
 
@@ -206,7 +207,7 @@ async def changed(door: Door, request: HttpRequest, *, sub: bool) -> StoredAccou
     """Read a change of an account and make it; `sub` says that only a subaccount is meant."""
     told = await read_change(request)
     who, username = caller(request), request.path_params["username"]
-    before = await run_in_threadpool(subaccounts.shown, door.store, who, username)
+    before = await run_in_threadpool(accounts.shown, door.store, who, username)
     _check_fixed(told, before)
     one, n = await run_in_threadpool(
         subaccounts.change_account, door.store, who, username, as_change(told), sub=sub

@@ -22,6 +22,7 @@ from latchgate.doors.door import Door
 from latchgate.doors.upcloud import account, permissions, subaccounts, tokens
 from latchgate.doors.upcloud.call import Call
 from latchgate.doors.upcloud.wire import WireError, check_accept, error_answer
+from latchgate.manage.accounts import NotMainError
 from latchgate.manage.errors import (
     ForbiddenError,
     InvalidError,
@@ -29,7 +30,6 @@ from latchgate.manage.errors import (
     NotFoundError,
     TooManyError,
 )
-from latchgate.manage.subaccounts import NotMainError
 from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
 
 BELOW = ("/1.3",)
@@ -159,7 +159,9 @@ def _invalid(door: Door, request: HttpRequest, error: InvalidError) -> Response:
     code = _FIELDS.get(last, f"{last.upper()}_INVALID")
     if "unknown field" in why:
         code = "UNKNOWN_ATTRIBUTE"
-    elif "missing required field" in why or not last.isidentifier():
+    elif "missing required field" in why:
+        code = f"{last.upper()}_MISSING"
+    elif field == "body" or not last.isidentifier():
         code = "REQUEST_INVALID"
     text = " ".join(f"{one['name']}: {one['reason']}" for one in params)
     return _worded(door, request, WireError(400, code, text))

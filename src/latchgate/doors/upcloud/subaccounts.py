@@ -23,6 +23,7 @@ from latchgate.doors.upcloud.account import Details, as_change, changed
 from latchgate.doors.upcloud.call import Call
 from latchgate.doors.upcloud.wire import nothing, read_body
 from latchgate.manage import passwords, subaccounts
+from latchgate.manage.accounts import NAMESPACE
 from latchgate.manage.errors import InvalidError, TooManyError
 from latchgate.signin.rules import normalized, password_faults
 from latchgate.store.errors import StoreError
@@ -51,13 +52,13 @@ class Created(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 async def create_subaccount(door: Door, request: HttpRequest) -> Response:
     """Make a subaccount, whose password opens the API from this answer on."""
     told, who, policy = await _read(request), caller(request), door.engine.policy
-    subaccounts.check_new(told.username)
+    await run_in_threadpool(subaccounts.check_new, door.store, who, told.username)
     wanted = normalized(told.password)
     known = [told.username, *passwords.provider_words(policy), told.email or ""]
     faults = await run_in_threadpool(password_faults, wanted, known=known)
     if faults:
         raise InvalidError([("password", fault) for fault in faults])
-    drawn = passwords.draw(policy, subaccounts.NAMESPACE, entropy=door.entropy)
+    drawn = passwords.draw(policy, NAMESPACE, entropy=door.entropy)
     hashed = await _hashed(door, Secret(wanted))
     n = await run_in_threadpool(
         subaccounts.create,
