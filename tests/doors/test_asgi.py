@@ -9,7 +9,7 @@ import pytest
 from latchgate.core.model import Decision
 from latchgate.core.network import Networks, parse_address
 from latchgate.core.reason import Reason
-from latchgate.doors.asgi import DECISION_HEADER, fold, read_request, send_refusal
+from latchgate.doors.asgi import DECISION_HEADER, ExactName, fold, read_request, send_refusal
 
 TRUSTED = Networks.of(["127.0.0.1", "10.0.0.0/8", "::1"])
 
@@ -245,3 +245,9 @@ def test_a_refused_head_has_the_length_and_no_body():
 
 def test_a_fault_is_a_503():
     assert refuse(reason=Reason.STORE_UNAVAILABLE)[0] == 503
+
+
+def test_an_exact_name_is_not_lowered_and_is_the_same_bytes():
+    name = ExactName(b"X-Subject-Token")
+    assert name.lower() is name
+    assert bytes(name) == b"X-Subject-Token"

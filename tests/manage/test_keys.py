@@ -148,7 +148,7 @@ def test_two_keys_of_one_id_are_a_conflict_and_nothing_is_stored(world):
     ("asked", "field", "says"),
     [
         ({"services": ["nothing"]}, "services", "unknown: nothing"),
-        ({"services": ["storage", "nothing"]}, "services", "database, dav, dns, gpu, identity, llm"),
+        ({"services": ["storage", "nothing"]}, "services", "dns, gpu, identity, llm"),
         ({"services": ["storage", "storage"]}, "services", "twice"),
         ({"services": ["storage", "manage"]}, "services", "latchgate and wayscloud"),
         ({"scopes": ["storage:fly"]}, "scopes", "storage:fly"),

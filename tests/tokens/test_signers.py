@@ -49,8 +49,11 @@ def test_a_key_is_read_and_opened_once_while_nothing_changes():
 def test_after_any_change_it_is_read_again_and_opened_only_where_it_is_another():
     keys = Keys()
     signers = keys.signers()
+    assert signers.ready() is None
     first = signers.signer()
+    assert signers.ready() is first
     keys.position = 2
+    assert signers.ready() is None
     assert signers.signer() is first
     assert (keys.read, keys.opened) == (2, 1)
     keys.key, keys.position = draw(Purpose.TOKEN, MASTER, secrets.token_bytes), 3

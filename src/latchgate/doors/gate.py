@@ -22,16 +22,7 @@ _HEALTHZ = "/healthz"
 
 def gate(door: Door, doors: Mapping[str, Application]) -> Application:
     """Return the ASGI application of the API's address; `doors` by the path that they are below."""
-    depth = max((path.count("/") for path in doors), default=0)
-
-    def behind(path: str) -> Application | None:
-        head = "/".join(path.split("/", depth + 1)[: depth + 1])
-        while head:
-            found = doors.get(head)
-            if found is not None:
-                return found
-            head = head[: head.rfind("/")]
-        return None
+    behind = _finder(doors)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,3 +47,18 @@ def gate(door: Door, doors: Mapping[str, Application]) -> Application:
         await inner(scope, receive, send)
 
     return answer
+
+
+def _finder(doors: Mapping[str, Application]) -> Callable[[str], Application | None]:
+    """Return what finds the door of a path, the deepest one first; None where there is none."""
+    known: dict[str, list[tuple[str, str, Application]]] = {}
+    for path in sorted(doors, key=len, reverse=True):
+        known.setdefault(path.split("/")[1], []).append((path, f"{path}/", doors[path]))
+
+    def find(path: str) -> Application | None:
+        for exact, below, found in known.get(path[1:].partition("/")[0], ()):
+            if path == exact or path.startswith(below):
+                return found
+        return None
+
+    return find

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.model import Credential, Noun
@@ -27,7 +28,7 @@ def delete(store: Store, caller: Caller, token: Credential) -> int:
     gone.
     """
     table = schema.credential
-    shown = (table.c.id, table.c.tenant_id, table.c.denied_tokens, table.c.tokens_after)
+    shown = (table.c.id, table.c.tenant_id, table.c.denied_tokens)
     with store.change(caller.actor) as change:
         found = change.execute(sa.select(*shown).where(table.c.id == token.parent_id))
         source = found.mappings().one_or_none()
@@ -40,14 +41,20 @@ def delete(store: Store, caller: Caller, token: Credential) -> int:
             head: int = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
             return head
         live = {name: until for name, until in denied.items() if until > change.at}
-        after: dict[str, Any] = {"denied_tokens": {**live, token.id: token.expires_at}}
+        told: dict[str, Any] = {"token": token.id, "expires_at": token.expires_at}
+        values: dict[str, Any] = {"denied_tokens": {**live, token.id: token.expires_at}}
         if len(live) >= MAX_DENIED:
-            after = {"denied_tokens": {}, "tokens_after": change.at}
-        return change.alter(
-            "token.delete",
+            values = {"denied_tokens": {}, "tokens_after": change.at}
+            told["tokens_after"] = change.at
+        # Of the list only what was added is noted: the rest is in the rows before.
+        n = change.note(
+            "project_token.delete",
             Noun.CREDENTIAL,
-            table,
-            before,
-            after,
+            before["id"],
             tenant_id=before["tenant_id"],
+            detail={"after": told},
         )
+        values["denied_tokens"] = msgspec.json.encode(values["denied_tokens"]).decode()
+        changed = sa.update(table).where(table.c.id == before["id"])
+        change.execute(changed.values(**values, version=n))
+    return n

@@ -24,3 +24,9 @@ def test_the_scheme_is_the_kinds_own():
     assert str(challenge) == 'Basic realm="Files", charset="UTF-8"'
     told = Challenge(scheme="Basic", realm="Files", error="invalid_token", scope="s:r")
     assert str(told) == str(challenge)
+
+
+def test_a_challenge_of_keystones_names_where_tokens_are_given_out():
+    told = Challenge("Keystone", "R", "invalid_token", None, uri="https://a.example/identity/v3")
+    assert str(told) == 'Keystone uri="https://a.example/identity/v3"'
+    assert str(Challenge("Keystone", "R", None, None)) == 'Keystone realm="R"'

@@ -138,7 +138,9 @@ class Cloud:
             entropy=secrets.token_bytes,
             hashed=hashed,
         )
-        return Key(made.id, name, chosen or secret.reveal(), who)
+        text = chosen if secret is None else secret.reveal()
+        assert text is not None
+        return Key(made.id, name, text, who)
 
     def delete_key(self, key: Key) -> None:
         """Delete an access key as its owner would."""
@@ -212,10 +214,10 @@ class Cloud:
         assert answer.status == 201, answer.body
         return answer.headers["x-subject-token"]
 
-    def signed_in(self, owner: Owner, password: str, **scope: object) -> str:
+    def signed_in(self, owner: Owner, password: str, scope: object = None) -> str:
         """Return a token of a password; unscoped unless told."""
         user = {"id": owner.user_id, "password": password}
-        answer = self.sign_in({"user": user}, "password", **scope)
+        answer = self.sign_in({"user": user}, "password", scope=scope)
         assert answer.status == 201, answer.body
         return answer.headers["x-subject-token"]
 

@@ -324,8 +324,8 @@ def test_deleting_a_key_takes_the_password_again_or_a_sign_in_just_now(
         assert message.startswith(f"{NOT_ALLOWED}identity:delete_application_credential.")
         assert "password" in message
         assert "5 minutes" in message
-    for sent in ({"password": 5}, {"passwort": password}, b"["):
-        assert cloud.ask("DELETE", path, old, sent=sent).status == 400
+    for body in ({"password": 5}, {"passwort": password}, b"["):
+        assert cloud.ask("DELETE", path, old, sent=body).status == 400
     assert cloud.works(theirs) == 200
     assert cloud.ask("DELETE", path, old, sent={"password": password}).status == 204
     assert [cloud.works(theirs) for _ in range(8)] == [401] * 8

@@ -56,7 +56,9 @@ def test_a_key_is_read_by_id_or_by_name_and_user():
 
 
 def test_a_password_is_read_with_and_without_a_project():
-    for scope in ({}, {"scope": None}, {"scope": "unscoped"}, {"scope": {"unscoped": {}}}):
+    scopes: list[dict[str, object]] = [{}, {"scope": None}, {"scope": "unscoped"}]
+    scopes.append({"scope": {"unscoped": {}}})
+    for scope in scopes:
         asked = read_sign_in(by_password({"id": "u", "password": "p"}, **scope))
         assert isinstance(asked, PasswordAsked)
         assert asked.project is None

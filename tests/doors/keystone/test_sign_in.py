@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from tests.doors.keystone.cloud import NO_SIGN_IN, TOKENS, V3, error
 
+from latchgate.core.model import Noun
 from latchgate.store import schema
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
@@ -227,6 +229,22 @@ def test_a_password_is_never_taken_for_that_of_a_namesake_in_another_domain(clou
     assert told.status == 401
     told = cloud.sign_in({"user": user | {"domain": {"id": one.tenant_id}}}, "password")
     assert told.status == 201
+
+
+def test_a_password_of_certain_scopes_gives_no_roles(cloud):
+    who = cloud.person("Admin")
+    text = cloud.password(who, f"narrow-{who.user_id}")
+    table = schema.credential
+    mine = (table.c.owner_id == who.user_id, table.c.kind == "kakaocloud.account_password")
+    (row,) = cloud.world.all(sa.select(table.c.id).where(*mine))
+    narrow = sa.update(table).where(table.c.id == row.id).values(scopes='["compute:read"]')
+    cloud.world.change(Noun.CREDENTIAL, row.id, narrow)
+    assert cloud.signed_in(who, text)
+    user = {"id": who.user_id, "password": text}
+    scope = {"project": {"id": who.project_id}}
+    refused = cloud.sign_in({"user": user}, "password", scope=scope)
+    assert refused.status == 403
+    assert "certain scopes" in error(refused)["message"]
 
 
 # --- a token for a token

@@ -255,6 +255,14 @@ def test_after_a_restart_and_with_another_signing_key_tokens_stay_what_they_were
     another.server.stop()
     another.server.start()
     assert [another.works(one) for one in (live, later, deleted)] == [200, 200, 401]
+    # Without the master key nothing is signed, and all that was is as good as before.
+    (another.server.folder / "master.key").rename(another.server.folder / "kept.key")
+    another.server.stop()
+    another.server.start()
+    refused = another.sign_in(key.by_id)
+    assert refused.status == 503
+    assert error(refused)["message"] == "The service is currently unavailable."
+    assert [another.works(one) for one in (live, later, deleted)] == [200, 200, 401]
 
 
 def test_many_deleted_tokens_become_one_moment_before_which_all_are(cloud):

@@ -32,7 +32,7 @@ from latchgate.doors.keystone.bodies import Validated
 from latchgate.doors.keystone.call import Call, Handler
 from latchgate.doors.keystone.identity import Identity
 from latchgate.manage.errors import InvalidError, ManageError, NotFoundError, TooManyError
-from latchgate.store.errors import ConflictError, StoreError
+from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
 
 # The paths that these routes are below.
 BELOW = ("/identity", "/v3")
@@ -128,6 +128,10 @@ def application(door: Door) -> ASGIApp:
 def _worded(error: Exception) -> RefusedError:
     if isinstance(error, HTTPException):
         return RefusedError(error.status_code, error.detail)
+    if isinstance(error, OutcomeUnknownError):
+        _log.exception("a commit failed")
+        told = "The commit failed; look whether the change happened before you repeat it."
+        return RefusedError(503, told)
     if isinstance(error, StoreError) and not isinstance(error, ConflictError):
         _log.exception("the store failed")
         return unavailable()

@@ -44,6 +44,7 @@ from latchgate.verify.walk import Claim
 
 KEY_LOGINS = "access_key"
 _DELEGATED = "Using a delegated token to create another token is not allowed.."
+_NARROW = "A password of certain scopes gives tokens without a project only."
 _log = logging.getLogger(__name__)
 
 
@@ -140,6 +141,9 @@ async def _for_project(
     issues = before.issues if before is not None else True
     if project is None:
         return _drafted(call, grant, source, "", issues=issues, before=before)
+    if not source.scopes.every:
+        # Roles are more than the scopes they hold: services elsewhere read their names.
+        raise RefusedError(403, NOT_AUTHORIZED + _NARROW)
     project_id = await _project(call, project)
     held = tuple(role_id for at, role_id in grant.owner.roles if at == project_id)
     _, token = _drafted(call, grant, source, project_id, roles=held, issues=issues, before=before)
