@@ -124,6 +124,8 @@ EDITS = {
     "no service":
         (f"[[areas]]\n{PATH}\n{HOSTS}\n{OF}", f"[[areas]]\n{PATH}\n{HOSTS}",
          "areas[0].service", "'' is not one of: s"),
+    "a kind that is exchanged":
+        (ACCEPTS, 'accepts = ["access_key"]', "areas[0].accepts", "exchanged for a token"),
     "no kind": (ACCEPTS, "accepts = []", "areas[0].accepts", "name at least one kind"),
     "no rules":
         (f'rules = [\n  {{ methods = ["GET"], scope = "s:r" }},\n  {RULE}\n]', "rules = []",
@@ -267,11 +269,6 @@ EDITS = {
     "public area with rules":
         (PUBLIC, f'{PUBLIC}\nrules = [{{ methods = ["GET"], scope = "s:r" }}] # !',
          "areas[1].rules", "takes no rules"),
-    "authenticated area with rules":
-        (OF, f"{OF}\nauthenticated = true", "areas[0].rules", "takes no rules"),
-    "public area that is authenticated":
-        (PUBLIC, f"{PUBLIC}\nauthenticated = true # !",
-         "areas[1].authenticated", "takes no authenticated"),
     "kind of another provider":
         (ACCEPTS, 'accepts = ["wayscloud.service_key"]',
          "areas[0].accepts", "'wayscloud.service_key' is not one of: service_key"),

@@ -17,11 +17,11 @@ from tests.core.worlds import (
     service_key,
 )
 
-from latchgate.core.model import Facts, Grant, Refused, TraceStep
+from latchgate.core.model import Facts, Grant, Refused, Role, TraceStep
 from latchgate.core.network import Networks
 from latchgate.core.reason import Reason, Step
 from latchgate.core.scope import ALL, NONE, Scopes
-from latchgate.core.standing import assemble, standing
+from latchgate.core.standing import assemble, roles_left, standing
 
 KEY = credential(service_key())
 UNIVERSE = ("a:r", "a:w", "b:r")
@@ -234,3 +234,90 @@ def test_what_was_looked_at_is_in_the_trace_up_to_the_first_failure():
     trace.clear()
     standing(facts(held), request(client="203.0.113.1"), NOW, trace)
     assert [ok for _, ok, _ in trace] == [True, True, False]
+
+
+# --- credentials that stand for roles
+
+READER = Role("r-reader", None, Scopes.of(["a:r"]), ())
+MEMBER = Role("r-member", "t-acme", Scopes.of(["a:w"]), ("r-reader",))
+ADMIN = Role("r-admin", "t-acme", Scopes.of(["b:r"]), ("r-member",))
+EVIL = Role("r-evil", "t-evil", ALL, ("r-admin",))
+CIRCLE = Role("r-circle", None, NONE, ("r-turn",))
+TURN = Role("r-turn", None, NONE, ("r-circle", "r-reader"))
+ROLES = {role.id: role for role in (READER, MEMBER, ADMIN, EVIL, CIRCLE, TURN)}
+IDS = st.lists(st.sampled_from([*ROLES, "r-gone"]), max_size=4)
+
+
+def left(issued, held, parent=None) -> set[str]:
+    record = changed(KEY, roles=tuple(issued))
+    return set(roles_left(record, held, parent, ROLES.get))
+
+
+@pytest.mark.parametrize(
+    ("issued", "held", "expected"),
+    [
+        (["r-admin"], ["r-admin"], {"r-admin", "r-member", "r-reader"}),
+        (["r-admin"], ["r-member"], {"r-member", "r-reader"}),
+        (["r-member"], ["r-admin"], {"r-member", "r-reader"}),
+        (["r-reader"], ["r-admin"], {"r-reader"}),
+        (["r-admin"], ["r-reader"], {"r-reader"}),
+        (["r-admin"], [], set()),
+        ([], ["r-admin"], set()),
+        (["r-gone"], ["r-gone"], set()),
+        (["r-circle"], ["r-turn"], {"r-circle", "r-turn", "r-reader"}),
+        (["r-evil"], ["r-evil"], set()),
+        (["r-admin"], ["r-evil"], set()),
+        (["r-evil"], ["r-admin"], set()),
+    ],
+)
+def test_both_sides_are_expanded_before_they_are_met(issued, held, expected):
+    assert left(issued, held) == expected
+
+
+@FUZZ
+@given(issued=IDS, held=IDS, more=IDS)
+def test_d5_38_roles_left_are_among_both_sides_and_grow_with_neither_alone(issued, held, more):
+    found = left(issued, held)
+    assert found <= left(issued, ROLES) & left(ROLES, held)
+    assert found == left(held, issued)
+    assert found <= left([*issued, *more], [*held, *more])
+    assert "r-evil" not in found
+
+
+def above(*roles: str, held=("r-admin",), issued: tuple[str, ...] | None = ()) -> Facts:
+    record = changed(KEY, id="above", roles=issued if issued is None else roles)
+    found = roles_left(record, held, None, ROLES.get) if record.roles is not None else {}
+    return assemble(
+        record,
+        owner=OWNER,
+        tenant=TENANT,
+        project=PROJECT,
+        owner_rights=ALL,
+        parent=None,
+        roles=frozenset(found),
+    )
+
+
+def test_a_parents_roles_bound_its_childs_and_one_without_roles_takes_none_away():
+    assert left(["r-admin"], ["r-admin"], above("r-member")) == {"r-member", "r-reader"}
+    assert left(["r-admin"], ["r-admin"], above("r-admin", held=["r-reader"])) == {"r-reader"}
+    nothing = above("r-member", held=[])
+    assert nothing.gap is Reason.ROLES_WITHDRAWN
+    assert left(["r-admin"], ["r-admin"], nothing) == set()
+    assert left(["r-reader"], ["r-admin"], above(issued=None)) == {"r-reader"}
+
+
+def test_where_no_role_is_left_it_does_not_stand_but_for_one_of_no_project():
+    keyed = changed(KEY, roles=("r-admin",))
+    assert reason(facts(keyed)) is Reason.ROLES_WITHDRAWN
+    bare = changed(KEY, roles=(), project_id="")
+    grant = stands(facts(bare, rights=NONE, project=None))
+    assert isinstance(grant, Grant)
+    assert grant.rights == NONE
+    assert reason(facts(changed(bare, project_id="p-web"), project=None)) is Reason.PROJECT_DISABLED
+
+
+def test_more_roles_than_a_decision_looks_at_are_not_looked_at():
+    many = {f"r-{n}": Role(f"r-{n}", None, NONE, (f"r-{n + 1}",)) for n in range(1_000)}
+    record = changed(KEY, roles=("r-0",))
+    assert len(roles_left(record, ["r-0"], None, many.get)) == 64

@@ -30,6 +30,7 @@ from latchgate.core.model import (
     Refused,
     Request,
     Role,
+    SigningKey,
     Tenant,
     User,
 )
@@ -69,6 +70,7 @@ _NOUNS: Mapping[type, Noun] = {
     Credential: Noun.CREDENTIAL,
     Application: Noun.APPLICATION,
     ApplicationKey: Noun.APPLICATION_KEY,
+    SigningKey: Noun.SIGNING_KEY,
 }
 _R = TypeVar("_R", bound=msgspec.Struct)
 

@@ -32,7 +32,7 @@ _Word = Annotated[
 _Path = Annotated[str, msgspec.Meta(max_length=225, pattern=rf"^/[^\x00-\x1f\x7f]*{_END}")]
 
 
-class RuleSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class RuleSpec(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """A sort of request: service, method and path, or the id of a rule that the user has.
 
     In a path `*` and `{name}` stand for one segment or a part of it, `**` for any number.

@@ -332,3 +332,12 @@ def test_what_was_done_is_in_the_journal_without_the_password(main, name, sub, w
     assert {"basic.revoke", "login.delete", "role.take"} <= set(actions)
     assert PASSWORD not in "".join(row.detail for row in rows)
     assert all(row.credential_id for row in rows if row.action == "user.delete")
+
+
+def test_a_password_that_the_providers_rules_allow_and_ours_do_not_is_refused_with_advice(main):
+    # The one that was recorded: letters of two sorts and a digit, around common words.
+    body = {"sub_account": recorded("by_their_rules") | {"password": "mysecr3tPassword"}}
+    answer = main.ask("POST", "/account/sub", body)
+    assert (answer.status, answer.json["error"]["error_code"]) == (400, "PASSWORD_INVALID")
+    assert "unrelated words" in answer.json["error"]["error_message"]
+    assert b"mysecr3t" not in answer.body
