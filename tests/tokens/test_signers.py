@@ -61,6 +61,17 @@ def test_after_any_change_it_is_read_again_and_opened_only_where_it_is_another()
     assert (keys.read, keys.opened) == (3, 2)
 
 
+def test_it_is_ready_without_reading_until_something_changes():
+    keys = Keys()
+    signers = keys.signers()
+    assert signers.ready() is None
+    first = signers.signer()
+    assert signers.ready() is first
+    keys.position = 2
+    assert signers.ready() is None
+    assert keys.read == 1
+
+
 def test_without_a_key_or_with_another_master_key_nothing_is_signed():
     keys = Keys()
     signers = keys.signers()
