@@ -3,9 +3,10 @@
     python benchmarks/tokens.py [--seconds 5] [--rounds 3] [--without-keystone] [--write]
 
 Each server has one worker (Keystone one thread) on one core, wrk asks over kept connections from
-the other, 32 of them (Keystone 4). A login exchanges an access key for a token; a validation is a service's question about a
-token that it has asked about before, and a decision is a gateway's. Needs `make interop` once,
-which installs Keystone, and wrk. Prints what it measured with machine, date and commit.
+the other, 32 of them (Keystone 4). A login exchanges an access key for a token; a validation is a
+service's question about a token that it has asked about before, which Keystone may remember too; a
+decision is a gateway's. Needs `make interop` once, which installs Keystone, and wrk. Prints what it
+measured with machine, date and commit.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ def ours(folder: Path, core: int) -> Iterator[tuple[int, list[Asked]]]:
 @contextmanager
 def theirs(folder: Path, core: int) -> Iterator[tuple[int, list[Asked]]]:
     """Run a real Keystone with one thread on a core."""
-    with Keystone(folder) as server:
+    with Keystone(folder, remembers=True) as server:
         server.start(threads=1)
         asked, _tokens = questions("Keystone", server.identity())
         pin(server.pid, core)

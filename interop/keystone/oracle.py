@@ -34,15 +34,26 @@ key_repository = {folder}/credential-keys
 """
 
 
-class Keystone(Program):
-    """A Keystone in a folder: its database, its keys, its server."""
+_CACHE = """\
+[cache]
+enabled = true
+backend = dogpile.cache.memory
+"""
 
-    def __init__(self, folder: Path) -> None:
+
+class Keystone(Program):
+    """A Keystone in a folder: its database, its keys, its server.
+
+    `remembers` gives it a cache in its own memory, as one in production has one beside it.
+    """
+
+    def __init__(self, folder: Path, *, remembers: bool = False) -> None:
         super().__init__("keystone", folder)
         self.address = free_address()
         self.password = secrets.token_urlsafe(16)
         self._config = folder / "keystone.conf"
-        self._config.write_text(_CONFIG.format(folder=folder), encoding="utf-8")
+        text = _CONFIG.format(folder=folder) + (_CACHE if remembers else "")
+        self._config.write_text(text, encoding="utf-8")
         self._manage("db_sync")
         us = grp.getgrgid(os.getgid()).gr_name
         for keys in ("fernet_setup", "credential_setup"):
