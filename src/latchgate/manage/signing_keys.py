@@ -42,7 +42,9 @@ def listed(store: Store) -> list[sa.Row[tuple[str, str, bytes, float, float | No
     column = _TABLE.c
     shown = (column.id, column.purpose, column.public, column.created_at, column.retired_at)
     with store.reading() as connection:
-        return list(connection.execute(sa.select(*shown).order_by(column.created_at, column.id)))
+        return list(
+            connection.execute(sa.select(*shown).order_by(column.created_at, column.purpose))
+        )
 
 
 def ensure(
