@@ -7,13 +7,14 @@ driven.
 from __future__ import annotations
 
 import base64
+import json
 import re
 import secrets
 import time
 
 import msgspec
 import pytest
-from tests.world import FILES, Server, raw_rows
+from tests.world import FILES, Server, http_request, raw_rows
 
 from latchgate.doors.manage.app import OPERATIONS
 
@@ -25,7 +26,10 @@ PUBLIC = {
     "public_key",
     "keys",  # pages of keys without their secrets
     "tokens",  # pages of tokens without their text
+    "access_keys",  # pages of them without their secrets
     "can_create_tokens",
+    "login_password",  # whether it is taken
+    "introduce_code",  # which its user gives to others
     "code",  # of a problem or an explanation
 }
 
@@ -147,6 +151,33 @@ def change_own_password(server):
     return server.call("PUT", "/manage/v1/account/password", sent), [old, new]
 
 
+def create_access_key(server):
+    # One that its owner chose is never shown, and kept as a slow hash.
+    chosen = "quite improbable words 9"
+    path = "/manage/v1/account/access-keys"
+    assert server.call("POST", path, {"name": "chosen", "secret": chosen}).status == 201
+    return server.call("POST", path, {"name": "drawn"}), [chosen]
+
+
+def delete_access_key(server):
+    path = "/manage/v1/account/access-keys"
+    made = server.call("POST", path, {"name": "short-lived"}).json
+    key = {"id": made["id"], "secret": made["secret"]}
+    asked = {"methods": ["application_credential"], "application_credential": key}
+    url = f"{server.addresses['api']}/identity/v3/auth/tokens"
+    body = json.dumps({"auth": {"identity": asked}}).encode()
+    token = http_request("POST", url, body=body).headers["x-subject-token"]
+    proof = {"password": server.first["admin"]["password"]}
+    return server.call("DELETE", f"{path}/{made['id']}", proof), [made["secret"], token]
+
+
+def set_test_key(server):
+    key = secrets.token_hex(16).upper()
+    tenants = server.call("GET", "/manage/v1/tenants").json["tenants"]
+    sent = {"api_key": key, "tenants": [tenants[0]["id"]]}
+    return server.call("PUT", "/manage/v1/applications/test-key", sent), [key]
+
+
 def create_token(server):
     sent = {"name": "t", "expires_in": "1h", "can_create_tokens": True}
     return server.call("POST", "/manage/v1/account/tokens", sent)
@@ -197,6 +228,9 @@ DRIVERS = {
         enable_basic,
         reissue_basic,
         issue_password,
+        create_access_key,
+        delete_access_key,
+        set_test_key,
         change_own_password,
         create_token,
         request_application,
@@ -204,6 +238,9 @@ DRIVERS = {
         reissue_application_key,
     )
 }
+
+
+CHOSEN = {"issue_password", "change_own_password", "create_access_key"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
@@ -234,7 +271,7 @@ def driven(tmp_path_factory):
             operation = next(one for one in OPERATIONS if one.name == name)
             assert shown or not secret_fields(operation.answer), f"{name} showed no secret"
             # A password that looks like nothing is masked where Basic carries it, not in a path.
-            for text in made if name not in {"issue_password", "change_own_password"} else ():
+            for text in made if name not in CHOSEN else ():
                 # Allowed, refused, misspelt: traces and counts of each.
                 server.allows(text)
                 server.allows(text, target="/v1/database/x")
