@@ -18,6 +18,7 @@ from latchgate.core.kinds.spec import Spec
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.secret import Secret
 from latchgate.keyring.errors import KeyringError
+from latchgate.keyring.signing import Purpose
 from latchgate.manage import audit
 from latchgate.manage.chain import verify_database
 from latchgate.serve import upgrade as upgrades
@@ -158,7 +159,7 @@ def test_it_says_what_it_did_and_keeps_a_copy_that_can_be_put_back(old, decides)
     done = upgrade(old.config, who="me", backup=True)
     assert (done.was, done.now) == ("0001", SCHEMA_HEAD)
     assert done.master_key == old.config.master_key
-    assert len(done.signing_keys) == 1
+    assert len(done.signing_keys) == len(Purpose)
     assert mode(old.config.master_key) == 0o600
     main, usage = done.backups
     assert [mode(one) for one in done.backups] == [0o600, 0o600]
@@ -179,7 +180,7 @@ def test_the_journal_holds_and_can_be_signed(old):
     head = audit.head(store, old.config.master_key, now=time.time())
     store.close()
     report = verify_database(old.config.database, against=head)
-    assert (report.sound, report.rows) == (True, 6)
+    assert (report.sound, report.rows) == (True, 5 + len(Purpose))
     last = raw_rows(old.config.database, "SELECT actor, action FROM journal ORDER BY n DESC")[0]
     assert last == ("local:me", "signing_key.create")
 
@@ -264,12 +265,14 @@ def test_a_lost_master_key_is_replaced_with_new_signing_keys(old):
     old.config.master_key.unlink()
     with pytest.raises(KeyringError, match="is not there"):
         replace_signing_keys(old.config, who="me", new_master=False)
-    (made,) = replace_signing_keys(old.config, who="me", new_master=True)
+    made = replace_signing_keys(old.config, who="me", new_master=True)
     store = Store(old.config.database, clock=time.time)
-    assert audit.head(store, old.config.master_key, now=time.time()).key_id == made.id
+    assert audit.head(store, old.config.master_key, now=time.time()).key_id == made[0].id
     store.close()
     listed = upgrades.listed_signing_keys(old.config)
-    assert [one["retired_at"] is None for one in listed] == [False, True]
+    in_use = {one["id"] for one in listed if one["retired_at"] is None}
+    assert in_use == {key.id for key in made}
+    assert len(listed) == 2 * len(Purpose)
 
 
 def test_a_new_master_key_that_serves_nothing_is_taken_back(old):
