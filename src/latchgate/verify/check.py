@@ -162,25 +162,26 @@ def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
             trace.append((Step.READ, False, (kind.name, found.detail)))
             return found
         claims += [(kind, presented) for presented in found]
-    accepted = tuple(kind.name for kind in area.kinds)
     if claims:
         for _, presented in claims:
             trace.append((Step.READ, True, (presented.kind, presented.label)))
         stray = _stray(request, area)
-        return claims if stray is None else _unread(walk, stray, accepted)
+        return claims if stray is None else _unread(walk, area, stray)
+    accepted = tuple(kind.name for kind in area.kinds)
     for other in walk.policy.kinds.values():
         if other not in area.kinds and other is not area.application and other.parse(request):
             trace.append((Step.READ, False, (other.name, "this area does not accept it", accepted)))
             return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
     for name in dict.fromkeys(name for kind in area.kinds for name in kind.carriers):
         if name in request.headers:
-            return _unread(walk, name, accepted)
+            return _unread(walk, area, name)
     trace.append((Step.READ, False, (None, "no credential was sent", accepted)))
     return Refused(Reason.CREDENTIAL_MISSING)
 
 
-def _unread(walk: Walk, name: str, accepted: tuple[str, ...]) -> Refused:
+def _unread(walk: Walk, area: Area, name: str) -> Refused:
     why = f"the header {name} holds nothing that this area accepts"
+    accepted = tuple(kind.name for kind in area.kinds)
     walk.trace.append((Step.READ, False, (None, why, accepted)))
     return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
 
