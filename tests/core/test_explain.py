@@ -135,7 +135,7 @@ def test_what_is_kept_of_a_refusal():
             {"step": "read", "ok": True, "facts": ["wayscloud.service_key", ISSUED.id]},
             {"step": "record", "ok": True, "facts": [ISSUED.id]},
             {"step": "secret", "ok": True, "facts": [ISSUED.id]},
-            {"step": "state", "ok": True, "facts": [None, NOW + 60, NOW]},
+            {"step": "state", "ok": True, "facts": [None, NOW + 60, NOW, None, None]},
             {"step": "owner", "ok": True, "facts": ["u-ada", "t-acme"]},
             {"step": "network", "ok": True, "facts": ["192.0.2.10", ["192.0.2.0/24"]]},
             {"step": "service", "ok": True, "facts": ["storage", ["storage"]]},

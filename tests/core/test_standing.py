@@ -224,10 +224,10 @@ def test_what_was_looked_at_is_in_the_trace_up_to_the_first_failure():
         (Step.OWNER, True),
         (Step.NETWORK, True),
     ]
-    assert trace[0][2] == (None, NOW + 60, NOW)
+    assert trace[0][2] == (None, NOW + 60, NOW, None, None)
     trace.clear()
     standing(facts(changed(held, revoked_at=NOW - 5)), request(), NOW, trace)
-    assert trace == [(Step.STATE, False, (NOW - 5, NOW + 60, NOW))]
+    assert trace == [(Step.STATE, False, (NOW - 5, NOW + 60, NOW, None, None))]
     trace.clear()
     standing(facts(held, owner=None), request(), NOW, trace)
     assert [(step, ok) for step, ok, _ in trace] == [(Step.STATE, True), (Step.OWNER, False)]

@@ -170,12 +170,24 @@ def _secret(ok: bool, credential_id: str) -> str:  # noqa: FBT001
     return f"The secret {'is right' if ok else f'is not that of {credential_id}'}."
 
 
-def _state(ok: bool, revoked: float | None, expires: float | None, now: float) -> str:  # noqa: FBT001
+def _state(
+    ok: bool,  # noqa: FBT001
+    revoked: float | None,
+    expires: float | None,
+    now: float,
+    disabled: float | None = None,
+    successor: str | None = None,
+) -> str:
+    """Word a credential's state; refusals kept by older versions end before `disabled`."""
+    rotated = f" It was rotated; {successor} is in its place." if successor is not None else ""
     if ok:
-        return "It is active" + (f" until {rfc3339(expires)}." if expires is not None else ".")
+        until = f" until {rfc3339(expires)}." if expires is not None else "."
+        return f"It is active{until}{rotated}"
     if revoked is not None:
-        return f"It was revoked at {rfc3339(revoked)}."
-    return f"It expired at {rfc3339(expires or 0)}; the request came at {rfc3339(now)}."
+        return f"It was revoked at {rfc3339(revoked)}.{rotated}"
+    if expires is not None and now >= expires:
+        return f"It expired at {rfc3339(expires)}; the request came at {rfc3339(now)}.{rotated}"
+    return f"It was disabled at {rfc3339(disabled or 0)}.{rotated}"
 
 
 def _owner(ok: bool, owner: str, tenant: str) -> str:  # noqa: FBT001
@@ -247,6 +259,10 @@ def _access_rule(ok: bool, service: str | None, method: str, path: str) -> str: 
 def _name_request(kept: Mapping[str, Any]) -> str:
     asked = [_fact(kept, Step.ACCESS_RULE, index) or "it" for index in range(3)]
     return f"Make an access key with a rule for {asked[1]} {asked[2]} of {asked[0]}, or without."
+
+
+def _successor(kept: Mapping[str, Any]) -> str:
+    return f"Use {_fact(kept, Step.STATE, 4) or 'its successor'}, which is in its place."
 
 
 _WORDS: Mapping[Step, Callable[..., str]] = {
@@ -352,6 +368,8 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.PASSWORD_THROTTLED: _say("Wait up to 15 minutes, then send the right password."),
     Reason.CREDENTIAL_REVOKED: _say(_NEW_KEY),
     Reason.CREDENTIAL_EXPIRED: _say(_NEW_KEY),
+    Reason.CREDENTIAL_SUPERSEDED: _successor,
+    Reason.CREDENTIAL_DISABLED: _say("Enable the credential again, or make a new one."),
     Reason.OWNER_MISSING: _say(_NEW_KEY),
     Reason.OWNER_DISABLED: _say("Enable the credential's owner."),
     Reason.OWNER_WITHOUT_API: _say("Allow the credential's owner to use the API."),

@@ -37,6 +37,10 @@ class Noun(StrEnum):
     APPLICATION_KEY = "application_key"
     SIGNING_KEY = "signing_key"
     STORAGE = "storage"
+    LIFETIME = "lifetime"
+    WEBHOOK = "webhook"
+    ALERT = "alert"
+    LEAK_RULE = "leak_rule"
 
 
 Key = tuple[Noun, str]
@@ -152,7 +156,9 @@ class Credential(msgspec.Struct, frozen=True):
     None where its scopes were issued themselves; `project_id` is empty where it has none.
     `access_rules` None means every request. `minted` says that it is a signed token, kept nowhere:
     its parent is what it was minted from. Of tokens minted from it, those in `denied_tokens` and
-    those issued before `tokens_after` were deleted. Times are Unix seconds.
+    those issued before `tokens_after` were deleted. One that was rotated is `superseded_by` another
+    since `superseded_at` and ends with its grace, at `expires_at`; the one in its place knows it as
+    its `predecessor_id`. One that is disabled may be enabled again. Times are Unix seconds.
     """
 
     id: str
@@ -177,6 +183,10 @@ class Credential(msgspec.Struct, frozen=True):
     denied_tokens: frozenset[str] = frozenset()
     tokens_after: float | None = None
     minted: bool = False
+    superseded_by: str | None = None
+    superseded_at: float | None = None
+    predecessor_id: str | None = None
+    disabled_at: float | None = None
 
     @property
     def source_id(self) -> str:
@@ -198,7 +208,8 @@ class Application(msgspec.Struct, frozen=True):
 class ApplicationKey(msgspec.Struct, frozen=True):
     """The API-KEY of an application; for one user only where `user_id` says so.
 
-    `tenants` None means that users of every tenant may ask with it.
+    `tenants` None means that users of every tenant may ask with it. One that was rotated is
+    `superseded_by` another since `superseded_at`, and ends at `expires_at` (Unix seconds).
     """
 
     id: str
@@ -208,6 +219,9 @@ class ApplicationKey(msgspec.Struct, frozen=True):
     digest: bytes
     revoked_at: float | None
     tenants: frozenset[str] | None
+    expires_at: float | None = None
+    superseded_by: str | None = None
+    superseded_at: float | None = None
 
     def __repr__(self) -> str:
         return f"ApplicationKey({self.kind}, {self.id})"

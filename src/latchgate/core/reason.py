@@ -38,6 +38,8 @@ class Reason(StrEnum):
     # The secret is right, and the credential does not stand.
     CREDENTIAL_REVOKED = "credential_revoked"
     CREDENTIAL_EXPIRED = "credential_expired"
+    CREDENTIAL_SUPERSEDED = "credential_superseded"
+    CREDENTIAL_DISABLED = "credential_disabled"
     OWNER_MISSING = "owner_missing"
     OWNER_DISABLED = "owner_disabled"
     OWNER_WITHOUT_API = "owner_without_api"

@@ -152,11 +152,15 @@ def standing(facts: Facts, request: Request, now: float, trace: list[TraceStep])
     """
     credential = facts.credential
     revoked_at, expires_at = credential.revoked_at, credential.expires_at
-    alive = revoked_at is None and (expires_at is None or now < expires_at)
-    trace.append((Step.STATE, alive, (revoked_at, expires_at, now)))
+    alive = (
+        revoked_at is None
+        and (expires_at is None or now < expires_at)
+        and credential.disabled_at is None
+    )
+    told = (revoked_at, expires_at, now, credential.disabled_at, credential.superseded_by)
+    trace.append((Step.STATE, alive, told))
     if not alive:
-        ended = revoked_at is not None
-        return Refused(Reason.CREDENTIAL_REVOKED if ended else Reason.CREDENTIAL_EXPIRED)
+        return Refused(_ended(credential, now))
     grant = facts.grant
     trace.append((Step.OWNER, grant is not None, (credential.owner_id, credential.tenant_id)))
     if grant is None:
@@ -172,6 +176,16 @@ def standing(facts: Facts, request: Request, now: float, trace: list[TraceStep])
             if outside is not None:
                 return outside
     return grant
+
+
+def _ended(credential: Credential, now: float) -> Reason:
+    """Say how a credential ended: what was rotated ended because another took its place."""
+    expired = credential.expires_at is not None and now >= credential.expires_at
+    if credential.superseded_by is not None and (expired or credential.revoked_at is not None):
+        return Reason.CREDENTIAL_SUPERSEDED
+    if credential.revoked_at is not None:
+        return Reason.CREDENTIAL_REVOKED
+    return Reason.CREDENTIAL_EXPIRED if expired else Reason.CREDENTIAL_DISABLED
 
 
 def _outside(networks: Networks, request: Request, trace: list[TraceStep]) -> Refused | None:

@@ -39,6 +39,9 @@ from latchgate.doors.door import Door
 from latchgate.doors.gate import gate
 from latchgate.doors.listener import Listener
 from latchgate.doors.verify import VerifyDoor
+from latchgate.jobs import JOBS
+from latchgate.jobs.job import Work
+from latchgate.jobs.runner import Runner
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
 from latchgate.keyring.signing import Purpose
@@ -178,6 +181,17 @@ def run_worker(
         ticks=time.monotonic,
         entropy=secrets.token_bytes,
     )
+    work = Work(
+        store=store,
+        usage=reader,
+        usage_database=config.usage_database,
+        policy=lambda: engine.policy,
+        master_key=config.master_key,
+        redact=redact,
+        clock=time.time,
+        entropy=secrets.token_bytes,
+    )
+    jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)
     servers = [
         (_api_server(api(door), certificate), sockets.api),
         (_api_server(console({application_form.PATH: form}), certificate), sockets.console),
@@ -185,10 +199,12 @@ def run_worker(
     ]
     _warn_of_master_key(config)
     usage.start()
+    jobs.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(servers, engine, certificate, on_ready, supervised=supervised))
     finally:
+        jobs.close()
         passwords.close()
         assertions.close()
         engine.close()

@@ -40,7 +40,8 @@ _denied = msgspec.json.Decoder(dict[str, float]).decode
 _CREDENTIAL = (
     "SELECT id, kind, tenant_id, project_id, owner_id, parent_id, services, scopes, networks,"
     " environment, external_id, digest, created_at, expires_at, revoked_at, issues,"
-    " name, roles, access_rules, denied_tokens, tokens_after"
+    " name, roles, access_rules, denied_tokens, tokens_after,"
+    " superseded_by, superseded_at, predecessor_id, disabled_at"
     " FROM credential WHERE id = ?"
 )
 _USER = (
@@ -52,7 +53,8 @@ _LOGIN = "SELECT user_id FROM login WHERE id = ?"
 _LOGIN_CREDENTIALS = "SELECT kind, credential_id FROM login_credential WHERE login_id = ?"
 _APPLICATION = "SELECT id, name, state FROM application WHERE id = ?"
 _APPLICATION_KEY = (
-    "SELECT id, kind, application_id, user_id, digest, revoked_at, tenants"
+    "SELECT id, kind, application_id, user_id, digest, revoked_at, tenants,"
+    " expires_at, superseded_by, superseded_at"
     " FROM application_key WHERE id = ?"
 )
 _USER_ROLES = "SELECT project_id, role_id FROM role_assignment WHERE user_id = ?"
@@ -65,7 +67,7 @@ _SINCE = "SELECT n, noun, record FROM journal WHERE n > ? ORDER BY n LIMIT ?"
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _SCHEMA = "SELECT version_num FROM alembic_version"
 PAGE = 1_000
-SCHEMA_HEAD = "0003"  # the newest migration; compared at start without loading Alembic
+SCHEMA_HEAD = "0004"  # the newest migration; compared at start without loading Alembic
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,10 @@ def _credential(connection: Connection, record_id: str) -> Credential | None:
         access_rules=_rules(row[18]) if row[18] is not None else None,
         denied_tokens=frozenset(_denied(row[19])) if row[19] is not None else frozenset(),
         tokens_after=row[20],
+        superseded_by=row[21],
+        superseded_at=row[22],
+        predecessor_id=row[23],
+        disabled_at=row[24],
     )
 
 
@@ -207,6 +213,9 @@ def _application_key(connection: Connection, record_id: str) -> ApplicationKey |
         digest=bytes(row[4]),
         revoked_at=row[5],
         tenants=frozenset(_strings(row[6])) if row[6] is not None else None,
+        expires_at=row[7],
+        superseded_by=row[8],
+        superseded_at=row[9],
     )
 
 

@@ -29,6 +29,7 @@ JSON_COLUMNS = frozenset(
         "tenants",
         "contact",
         "options",
+        "data",
     }
 )
 # What no journal row repeats.
@@ -199,6 +200,10 @@ application_key = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("revoked_at", sa.Float),
     sa.Column("tenants", sa.Text),  # whose users may ask with it, as JSON; None for all
+    sa.Column("expires_at", sa.Float),  # the end of its grace, once it was rotated
+    sa.Column("superseded_by", sa.Text),
+    sa.Column("superseded_at", sa.Float),
+    sa.Column("quiet_seconds", sa.Float),
     sa.Index("application_key_by_application", "application_id"),
 )
 
@@ -247,9 +252,15 @@ credential = sa.Table(
     sa.Column("access_rules", sa.Text),  # requests that it may make, None for every one
     sa.Column("denied_tokens", sa.Text),  # tokens minted from it and deleted: id -> expiry
     sa.Column("tokens_after", sa.Float),  # every token issued before then is deleted
+    sa.Column("superseded_by", sa.Text),  # the credential that took its place
+    sa.Column("superseded_at", sa.Float),
+    sa.Column("predecessor_id", sa.Text),  # the one whose place it took
+    sa.Column("quiet_seconds", sa.Float),  # its grace ends when it was unused for as long
+    sa.Column("disabled_at", sa.Float),
     _version(),
     sa.Index("credential_by_owner", "owner_id"),
     sa.Index("credential_listing", "tenant_id", "created_at", "id"),
+    sa.Index("credential_by_end", "expires_at"),
 )
 
 access_rule = sa.Table(
@@ -273,6 +284,21 @@ idempotency = sa.Table(
     sa.Column("record", sa.Text, nullable=False),  # the id of what was made
     sa.Column("at", sa.Float, nullable=False),
     sa.Index("idempotency_by_age", "at"),
+)
+
+notification = sa.Table(
+    "notification",  # what happened that somebody should hear of; written with what happened
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("tenant_id", sa.Text),  # None: the operator's own
+    sa.Column("user_id", sa.Text),  # whose it is, who is written to
+    sa.Column("record", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Column("routed", sa.Boolean, nullable=False),  # deliveries of it were made
+    sa.Index("notification_to_route", "routed", "at"),
+    sa.Index("notification_by_tenant", "tenant_id", "at"),
 )
 
 policy_version = sa.Table(

@@ -246,7 +246,7 @@ def _with_application(
     walk.trace.append((Step.RECORD, facts is not None, (presented.credential_id,)))
     if facts is None:
         return Refused(Reason.APPLICATION_UNKNOWN)
-    application = kind.verify(presented, facts, grant.owner, walk.trace)
+    application = kind.verify(presented, facts, grant.owner, walk.now, walk.trace)
     if isinstance(application, Refused):
         return application
     return walk.cache.together(grant, application)

@@ -138,6 +138,8 @@ def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credenti
         roles=token.roles,
         access_rules=source.access_rules,
         minted=True,
+        superseded_by=source.superseded_by,
+        superseded_at=source.superseded_at,
     )
 
 

@@ -44,6 +44,8 @@ BY_STATUS = {
         Reason.CREDENTIAL_MISSING,
         Reason.CREDENTIAL_REVOKED,
         Reason.CREDENTIAL_EXPIRED,
+        Reason.CREDENTIAL_SUPERSEDED,
+        Reason.CREDENTIAL_DISABLED,
         Reason.OWNER_MISSING,
         Reason.OWNER_DISABLED,
         Reason.OWNER_WITHOUT_API,

@@ -140,6 +140,13 @@ _TABLE: Mapping[Reason, Mapping[str, Public]] = {
     Reason.CREDENTIAL_EXPIRED: {
         **_AUTH,
         "problem": _p(401, "credential_expired", "The credential has expired.")},
+    Reason.CREDENTIAL_SUPERSEDED: {
+        **_AUTH,
+        "problem": _p(
+            401, "credential_superseded", "The credential was rotated, and its grace has ended.")},
+    Reason.CREDENTIAL_DISABLED: {
+        **_AUTH,
+        "problem": _p(401, "credential_disabled", "The credential is disabled.")},
     Reason.OWNER_MISSING: {**_AUTH, "problem": _P_FAILED},
     Reason.OWNER_DISABLED: {
         **_AUTH,

@@ -118,7 +118,12 @@ class ApplicationKeyKind:
         return _issued(text)
 
     def verify(
-        self, presented: Presented, facts: ApplicationFacts, owner: User, trace: list[TraceStep]
+        self,
+        presented: Presented,
+        facts: ApplicationFacts,
+        owner: User,
+        now: float,
+        trace: list[TraceStep],
     ) -> Application | Refused:
         """Compare the digest first; then judge the key, its application and its user's wishes."""
         key = facts.key
@@ -126,7 +131,7 @@ class ApplicationKeyKind:
         trace.append((Step.SECRET, right, (key.id,)))
         if not right:
             return Refused(Reason.APPLICATION_UNKNOWN)
-        reason = _reason(facts, owner)
+        reason = _reason(facts, owner, now)
         told = (key.application_id, owner.id, reason)
         trace.append((Step.APPLICATION, reason is None, told))
         if reason is not None or facts.application is None:
@@ -134,9 +139,9 @@ class ApplicationKeyKind:
         return facts.application
 
 
-def _reason(facts: ApplicationFacts, owner: User) -> Reason | None:
+def _reason(facts: ApplicationFacts, owner: User, now: float) -> Reason | None:
     key, application = facts.key, facts.application
-    if key.revoked_at is not None:
+    if key.revoked_at is not None or (key.expires_at is not None and now >= key.expires_at):
         return Reason.APPLICATION_KEY_REVOKED
     if application is None or not application.approved:
         return Reason.APPLICATION_NOT_APPROVED

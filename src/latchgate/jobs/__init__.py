@@ -1,0 +1,12 @@
+"""What happens by itself, later: grace ends, warnings, deliveries, retention.
+
+Rule of this package: nothing here is needed for a refusal. A credential ends on its day because
+decisions look at the clock, not because a job ran; what a job does may come late, and is done
+again after a crash without doing harm twice.
+"""
+
+from __future__ import annotations
+
+from latchgate.jobs.job import Job
+
+JOBS: tuple[Job, ...] = ()

@@ -1,0 +1,40 @@
+"""One job: what it does, how often, and what it works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from latchgate.core.policy import Policy
+from latchgate.store.journal import Actor, Store
+from latchgate.store.usage import UsageReader
+
+# Who the journal names for what happens by itself.
+ACTOR = Actor(name="latchgate", tenant_id=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What jobs work with; built by the composition root.
+
+    `policy` returns the policy in force, `clock` Unix seconds, `entropy` n random bytes.
+    """
+
+    store: Store
+    usage: UsageReader
+    usage_database: Path
+    policy: Callable[[], Policy]
+    master_key: Path
+    redact: Callable[[str], str]
+    clock: Callable[[], float]
+    entropy: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A named step, run every `seconds`; what it can't finish at once it goes on with next time."""
+
+    name: str
+    seconds: float
+    run: Callable[[Work], None]

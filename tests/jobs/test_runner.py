@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from latchgate.jobs.job import Job
+from latchgate.jobs.runner import Runner
+
+WORK: Any = SimpleNamespace()
+
+
+class Ticks:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def ticks():
+    return Ticks()
+
+
+def runner(tmp_path: Path, ticks: Ticks, *jobs: Job) -> Runner:
+    return Runner(jobs, WORK, Runner.beside(tmp_path / "latchgate.db"), ticks=ticks)
+
+
+def test_each_job_runs_as_often_as_it_says(tmp_path, ticks):
+    ran: list[str] = []
+    every = [Job(name, seconds, lambda _, n=name: ran.append(n)) for name, seconds in JOBS]
+    one = runner(tmp_path, ticks, *every)
+    for _ in range(10):
+        assert one.step()
+        ticks.now += 1
+    one.close()
+    assert (ran.count("often"), ran.count("seldom")) == (10, 2)
+
+
+JOBS = (("often", 1.0), ("seldom", 5.0))
+
+
+def test_one_that_fails_is_told_and_ends_nothing(tmp_path, ticks, caplog):
+    ran: list[str] = []
+
+    def fail(_):
+        raise ValueError("no such table")
+
+    one = runner(tmp_path, ticks, Job("bad", 1, fail), Job("good", 1, lambda _: ran.append("x")))
+    with caplog.at_level(logging.ERROR):
+        assert one.step()
+        ticks.now += 1
+        assert one.step()
+    one.close()
+    assert ran == ["x", "x"]
+    assert [record.getMessage() for record in caplog.records] == ["the job bad failed"] * 2
+
+
+def test_one_process_at_a_time_runs_them_and_another_when_that_ends(tmp_path, ticks):
+    holding = """
+import sys
+from pathlib import Path
+from latchgate.jobs.runner import Runner
+one = Runner((), None, Path(sys.argv[1]), ticks=lambda: 0.0)
+print(one.step(), flush=True)
+sys.stdin.read()
+"""
+    lock = Runner.beside(tmp_path / "latchgate.db")
+    ran: list[int] = []
+    one = runner(tmp_path, ticks, Job("job", 1, lambda _: ran.append(1)))
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(lock)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        assert not one.step()
+        assert ran == []
+        other.kill()
+        other.wait()
+    assert one.step()
+    assert ran == [1]
+    one.close()
