@@ -40,7 +40,7 @@ from latchgate.core.kinds import (
     project_token,
     service_key,
 )
-from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
+from latchgate.core.policy_entries import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
 from latchgate.doors import door, listener
 from latchgate.doors.manage import access_keys as manage_access_keys

@@ -20,7 +20,7 @@ from latchgate.core.kinds import (
     oidc_bearer,
     service_key,
 )
-from latchgate.core.policy_file import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
+from latchgate.core.policy_entries import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
 from latchgate.core.reason import Reason
 from latchgate.doors.manage.app import OPERATIONS
 

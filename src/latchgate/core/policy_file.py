@@ -10,10 +10,11 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import cast
 
 import msgspec
 
+from latchgate.core.area_rules import read_rules
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.kinds import (
     APPLICATION_KEY,
@@ -29,16 +30,14 @@ from latchgate.core.kinds import (
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
-from latchgate.core.policy import Area, Policy, Rule, Service
+from latchgate.core.policy import Area, Policy, Service
+from latchgate.core.policy_entries import AreaEntry, ProviderEntry, ServiceEntry, Word
 from latchgate.core.scope import SCOPE_PATTERN
 from latchgate.core.toml_lines import line_of
 
-_Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
-_Title = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\Z")]  # the realm
 _HOST = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 )
-_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}|\*")
 
 
 _ACCEPTED = {**KINDS, **SIGNED, **ASSERTED}
@@ -47,65 +46,6 @@ BUILT_IN = "(built in) latchgate.toml"
 LATCHGATE = "latchgate"  # the provider whose kinds and services every file may use
 
 _Fault = Callable[[str, str], None]
-# What only an area has that asks for somebody.
-_ASKING = ("accepts", "application_key", "logins", "rules", "service")
-
-
-class _Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    pass
-
-
-class RuleEntry(_Strict, frozen=True):
-    """`rules`: the methods (`["*"]` for every other) and what they need.
-
-    One of `scope`, `signed_in` (any credential that the area accepts) and `public` (none).
-    """
-
-    methods: list[str]
-    scope: str | None = None
-    signed_in: bool = False
-    public: bool = False
-
-
-class AreaEntry(_Strict, frozen=True):
-    """`[[areas]]`: see docs/reference/policy.md for each key."""
-
-    path: str
-    hosts: list[str] = []
-    exact: bool = False
-    service: str | None = None
-    accepts: list[str] = []
-    application_key: bool = False
-    logins: _Word | None = None
-    rules: list[RuleEntry] = []
-    public: bool = False
-    closed: bool = False
-    methods: list[str] = []
-    preflight: bool = False
-    encoded_slash: bool = False
-    matrix_parameters: bool = False
-    tls: Literal["required", "optional"] = "optional"
-    dialect: str | None = None
-
-
-class ServiceEntry(_Strict, frozen=True):
-    """`[services.NAME]`: a title and the scopes with what each allows, in words."""
-
-    title: str
-    scopes: dict[str, object]
-
-
-class ProviderEntry(_Strict, frozen=True):
-    """A whole provider file."""
-
-    provider: _Word
-    title: _Title
-    dialect: str
-    covers: list[str] = []
-    tls_exempt: list[str] = []
-    kinds: dict[str, object] = {}
-    services: dict[str, object] = {}
-    areas: list[AreaEntry] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +184,7 @@ class _Reader:
         for name, told in entry.services.items():
             key = f"services.{name}"
             try:
-                msgspec.convert(name, _Word)
+                msgspec.convert(name, Word)
                 service = msgspec.convert(told, ServiceEntry)
             except msgspec.ValidationError as error:
                 fault(*_keyed(str(error), key))
@@ -275,7 +215,7 @@ class _Reader:
         dialect = area.dialect or entry.dialect
         if dialect not in DIALECTS:
             fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
-        rules = _rules(area, key, fault)
+        rules = read_rules(area, key, fault)
         if not (area.public or area.closed):
             self._check_service(entry, area, key, fault)
         if len(self.faults) > before:
@@ -396,54 +336,6 @@ def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:
     except ValueError as error:
         fault("tls_exempt", str(error))
         return Networks(())
-
-
-def _rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    if area.closed:
-        return _closed_rules(area, key, fault)
-    return _public_rules(area, key, fault) if area.public else _scoped_rules(area, key, fault)
-
-
-def _closed_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    """Return a rule for every method, so that whatever is asked is refused alike."""
-    for name in (*_ASKING, "public", "methods", "preflight"):
-        if getattr(area, name):
-            fault(f"{key}.{name}", "a closed area lets nobody in, so it takes no " + name)
-    return {"*": Rule(scope=None)}
-
-
-def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    rules: dict[str, Rule] = {}
-    if area.methods:
-        fault(f"{key}.methods", "methods belong to public areas; write rules")
-    if not area.rules:
-        fault(f"{key}.rules", "an area that is not public needs at least one rule")
-    for index, entry in enumerate(area.rules):
-        where = f"{key}.rules[{index}]"
-        if (entry.scope is not None) + entry.signed_in + entry.public != 1:
-            fault(f"{where}.scope", "write one of scope, signed_in = true and public = true")
-        for method in _checked_methods(entry.methods, f"{where}.methods", fault):
-            if method in rules:
-                fault(f"{where}.methods", f"{method} already has a rule in this area")
-            rules[method] = Rule(scope=entry.scope, public=entry.public)
-    return rules
-
-
-def _public_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    for name in _ASKING:
-        if getattr(area, name):
-            fault(f"{key}.{name}", "a public area checks nothing, so it takes no " + name)
-    methods = _checked_methods(area.methods, f"{key}.methods", fault)
-    return {method: Rule(scope=None, public=True) for method in methods}
-
-
-def _checked_methods(methods: list[str], key: str, fault: _Fault) -> list[str]:
-    if not methods:
-        fault(key, 'name the methods, or ["*"] for every one')
-    for method in methods:
-        if not _METHOD.fullmatch(method):
-            fault(key, f"{method!r} is not an upper-case HTTP method")
-    return methods
 
 
 def _path_problem(path: str) -> str | None:
