@@ -96,8 +96,7 @@ def _end(told: dict[str, Any]) -> str:
 
 def _hours(seconds: float) -> str:
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * size or seconds == size:
-            whole = seconds / size
-            if whole == int(whole):
-                return f"{int(whole)}{unit}"
-    return f"{int(seconds)}s"
+        # One day is better known as 24h, as it is asked for.
+        if seconds % size == 0 and (seconds >= 2 * size or unit == "h"):
+            return f"{round(seconds / size)}{unit}"
+    return f"{round(seconds)}s"
