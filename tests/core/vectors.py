@@ -120,7 +120,8 @@ def _several(told: Iterable[Any] | None) -> tuple[Any, ...] | None:
     return tuple(told) if told is not None else None
 
 
-_MAY = frozenset({"roles", "access_rules"})  # what few records have, and any may be given
+# What few records have, and any may be given.
+_MAY = frozenset({"roles", "access_rules", "superseded_by", "superseded_at", "disabled_at"})
 _PLAIN: Mapping[Noun, Callable[..., Record]] = {
     Noun.TENANT: Tenant,
     Noun.PROJECT: Project,

@@ -183,6 +183,24 @@ def create_token(server):
     return server.call("POST", "/manage/v1/account/tokens", sent)
 
 
+def rotate_key(server):
+    made = server.call("POST", "/manage/v1/keys", {"name": "r", "services": ["storage"]}).json
+    path = f"/manage/v1/keys/{made['id']}/rotation"
+    return server.call("POST", path, {"grace": "1h"}), [made["key"]]
+
+
+def rotate_token(server):
+    made = create_token(server).json
+    path = f"/manage/v1/account/tokens/{made['id']}/rotation"
+    return server.call("POST", path, {"grace": "1h"}), [made["token"]]
+
+
+def rotate_access_key(server):
+    path = "/manage/v1/account/access-keys"
+    made = server.call("POST", path, {"name": "turned"}).json
+    return server.call("POST", f"{path}/{made['id']}/rotation", {"grace": "1h"}), [made["secret"]]
+
+
 def request_application(server):
     sent = {
         "name": "Photos",
@@ -233,6 +251,9 @@ DRIVERS = {
         set_test_key,
         change_own_password,
         create_token,
+        rotate_key,
+        rotate_token,
+        rotate_access_key,
         request_application,
         issue_application_key,
         reissue_application_key,

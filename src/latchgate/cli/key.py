@@ -1,4 +1,4 @@
-"""`latchgate key`: make, list, show, update and revoke keys."""
+"""`latchgate key`: make, list, show, update, rotate, switch off and on, and revoke keys."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from latchgate.cli.listing import (
     show_list,
     version_option,
 )
+from latchgate.cli.noun import switch
 from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.rotation import rotate as rotate_at
+from latchgate.cli.rotation import rotation_options
+from latchgate.cli.rotation import show as show_rotation
 
 
 @click.group()
 def key() -> None:
-    """Make, list, show, update and revoke keys."""
+    """Make, list, show, update, rotate, disable, enable and revoke keys."""
 
 
 @key.command()
@@ -194,3 +198,40 @@ def revoke(*, key_id: str, if_version: int | None, as_json: bool) -> None:
         print_json(told)
         return
     print_receipt(told["receipt"], [("id", told["id"]), ("revoked_at", told["revoked_at"])])
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@rotation_options
+def rotate(*, key_id: str, **asked: Any) -> None:
+    """Put a new key in a key's place; the old one works on through the grace.
+
+    The new one opens the same, for the same owner, from the same networks.
+    """
+    rotate_at(f"/manage/v1/keys/{segment(key_id)}", **asked)
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@json_option
+def rotation(*, key_id: str, as_json: bool) -> None:
+    """Show how far a key's rotation is, and who still uses the old one."""
+    show_rotation(f"/manage/v1/keys/{segment(key_id)}", as_json=as_json)
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@version_option
+@json_option
+def disable(*, key_id: str, if_version: int | None, as_json: bool) -> None:
+    """Switch a key, API token or access key off, at once and for a while."""
+    switch(f"/manage/v1/keys/{segment(key_id)}/disable", if_version, as_json=as_json)
+
+
+@key.command()
+@click.argument("key_id", metavar="ID")
+@version_option
+@json_option
+def enable(*, key_id: str, if_version: int | None, as_json: bool) -> None:
+    """Switch a key, API token or access key on again."""
+    switch(f"/manage/v1/keys/{segment(key_id)}/enable", if_version, as_json=as_json)

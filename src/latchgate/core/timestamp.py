@@ -21,6 +21,11 @@ def rfc3339(seconds: float) -> str:
     return f"{whole}{fraction}Z"
 
 
+def maybe_rfc3339(seconds: float | None) -> str | None:
+    """Return a time that may not have come as `rfc3339` does; None where there is none."""
+    return None if seconds is None else rfc3339(seconds)
+
+
 def parse_rfc3339(text: str) -> float:
     """Read an RFC 3339 time with its offset; ValueError shows what would be right.
 

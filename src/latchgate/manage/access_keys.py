@@ -35,6 +35,8 @@ from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.keys import Line, Name, Text
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
+from latchgate.manage.rotation import Rows
+from latchgate.manage.states import LISTED, in_state
 from latchgate.manage.step_up import check_proof
 from latchgate.signin.rules import normalized, password_faults
 from latchgate.store import schema
@@ -95,22 +97,22 @@ class StoredAccessKey(msgspec.Struct, frozen=True):
     created_by: str
     expires_at: float | None
     revoked_at: float | None
+    disabled_at: float | None
+    superseded_by: str | None
+    superseded_at: float | None
+    predecessor_id: str | None
     version: int
 
 
 def _state(text: str, now: float) -> sa.ColumnElement[bool]:
-    if text not in {"active", "expired"}:
-        msg = "must be active or expired"
-        raise ValueError(msg)
-    ended = sa.func.coalesce(_TABLE.c.expires_at <= now, sa.false())
-    return sa.not_(ended) if text == "active" else ended
+    return in_state(text, now, *LISTED)
 
 
 LISTING = Listing(
     table=_TABLE,
     searched=("id", "name", "description"),
     filters={
-        "state": Filter({"type": "string", "enum": ["active", "expired"]}, _state),
+        "state": Filter({"type": "string", "enum": list(LISTED)}, _state),
         "name": equals(_TABLE.c.name),
         "project_id": equals(_TABLE.c.project_id),
         "role_id": holding(_TABLE.c.roles),
@@ -273,6 +275,31 @@ def delete(
         return _ended(change, caller, row)
 
 
+def rows(policy: Policy, caller: Caller, now: float) -> Rows:
+    """Return which access keys a caller may rotate: their own, made of what they stand for.
+
+    Without a grace the old one is deleted, which takes a proof (`step_up.check_proof`).
+    """
+
+    def check(change: Change, row: dict[str, Any], grace: int, expires_at: float | None) -> None:
+        if caller.credential.minted and not caller.credential.issues:
+            raise ForbiddenError("the credential you came with may not manage access keys")
+        if not grace:
+            check_proof(change.connection, policy, caller, now)
+        maker = Maker.of(change.connection, policy, caller)
+        granted = Granted.of(change.connection, maker, row["project_id"], row["roles"])
+        may_issue(maker.caller, granted.scopes, None, expires_at)
+        rules = msgspec.convert(row["access_rules"], list[StoredRule] | None)
+        _check_rules(maker, rules)
+
+    whose = (
+        _TABLE.c.owner_id == caller.owner.id,
+        _TABLE.c.tenant_id == caller.tenant_id,
+        _TABLE.c.kind == _kind(policy).name,
+    )
+    return Rows(whose, "access key", check=check)
+
+
 def delete_of(
     store: Store,
     policy: Policy,
@@ -300,7 +327,8 @@ def _ended(change: Change, caller: Caller, row: dict[str, Any]) -> tuple[StoredA
     if row["revoked_at"] is not None:
         head: int = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
         return _stored(row, known), head
-    logins.free_login(change, caller.tenant_id, login_of(row["owner_id"], row["name"]))
+    if row["superseded_by"] is None:  # else its name is its successor's
+        logins.free_login(change, caller.tenant_id, login_of(row["owner_id"], row["name"]))
     n = change.alter(
         "access_key.delete",
         Noun.CREDENTIAL,
@@ -323,12 +351,22 @@ def _rules(
             return None
         asked = [access_rules.naming(request) for request in sorted(limit)]
     rules = access_rules.kept(change, maker.caller.owner.id, asked, entropy=entropy)
-    outside = [rule for rule in rules if limit is not None and rule.request not in limit]
-    if outside:
-        service, method, path = outside[0].request
-        msg = f"the access rules you came with don't name {method} {service} {path}"
-        raise ForbiddenError(msg)
+    _check_rules(maker, rules)
     return rules
+
+
+def _check_rules(maker: Maker, rules: list[StoredRule] | None) -> None:
+    """Refuse requests that the maker may not make itself; None is every one (ForbiddenError)."""
+    limit = maker.access_rules
+    if limit is None:
+        return
+    if rules is None:
+        raise ForbiddenError("the access rules you came with don't name every request")
+    for rule in rules:
+        if rule.request not in limit:
+            service, method, path = rule.request
+            msg = f"the access rules you came with don't name {method} {service} {path}"
+            raise ForbiddenError(msg)
 
 
 def _row(
@@ -353,6 +391,10 @@ def _row(
         "metadata": {},
         "hint": "",
         "revoked_at": None,
+        "disabled_at": None,
+        "superseded_by": None,
+        "superseded_at": None,
+        "predecessor_id": None,
         "issues": spec.unrestricted,
         "roles": granted.roles,
         "access_rules": msgspec.to_builtins(rules),

@@ -48,7 +48,7 @@ def settle(policy: Policy, spec: KeySpec, now: float) -> Terms:
             networks = Networks.of(spec.allowed_ip_ranges)
         except ValueError as error:
             faults.append(("allowed_ip_ranges", str(error)))
-    expires_at = _expiry(spec, now, faults)
+    expires_at = read_expiry(spec.expires_in, spec.expires_at, now, faults)
     if faults or kind is None:
         raise InvalidError(faults)
     return Terms(kind, services, scopes, networks, expires_at)
@@ -119,19 +119,22 @@ def _scopes(policy: Policy, spec: KeySpec, faults: list[tuple[str, str]]) -> Sco
     return Scopes.of(scope for scope in spec.scopes if scope != EVERY)
 
 
-def _expiry(spec: KeySpec, now: float, faults: list[tuple[str, str]]) -> float | None:
-    if spec.expires_in is not None and spec.expires_at is not None:
+def read_expiry(
+    expires_in: str | None, expires_at: str | None, now: float, faults: list[tuple[str, str]]
+) -> float | None:
+    """Read when something new shall end, None for never; what is wrong is added to `faults`."""
+    if expires_in is not None and expires_at is not None:
         faults.append(("expires_at", "give expires_in or expires_at, not both"))
         return None
     try:
-        if spec.expires_in is not None:
-            return now + parse_duration(spec.expires_in)
-        if spec.expires_at is not None:
-            at = parse_rfc3339(spec.expires_at)
+        if expires_in is not None:
+            return now + parse_duration(expires_in)
+        if expires_at is not None:
+            at = parse_rfc3339(expires_at)
             if at <= now:
                 faults.append(("expires_at", "must be in the future"))
             return at
     except ValueError as error:
-        field = "expires_in" if spec.expires_in is not None else "expires_at"
+        field = "expires_in" if expires_in is not None else "expires_at"
         faults.append((field, str(error)))
     return None

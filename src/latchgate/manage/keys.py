@@ -25,6 +25,8 @@ from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.key_terms import settle
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find
+from latchgate.manage.rotation import Rows
+from latchgate.manage.states import STATES, in_state
 from latchgate.store import schema
 from latchgate.store.journal import Change, Store
 
@@ -96,29 +98,22 @@ class StoredKey(msgspec.Struct, frozen=True):
     created_by: str
     expires_at: float | None
     revoked_at: float | None
+    disabled_at: float | None
+    superseded_by: str | None
+    superseded_at: float | None
+    predecessor_id: str | None
     version: int
 
 
 def _state(text: str, now: float) -> sa.ColumnElement[bool]:
-    table = schema.credential
-    revoked = table.c.revoked_at.is_not(None)
-    ended = sa.func.coalesce(table.c.expires_at <= now, sa.false())
-    states = {
-        "active": sa.and_(sa.not_(revoked), sa.not_(ended)),
-        "expired": sa.and_(sa.not_(revoked), ended),
-        "revoked": revoked,
-    }
-    if text not in states:
-        msg = f"must be {' or '.join(states)}"
-        raise ValueError(msg)
-    return states[text]
+    return in_state(text, now, *STATES)
 
 
 LISTING = Listing(
     table=schema.credential,
     searched=("id", "name", "description", "external_id"),
     filters={
-        "state": Filter({"type": "string", "enum": ["active", "expired", "revoked"]}, _state),
+        "state": Filter({"type": "string", "enum": list(STATES)}, _state),
         "name": equals(schema.credential.c.name),
         "external_id": equals(schema.credential.c.external_id),
         "environment": equals(schema.credential.c.environment, "dev", "staging", "production"),
@@ -205,6 +200,10 @@ def insert(
         created_by=change.actor.name,
         expires_at=expires_at,
         revoked_at=None,
+        disabled_at=None,
+        superseded_by=None,
+        superseded_at=None,
+        predecessor_id=None,
         version=0,
     )
     row = msgspec.structs.asdict(key)
@@ -260,6 +259,11 @@ def change_key(
             tenant_id=caller.tenant_id,
         )
     return StoredKey(**before)
+
+
+def rows(caller: Caller) -> Rows:
+    """Return which keys a caller may rotate: those of their tenant."""
+    return Rows((schema.credential.c.tenant_id == caller.tenant_id, _KEYS), "key")
 
 
 def revoke(

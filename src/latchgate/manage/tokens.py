@@ -28,6 +28,8 @@ from latchgate.manage.gate import check_depth, may_issue
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
+from latchgate.manage.rotation import Rows
+from latchgate.manage.states import LISTED, in_state
 from latchgate.store import schema
 from latchgate.store.journal import Store, stored
 
@@ -71,22 +73,22 @@ class StoredToken(msgspec.Struct, frozen=True):
     created_by: str
     expires_at: float
     revoked_at: float | None
+    disabled_at: float | None
+    superseded_by: str | None
+    superseded_at: float | None
+    predecessor_id: str | None
     version: int
 
 
 def _state(text: str, now: float) -> sa.ColumnElement[bool]:
-    if text not in {"active", "expired"}:
-        msg = "must be active or expired"
-        raise ValueError(msg)
-    until = schema.credential.c.expires_at
-    return until > now if text == "active" else until <= now
+    return in_state(text, now, *LISTED)
 
 
 LISTING = Listing(
     table=schema.credential,
     searched=("id", "name"),
     filters={
-        "state": Filter({"type": "string", "enum": ["active", "expired"]}, _state),
+        "state": Filter({"type": "string", "enum": list(LISTED)}, _state),
         "name": equals(schema.credential.c.name),
         "can_create_tokens": truth(schema.credential.c.issues),
     },
@@ -145,6 +147,10 @@ def create(
         "created_by": caller.actor.name,
         "expires_at": expires_at,
         "revoked_at": None,
+        "disabled_at": None,
+        "superseded_by": None,
+        "superseded_at": None,
+        "predecessor_id": None,
         "issues": spec.can_create_tokens,
     }
     with store.change(caller.actor) as change:
@@ -252,6 +258,11 @@ def _kind(policy: Policy) -> ApiToken:
         if isinstance(kind, ApiToken):
             return kind
     raise NotFoundError("no provider of the published policy has API tokens")
+
+
+def rows(policy: Policy, caller: Caller) -> Rows:
+    """Return which tokens a caller may rotate: their own."""
+    return Rows(_mine(policy, caller), "token", longest=LONGEST)
 
 
 def _mine(policy: Policy, caller: Caller) -> tuple[sa.ColumnElement[bool], ...]:

@@ -264,6 +264,10 @@ def test_d5_34_characters_that_normalise_to_the_text_are_refused(maker):
 STATES: dict[str, dict[str, Any]] = {
     "revoked": {"revoked_at": NOW - 1},
     "expired": {"expires_at": NOW - 1},
+    "rotated, in its grace": {"superseded_by": "next", "expires_at": NOW + 0.001},
+    "rotated, at the edge of its grace": {"superseded_by": "next", "expires_at": NOW},
+    "rotated without a grace": {"superseded_by": "next", "revoked_at": NOW, "expires_at": NOW + 1},
+    "disabled": {"disabled_at": NOW - 1},
     "used from elsewhere": {"networks": Networks.of(["203.0.113.0/24"])},
     "usable nowhere": {"networks": Networks(())},
     "without scopes": {"scopes": NONE},
@@ -283,6 +287,8 @@ HOLDERS: dict[str, Record] = {
 PROGRAM_STATES: dict[str, dict[str, Any]] = {
     "revoked": {"revoked_at": NOW - 1},
     "revoked in time to come": {"revoked_at": NOW + 1},
+    "rotated, in its grace": {"superseded_by": "ak-next", "expires_at": NOW + 0.001},
+    "rotated, at the edge of its grace": {"superseded_by": "ak-next", "expires_at": NOW},
     "key of another user": {"user_id": "u-bob"},
 }
 
@@ -363,6 +369,8 @@ def test_with_the_key_every_state_of_a_program_has_a_reason_of_its_own():
         "key of this user": Reason.ALLOWED,
         "revoked": Reason.APPLICATION_KEY_REVOKED,
         "revoked in time to come": Reason.APPLICATION_KEY_REVOKED,
+        "rotated, in its grace": Reason.ALLOWED,
+        "rotated, at the edge of its grace": Reason.APPLICATION_KEY_REVOKED,
         "key of another user": Reason.APPLICATION_KEY_OF_ANOTHER,
         "not approved": Reason.APPLICATION_NOT_APPROVED,
         "application gone": Reason.APPLICATION_NOT_APPROVED,
@@ -382,6 +390,10 @@ def test_with_the_secret_every_state_has_a_reason_of_its_own(maker):
         "sound": Reason.ALLOWED,
         "revoked": Reason.CREDENTIAL_REVOKED,
         "expired": Reason.CREDENTIAL_EXPIRED,
+        "rotated, in its grace": Reason.ALLOWED,
+        "rotated, at the edge of its grace": Reason.CREDENTIAL_SUPERSEDED,
+        "rotated without a grace": Reason.CREDENTIAL_SUPERSEDED,
+        "disabled": Reason.CREDENTIAL_DISABLED,
         "used from elsewhere": Reason.NETWORK_NOT_ALLOWED,
         "usable nowhere": Reason.NETWORK_NOT_ALLOWED,
         "without scopes": Reason.SCOPE_NOT_GRANTED,

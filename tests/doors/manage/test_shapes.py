@@ -29,6 +29,10 @@ STORED = StoredKey(
     created_by="user:u key:x",
     expires_at=2_000.0,
     revoked_at=None,
+    disabled_at=None,
+    superseded_by=None,
+    superseded_at=None,
+    predecessor_id=None,
     version=7,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from latchgate.core.basic import MAX_PASSWORD
 from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.policy import Policy
-from latchgate.core.timestamp import rfc3339
+from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
@@ -28,6 +28,7 @@ from latchgate.doors.typed import hashed, proven
 from latchgate.manage import access_keys
 from latchgate.manage.access_keys import AccessKeySpec, KeyRole, StoredAccessKey
 from latchgate.manage.access_rules import StoredRule
+from latchgate.manage.states import State, state_of
 from latchgate.store.usage import LastUse
 
 _PATH = "/manage/v1/account/access-keys"
@@ -52,7 +53,7 @@ class AccessKey(msgspec.Struct, frozen=True):
     id: str
     name: str
     description: str
-    state: Literal["active", "expired"]
+    state: State
     owner_id: str
     project_id: str
     roles: list[KeyRole]
@@ -62,6 +63,10 @@ class AccessKey(msgspec.Struct, frozen=True):
     created_at: str
     created_by: str
     expires_at: str | None
+    disabled_at: str | None
+    superseded_by: str | None
+    superseded_at: str | None
+    predecessor_id: str | None
     last_used_at: str | None
     last_used_from: str | None
     version: int
@@ -216,11 +221,12 @@ def _auth_url(policy: Policy) -> str | None:
 def _fields(key: StoredAccessKey, now: float, use: LastUse | None) -> dict[str, Any]:
     told = msgspec.structs.asdict(key)
     del told["revoked_at"]
-    until = key.expires_at
     return told | {
-        "state": "active" if until is None or now < until else "expired",
+        "state": state_of(key, now),
         "created_at": rfc3339(key.created_at),
-        "expires_at": rfc3339(until) if until is not None else None,
+        "expires_at": maybe_rfc3339(key.expires_at),
+        "disabled_at": maybe_rfc3339(key.disabled_at),
+        "superseded_at": maybe_rfc3339(key.superseded_at),
         "last_used_at": rfc3339(use.at) if use is not None else None,
         "last_used_from": use.address if use is not None else None,
     }

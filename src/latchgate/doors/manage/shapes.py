@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from latchgate.core.timestamp import rfc3339
+from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.manage.keys import StoredKey
+from latchgate.manage.states import State, state_of
 from latchgate.store.usage import LastUse
 from latchgate.verify.receipts import Receipt
 
@@ -20,7 +21,7 @@ class Key(msgspec.Struct, frozen=True):
     id: str
     kind: str
     hint: str
-    state: Literal["active", "expired", "revoked"]
+    state: State
     name: str
     description: str
     services: list[str]
@@ -35,6 +36,10 @@ class Key(msgspec.Struct, frozen=True):
     created_by: str
     expires_at: str | None
     revoked_at: str | None
+    disabled_at: str | None
+    superseded_by: str | None
+    superseded_at: str | None
+    predecessor_id: str | None
     version: int
     last_used_at: str | None
     last_used_from: str | None
@@ -183,14 +188,9 @@ def new_key_shape(key: StoredKey, now: float, secret: str) -> NewKey:
 
 def _key_fields(key: StoredKey, now: float, use: LastUse | None) -> dict[str, Any]:
     told = msgspec.structs.asdict(key)
-    state = "active"
-    if key.revoked_at is not None:
-        state = "revoked"
-    elif key.expires_at is not None and now >= key.expires_at:
-        state = "expired"
-    for name in ("created_at", "expires_at", "revoked_at"):
-        told[name] = rfc3339(told[name]) if told[name] is not None else None
-    told["state"] = state
+    for name in ("created_at", "expires_at", "revoked_at", "disabled_at", "superseded_at"):
+        told[name] = maybe_rfc3339(told[name])
+    told["state"] = state_of(key, now)
     told["last_used_at"] = rfc3339(use.at) if use is not None else None
     told["last_used_from"] = use.address if use is not None else None
     return told

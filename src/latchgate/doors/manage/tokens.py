@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from latchgate.core.timestamp import rfc3339
+from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.doors.manage.shapes import ReceiptShape
 from latchgate.manage import tokens
+from latchgate.manage.states import State, state_of
 from latchgate.manage.tokens import StoredToken, TokenSpec
 from latchgate.store.usage import LastUse
 
@@ -31,7 +32,7 @@ class Token(msgspec.Struct, frozen=True):
     id: str
     name: str
     hint: str
-    state: Literal["active", "expired"]
+    state: State
     scopes: list[str] | None
     allowed_ip_ranges: list[str] | None
     can_create_tokens: bool
@@ -41,6 +42,10 @@ class Token(msgspec.Struct, frozen=True):
     created_at: str
     created_by: str
     expires_at: str
+    disabled_at: str | None
+    superseded_by: str | None
+    superseded_at: str | None
+    predecessor_id: str | None
     last_used_at: str | None
     last_used_from: str | None
     version: int
@@ -132,9 +137,11 @@ def _fields(token: StoredToken, now: float, use: LastUse | None) -> dict[str, An
     told = msgspec.structs.asdict(token)
     del told["revoked_at"]
     return told | {
-        "state": "active" if now < token.expires_at else "expired",
+        "state": state_of(token, now),
         "created_at": rfc3339(token.created_at),
         "expires_at": rfc3339(token.expires_at),
+        "disabled_at": maybe_rfc3339(token.disabled_at),
+        "superseded_at": maybe_rfc3339(token.superseded_at),
         "last_used_at": rfc3339(use.at) if use is not None else None,
         "last_used_from": use.address if use is not None else None,
     }

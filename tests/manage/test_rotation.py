@@ -1,0 +1,410 @@
+"""Rotation: a successor that opens the same and no more, a grace that ends by the clock."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from typing import Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from tests.world import FILES, asking, chain_faults, compiled
+
+from latchgate.core.event import Event
+from latchgate.core.reason import Reason
+from latchgate.core.scope import Scopes
+from latchgate.manage import disabling, keys, rotation, tokens
+from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
+from latchgate.manage.idempotency import Once
+from latchgate.manage.listing import Query
+from latchgate.manage.records import IfMatch
+from latchgate.manage.rotation import WEEK, Asked, RotationSpec
+from latchgate.store import schema
+from latchgate.store.errors import ConflictError
+
+POLICY = compiled(FILES, 1)
+DAY = 86_400.0
+
+
+class Clock:
+    """A time that tests set."""
+
+    def __init__(self):
+        self.now = 1_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def world(tmp_path, clock):
+    from tests.world import World
+
+    made = World(tmp_path, clock=clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def admin(world):
+    return world.acting(world.admin)
+
+
+def rotate(world, caller, record, *, rows=None, once=None, match=None, **spec):
+    asked = Asked(record, RotationSpec(**spec), world.clock(), once, match or IfMatch(None))
+    which = rows if rows is not None else keys.rows(caller)
+    found: tuple[Any, Any, int] = rotation.rotate(
+        world.store, POLICY, caller, asked, rows=which, entropy=secrets.token_bytes
+    )
+    return found
+
+
+def row_of(world, record):
+    return world.one(sa.select(schema.credential).where(schema.credential.c.id == record))
+
+
+def decide(world, text):
+    return world.engine().decide(asking(headers={"authorization": f"Bearer {text}"}))
+
+
+def test_a_successor_opens_the_same_for_the_same_owner(world, admin):
+    made = world.key(
+        "storage",
+        scopes=["storage:read"],
+        networks=["192.0.2.0/24"],
+        environment="staging",
+        external_id="crm/7",
+        metadata={"team": "blue"},
+        description="two\nlines",
+    )
+    rotated, issued, n = rotate(world, admin, made.id)
+    old, new = row_of(world, made.id), row_of(world, rotated.successor.id)
+    own = {"id", "digest", "hint", "created_at", "created_by", "version", "predecessor_id"}
+    own |= {"expires_at", "superseded_by", "superseded_at"}
+    for column in set(schema.credential.c.keys()) - own:
+        assert getattr(new, column) == getattr(old, column), column
+    assert (new.predecessor_id, new.expires_at, new.superseded_by) == (made.id, None, None)
+    assert (old.superseded_by, old.superseded_at) == (new.id, world.clock())
+    assert (old.expires_at, rotated.ends_at) == (world.clock() + WEEK,) * 2
+    assert n == old.version
+    assert issued.secret.reveal().startswith(f"wayscloud_storage_{new.id}_")
+    assert issued.secret.reveal() not in "".join(row.detail for row in world.journal())
+    assert chain_faults(world.database) == []
+
+
+def test_both_work_through_the_grace_and_the_old_one_ends_at_its_edge(world, admin, clock):
+    made = world.key()
+    rotated, issued, _ = rotate(world, admin, made.id, grace="2d")
+    assert decide(world, made.text).allowed
+    assert decide(world, issued.secret.reveal()).allowed
+    clock.now = rotated.ends_at - 0.001
+    assert decide(world, made.text).allowed
+    clock.now = rotated.ends_at
+    assert decide(world, made.text).reason is Reason.CREDENTIAL_SUPERSEDED
+    assert decide(world, issued.secret.reveal()).allowed
+
+
+def test_a_clock_that_was_set_back_gives_nobody_more_than_the_grace(world, admin, clock):
+    made = world.key()
+    rotated, _, _ = rotate(world, admin, made.id, grace="1h")
+    clock.now -= 30 * DAY
+    assert decide(world, made.text).allowed
+    clock.now = rotated.ends_at + 1
+    assert decide(world, made.text).reason is Reason.CREDENTIAL_SUPERSEDED
+
+
+def test_the_end_that_a_key_had_is_not_put_off_by_a_grace(world, admin, clock):
+    made = world.key(expires_at=clock.now + DAY)
+    rotated, _, _ = rotate(world, admin, made.id, grace="7d")
+    assert rotated.ends_at == clock.now + DAY
+
+
+def test_without_a_grace_the_old_one_ends_in_the_same_change(world, admin):
+    made = world.key()
+    rotated, issued, _ = rotate(world, admin, made.id, grace="0")
+    assert rotated.revoked_at == world.clock()
+    refused = decide(world, made.text)
+    assert refused.reason is Reason.CREDENTIAL_SUPERSEDED
+    assert decide(world, issued.secret.reveal()).allowed
+
+
+def test_a_successor_lives_as_long_as_the_old_one_was_made_for(world, admin, clock):
+    made = world.key(expires_at=clock.now + 90 * DAY)
+    clock.now += 80 * DAY
+    rotated, _, _ = rotate(world, admin, made.id)
+    assert rotated.successor.expires_at == clock.now + 90 * DAY
+    again, _, _ = rotate(world, admin, rotated.successor.id, expires_in="5d")
+    assert again.successor.expires_at == clock.now + 5 * DAY
+    stays, _, _ = rotate(world, admin, world.key().id)
+    assert stays.successor.expires_at is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"grace": "91d"}, "grace"),
+        ({"grace": "soon"}, "grace"),
+        ({"grace": "-1d"}, "grace"),
+        ({"until_quiet": "8d"}, "until_quiet"),
+        ({"grace": "0", "until_quiet": "1h"}, "until_quiet"),
+        ({"expires_in": "1d", "expires_at": "2030-01-01T00:00:00Z"}, "expires_at"),
+        ({"expires_at": "1970-01-01T00:00:00Z"}, "expires_at"),
+    ],
+)
+def test_what_cant_be_asked_for_is_said_and_nothing_changes(world, admin, spec, field):
+    made, before = world.key(), world.head()
+    with pytest.raises(InvalidError) as refused:
+        rotate(world, admin, made.id, **spec)
+    assert [name for name, _ in refused.value.faults] == [field]
+    assert world.head() == before
+
+
+def test_a_second_rotation_is_a_conflict_that_names_the_successor(world, admin):
+    made = world.key()
+    rotated, _, _ = rotate(world, admin, made.id)
+    with pytest.raises(ConflictError, match=rotated.successor.id):
+        rotate(world, admin, made.id)
+
+
+def test_what_ended_or_is_disabled_is_not_rotated(world, admin, clock):
+    revoked, expired, disabled = world.key(), world.key(expires_at=clock.now + 1), world.key()
+    keys.revoke(world.store, admin, revoked.id)
+    disabling.disable(world.store, admin, disabled.id)
+    clock.now += 1
+    for made, why in ((revoked, "revoked"), (expired, "expired"), (disabled, "disabled")):
+        with pytest.raises(ConflictError, match=why):
+            rotate(world, admin, made.id)
+
+
+def test_of_rotations_at_once_exactly_one_wins(world, admin):
+    made, told, conflicts = world.key(), [], []
+    start = threading.Barrier(8)
+
+    def one():
+        start.wait(30)
+        try:
+            told.append(rotate(world, admin, made.id)[0].successor.id)
+        except ConflictError as error:
+            conflicts.append(error.detail)
+
+    threads = [threading.Thread(target=one) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (len(told), len(conflicts)) == (1, 7)
+    assert all(told[0] in detail for detail in conflicts)
+    successors = sa.select(schema.credential.c.id)
+    found = world.all(successors.where(schema.credential.c.predecessor_id == made.id))
+    assert [row.id for row in found] == told
+
+
+def test_a_rotation_and_a_revocation_at_once_never_leave_the_old_one_working(world, admin):
+    made, ended = world.key(), []
+    start = threading.Barrier(2)
+
+    def turn():
+        start.wait(30)
+        try:
+            rotate(world, admin, made.id)
+        except ConflictError as error:
+            ended.append(error.detail)
+
+    def revoke():
+        start.wait(30)
+        keys.revoke(world.store, admin, made.id)
+
+    threads = [threading.Thread(target=one) for one in (turn, revoke)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not decide(world, made.text).allowed
+    # Either the revocation came first and there is no successor, or both happened.
+    assert (row_of(world, made.id).superseded_by is None) is bool(ended)
+
+
+def test_revoking_the_old_one_in_its_grace_leaves_the_successor(world, admin):
+    made = world.key()
+    rotated, issued, _ = rotate(world, admin, made.id)
+    keys.revoke(world.store, admin, made.id)
+    assert not decide(world, made.text).allowed
+    assert decide(world, issued.secret.reveal()).allowed
+    assert rotation.shown(world.store, made.id, keys.rows(admin)).revoked_at == world.clock()
+    assert rotated.revoked_at is None
+
+
+def test_a_repeat_finds_the_rotation_without_the_secret(world, admin):
+    made, once = world.key(), Once("k", b"r")
+    rotated, issued, _ = rotate(world, admin, made.id, once=once)
+    again, none, _ = rotate(world, admin, made.id, once=once)
+    assert issued is not None
+    assert none is None
+    assert again == rotated
+
+
+def test_only_the_version_that_was_meant_is_rotated(world, admin):
+    made = world.key()
+    with pytest.raises(StaleError):
+        rotate(world, admin, made.id, match=IfMatch(frozenset({1})))
+
+
+def test_what_stands_below_moves_to_the_successor_and_without_a_grace_ends(world, admin):
+    parent, leaked = world.key(), world.key()
+    child, orphan = world.key(parent=parent), world.key(parent=leaked)
+    rotated, _, _ = rotate(world, admin, parent.id)
+    assert row_of(world, child.id).parent_id == rotated.successor.id
+    keys.revoke(world.store, admin, parent.id)
+    assert decide(world, child.text).allowed
+    rotate(world, admin, leaked.id, grace="0")
+    assert row_of(world, orphan.id).parent_id == leaked.id
+    assert decide(world, orphan.text).reason is Reason.PARENT_GONE
+
+
+def test_a_key_of_another_tenant_is_not_there(world):
+    made = world.key()
+    stranger = world.acting(world.key("manage", owner=world.somebody()))
+    with pytest.raises(NotFoundError):
+        rotate(world, stranger, made.id)
+
+
+def test_a_rotation_tells_whoever_listens(world, admin):
+    made = world.key()
+    rotated, _, _ = rotate(world, admin, made.id)
+    told = world.one(sa.select(schema.notification))
+    assert (told.event, told.record) == (Event.CREDENTIAL_ROTATED, made.id)
+    assert msgspec.json.decode(told.data)["successor"] == rotated.successor.id
+
+
+def test_states_of_lists_tell_the_grace_from_its_end(world, admin, clock):
+    made, off = world.key(name="turned"), world.key(name="off")
+    rotated, _, _ = rotate(world, admin, made.id)
+    disabling.disable(world.store, admin, off.id)
+
+    def ids(state):
+        query = Query(limit=100, after=None, q=None, sort=(), filters={"state": state})
+        return {one.id for one in keys.listed(world.store, admin, query, now=clock.now)[0]}
+
+    assert ids("superseded") == {made.id}
+    assert ids("disabled") == {off.id}
+    assert rotated.successor.id in ids("active")
+    assert not ids("active") & {made.id, off.id}
+    clock.now = rotated.ends_at
+    assert made.id in ids("expired")
+
+
+# --- who may (ATTACKS D5.38, D5.41)
+
+
+def test_an_expiring_key_never_gives_itself_a_longer_life(world, clock):
+    owner = world.somebody()
+    maker = world.key("manage", owner=owner, expires_at=clock.now + DAY)
+    clock.now += DAY / 2
+    caller = world.acting(maker)
+    for spec in ({}, {"expires_in": "1d"}, {"expires_at": "2100-01-01T00:00:00Z"}):
+        with pytest.raises(ForbiddenError, match="can't outlive"):
+            rotate(world, caller, maker.id, **spec)
+    rotated, _, _ = rotate(world, caller, maker.id, expires_in="12h")
+    assert rotated.successor.expires_at == clock.now + DAY / 2
+
+
+def test_a_restricted_credential_rotates_nothing_wider(world):
+    owner = world.somebody()
+    wide, everywhere = (
+        world.key("storage", owner=owner),
+        world.key(owner=owner, scopes=["storage:read"]),
+    )
+    narrow = world.acting(world.key("manage", owner=owner, scopes=["storage:read"]))
+    with pytest.raises(ForbiddenError, match="opens all"):
+        rotate(world, narrow, wide.id)
+    bound = world.acting(world.key("manage", owner=owner, networks=["192.0.2.0/24"]))
+    with pytest.raises(ForbiddenError, match=r"192\.0\.2\.0/24"):
+        rotate(world, bound, everywhere.id)
+    rotated, _, _ = rotate(world, narrow, everywhere.id)
+    assert rotated.successor.name == "made by a test"
+
+
+def test_an_administrator_needs_to_hold_what_somebody_elses_key_opens(world, admin):
+    owner = world.somebody("storage:read", "storage:write", tenant_id=admin.tenant_id)
+    all_of_it = world.key(owner=owner)
+    scoped = world.key(owner=owner, scopes=["storage:read"])
+    reader = world.acting(world.key("manage"), Scopes.of(["storage:read"]))
+    with pytest.raises(ForbiddenError, match="storage:write"):
+        rotate(world, reader, all_of_it.id)
+    rotated, _, _ = rotate(world, reader, scoped.id)
+    new = row_of(world, rotated.successor.id)
+    assert (new.owner_id, new.project_id) == (owner.user_id, owner.project_id)
+    rotate(world, admin, all_of_it.id)
+
+
+def test_what_may_not_make_keys_rotates_none(world, admin):
+    made = world.key()
+    held = msgspec.structs.replace(admin.credential, issues=False)
+    grant = msgspec.structs.replace(admin.grant, credential=held)
+    with pytest.raises(ForbiddenError, match="may not make others"):
+        rotate(world, type(admin)(grant, None), made.id)
+
+
+# --- API tokens
+
+
+def token(world, caller, **spec):
+    told = {"name": "t", "expires_in": "10h"} | spec
+    made, issued, _ = tokens.create(
+        world.store,
+        POLICY,
+        caller,
+        msgspec.convert(told, tokens.TokenSpec),
+        now=world.clock(),
+        entropy=secrets.token_bytes,
+    )
+    return made, issued.secret.reveal()
+
+
+def test_a_token_is_rotated_by_its_owner_alone(world, admin, clock):
+    made, text = token(world, admin)
+    rows = tokens.rows(POLICY, admin)
+    rotated, issued, _ = rotate(world, admin, made.id, rows=rows, grace="1h")
+
+    def opens(text):
+        headers = {"authorization": f"Bearer {text}"}
+        asked = asking(target="/1.3/server", headers=headers, client="127.0.0.1")
+        return world.engine().decide(asked).allowed
+
+    assert opens(text)
+    assert opens(issued.secret.reveal())
+    assert rotated.successor.expires_at == clock.now + 10 * 3_600
+    clock.now += 3_600
+    assert (opens(text), opens(issued.secret.reveal())) == (False, True)
+    other = world.acting(world.key("manage", owner=world.somebody("*", tenant_id=admin.tenant_id)))
+    with pytest.raises(NotFoundError):
+        rotate(world, other, rotated.successor.id, rows=tokens.rows(POLICY, other))
+
+
+def test_a_token_never_lives_longer_than_tokens_may(world, admin):
+    made, _ = token(world, admin)
+    with pytest.raises(InvalidError, match="8760h"):
+        rotate(world, admin, made.id, rows=tokens.rows(POLICY, admin), expires_in="366d")
+
+
+def test_a_token_rotates_only_what_was_made_with_it(world, admin):
+    maker, _ = token(world, admin, can_create_tokens=True)
+    sibling, _ = token(world, admin)
+    grant = msgspec.structs.replace(
+        admin.grant,
+        credential=msgspec.structs.replace(admin.credential, id=maker.id, kind="upcloud.api_token"),
+    )
+    with_token = type(admin)(grant, None)
+    child, _ = token(world, with_token)
+    rows = tokens.rows(POLICY, with_token)
+    for other in (sibling.id, maker.id):
+        with pytest.raises(ForbiddenError, match="made with it"):
+            rotate(world, with_token, other, rows=rows)
+    rotated, _, _ = rotate(world, with_token, child.id, rows=rows)
+    assert row_of(world, rotated.successor.id).parent_id == maker.id
