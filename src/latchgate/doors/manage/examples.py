@@ -22,6 +22,7 @@ from latchgate.doors.manage import (
     tenants,
     tokens,
     users,
+    webhooks,
 )
 from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
@@ -233,6 +234,7 @@ _EXPLANATION = {
 
 EXAMPLES: Mapping[type, dict[str, Any]] = {
     **lifetimes.EXAMPLES,
+    **webhooks.EXAMPLES,
     TenantSpec: {"name": "Acme", "user": "eve", "email": "eve@acme.example"},
     TenantPatch: {"name": "Acme Ltd"},
     tenants.Tenant: _TENANT,

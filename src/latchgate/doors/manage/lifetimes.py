@@ -156,7 +156,7 @@ _SET = {
     "unused_after": "180d",
 }
 _LIFETIME = {"kind": "wayscloud.service_key", **_SET, "version": 61}
-EXAMPLES: Mapping[type, Mapping[str, Any]] = {
+EXAMPLES: Mapping[type, dict[str, Any]] = {
     LifetimeSpec: _SET,
     Lifetime: _LIFETIME,
     Lifetimes: {"lifetimes": [_LIFETIME]},
