@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -52,6 +53,30 @@ class TlsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     key: str | None = None
 
 
+class WebhooksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[webhooks]`: `allowed_networks` lists networks of one's own that events may be sent to.
+
+    Elsewhere only public addresses are sent to, over https; in these plain http will do too.
+    """
+
+    allowed_networks: tuple[str, ...] = ()
+
+
+class MailEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[mail]`: the server that warnings by e-mail are handed to; without `host` none are sent.
+
+    `tls` says how it is spoken to: `starttls`, `implicit` or `none`. `from` is who they come from.
+    """
+
+    host: str | None = None
+    port: int | None = None
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    username: str | None = None
+    password_file: str | None = None
+    sender: str | None = msgspec.field(default=None, name="from")
+    ca: str | None = None
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
@@ -67,6 +92,8 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listen: ListenEntry = ListenEntry()
     gateways: GatewaysEntry = GatewaysEntry()
     tls: TlsEntry = TlsEntry()
+    webhooks: WebhooksEntry = WebhooksEntry()
+    mail: MailEntry = MailEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +128,19 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class MailServer:
+    """How e-mail is sent; the files are read when it is."""
+
+    host: str
+    port: int
+    tls: str
+    username: str | None
+    password_file: Path | None
+    sender: str
+    ca: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The checked configuration, with absolute paths."""
 
@@ -114,6 +154,8 @@ class Config:
     verify: Address
     trusted: Networks
     tls: TlsFiles | None
+    webhook_networks: Networks
+    mail: MailServer | None
 
     def with_tls(self, files: TlsFiles | None) -> Config:
         """Return this configuration with API and console behind TLS, or both in the clear."""
@@ -201,6 +243,11 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted = Networks.of(entry.gateways.trusted)
     except ValueError as error:
         raise at("gateways.trusted", error) from error
+    try:
+        webhook_networks = Networks.of(entry.webhooks.allowed_networks)
+    except ValueError as error:
+        raise at("webhooks.allowed_networks", error) from error
+    mail = _mail(entry.mail, folder, at)
     _check_files(entry, folder, at)
     names = [Path(name).name for name in entry.policy]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -220,6 +267,44 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         verify=found["verify"],
         trusted=trusted,
         tls=None,
+        webhook_networks=webhook_networks,
+        mail=mail,
+    )
+
+
+_MAIL_PORTS = {"starttls": 587, "implicit": 465, "none": 25}
+_MAILBOX = re.compile(r"[!-~]{1,64}@[A-Za-z0-9.-]{1,190}")
+_HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
+
+
+def _mail(
+    entry: MailEntry, folder: Path, at: Callable[[str, object], ConfigError]
+) -> MailServer | None:
+    """Check how e-mail is sent; None where it is not."""
+    told = (entry.port, entry.username, entry.password_file, entry.sender, entry.ca)
+    if entry.host is None:
+        if any(one is not None for one in told):
+            raise at("mail.host", "name the server that e-mail is handed to")
+        return None
+    if not _HOST.fullmatch(entry.host):
+        raise at("mail.host", "must be a host name or an address")
+    if entry.sender is None or not _MAILBOX.fullmatch(entry.sender):
+        raise at("mail.from", "must be an e-mail address such as latchgate@example.com")
+    if (entry.username is None) is not (entry.password_file is None):
+        raise at("mail.username", "username and password_file belong together")
+    if entry.username is not None and entry.tls == "none":
+        raise at("mail.tls", "a password goes over TLS only; take starttls or implicit")
+    port = _MAIL_PORTS[entry.tls] if entry.port is None else entry.port
+    if not 1 <= port <= _MAX_PORT:
+        raise at("mail.port", f"must be from 1 to {_MAX_PORT}")
+    return MailServer(
+        host=entry.host,
+        port=port,
+        tls=entry.tls,
+        username=entry.username,
+        password_file=folder / entry.password_file if entry.password_file is not None else None,
+        sender=entry.sender,
+        ca=folder / entry.ca if entry.ca is not None else None,
     )
 
 

@@ -29,6 +29,12 @@ _VERBS = {
         "access_key",
         "Make, list, show and delete access keys.",
     ),
+    "lifetime": (
+        "latchgate.cli.lifetime",
+        "lifetime",
+        "Say how long keys may live, and list those that are overdue.",
+    ),
+    "webhook": ("latchgate.cli.webhook", "webhook", "Have events sent to a URL."),
     "basic": ("latchgate.cli.basic", "basic", "Enable, reissue and disable app passwords."),
     "account": ("latchgate.cli.account", "account", "API tokens and passwords."),
     "app": ("latchgate.cli.app", "app", "Request, review, block and withdraw applications."),

@@ -29,3 +29,12 @@ def parse_duration(text: str) -> int:
         msg = f"{text[:40]!r} must be longer than nothing and at most 100 years"
         raise ValueError(msg)
     return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """Write whole seconds as `parse_duration` reads them, in days and smaller: `90d`, `1h30m`."""
+    left, parts = round(seconds), list[str]()
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, _UNITS[unit])
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"

@@ -36,6 +36,7 @@ class Door:
     trusted: Networks
     built_in: str
     api_url: str  # where this address is reached unless told otherwise: nobody reads Host for it
+    webhook_networks: Networks  # of the operator's own, that events may be sent to
     master_key: Path  # read when something is signed: nothing else needs it
     redact: Callable[[str], str]
     clock: Callable[[], float]

@@ -7,6 +7,11 @@ again after a crash without doing harm twice.
 
 from __future__ import annotations
 
+from latchgate.jobs.deliveries import Deliveries
 from latchgate.jobs.job import Job
+from latchgate.jobs.warnings import Warnings
 
-JOBS: tuple[Job, ...] = ()
+JOBS: tuple[Job, ...] = (
+    Job("warnings", 5.0, Warnings().run),
+    Job("deliveries", 1.0, Deliveries().run),
+)

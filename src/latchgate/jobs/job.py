@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
+from latchgate.jobs.mail import Mailer
+from latchgate.jobs.sending import Resolve
 from latchgate.store.journal import Actor, Store
 from latchgate.store.usage import UsageReader
 
@@ -18,13 +21,18 @@ ACTOR = Actor(name="latchgate", tenant_id=None)
 class Work:
     """What jobs work with; built by the composition root.
 
-    `policy` returns the policy in force, `clock` Unix seconds, `entropy` n random bytes.
+    `webhook_networks` are those of the operator's own that events may be sent to; `mail` is None
+    where no e-mail is sent. `policy` returns the policy in force, `clock` Unix seconds, `entropy`
+    n random bytes.
     """
 
     store: Store
     usage: UsageReader
     usage_database: Path
     policy: Callable[[], Policy]
+    webhook_networks: Networks
+    mail: Mailer | None
+    resolve: Resolve
     master_key: Path
     redact: Callable[[str], str]
     clock: Callable[[], float]

@@ -33,6 +33,7 @@ from latchgate.manage.gate import may_issue
 from latchgate.manage.granted import Granted, Maker
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.keys import Line, Name, Text
+from latchgate.manage.lifetimes import bounded
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.rotation import Rows
@@ -53,8 +54,9 @@ class AccessKeySpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `project_id` is the caller's own unless told. `roles` are ids or names of roles that its owner
     holds there; absent means all of them. `access_rules` absent means every request.
     `unrestricted` says that its tokens may make further access keys. `expires_in` is a duration
-    such as `90d`, `expires_at` an RFC 3339 time; neither means no expiry. `secret` is one that the
-    caller chose; one is made unless given.
+    such as `90d`, `expires_at` an RFC 3339 time; neither means the longest life that the
+    tenant's policy lets it have, or none where it sets none. `secret` is one that the caller
+    chose; one is made unless given.
     """
 
     name: Line
@@ -157,6 +159,14 @@ def create(
         remember(change, caller, once, issued.id)
         maker = Maker.of(change.connection, policy, caller)
         granted = Granted.of(change.connection, maker, spec.project_id, spec.roles)
+        expires_at = bounded(
+            change.connection,
+            caller.tenant_id,
+            kind.name,
+            created_at=change.at,
+            expires_at=expires_at,
+            field="expires_in" if spec.expires_in is not None else "expires_at",
+        )
         networks = may_issue(maker.caller, granted.scopes, None, expires_at)
         rules = _rules(change, maker, spec, entropy)
         login = login_of(caller.owner.id, spec.name)

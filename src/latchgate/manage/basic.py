@@ -24,6 +24,7 @@ from latchgate.manage import logins
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import NotFoundError
 from latchgate.manage.idempotency import Once, recall, remember
+from latchgate.manage.lifetimes import bounded
 from latchgate.manage.logins import Holder
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
@@ -59,6 +60,7 @@ class StoredBasic(msgspec.Struct, frozen=True):
     project_id: str | None
     created_at: float | None
     created_by: str | None
+    expires_at: float | None
 
 
 def show(store: Store, policy: Policy, caller: Caller, user_id: str, namespace: str) -> StoredBasic:
@@ -181,7 +183,11 @@ def _give(
     holder: Holder,
 ) -> int:
     opened = _opened(policy, login.partition(":")[0], kind)
-    scopes, networks = logins.check_gives(caller, holder, opened)
+    # Nobody asks for its life: it is the longest that the tenant's policy lets it have.
+    expires_at = bounded(
+        change.connection, caller.tenant_id, kind.name, created_at=change.at, expires_at=None
+    )
+    scopes, networks = logins.check_gives(caller, holder, opened, expires_at)
     return logins.give(
         change,
         kind=kind.name,
@@ -191,6 +197,7 @@ def _give(
         networks=networks,
         owner=holder.owner,
         issues=False,
+        expires_at=expires_at,
     )
 
 
@@ -221,6 +228,7 @@ def _shown(
         project_id=row["project_id"] if row is not None else None,
         created_at=row["created_at"] if row is not None else None,
         created_by=row["created_by"] if row is not None else None,
+        expires_at=row["expires_at"] if row is not None else None,
     )
 
 

@@ -23,6 +23,7 @@ from latchgate.manage.errors import InvalidError
 from latchgate.manage.gate import may_issue
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.key_terms import settle
+from latchgate.manage.lifetimes import bounded
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find
 from latchgate.manage.rotation import Rows
@@ -52,7 +53,8 @@ class KeySpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `scopes` absent means every scope its services have now, an empty list none. A key across
     services is for none of them by name (`["pat"]` at WAYSCloud), and needs its scopes named.
     `allowed_ip_ranges` absent means everywhere, an empty list nowhere. `expires_in` is a
-    duration such as `90d`, `expires_at` an RFC 3339 time; neither means no expiry.
+    duration such as `90d`, `expires_at` an RFC 3339 time; neither means the longest life that
+    the tenant's policy lets it have, or none where it sets none.
     """
 
     name: Line
@@ -152,10 +154,18 @@ def issue(
         key = shown(store, caller, before)
         return key, None, key.version
     terms = settle(policy, spec, now)
-    networks = may_issue(caller, terms.scopes, terms.networks, terms.expires_at)
     issued = terms.kind.issue(Spec(service=spec.services[0]), entropy(terms.kind.entropy_bytes))
     holder = caller.credential
     with store.change(caller.actor) as change:
+        expires_at = bounded(
+            change.connection,
+            caller.tenant_id,
+            terms.kind.name,
+            created_at=change.at,
+            expires_at=terms.expires_at,
+            field="expires_in" if spec.expires_in is not None else "expires_at",
+        )
+        networks = may_issue(caller, terms.scopes, terms.networks, expires_at)
         remember(change, caller, once, issued.id)
         return insert(
             change,
@@ -164,7 +174,7 @@ def issue(
             spec=msgspec.structs.replace(spec, services=list(terms.services)),
             scopes=terms.scopes,
             networks=networks,
-            expires_at=terms.expires_at,
+            expires_at=expires_at,
             owner=(holder.tenant_id, holder.project_id, caller.owner.id),
         )
 

@@ -120,7 +120,7 @@ def login_of(connection: sa.Connection, user_id: str, namespace: str) -> str | N
     return next((one for one in found if one.partition(":")[0] == namespace), None)
 
 
-def give(
+def give(  # noqa: PLR0913 - a credential is told field by field
     change: Change,
     *,
     kind: str,
@@ -130,6 +130,7 @@ def give(
     networks: Networks | None,
     owner: tuple[str, str, str],
     issues: bool,
+    expires_at: float | None = None,
 ) -> int:
     """Write a password as the one that a login has of its kind; `owner`: tenant, project, user.
 
@@ -159,7 +160,7 @@ def give(
         "hint": issued.hint,
         "created_at": change.at,
         "created_by": change.actor.name,
-        "expires_at": None,
+        "expires_at": expires_at,
         "revoked_at": None,
         "issues": issues,
     }
@@ -263,7 +264,9 @@ def _roles(connection: sa.Connection, tenant_id: str) -> dict[str, Role]:
     }
 
 
-def check_gives(caller: Caller, holder: Holder, opened: Scopes) -> tuple[Scopes, Networks | None]:
+def check_gives(
+    caller: Caller, holder: Holder, opened: Scopes, expires_at: float | None = None
+) -> tuple[Scopes, Networks | None]:
     """Return the scopes and networks of a new password; ForbiddenError when it can't be given.
 
     `opened` are the scopes that it can be used for. It gets all that its user may do at each
@@ -273,7 +276,7 @@ def check_gives(caller: Caller, holder: Holder, opened: Scopes) -> tuple[Scopes,
     """
     now = holder.rights & opened
     if holder.id == caller.owner.id:
-        networks = may_issue(caller, now, None, None)
+        networks = may_issue(caller, now, None, expires_at)
         return (ALL if caller.credential.scopes.every else now), networks
     if not caller.credential.issues:
         raise ForbiddenError("the credential you came with may not make others")

@@ -26,6 +26,7 @@ from latchgate.manage.actor import Caller
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.manage.gate import check_depth, may_issue
 from latchgate.manage.idempotency import Once, recall, remember
+from latchgate.manage.lifetimes import bounded
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.rotation import Rows
@@ -125,7 +126,6 @@ def create(
     # What is not told is its maker's: all that their owner may do, or the scopes it has itself.
     asked = Scopes.of(spec.scopes or ())
     scopes = asked if spec.scopes is not None else maker.scopes
-    networks = may_issue(caller, asked, networks, expires_at)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     row: dict[str, Any] = {
         "id": issued.id,
@@ -138,7 +138,6 @@ def create(
         "description": "",
         "services": ["*"],
         "scopes": scopes.listed(),
-        "networks": networks.listed() if networks is not None else None,
         "environment": None,
         "external_id": None,
         "metadata": {},
@@ -154,6 +153,16 @@ def create(
         "issues": spec.can_create_tokens,
     }
     with store.change(caller.actor) as change:
+        bounded(
+            change.connection,
+            caller.tenant_id,
+            kind.name,
+            created_at=change.at,
+            expires_at=expires_at,
+            field="expires_in" if spec.expires_in is not None else "expires_at",
+        )
+        networks = may_issue(caller, asked, networks, expires_at)
+        row["networks"] = networks.listed() if networks is not None else None
         remember(change, caller, once, issued.id)
         if row["parent_id"] is not None:
             check_depth(change.connection, maker.id, MAX_PARENTS)

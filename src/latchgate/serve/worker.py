@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import gc
 import logging
@@ -41,7 +42,9 @@ from latchgate.doors.listener import Listener
 from latchgate.doors.verify import VerifyDoor
 from latchgate.jobs import JOBS
 from latchgate.jobs.job import Work
+from latchgate.jobs.mail import Mailer
 from latchgate.jobs.runner import Runner
+from latchgate.jobs.sending import resolve
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
 from latchgate.keyring.signing import Purpose
@@ -169,6 +172,7 @@ def run_worker(
         trusted=config.trusted,
         built_in=built_in,
         api_url=config.api.url,
+        webhook_networks=config.webhook_networks,
         master_key=config.master_key,
         redact=redact,
         clock=time.time,
@@ -187,6 +191,9 @@ def run_worker(
         usage=reader,
         usage_database=config.usage_database,
         policy=lambda: engine.policy,
+        webhook_networks=config.webhook_networks,
+        mail=Mailer(**dataclasses.asdict(config.mail)) if config.mail is not None else None,
+        resolve=resolve,
         master_key=config.master_key,
         redact=redact,
         clock=time.time,

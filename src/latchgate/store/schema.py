@@ -32,10 +32,12 @@ JSON_COLUMNS = frozenset(
         "contact",
         "options",
         "data",
+        "warning_days",
+        "events",
     }
 )
 # What no journal row repeats.
-SECRET_COLUMNS = frozenset({"digest", "owner_digest", "private"})
+SECRET_COLUMNS = frozenset({"digest", "owner_digest", "private", "sealed_secret", "sealed_former"})
 
 main = sa.MetaData()
 usage = sa.MetaData()
@@ -301,6 +303,67 @@ notification = sa.Table(
     sa.Column("routed", sa.Boolean, nullable=False),  # deliveries of it were made
     sa.Index("notification_to_route", "routed", "at"),
     sa.Index("notification_by_tenant", "tenant_id", "at"),
+)
+
+lifetime = sa.Table(
+    "lifetime",  # how long credentials of a tenant may live, and when their owners are warned
+    main,
+    sa.Column("id", sa.Text, primary_key=True),  # tenant_id:kind, or tenant_id:* for every other
+    sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("maximum_life", sa.Float),  # seconds, as the ages below
+    sa.Column("rotation_age", sa.Float),
+    sa.Column("warning_days", sa.Text),  # days before the end, as JSON; None for the usual ones
+    sa.Column("unused_after", sa.Float),
+    _version(),
+    sa.Index("lifetime_by_tenant", "tenant_id"),
+)
+
+warned = sa.Table(
+    "warned",  # what a credential's owner was warned of: written with the notification
+    main,
+    sa.Column("credential_id", sa.Text, primary_key=True),
+    sa.Column("event", sa.Text, primary_key=True),
+    sa.Column("threshold", sa.BigInteger, primary_key=True),  # Unix seconds, or 0 for once ever
+    sa.Column("at", sa.Float, nullable=False),
+)
+
+webhook = sa.Table(
+    "webhook",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("events", sa.Text, nullable=False),  # as JSON; an empty list for all
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("sealed_secret", sa.LargeBinary, nullable=False),  # under the master key
+    sa.Column("sealed_former", sa.LargeBinary),  # the one before, signed with too for a while
+    sa.Column("former_until", sa.Float),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("last_status", sa.Text),  # how the last attempt went; no change of the record
+    sa.Column("last_at", sa.Float),
+    _version(),
+    sa.Index("webhook_by_tenant", "tenant_id", "created_at"),
+)
+
+delivery = sa.Table(
+    "delivery",  # one notification on its way to one place
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("notification_id", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),  # webhook or mail
+    sa.Column("target", sa.Text, nullable=False),  # a webhook's id, or a user's
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", sa.Float, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # pending, delivered or failed
+    sa.Column("last_error", sa.Text),
+    sa.Column("settled_at", sa.Float),
+    sa.Index("delivery_due", "state", "next_at"),
+    sa.Index("delivery_by_target", "target", "at"),
+    sa.Index("delivery_by_age", "at"),
 )
 
 policy_version = sa.Table(

@@ -25,6 +25,8 @@ _UNDERIVED = frozenset(
         Noun.APPLICATION,
         Noun.APPLICATION_KEY,
         Noun.STORAGE,
+        Noun.LIFETIME,
+        Noun.WEBHOOK,
     }
 )
 

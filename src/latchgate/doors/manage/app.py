@@ -28,6 +28,7 @@ from latchgate.doors.manage import (
     developers,
     health,
     keys,
+    lifetimes,
     links,
     passwords,
     policy,
@@ -39,6 +40,7 @@ from latchgate.doors.manage import (
     tenants,
     tokens,
     users,
+    webhooks,
 )
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
 from latchgate.doors.manage.door import Door
@@ -130,6 +132,8 @@ OPERATIONS = (
     *passwords.OPERATIONS,
     *tokens.OPERATIONS,
     *access_keys.OPERATIONS,
+    *lifetimes.OPERATIONS,
+    *webhooks.OPERATIONS,
     *applications.OPERATIONS,
     *developers.OPERATIONS,
     *policy.OPERATIONS,

@@ -34,6 +34,7 @@ class BasicShape(msgspec.Struct, frozen=True):
     project_id: str | None
     created_at: str | None
     created_by: str | None
+    expires_at: str | None
 
 
 class NewBasic(BasicShape, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from latchgate.doors.manage import (
     audit,
     basic,
     developers,
+    lifetimes,
     links,
     passwords,
     projects,
@@ -22,6 +23,7 @@ from latchgate.doors.manage import (
     tenants,
     tokens,
     users,
+    webhooks,
 )
 from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
@@ -132,6 +134,7 @@ _BASIC = {
     "project_id": _PROJECT["id"],
     "created_at": _AT,
     "created_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
+    "expires_at": None,
 }
 _TOKEN = {
     "id": "0c511c65-5375-8dd3-a776-df12ba772110",
@@ -243,6 +246,8 @@ _EXPLANATION = {
 }
 
 EXAMPLES: Mapping[type, dict[str, Any]] = {
+    **lifetimes.EXAMPLES,
+    **webhooks.EXAMPLES,
     TenantSpec: {"name": "Acme", "user": "eve", "email": "eve@acme.example"},
     TenantPatch: {"name": "Acme Ltd"},
     tenants.Tenant: _TENANT,

@@ -19,6 +19,8 @@ def upgrade() -> None:
         _notifications()
     if "usage" in parts:
         _usage()
+        _lifetimes()
+        _webhooks()
 
 
 def _rotation() -> None:
@@ -107,3 +109,60 @@ def _counts(name: str, *more: sa.Column[Any]) -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(f"{name}_by_credential", name, ["credential_id", "at"])
+def _lifetimes() -> None:
+    op.create_table(
+        "lifetime",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("maximum_life", sa.Float),
+        sa.Column("rotation_age", sa.Float),
+        sa.Column("warning_days", sa.Text),
+        sa.Column("unused_after", sa.Float),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    op.create_index("lifetime_by_tenant", "lifetime", ["tenant_id"])
+    op.create_table(
+        "warned",
+        sa.Column("credential_id", sa.Text, primary_key=True),
+        sa.Column("event", sa.Text, primary_key=True),
+        sa.Column("threshold", sa.BigInteger, primary_key=True),
+        sa.Column("at", sa.Float, nullable=False),
+    )
+
+
+def _webhooks() -> None:
+    op.create_table(
+        "webhook",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("events", sa.Text, nullable=False),
+        sa.Column("description", sa.Text, nullable=False),
+        sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
+        sa.Column("sealed_former", sa.LargeBinary),
+        sa.Column("former_until", sa.Float),
+        sa.Column("active", sa.Boolean, nullable=False),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("last_status", sa.Text),
+        sa.Column("last_at", sa.Float),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    op.create_index("webhook_by_tenant", "webhook", ["tenant_id", "created_at"])
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("notification_id", sa.Text, nullable=False),
+        sa.Column("channel", sa.Text, nullable=False),
+        sa.Column("target", sa.Text, nullable=False),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("next_at", sa.Float, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("last_error", sa.Text),
+        sa.Column("settled_at", sa.Float),
+    )
+    op.create_index("delivery_due", "delivery", ["state", "next_at"])
+    op.create_index("delivery_by_target", "delivery", ["target", "at"])
+    op.create_index("delivery_by_age", "delivery", ["at"])

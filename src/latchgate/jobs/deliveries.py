@@ -1,0 +1,266 @@
+"""Brings notifications to webhooks and mailboxes: a durable queue, tried again ever later.
+
+Rule of this file: what is to be sent and how often it was tried is in the database before and
+after each attempt, so a crash repeats an attempt at most; receivers know a repeat by its id.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from latchgate.core.destination import read_destination
+from latchgate.core.model import Noun
+from latchgate.core.timestamp import rfc3339
+from latchgate.jobs.job import ACTOR, Work
+from latchgate.jobs.mail import written
+from latchgate.jobs.sending import SendError, post, signed
+from latchgate.keyring import master
+from latchgate.keyring.errors import KeyringError
+from latchgate.manage import webhooks
+from latchgate.store import schema
+from latchgate.store.journal import Change, stored
+
+MAIL = "mail"
+# Seconds after each attempt that failed; after the last it is given up. 75 hours in all.
+WAITS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+KEEP_SECONDS = 30 * 86_400.0
+TRIM_SECONDS = 3_600.0
+ROUTED = 200  # notifications in one transaction
+AT_ONCE = 16
+TO_ONE = 2  # of these to one place, so that a slow one holds up nobody else
+ROUND_SECONDS = 2.0  # other jobs wait no longer, but for what is under way
+MAX_ERROR = 200
+GONE = 410
+_NOTIFICATION, _DELIVERY, _WEBHOOK = schema.notification, schema.delivery, schema.webhook
+_encode = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder().decode
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt went: a status where there was one, else why there was none.
+
+    `final` says that another attempt would meet the same.
+    """
+
+    status: int | None = None
+    error: str | None = None
+    final: bool = False
+
+    @property
+    def delivered(self) -> bool:
+        """Whether it was taken."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own
+
+    @property
+    def word(self) -> str:
+        """The status, or why there was none."""
+        return str(self.status) if self.status is not None else (self.error or "not sent")
+
+
+class Deliveries:
+    """The queue's worker; it remembers only when it last cleaned up."""
+
+    def __init__(self) -> None:
+        self._trimmed: float | None = None
+
+    def run(self, work: Work) -> None:
+        """Route what is new, send what is due, and drop what is old."""
+        while route(work) == ROUTED:
+            pass
+        begun = time.monotonic()
+        with ThreadPoolExecutor(AT_ONCE, "deliveries") as pool:
+            while time.monotonic() - begun < ROUND_SECONDS:
+                due = _due(work)
+                if not due:
+                    break
+                tried = list(pool.map(lambda row: attempt(work, row), due))
+                with work.store.change(ACTOR) as change:
+                    for row, outcome in zip(due, tried, strict=True):
+                        settle(change, row, outcome)
+        now = work.clock()
+        if self._trimmed is None or now - self._trimmed >= TRIM_SECONDS:
+            self._trimmed = now
+            trim(work)
+
+
+def route(work: Work) -> int:
+    """Make deliveries of notifications that have none yet, up to ROUTED; returns how many."""
+    fresh = (
+        sa.select(_NOTIFICATION)
+        .where(_NOTIFICATION.c.routed.is_(False))
+        .order_by(_NOTIFICATION.c.at, _NOTIFICATION.c.id)
+        .limit(ROUTED)
+    )
+    with work.store.reading() as connection:
+        if connection.execute(fresh.limit(1)).first() is None:
+            return 0
+    with work.store.change(ACTOR) as change:
+        rows = change.execute(fresh).mappings().all()
+        for row in rows:
+            for channel, target in _targets(change.connection, work, row):
+                webhooks.queue(change, row["id"], channel, target, entropy=work.entropy)
+        ids = [row["id"] for row in rows]
+        change.execute(
+            sa.update(_NOTIFICATION).where(_NOTIFICATION.c.id.in_(ids)).values(routed=True)
+        )
+    return len(rows)
+
+
+def _targets(connection: sa.Connection, work: Work, row: sa.RowMapping) -> list[tuple[str, str]]:
+    """Return (channel, target) of everybody who hears of a notification."""
+    hears = sa.select(_WEBHOOK.c.id, _WEBHOOK.c.events).where(
+        _WEBHOOK.c.tenant_id == row["tenant_id"], _WEBHOOK.c.active.is_(True)
+    )
+    found: list[tuple[str, str]] = []
+    for one in connection.execute(hears).all():
+        events = _decode(one.events)
+        if not events or row["event"] in events:
+            found.append((webhooks.CHANNEL, one.id))
+    if work.mail is not None and row["user_id"] is not None:
+        table = schema.user
+        mine = sa.select(table.c.email).where(table.c.id == row["user_id"])
+        if connection.execute(mine).scalar_one_or_none() is not None:
+            found.append((MAIL, row["user_id"]))
+    return found
+
+
+def _due(work: Work) -> list[dict[str, Any]]:
+    """Return deliveries that are due, the longest due first, few to one place."""
+    wanted = (
+        sa.select(
+            _DELIVERY,
+            _NOTIFICATION.c.event,
+            _NOTIFICATION.c.record,
+            _NOTIFICATION.c.tenant_id,
+            _NOTIFICATION.c.at.label("happened_at"),
+            _NOTIFICATION.c.data,
+        )
+        .join(_NOTIFICATION, _NOTIFICATION.c.id == _DELIVERY.c.notification_id)
+        .where(_DELIVERY.c.state == "pending", _DELIVERY.c.next_at <= work.clock())
+        .order_by(_DELIVERY.c.next_at, _DELIVERY.c.id)
+        .limit(20 * AT_ONCE)
+    )
+    chosen: list[dict[str, Any]] = []
+    to: Counter[str] = Counter()
+    with work.store.reading() as connection:
+        for row in connection.execute(wanted).mappings():
+            to[row["target"]] += 1
+            if to[row["target"]] <= TO_ONE and len(chosen) < AT_ONCE:
+                chosen.append(stored(row))
+    return chosen
+
+
+def attempt(work: Work, row: dict[str, Any]) -> Outcome:
+    """Send one delivery; whatever goes wrong is its outcome."""
+    try:
+        return _mailed(work, row) if row["channel"] == MAIL else _posted(work, row)
+    except SendError as error:
+        return Outcome(error=str(error))
+    except KeyringError:
+        return Outcome(error="the webhook's secret can't be opened: the master key is not there")
+    except Exception:  # noqa: BLE001 - it is tried again, and the others go on
+        _log.exception("the delivery %s failed", row["id"])
+        return Outcome(error="it could not be sent")
+
+
+def _posted(work: Work, row: dict[str, Any]) -> Outcome:
+    with work.store.reading() as connection:
+        found = connection.execute(sa.select(_WEBHOOK).where(_WEBHOOK.c.id == row["target"]))
+        webhook = found.mappings().one_or_none()
+    if webhook is None or not webhook["active"]:
+        return Outcome(error="the webhook is switched off", final=True)
+    try:
+        to = read_destination(webhook["url"], work.webhook_networks)
+    except ValueError as error:
+        return Outcome(error=str(error))
+    now = work.clock()
+    try:
+        keys = webhooks.signing_keys(master.load(work.master_key), dict(webhook), now)
+    except ValueError:
+        return Outcome(error="the webhook's secret can't be opened; draw a new one")
+    body = payload(row)
+    headers = signed(row["notification_id"], int(now), body, keys)
+    allowed = work.webhook_networks
+    return Outcome(status=post(to, body, headers, allowed=allowed, look_up=work.resolve))
+
+
+def payload(row: dict[str, Any]) -> bytes:
+    """Return what is posted of a notification: the same bytes at each attempt."""
+    about = {"tenant_id": row["tenant_id"], "record": row["record"]}
+    return _encode(
+        {
+            "id": row["notification_id"],
+            "type": row["event"],
+            "timestamp": rfc3339(row["happened_at"]),
+            "data": about | row["data"],
+        }
+    )
+
+
+def _mailed(work: Work, row: dict[str, Any]) -> Outcome:
+    if work.mail is None:
+        return Outcome(error="no mail server is configured", final=True)
+    table = schema.user
+    with work.store.reading() as connection:
+        mine = sa.select(table.c.email).where(table.c.id == row["target"])
+        email = connection.execute(mine).scalar_one_or_none()
+    if email is None:
+        return Outcome(error="the user has no e-mail address", final=True)
+    message = written(
+        work.mail.sender,
+        email,
+        row["event"],
+        row["data"],
+        event_id=row["notification_id"],
+        at=row["happened_at"],
+    )
+    work.mail.send(message)
+    return Outcome(status=200)
+
+
+def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
+    """Write down how an attempt went, and when the next one is."""
+    tried = row["attempts"] + 1
+    values: dict[str, Any] = {"attempts": tried, "last_error": None}
+    gone = outcome.status == GONE and row["channel"] == webhooks.CHANNEL
+    if outcome.delivered:
+        values |= {"state": "delivered", "settled_at": change.at}
+    else:
+        answered = f"it answered {outcome.status}" if outcome.status is not None else None
+        values["last_error"] = (answered or outcome.word)[:MAX_ERROR]
+        if outcome.final or gone or tried > len(WAITS):
+            values |= {"state": "failed", "settled_at": change.at}
+        else:
+            values["next_at"] = change.at + WAITS[tried - 1]
+    mine = sa.and_(_DELIVERY.c.id == row["id"], _DELIVERY.c.state == "pending")
+    change.execute(sa.update(_DELIVERY).where(mine).values(values))
+    if row["channel"] != webhooks.CHANNEL:
+        return
+    told = {"last_status": outcome.word[:MAX_ERROR], "last_at": change.at}
+    here = _WEBHOOK.c.id == row["target"]
+    change.execute(sa.update(_WEBHOOK).where(here).values(told))
+    active = sa.select(_WEBHOOK.c.active).where(here)
+    if gone and change.execute(active).scalar_one_or_none():
+        before, after = {"id": row["target"], "active": True}, {"active": False}
+        noun, tenant_id = Noun.WEBHOOK, row["tenant_id"]
+        change.alter("webhook.gone", noun, _WEBHOOK, before, after, tenant_id=tenant_id)
+
+
+def trim(work: Work) -> None:
+    """Drop deliveries and notifications past their age, a bounded number at a time."""
+    past = work.clock() - KEEP_SECONDS
+    routed = _NOTIFICATION.c.routed.is_(True)
+    with work.store.change(ACTOR) as change:
+        for table, clause in ((_DELIVERY, sa.true()), (_NOTIFICATION, routed)):
+            old = sa.select(table.c.id).where(clause, table.c.at < past).limit(5_000)
+            change.execute(sa.delete(table).where(table.c.id.in_(old)))

@@ -1,0 +1,365 @@
+"""Webhooks: where a tenant hears of events; made, listed, changed, tested, deleted.
+
+Rule of this file: a secret is shown once, when it is drawn, and is kept sealed under the master
+key. A tenant hears of its own events only. Source: the Standard Webhooks specification.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+import sqlalchemy as sa
+
+from latchgate.core.destination import MAX_URL, read_destination
+from latchgate.core.event import Event
+from latchgate.core.model import Noun
+from latchgate.core.network import Networks
+from latchgate.core.secret import Secret
+from latchgate.keyring.master import MasterKey
+from latchgate.manage.actor import Caller
+from latchgate.manage.errors import ForbiddenError, InvalidError
+from latchgate.manage.idempotency import Once, recall, remember
+from latchgate.manage.keys import Text
+from latchgate.manage.listing import Listing, Query, by, equals, page, truth
+from latchgate.manage.notifications import notify
+from latchgate.manage.records import ANY, IfMatch, alter, asked, find, new_id
+from latchgate.store import schema
+from latchgate.store.errors import ConflictError
+from latchgate.store.journal import Change, Store
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with
+SECRET_BYTES = 32
+FORMER_SECONDS = 86_400.0  # how long what is sent is signed with the secret before, too
+MAX_WEBHOOKS = 20
+CHANNEL = "webhook"
+_TABLE = schema.webhook
+_DELIVERY = schema.delivery
+_Url = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_URL)]
+_Events = Annotated[list[Event], msgspec.Meta(max_length=32)]
+
+
+class WebhookSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a new webhook shall be; no events means every one, also those of later versions."""
+
+    url: _Url
+    events: _Events = []
+    description: Text = ""
+
+
+class WebhookPatch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What shall change about a webhook; absent stays (RFC 7396)."""
+
+    url: _Url | msgspec.UnsetType = msgspec.UNSET
+    events: _Events | msgspec.UnsetType = msgspec.UNSET
+    description: Text | msgspec.UnsetType = msgspec.UNSET
+    active: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class StoredWebhook(msgspec.Struct, frozen=True):
+    """A webhook as stored, without its secret; `last_status` tells how the last attempt went."""
+
+    id: str
+    url: str
+    events: list[str]
+    description: str
+    active: bool
+    created_at: float
+    created_by: str
+    last_status: str | None
+    last_at: float | None
+    version: int
+
+
+class StoredDelivery(msgspec.Struct, frozen=True):
+    """An event on its way to a webhook; times are Unix seconds."""
+
+    id: str
+    event_id: str
+    event: str
+    at: float
+    state: str
+    attempts: int
+    next_attempt_at: float | None
+    settled_at: float | None
+    last_error: str | None
+
+
+LISTING = Listing(
+    table=_TABLE,
+    searched=("id", "url", "description"),
+    filters={"active": truth(_TABLE.c.active)},
+    sorts={"created_at": by(_TABLE.c.created_at), "url": by(_TABLE.c.url)},
+)
+DELIVERIES = Listing(
+    table=_DELIVERY,
+    searched=("id", "notification_id"),
+    filters={"state": equals(_DELIVERY.c.state, "pending", "delivered", "failed")},
+    sorts={"at": by(_DELIVERY.c.at)},
+    default=("-at",),
+)
+
+
+def create(
+    store: Store,
+    caller: Caller,
+    spec: WebhookSpec,
+    *,
+    master: Callable[[], MasterKey],
+    allowed: Networks,
+    now: float,
+    entropy: Callable[[int], bytes],
+    once: Once | None = None,
+) -> tuple[StoredWebhook, Secret | None]:
+    """Make a webhook of the actor's tenant; returns it and its secret, shown this once.
+
+    `allowed` are networks of the operator's that may be sent to. A repeat of `once` finds it
+    without its secret. InvalidError names the field, KeyringError says that nothing can be sealed.
+    """
+    before = recall(store, caller, once, now)
+    if before is not None:
+        return shown(store, caller, before), None
+    _check_url(spec.url, allowed)
+    webhook_id, secret = new_id("wh", entropy), _draw(entropy)
+    row: dict[str, Any] = {
+        "id": webhook_id,
+        "tenant_id": caller.tenant_id,
+        "url": spec.url,
+        "events": sorted({str(event) for event in spec.events}),
+        "description": spec.description,
+        "sealed_secret": _sealed(master(), webhook_id, secret, entropy),
+        "sealed_former": None,
+        "former_until": None,
+        "active": True,
+        "created_by": caller.actor.name,
+        "last_status": None,
+        "last_at": None,
+    }
+    with store.change(caller.actor) as change:
+        remember(change, caller, once, webhook_id)
+        mine = _TABLE.c.tenant_id == caller.tenant_id
+        count = change.execute(sa.select(sa.func.count()).select_from(_TABLE).where(mine))
+        if count.scalar_one() >= MAX_WEBHOOKS:
+            raise ConflictError(f"A tenant has at most {MAX_WEBHOOKS} webhooks; delete one first.")
+        row["created_at"] = change.at
+        n = change.add("webhook.create", Noun.WEBHOOK, _TABLE, row, tenant_id=caller.tenant_id)
+    return _stored(row | {"version": n}), secret
+
+
+def listed(
+    store: Store, caller: Caller, query: Query, *, now: float
+) -> tuple[list[StoredWebhook], str | None]:
+    """Return a page of the tenant's webhooks, oldest first unless told, and the next cursor."""
+    whose = _TABLE.c.tenant_id == caller.tenant_id
+    with store.reading() as connection:
+        rows, following = page(connection, LISTING, query, whose, now=now)
+    return [_stored(row) for row in rows], following
+
+
+def shown(store: Store, caller: Caller, webhook_id: str) -> StoredWebhook:
+    """Return one of the tenant's webhooks; NotFoundError."""
+    with store.reading() as connection:
+        return _stored(_own(connection, caller, webhook_id))
+
+
+def change_webhook(
+    store: Store,
+    caller: Caller,
+    webhook_id: str,
+    patch: WebhookPatch,
+    *,
+    allowed: Networks,
+    match: IfMatch = ANY,
+) -> StoredWebhook:
+    """Change a webhook; NotFoundError, StaleError, InvalidError naming the field.
+
+    One that is switched on again goes on with what happens from then on.
+    """
+    told = asked(patch)
+    if "url" in told:
+        _check_url(told["url"], allowed)
+    if "events" in told:
+        told["events"] = sorted({str(event) for event in told["events"]})
+    with store.change(caller.actor) as change:
+        row = _own(change.connection, caller, webhook_id, match=match)
+        who = {"tenant_id": caller.tenant_id}
+        alter(change, "webhook.change", Noun.WEBHOOK, _TABLE, row, told, **who)
+    return _stored(row)
+
+
+def renew_secret(
+    store: Store,
+    caller: Caller,
+    webhook_id: str,
+    *,
+    master: Callable[[], MasterKey],
+    entropy: Callable[[int], bytes],
+    match: IfMatch = ANY,
+) -> tuple[StoredWebhook, Secret]:
+    """Draw a new secret, shown this once; for a day what is sent is signed with both.
+
+    NotFoundError, StaleError, KeyringError.
+    """
+    secret = _draw(entropy)
+    sealed = _sealed(master(), webhook_id, secret, entropy)
+    with store.change(caller.actor) as change:
+        row = _own(change.connection, caller, webhook_id, match=match)
+        new = {
+            "sealed_secret": sealed,
+            "sealed_former": row["sealed_secret"],
+            "former_until": change.at + FORMER_SECONDS,
+        }
+        who = {"tenant_id": caller.tenant_id}
+        n = change.alter("webhook.renew_secret", Noun.WEBHOOK, _TABLE, row, new, **who)
+    return _stored(row | {"version": n}), secret
+
+
+def delete(store: Store, caller: Caller, webhook_id: str, *, match: IfMatch = ANY) -> StoredWebhook:
+    """Delete a webhook and what was on its way to it; NotFoundError, StaleError."""
+    with store.change(caller.actor) as change:
+        row = _own(change.connection, caller, webhook_id, match=match)
+        told = {"before": {"url": row["url"]}, "after": None}
+        change.note(
+            "webhook.delete", Noun.WEBHOOK, webhook_id, tenant_id=caller.tenant_id, detail=told
+        )
+        change.execute(sa.delete(_DELIVERY).where(_to(webhook_id)))
+        change.execute(sa.delete(_TABLE).where(_TABLE.c.id == webhook_id))
+    return _stored(row)
+
+
+def test(
+    store: Store, caller: Caller, webhook_id: str, *, entropy: Callable[[int], bytes]
+) -> StoredDelivery:
+    """Send an event to one webhook and to nobody else; returns the delivery, which is pending.
+
+    NotFoundError; ForbiddenError for one that is switched off.
+    """
+    with store.change(caller.actor) as change:
+        row = _own(change.connection, caller, webhook_id)
+        if not row["active"]:
+            raise ForbiddenError("the webhook is switched off; switch it on first")
+        notification = notify(
+            change,
+            Event.WEBHOOK_TEST,
+            webhook_id,
+            tenant_id=caller.tenant_id,
+            user_id=None,
+            data={"webhook_id": webhook_id},
+            entropy=entropy,
+        )
+        table = schema.notification
+        change.execute(sa.update(table).where(table.c.id == notification).values(routed=True))
+        delivery = queue(change, notification, CHANNEL, webhook_id, entropy=entropy)
+        change.note(
+            "webhook.test",
+            Noun.WEBHOOK,
+            webhook_id,
+            tenant_id=caller.tenant_id,
+            detail={"delivery": delivery["id"]},
+        )
+    return _delivery(delivery, str(Event.WEBHOOK_TEST))
+
+
+def deliveries(
+    store: Store, caller: Caller, webhook_id: str, query: Query, *, now: float
+) -> tuple[list[StoredDelivery], str | None]:
+    """Return a page of what was sent to a webhook, newest first unless told; NotFoundError."""
+    with store.reading() as connection:
+        _own(connection, caller, webhook_id)
+        rows, following = page(connection, DELIVERIES, query, _to(webhook_id), now=now)
+        table = schema.notification
+        ids = [row["notification_id"] for row in rows]
+        told = connection.execute(sa.select(table.c.id, table.c.event).where(table.c.id.in_(ids)))
+        events = {one.id: one.event for one in told}
+    return [_delivery(row, events[row["notification_id"]]) for row in rows], following
+
+
+def queue(
+    change: Change,
+    notification: str,
+    channel: str,
+    target: str,
+    *,
+    entropy: Callable[[int], bytes],
+) -> dict[str, Any]:
+    """Write down that a notification is to go somewhere, at once; returns the delivery."""
+    row = {
+        "id": new_id("dl", entropy),
+        "notification_id": notification,
+        "channel": channel,
+        "target": target,
+        "at": change.at,
+        "attempts": 0,
+        "next_at": change.at,
+        "state": "pending",
+        "last_error": None,
+        "settled_at": None,
+    }
+    change.execute(sa.insert(_DELIVERY).values(row))
+    return row
+
+
+def signing_keys(master: MasterKey, row: dict[str, Any], now: float) -> list[bytes]:
+    """Return the keys that what is sent to a webhook is signed with, the newest first.
+
+    ValueError when they were sealed under another master key.
+    """
+    sealed = [row["sealed_secret"]]
+    if row["former_until"] is not None and now < row["former_until"]:
+        sealed.append(row["sealed_former"])
+    return [master.open(bytes(one), _about(row["id"])) for one in sealed]
+
+
+def _check_url(url: str, allowed: Networks) -> None:
+    try:
+        read_destination(url, allowed)
+    except ValueError as error:
+        raise InvalidError([("url", str(error))]) from error
+
+
+def _draw(entropy: Callable[[int], bytes]) -> Secret:
+    return Secret(SECRET_PREFIX + base64.b64encode(entropy(SECRET_BYTES)).decode())
+
+
+def _sealed(
+    master: MasterKey, webhook_id: str, secret: Secret, entropy: Callable[[int], bytes]
+) -> bytes:
+    plain = base64.b64decode(secret.reveal().removeprefix(SECRET_PREFIX))
+    return master.seal(plain, _about(webhook_id), entropy)
+
+
+def _about(webhook_id: str) -> bytes:
+    return b"webhook " + webhook_id.encode()
+
+
+def _to(webhook_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(_DELIVERY.c.channel == CHANNEL, _DELIVERY.c.target == webhook_id)
+
+
+def _own(
+    connection: sa.Connection, caller: Caller, webhook_id: str, *, match: IfMatch = ANY
+) -> dict[str, Any]:
+    whose = _TABLE.c.tenant_id == caller.tenant_id
+    return find(connection, _TABLE, webhook_id, whose, noun="webhook", match=match)
+
+
+def _stored(row: dict[str, Any]) -> StoredWebhook:
+    told = {name: row[name] for name in StoredWebhook.__struct_fields__}
+    return StoredWebhook(**told)
+
+
+def _delivery(row: dict[str, Any], event: str) -> StoredDelivery:
+    pending = row["state"] == "pending"
+    return StoredDelivery(
+        id=row["id"],
+        event_id=row["notification_id"],
+        event=event,
+        at=row["at"],
+        state=row["state"],
+        attempts=row["attempts"],
+        next_attempt_at=row["next_at"] if pending else None,
+        settled_at=row["settled_at"],
+        last_error=row["last_error"],
+    )
