@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from latchgate.core.duration import parse_duration
 from latchgate.core.network import Networks
 from latchgate.core.toml_lines import line_of
 
@@ -52,6 +53,18 @@ class TlsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     key: str | None = None
 
 
+class AuditEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[audit]`: the journal's export on a schedule, off unless `export_every` is set.
+
+    `export_directory` is where segments are written, `export_every` how often and `keep` how long
+    they stay, as durations such as `1d`; without `keep` they stay for good.
+    """
+
+    export_directory: str | None = None
+    export_every: str | None = None
+    keep: str | None = None
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
@@ -67,6 +80,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listen: ListenEntry = ListenEntry()
     gateways: GatewaysEntry = GatewaysEntry()
     tls: TlsEntry = TlsEntry()
+    audit: AuditEntry = AuditEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,15 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditExport:
+    """Where the journal is exported to, how often and for how long it stays (seconds)."""
+
+    directory: Path
+    every: int
+    keep: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The checked configuration, with absolute paths."""
 
@@ -114,6 +137,7 @@ class Config:
     verify: Address
     trusted: Networks
     tls: TlsFiles | None
+    audit: AuditExport | None
 
     def with_tls(self, files: TlsFiles | None) -> Config:
         """Return this configuration with API and console behind TLS, or both in the clear."""
@@ -133,6 +157,7 @@ _ADDRESS = re.compile(
 )
 _SOCKET = re.compile(r"unix:/[A-Za-z0-9._/@+-]{1,100}")
 _MAX_PORT = 65_535
+MIN_EXPORT_SECONDS = 60
 
 
 def parse_address(text: str, *, unix: bool = False) -> Address:
@@ -220,7 +245,34 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         verify=found["verify"],
         trusted=trusted,
         tls=None,
+        audit=_audit_export(entry.audit, folder, at),
     )
+
+
+def _audit_export(
+    entry: AuditEntry, folder: Path, at: Callable[[str, object], ConfigError]
+) -> AuditExport | None:
+    found: dict[str, int] = {}
+    for name in ("export_every", "keep"):
+        text = getattr(entry, name)
+        if text is not None:
+            try:
+                found[name] = parse_duration(text)
+            except ValueError as error:
+                key = f"audit.{name}"
+                raise at(key, error) from error
+    every, keep = found.get("export_every"), found.get("keep")
+    if every is None and (entry.export_directory is not None or keep is not None):
+        raise at("audit", 'nothing is exported without export_every, for example "1d"')
+    if every is None:
+        return None
+    if not entry.export_directory:
+        raise at("audit.export_directory", "must name the folder to export to")
+    if every < MIN_EXPORT_SECONDS:
+        raise at("audit.export_every", "must be 1m or longer")
+    if keep is not None and keep < every:
+        raise at("audit.keep", "must be as long as export_every, or longer")
+    return AuditExport(folder / entry.export_directory, every, keep)
 
 
 def _check_files(

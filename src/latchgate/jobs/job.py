@@ -15,10 +15,20 @@ ACTOR = Actor(name="latchgate", tenant_id=None)
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """Where the journal is exported to, how often and for how long it stays (seconds)."""
+
+    directory: Path
+    every: int
+    keep: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What jobs work with; built by the composition root.
 
-    `policy` returns the policy in force, `clock` Unix seconds, `entropy` n random bytes.
+    `policy` returns the policy in force, `clock` Unix seconds, `entropy` n random bytes; `export`
+    is None when the journal is exported to nowhere.
     """
 
     store: Store
@@ -29,6 +39,7 @@ class Work:
     redact: Callable[[str], str]
     clock: Callable[[], float]
     entropy: Callable[[int], bytes]
+    export: Export | None = None
 
 
 @dataclass(frozen=True, slots=True)
