@@ -66,7 +66,7 @@ from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.serve import tls
-from latchgate.store import usage
+from latchgate.store import recorder
 from latchgate.verify import cache, receipts
 
 PAGES = Path(__file__).parent / "reference"
@@ -296,9 +296,9 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Absent ids that one cache remembers", lambda: cache.MAX_ABSENT),
     ("Faults of a journal that a check lists", lambda: chain.MAX_FAULTS),
     ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
-    ("Seconds between batches of refusals and counts", lambda: usage.BATCH_SECONDS),
-    ("Days a refusal is kept", lambda: usage.KEEP_SECONDS // 86_400),
-    ("Refusals kept for each tenant, and for nobody", lambda: usage.KEEP_PER_RING),
+    ("Seconds between batches of refusals and counts", lambda: recorder.BATCH_SECONDS),
+    ("Days a refusal is kept", lambda: recorder.KEEP_SECONDS // 86_400),
+    ("Refusals kept for each tenant, and for nobody", lambda: recorder.KEEP_PER_RING),
 )
 
 

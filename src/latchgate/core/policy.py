@@ -13,17 +13,20 @@ from dataclasses import dataclass, field
 from latchgate.core.kinds import AnyKind, ApplicationKeyKind, IssuedKind, Kind
 from latchgate.core.model import Request
 from latchgate.core.network import Networks
+from latchgate.core.price import Price
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What some methods of an area need: a scope, any credential that stands, or nobody (`public`).
 
-    Where `scope` is None and it is not public, whoever may come in may do it.
+    Where `scope` is None and it is not public, whoever may come in may do it. `price` is what one
+    allowed request costs, None where it costs nothing.
     """
 
     scope: str | None
     public: bool = False
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ def _with_application(
     application = kind.verify(presented, facts, grant.owner, walk.now, walk.trace)
     if isinstance(application, Refused):
         return application
-    return walk.cache.together(grant, application)
+    return walk.cache.together(grant, application, presented.credential_id)
 
 
 def _judge(
