@@ -84,6 +84,11 @@ CONFIGURATION: Words = {
     "listen": "The three addresses, below.",
     "gateways": "Whose word counts, below.",
     "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
+    "audit": "The journal's export on a schedule, below. Without it nothing is exported.",
+    "audit.export_directory": "Folder of the segments, made with mode 0700 where it is missing."
+    " What was exported last stays there: it says where to go on.",
+    "audit.export_every": "How often, for example `1d`; at least `1m`. Absent: never.",
+    "audit.keep": "How long a segment stays, for example `400d`. Absent: for good.",
     "listen.api": "Management API, `/healthz`, `/readyz`. `HOST:PORT`, `[IPV6]:PORT`; port 0 takes"
     " a free one.",
     "listen.console": "The console's own origin. So far it answers `/healthz` and the form at"
@@ -304,6 +309,7 @@ def configuration() -> str:
         ("listen.", config.ListenEntry),
         ("gateways.", config.GatewaysEntry),
         ("tls.", config.TlsEntry),
+        ("audit.", config.AuditEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latchgate import config
-from latchgate.config import Address, ConfigError, TlsFiles, load, parse_address
+from latchgate.config import Address, AuditExport, ConfigError, TlsFiles, load, parse_address
 from latchgate.core.network import parse_address as parse_client
 from latchgate.serve.local import CONFIG_TEXT
 
@@ -31,6 +31,11 @@ trusted = ["10.0.0.0/8"]
 [tls]
 certificate = "tls/full.pem"
 key = "/etc/lg.key"
+
+[audit]
+export_directory = "journal"
+export_every = "1d"
+keep = "400d"
 """
 
 
@@ -287,3 +292,30 @@ def test_every_key_is_documented_where_it_is_declared(entry):
     for field in msgspec.structs.fields(entry):
         nested = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
         assert nested or f"`{field.name}`" in told
+
+
+def test_the_journals_export_is_read_or_off(file):
+    assert written(file, WHOLE).audit == AuditExport(file.parent / "journal", 86_400, 400 * 86_400)
+    assert written(file, "").audit is None
+    one = written(file, '[audit]\nexport_directory = "/j"\nexport_every = "1h"\n').audit
+    assert one == AuditExport(Path("/j"), 3_600, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('export_directory = "j"', "2: audit: nothing is exported without export_every"),
+        ('keep = "4d"', "audit: nothing is exported without export_every"),
+        ('export_every = "1d"', "audit.export_directory: must name the folder"),
+        ('export_every = "1d"\nexport_directory = ""', "audit.export_directory: must name"),
+        ('export_every = "often"', "2: audit.export_every: 'often' is not a duration"),
+        ('export_every = "5s"\nexport_directory = "j"', "audit.export_every: must be 1m or longer"),
+        (
+            'export_every = "2d"\nkeep = "1d"\nexport_directory = "j"',
+            "3: audit.keep: must be as long as export_every",
+        ),
+        ('every = "1d"', "audit.every: unknown key 'every'"),
+    ],
+)
+def test_an_impossible_export_is_told_by_its_key(file, text, problem):
+    assert problem.removeprefix("2: ") in refusal(file, f"[audit]\n{text}\n")

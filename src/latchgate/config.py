@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from latchgate.core.duration import parse_duration
 from latchgate.core.network import Networks
 from latchgate.core.toml_lines import line_of
 
@@ -77,6 +78,18 @@ class MailEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ca: str | None = None
 
 
+class AuditEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[audit]`: the journal's export on a schedule, off unless `export_every` is set.
+
+    `export_directory` is where segments are written, `export_every` how often and `keep` how long
+    they stay, as durations such as `1d`; without `keep` they stay for good.
+    """
+
+    export_directory: str | None = None
+    export_every: str | None = None
+    keep: str | None = None
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
@@ -94,6 +107,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tls: TlsEntry = TlsEntry()
     webhooks: WebhooksEntry = WebhooksEntry()
     mail: MailEntry = MailEntry()
+    audit: AuditEntry = AuditEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +155,15 @@ class MailServer:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditExport:
+    """Where the journal is exported to, how often and for how long it stays (seconds)."""
+
+    directory: Path
+    every: int
+    keep: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The checked configuration, with absolute paths."""
 
@@ -156,6 +179,7 @@ class Config:
     tls: TlsFiles | None
     webhook_networks: Networks
     mail: MailServer | None
+    audit: AuditExport | None
 
     def with_tls(self, files: TlsFiles | None) -> Config:
         """Return this configuration with API and console behind TLS, or both in the clear."""
@@ -175,6 +199,7 @@ _ADDRESS = re.compile(
 )
 _SOCKET = re.compile(r"unix:/[A-Za-z0-9._/@+-]{1,100}")
 _MAX_PORT = 65_535
+MIN_EXPORT_SECONDS = 60
 
 
 def parse_address(text: str, *, unix: bool = False) -> Address:
@@ -269,6 +294,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         tls=None,
         webhook_networks=webhook_networks,
         mail=mail,
+        audit=_audit_export(entry.audit, folder, at),
     )
 
 
@@ -306,6 +332,32 @@ def _mail(
         sender=entry.sender,
         ca=folder / entry.ca if entry.ca is not None else None,
     )
+
+
+def _audit_export(
+    entry: AuditEntry, folder: Path, at: Callable[[str, object], ConfigError]
+) -> AuditExport | None:
+    found: dict[str, int] = {}
+    for name in ("export_every", "keep"):
+        text = getattr(entry, name)
+        if text is not None:
+            try:
+                found[name] = parse_duration(text)
+            except ValueError as error:
+                key = f"audit.{name}"
+                raise at(key, error) from error
+    every, keep = found.get("export_every"), found.get("keep")
+    if every is None and (entry.export_directory is not None or keep is not None):
+        raise at("audit", 'nothing is exported without export_every, for example "1d"')
+    if every is None:
+        return None
+    if not entry.export_directory:
+        raise at("audit.export_directory", "must name the folder to export to")
+    if every < MIN_EXPORT_SECONDS:
+        raise at("audit.export_every", "must be 1m or longer")
+    if keep is not None and keep < every:
+        raise at("audit.keep", "must be as long as export_every, or longer")
+    return AuditExport(folder / entry.export_directory, every, keep)
 
 
 def _check_files(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from tests.manage.journals import alter
 from tests.world import latchgate, mode
+
+from latchgate.manage.segments import write_next
+from latchgate.store.journal import Store
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -113,3 +117,25 @@ def test_a_lost_master_key_is_told_with_what_still_works(server, tmp_path):
         assert not (tmp_path / "new").exists()
     finally:
         (tmp_path / "elsewhere").rename(server.folder / "master.key")
+
+
+def test_a_folder_of_segments_is_checked_without_a_server(server, tmp_path):
+    folder = tmp_path / "segments"
+    store = Store(server.folder / "latchgate.db", clock=time.time)
+    try:
+        written = write_next(store, server.folder / "master.key", folder, now=time.time())
+    finally:
+        store.close()
+    assert written is not None
+    check = ("audit", "verify", "--directory", str(folder))
+    done = server.cli(*check, "--public-key", written.head.public_key)
+    assert (done.code, done.err) == (0, "")
+    assert f"The segments hold, signed by {written.head.key_id}." in done.out
+    assert server.cli(*check, "--json").json["segments"] == 1
+    file = written.name.rows(folder)
+    file.write_bytes(file.read_bytes().replace(b"key.create", b"key.revoke", 1))
+    done = server.cli(*check)
+    assert (done.code, done.out) == (1, "")
+    assert f"{file.name}: was altered" in done.err
+    assert server.cli(*check, "--remote").code == 2
+    assert "No such file" in server.cli("audit", "verify", "--directory", "/no/such").err

@@ -10,14 +10,19 @@ from contextlib import closing
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.manage.journals import Journal, alter, rechain, rows_of
 
 from latchgate.keyring.signing import Purpose, draw, read, spell, unseal
 from latchgate.manage import chain
 from latchgate.manage.audit import Head
 from latchgate.manage.chain import HeadError, parse_head, verify_database, verify_export
+from latchgate.store import evidence
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.evidence import COLUMNS
+from latchgate.store.journal import GENESIS
+from latchgate.store.journal import chain as seal
 from latchgate.store.migrate import migrate
 
 
@@ -116,6 +121,33 @@ def test_a_value_that_is_spelled_alike_in_another_type_is_altered(journal):
 def test_bytes_that_are_no_text_are_an_altered_row_and_no_crash(journal):
     alter(journal.database, "UPDATE journal SET actor = CAST(x'ff80' AS TEXT) WHERE n = 3")
     assert numbers(found(journal)) == [3]
+
+
+def test_rows_on_every_page_are_checked(journal, monkeypatch):
+    monkeypatch.setattr(evidence, "_PAGE", 3)
+    head = journal.head()
+    journal.note(7)
+    assert found(journal, head).sound
+    alter(journal.database, "UPDATE journal SET actor = CAST(x'ff80' AS TEXT) WHERE n = 8")
+    alter(journal.database, "UPDATE journal SET action = 'x' WHERE n IN (2, 11)")
+    assert numbers(found(journal, head)) == [2, 8, 11]
+
+
+@given(st.lists(st.tuples(*[st.text()] * 5, *[st.none() | st.text()] * 3, st.floats()), max_size=4))
+def test_whole_rows_are_those_whose_hash_the_journal_would_write(told):
+    rows, digest = [], GENESIS
+    for n, (actor, action, noun, record, detail, tenant, credential, address, at) in enumerate(
+        told
+    ):
+        values = (n + 1, at, actor, action, noun, record, tenant, detail, credential, address)
+        sealed = seal(digest, dict(zip(COLUMNS, values, strict=False)))
+        rows.append((*values, digest, sealed))
+        digest = sealed
+    assert evidence.whole(rows, 0, GENESIS) == len(rows)
+    for at, row in enumerate(rows):
+        for index in range(len(COLUMNS)):
+            others = [*rows[:at], (*row[:index], "other", *row[index + 1 :]), *rows[at + 1 :]]
+            assert evidence.whole(others, 0, GENESIS) <= at or row[index] == "other"
 
 
 def test_a_removed_origin_is_an_altered_row(journal):

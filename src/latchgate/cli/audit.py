@@ -16,8 +16,10 @@ from latchgate.cli.output import Failed, json_option, print_fields, print_json, 
 if TYPE_CHECKING:
     from latchgate.manage.audit import Head
     from latchgate.manage.chain import Report
+    from latchgate.manage.segment_check import Checked
 
 _MAX_HEAD = 65_536
+_SHOWN = ("rows", "epoch", "n", "hash", "against")
 
 
 @click.group()
@@ -134,7 +136,18 @@ def _write(chunks: Iterable[bytes], file: BinaryIO) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Check this exported file, without any database.",
 )
-@click.option("--public-key", metavar="KEY", help="The public key that must have signed.")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Check the segments of this folder, as the scheduled export wrote them.",
+)
+@click.option(
+    "--public-key",
+    "public_keys",
+    metavar="KEY",
+    multiple=True,
+    help="The public key that must have signed; several for a --directory of several keys.",
+)
 @click.option("--remote", is_flag=True, help="Ask the server to check, instead of this machine.")
 @json_option
 def verify(
@@ -142,7 +155,8 @@ def verify(
     config_file: Path,
     against: Path | None,
     exported: Path | None,
-    public_key: str | None,
+    directory: Path | None,
+    public_keys: tuple[str, ...],
     remote: bool,
     as_json: bool,
 ) -> None:
@@ -150,13 +164,20 @@ def verify(
 
     Reads the database file on this machine, with or without a server on it.
     """
-    if remote and exported is not None:
-        msg = "--remote and --export contradict each other"
+    if remote + (exported is not None) + (directory is not None) > 1:
+        msg = "--remote, --export and --directory contradict each other"
         raise click.UsageError(msg)
-    if public_key is not None and exported is None and against is None:
-        msg = "--public-key is the key of a head; give --against or --export"
+    if public_keys and exported is None and directory is None and against is None:
+        msg = "--public-key is the key of a head; give --against or --export or --directory"
+        raise click.UsageError(msg)
+    if len(public_keys) > 1 and directory is None:
+        msg = "one head is signed by one key; give --public-key once"
         raise click.UsageError(msg)
     kept = _read_head(against) if against is not None else None
+    if directory is not None:
+        _print_segments(_of_directory(directory, kept, public_keys), as_json=as_json)
+        return
+    public_key = public_keys[0] if public_keys else None
     if remote:
         report = _asked(kept, public_key)
     elif exported is not None:
@@ -200,6 +221,15 @@ def _of_export(file: Path, kept: Head | None, public_key: str | None) -> Report:
         raise Failed(f"{file}: {error.strerror}", code=2)
 
 
+def _of_directory(directory: Path, kept: Head | None, public_keys: tuple[str, ...]) -> Checked:
+    from latchgate.manage.segment_check import verify_directory
+
+    try:
+        return verify_directory(directory, against=kept, public_keys=public_keys)
+    except OSError as error:
+        raise Failed(f"{error.filename or directory}: {error.strerror}", code=2)
+
+
 def _of_database(config_file: Path, kept: Head | None, public_key: str | None) -> Report:
     from latchgate.manage.chain import verify_database
     from latchgate.store.errors import StoreError
@@ -213,6 +243,21 @@ def _of_database(config_file: Path, kept: Head | None, public_key: str | None) -
         raise Failed(f"{config.database}: {error}")
 
 
+def _print_segments(found: Checked, *, as_json: bool) -> None:
+    import msgspec
+
+    report = found.report
+    if as_json:
+        print_json(found)
+    elif report.sound:
+        told = msgspec.to_builtins(found)
+        fields = [(name, told[name]) for name in ("segments", "begins")]
+        print_fields([*fields, *((name, told["report"][name]) for name in _SHOWN)])
+        click.echo(f"The segments hold, signed by {', '.join(found.key_ids)}.")
+    if not report.sound:
+        raise _unsound(report)
+
+
 def _print_report(report: Report, *, as_json: bool) -> None:
     import msgspec
 
@@ -220,19 +265,21 @@ def _print_report(report: Report, *, as_json: bool) -> None:
         print_json(report)
     elif report.sound:
         told = msgspec.to_builtins(report)
-        shown = ("rows", "epoch", "n", "hash", "against")
-        print_fields([(name, told[name]) for name in shown])
+        print_fields([(name, told[name]) for name in _SHOWN])
         click.echo(
             "The chain holds, and leads to the signed head."
             if report.against is not None
             else "The chain holds. Only --against a kept head shows a cut end or a new chain."
         )
-    if report.sound:
-        return
+    if not report.sound:
+        raise _unsound(report)
+
+
+def _unsound(report: Report) -> Failed:
     lines = [
         f"  {'number ' + str(one.n) if one.n is not None else 'journal'}: {one.problem}"
         for one in report.faults
     ]
     if report.unlisted:
         lines.append(f"  and {report.unlisted} more")
-    raise Failed("\n".join(["the journal is not what was written:", *lines]))
+    return Failed("\n".join(["the journal is not what was written:", *lines]))

@@ -18,12 +18,21 @@ ACTOR = Actor(name="latchgate", tenant_id=None)
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """Where the journal is exported to, how often and for how long it stays (seconds)."""
+
+    directory: Path
+    every: int
+    keep: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What jobs work with; built by the composition root.
 
     `webhook_networks` are those of the operator's own that events may be sent to; `mail` is None
-    where no e-mail is sent. `policy` returns the policy in force, `clock` Unix seconds, `entropy`
-    n random bytes.
+    where no e-mail is sent, `export` where the journal is exported to nowhere. `policy` returns the
+    policy in force, `clock` Unix seconds, `entropy` n random bytes.
     """
 
     store: Store
@@ -37,6 +46,7 @@ class Work:
     redact: Callable[[str], str]
     clock: Callable[[], float]
     entropy: Callable[[int], bytes]
+    export: Export | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,12 +203,13 @@ def exported(store: Store, last: Head) -> Iterator[bytes]:
             rows = connection.execute(batch).mappings().all()
         if not rows:
             break
-        yield b"".join(map(_line, rows))
+        yield b"".join(map(spelled, rows))
         after = rows[-1]["n"]
     yield msgspec.json.encode({"head": last}) + b"\n"
 
 
-def _line(row: sa.RowMapping) -> bytes:
+def spelled(row: sa.RowMapping) -> bytes:
+    """Return a row of the journal as a line of an export."""
     told = dict(row)
     for name in ("previous", "hash"):
         told[name] = bytes(told[name]).hex()

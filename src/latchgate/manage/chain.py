@@ -7,7 +7,8 @@ a signed head that was kept elsewhere tells that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,11 +16,14 @@ import msgspec
 
 from latchgate.keyring.signing import read, signed, spell, thumbprint
 from latchgate.manage.audit import HEAD_FORMAT, Head
-from latchgate.store.evidence import COLUMNS, evidence
+from latchgate.store.evidence import COLUMNS, Row, evidence, whole
 from latchgate.store.journal import GENESIS, chain
 
 MAX_FAULTS = 100
 _MAX_LINE = 16_777_216
+_HASH = COLUMNS.index("hash")
+_PAGE = 500
+_columns = operator.itemgetter(*COLUMNS)
 _TEXT = ("actor", "action", "noun", "record", "detail")
 _TEXT_OR_NONE = ("tenant_id", "credential_id", "address")
 
@@ -80,12 +84,12 @@ def verify_database(
     can't be read.
     """
     with evidence(database) as found:
-        check = _Check(against)
+        check = Check(against)
         if against is not None:
-            _check_head(check, against, public_key)
+            check_head(check, against, public_key)
             if found.keys.get(against.key_id) != _raw(against.public_key):
                 check.fault(None, f"the head's key {against.key_id} is none of this store's")
-        check.follow(found.rows())
+        check.follow(found.pages())
         epoch = None
         if len(found.heads) == 1:
             n, digest, named = found.heads[0]
@@ -101,17 +105,17 @@ def verify_export(
     export: Path, *, against: Head | None = None, public_key: str | None = None
 ) -> Report:
     """Check an exported file without any database; OSError when it can't be read."""
-    check = _Check(against)
+    check = Check(against)
     if against is not None:
-        _check_head(check, against, public_key)
+        check_head(check, against, public_key)
     with export.open("rb") as file:
-        lines = _Lines(check, file)
-        check.follow(lines.rows())
+        lines = Lines(check, file)
+        check.follow(lines.pages())
     if lines.head is None:
         check.fault(None, "the export does not end in a signed head: it was cut, or never finished")
         return check.report(None)
     head = lines.head
-    _check_head(check, head, public_key)
+    check_head(check, head, public_key)
     if (head.n, head.hash) != (check.n, check.hash.hex()):
         check.fault(None, _unlike("the export's head", head.n, bytes.fromhex(head.hash), check))
     if against is not None and against.key_id != head.key_id:
@@ -122,28 +126,53 @@ def verify_export(
     return check.report(head.epoch)
 
 
-class _Check:
-    """Follows rows in order, keeping only the last hash and the first faults."""
+class Check:
+    """Follows rows in order, keeping only the last hash and the first faults.
+
+    `place`, where set, is put before what is told, as the name of the file that is read.
+    """
 
     def __init__(self, against: Head | None) -> None:
         self._against = against
+        self._pinned_at = against.n if against is not None else None
         self._pinned: bytes | None = GENESIS if against is not None and not against.n else None
         self._faults: list[Fault] = []
         self._unlisted = 0
+        self.place = ""
         self.rows = 0
         self.n = 0
         self.hash = GENESIS
 
     def fault(self, n: int | None, problem: str) -> None:
+        """Keep a fault, the first ones only."""
         if len(self._faults) < MAX_FAULTS:
-            self._faults.append(Fault(n, problem))
+            told = f"{self.place}: {problem}" if self.place else problem
+            self._faults.append(Fault(n, told))
         else:
             self._unlisted += 1
 
-    def follow(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        for row in rows:
-            self.rows += 1
-            self._take(row)
+    def begin(self, n: int, digest: bytes) -> None:
+        """Go on after another number, whose row has this hash."""
+        self.n, self.hash = n, digest
+        if n == self._pinned_at:
+            self._pinned = digest
+
+    def follow(self, pages: Iterable[Sequence[Row]]) -> None:
+        """Check pages of rows, each after the one before."""
+        for page in pages:
+            self.rows += len(page)
+            at = 0
+            # Whole rows need no closer look; the first that is none gets it, and on they go.
+            while at < len(page):
+                fit = whole(page[at:] if at else page, self.n, self.hash)
+                if fit:
+                    first, self.n, self.hash = self.n, self.n + fit, page[at + fit - 1][_HASH]
+                    if self._pinned_at is not None and first < self._pinned_at <= self.n:
+                        self._pinned = page[at + self._pinned_at - first - 1][_HASH]
+                at += fit
+                if at < len(page):
+                    self._take(dict(zip(COLUMNS, page[at], strict=True)))
+                    at += 1
 
     def _take(self, row: Mapping[str, Any]) -> None:
         wanted, n = self.n + 1, row["n"]
@@ -165,10 +194,11 @@ class _Check:
         if chain(row["previous"], {name: row[name] for name in COLUMNS}) != row["hash"]:
             self.fault(n, "was altered: its hash is not that of what it says")
         self.n, self.hash = max(self.n, n), row["hash"]
-        if self._against is not None and n == self._against.n:
+        if n == self._pinned_at:
             self._pinned = row["hash"]
 
     def report(self, epoch: str | None) -> Report:
+        """Return what was found."""
         if self._against is not None:
             self._compare(self._against, epoch)
         return Report(
@@ -193,19 +223,21 @@ class _Check:
             self.fault(head.n, f"{told} {head.at}: it or a row before it was written anew")
 
 
-class _Lines:
+class Lines:
     """The lines of an export: rows, then one head."""
 
-    def __init__(self, check: _Check, file: BinaryIO) -> None:
+    def __init__(self, check: Check, file: BinaryIO) -> None:
         self._check = check
         self._file = file
         self.head: Head | None = None
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        at = 0
+    def pages(self) -> Iterator[list[Row]]:
+        """Read rows; what is none is told as a fault, a head is kept."""
+        at, page = 0, list[Row]()
         while line := self._file.readline(_MAX_LINE):
             at += 1
             if self.head is not None:
+                yield page
                 self._check.fault(None, f"line {at} comes after the head")
                 return
             try:
@@ -213,12 +245,18 @@ class _Lines:
                 if isinstance(told, dict) and set(told) == {"head"}:
                     self.head = parse_head(line)
                     continue
-                yield _row(told)
+                page.append(_row(told))
             except (ValueError, RecursionError) as error:
+                yield page  # so that faults are told in their order
+                page = []
                 self._check.fault(None, f"line {at} is neither a row nor a head: {error}")
+            if len(page) == _PAGE:
+                yield page
+                page = []
+        yield page
 
 
-def _row(told: object) -> dict[str, Any]:
+def _row(told: object) -> Row:
     if not isinstance(told, dict) or set(told) != set(COLUMNS):
         msg = f"a row has {', '.join(COLUMNS)} and nothing else"
         raise ValueError(msg)
@@ -227,7 +265,8 @@ def _row(told: object) -> dict[str, Any]:
             msg = f"{name} is no text"
             raise ValueError(msg)  # noqa: TRY004 - what is wrong is a value in a file
         told[name] = bytes.fromhex(told[name])
-    return told
+    row: Row = _columns(told)
+    return row
 
 
 def _strange(row: Mapping[str, Any]) -> list[str]:
@@ -255,7 +294,8 @@ def _is_text(value: object) -> bool:
     return True
 
 
-def _check_head(check: _Check, head: Head, public_key: str | None) -> None:
+def check_head(check: Check, head: Head, public_key: str | None) -> None:
+    """Tell what is wrong with a head itself: its key, whose it is, its signature."""
     public = _raw(head.public_key)
     if public is None or thumbprint(public) != head.key_id:
         check.fault(None, f"the head of {head.at} names another key than it carries")
@@ -272,7 +312,7 @@ def _raw(text: str, length: int = 32) -> bytes | None:
         return None
 
 
-def _unlike(what: str, n: object, digest: object, check: _Check) -> str:
+def _unlike(what: str, n: object, digest: object, check: Check) -> str:
     if n != check.n:
         return f"{what} stands at {n}, the journal ends at {check.n}"
     told = digest.hex() if isinstance(digest, bytes) else digest

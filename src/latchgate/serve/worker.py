@@ -41,7 +41,7 @@ from latchgate.doors.gate import gate
 from latchgate.doors.listener import Listener
 from latchgate.doors.verify import VerifyDoor
 from latchgate.jobs import JOBS
-from latchgate.jobs.job import Work
+from latchgate.jobs.job import Export, Work
 from latchgate.jobs.mail import Mailer
 from latchgate.jobs.runner import Runner
 from latchgate.jobs.sending import resolve
@@ -198,6 +198,7 @@ def run_worker(
         redact=redact,
         clock=time.time,
         entropy=secrets.token_bytes,
+        export=_export(config),
     )
     jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)
     servers = [
@@ -231,6 +232,11 @@ def api(door: Door) -> Application:
         (keystone.BELOW, keystone.application(door)),
     )
     return gate(door, {path: inner for below, inner in doors for path in below})
+
+
+def _export(config: Config) -> Export | None:
+    told = config.audit
+    return Export(told.directory, told.every, told.keep) if told is not None else None
 
 
 def _warn_of_master_key(config: Config) -> None:

@@ -6,14 +6,17 @@ is; one snapshot, and a bounded number of rows in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from latchgate.store.reads import SCHEMA_HEAD, check_schema
-from latchgate.store.sqlite import Connection, connect, faults
+from latchgate.store.sqlite import Connection, connect, driver, faults
 
 COLUMNS = (
     "n",
@@ -29,9 +32,87 @@ COLUMNS = (
     "previous",
     "hash",
 )
-_ROWS = f"SELECT {', '.join(COLUMNS)} FROM journal ORDER BY n"  # noqa: S608 - names of ours
+Row = tuple[Any, ...]  # the values of COLUMNS, in their order
+_ROWS = f"SELECT {', '.join(COLUMNS)} FROM journal ORDER BY n LIMIT -1 OFFSET ?"  # noqa: S608 - names of ours
+_PAGE = 500
 _HEADS = "SELECT n, hash, epoch FROM journal_head LIMIT 2"
 _KEYS = "SELECT id, public FROM signing_key"
+_encode = msgspec.json.Encoder().encode
+_BLANK = msgspec.UNSET
+
+
+class _Told(msgspec.Struct, gc=False):
+    """What a row's hash covers, in the order of the names; what is unset is left out."""
+
+    action: str
+    actor: str
+    address: str | msgspec.UnsetType
+    at: float
+    credential_id: str | msgspec.UnsetType
+    detail: str
+    n: int
+    noun: str
+    record: str
+    tenant_id: str | None
+
+
+def whole(page: Sequence[Row], n: int, digest: bytes) -> int:
+    """Count the rows from the start of a page that follow, unaltered, number `n` with that hash.
+
+    Each has the next number, the hash before it, and a hash of its own as `journal.chain` works it
+    out, in a third of its time; values of a type, or text, that no row of ours holds end the count.
+    """
+    encode, sha256, last = _encode, hashlib.sha256, n
+    for row in page:
+        (
+            number,
+            at,
+            actor,
+            action,
+            noun,
+            record,
+            tenant,
+            detail,
+            credential,
+            address,
+            before,
+            seal,
+        ) = row
+        # Types one by one: what they were written as, compared in a third of isinstance's time.
+        if not (
+            number == n + 1
+            and before == digest
+            and type(number) is int
+            and type(at) is float
+            and type(actor) is str
+            and type(action) is str
+            and type(noun) is str
+            and type(record) is str
+            and type(detail) is str
+            and (tenant is None or type(tenant) is str)
+            and (credential is None or type(credential) is str)
+            and (address is None or type(address) is str)
+        ):
+            break
+        told = _Told(
+            action,
+            actor,
+            _BLANK if address is None else address,
+            at,
+            _BLANK if credential is None else credential,
+            detail,
+            number,
+            noun,
+            record,
+            tenant,
+        )
+        try:
+            if sha256(before + encode(told)).digest() != seal:
+                break
+        except (UnicodeEncodeError, OverflowError):
+            break
+        n, digest = number, seal
+    return n - last
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +123,24 @@ class Evidence:
     keys: dict[str, bytes]
     _connection: Connection
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Read the journal from its start, one row in memory; StoreError when it fails."""
-        with faults():
-            for row in self._connection.execute(_ROWS):
-                yield dict(zip(COLUMNS, row, strict=True))
+    def pages(self) -> Iterator[list[Row]]:
+        """Read the journal from its start, a page in memory; StoreError when it fails."""
+        read = 0
+        try:
+            for page in self._pages(read):
+                yield page
+                read += len(page)
+        except driver.Error:
+            # Bytes that are no UTF-8 must show as an altered row, not end the reading. What it
+            # really was fails again.
+            self._connection.text_factory = _text
+            with faults():
+                yield from self._pages(read)
+
+    def _pages(self, after: int) -> Iterator[list[Row]]:
+        cursor = self._connection.execute(_ROWS, (after,))
+        while page := cursor.fetchmany(_PAGE):
+            yield page
 
 
 @contextmanager
@@ -56,15 +150,19 @@ def evidence(database: Path) -> Iterator[Evidence]:
     StoreError when it can't be read, NotMigratedError when it has another schema.
     """
     with closing(connect(database, durable=True, read_only=True)) as connection:
-        # Bytes that are no UTF-8 must show as an altered row, not end the reading; surrogates
-        # stand for them, which no row of ours holds.
-        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         check_schema(connection, SCHEMA_HEAD)
+        connection.text_factory = _text
         with faults():
             connection.execute("BEGIN")
             heads = connection.execute(_HEADS).fetchall()
             keys = {str(name): _bytes(public) for name, public in connection.execute(_KEYS)}
+        connection.text_factory = str
         yield Evidence(heads, keys, connection)
+
+
+def _text(raw: bytes) -> str:
+    """Read what may be no UTF-8; surrogates stand for it, which no row of ours holds."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _bytes(value: object) -> bytes:

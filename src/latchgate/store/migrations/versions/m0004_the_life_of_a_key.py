@@ -17,10 +17,10 @@ def upgrade() -> None:
     if "main" in parts:
         _rotation()
         _notifications()
-    if "usage" in parts:
-        _usage()
         _lifetimes()
         _webhooks()
+    if "usage" in parts:
+        _usage()
 
 
 def _rotation() -> None:
