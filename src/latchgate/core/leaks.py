@@ -1,15 +1,15 @@
 """Find our own secrets in bytes: files, logs, dumps; as they are, base64 or percent-encoded.
 
 Rule of this file: what is found is told masked, with its digest, never as text. Most bytes are
-passed over by `translate` and `find` on every second byte: a secret is a long run of few
-characters, and only within such runs is anything looked at more closely.
+passed over by `bytes.translate` and `find`: a secret is a long run of few characters, and only
+within such runs is anything looked at more closely.
 """
 
 from __future__ import annotations
 
 import re
 from binascii import a2b_base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -24,7 +24,6 @@ _LINE = 4_096  # how far on each side a line is looked through for ALLOW
 _DEEP = 2  # base64 within percent-encoding, and the other way round
 _BASE64_LEAST = 42  # characters that 31 bytes, the shortest secret, are in base64
 _TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_RUN = re.compile(rb"[A-Za-z0-9+/_.~%-]+")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % _BASE64_LEAST)
 # Lines of base64 as RFC 2045 and PEM fold them, and a last one that is shorter.
 _FOLDED = re.compile(rb"(?:\r?\n[A-Za-z0-9+/]{60,80}(?![A-Za-z0-9+/]))*(?:\r?\n[A-Za-z0-9+/]{1,79})?")
@@ -32,6 +31,8 @@ _FOLDS = range(60, 81)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 _LARGE = 4_096
+# In so few bytes CPython looks for a run without preparing tables for it, which takes longer.
+_STEP = 29_000
 
 
 class Grade(StrEnum):
@@ -116,8 +117,8 @@ class Finder:
         self._anchors = re.compile(listed or rb"(?!)")
         self._bare = [_Bare.of(name, one) for name, one in known.items() if not one.anchor]
         least = min((one.length for one in known.values()), default=_BASE64_LEAST)
-        self._samples = b"a" * (least // 2)
-        self._sampled = _table(_TEXT + b"+/_.~%-", b"a")
+        self._run = b"a" * least
+        self._letters = _table(_TEXT + b"+/_.~%-", b"a")
 
     def find(self, data: bytes, *, start: bool = True) -> list[Finding]:
         """Return what is found, in order; `start` False says that something stands before."""
@@ -127,32 +128,37 @@ class Finder:
         return sorted(found.values(), key=lambda one: (one.start, one.kind))
 
     def _search(self, data: bytes, depth: int, *, start: bool) -> Iterator[Finding]:
-        # Every run of `least` characters holds that many samples of every second byte in a row.
-        sampled = data[::2].translate(self._sampled)
-        samples, match, at = self._samples, _RUN.match, 0
-        while (at := sampled.find(samples, at)) >= 0:
-            first = max(2 * at - 1, 0)
-            run = match(data, first) or match(data, 2 * at)
-            if run is None:  # never: the sample itself matches
-                break
-            text = run[0]
-            at = (run.end() + 1) // 2
-            if b"_" in text:
-                yield from self._in_run(text, run.start())
-            if len(text) >= _BASE64_LEAST and not text.islower() and not text.isupper():
-                if b"%" in text and depth < _DEEP:
-                    yield from self._escaped(text, run.start(), depth)
-                if depth < _DEEP:
-                    cut = not start and run.start() == 0
-                    end = yield from self._encoded(data, run, depth, cut=cut)
-                    at = max(at, (end + 1) // 2)
-            elif b"%" in text and depth < _DEEP:
-                yield from self._escaped(text, run.start(), depth)
-        for bare in self._bare:
-            yield from bare.find(data)
+        marked = data.translate(self._letters)
+        find, run, at = marked.find, self._run, 0
+        step = _STEP - len(run)
+        while at < len(marked):
+            begin = find(run, at, at + _STEP)
+            if begin < 0:
+                at += step
+                continue
+            at = find(0, begin)
+            if at < 0:
+                at = len(data)
+            text = data[begin:at]
+            # Of small letters alone are words and digests in hexadecimal, and nothing of ours.
+            plain = text.islower()
+            if plain and b"_" not in text and b"%" not in text:
+                continue
+            yield from self._in_run(text, begin)
+            if depth < _DEEP and b"%" in text:
+                yield from self._escaped(text, begin, depth)
+            if plain:
+                continue
+            for bare in self._bare:
+                yield from bare.find(text, begin)
+            if depth < _DEEP and len(text) >= _BASE64_LEAST and not text.isupper():
+                cut = not start and not begin
+                at = yield from self._encoded(data, begin, at, depth, cut=cut)
 
     def _in_run(self, run: bytes, base: int) -> Iterator[Finding]:
         """Yield what begins with an anchor; in a long run, looking for each apart is faster."""
+        if b"_" not in run:
+            return
         if len(run) < _LARGE:
             for found in self._anchors.finditer(run):
                 yield from self._at(run, found.start(), found[0], base)
@@ -177,29 +183,37 @@ class Finder:
             yield replace(one, start=base + ends[0], end=base + ends[1], form=form)
 
     def _encoded(
-        self, data: bytes, run: re.Match[bytes], depth: int, *, cut: bool
-    ) -> Iterator[Finding]:
+        self, data: bytes, first: int, last: int, depth: int, *, cut: bool
+    ) -> Generator[Finding, None, int]:
         """Yield what runs of base64 hold, folded ones included; returns where the last ends.
 
         Of one that is `cut` off at its begin, nobody knows where its groups of four begin.
         """
-        end = run.end()
-        for part in _BASE64.finditer(data, run.start(), run.end()):
-            begin, text = part.span()[0], part[0]
-            if part.end() == run.end() and len(text) in _FOLDS:
-                folded = _FOLDED.match(data, part.end())
-                if folded is not None and folded.end() > part.end():
+        end = last
+        for begin, text in _base64_in(data, first, last):
+            if begin + len(text) == last and len(text) in _FOLDS:
+                folded = _FOLDED.match(data, last)
+                if folded is not None and folded.end() > last:
                     end = folded.end()
-                    text = data[begin:end]
-            plain = text.translate(_URL_SAFE, b"\r\n")
+                    text = data[begin:end]  # noqa: PLW2901 - the same text, with what follows
             for skipped in range(4 if cut else 1):
-                for one in self._search(_decoded(plain[skipped:]), depth + 1, start=not cut):
+                for one in self._search(_decoded(text, skipped), depth + 1, start=not cut):
                     ends = [
                         begin + _unfolded(text, skipped + offset)
                         for offset in (one.start // 3 * 4, -(-one.end // 3) * 4)
                     ]
                     yield replace(one, start=ends[0], end=min(ends[1], end), form="base64")
-        return end  # noqa: B901 - read by `yield from`
+        return end
+
+
+def _base64_in(data: bytes, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the runs of base64 in a run, each with where it begins."""
+    text = data[first:last]
+    if b"." not in text and b"%" not in text and b"~" not in text:
+        yield first, text
+        return
+    for part in _BASE64.finditer(text):
+        yield first + part.start(), part[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,52 +222,39 @@ class _Bare:
 
     name: str
     shape: LeakShape
-    stride: int
-    table: bytes = field(repr=False)
-    samples: bytes = field(repr=False)
-    run: re.Pattern[bytes] = field(repr=False)
+    letters: bytes = field(repr=False)
+    run: bytes = field(repr=False)
 
     @classmethod
     def of(cls, name: str, shape: LeakShape) -> _Bare:
-        alphabet = shape.alphabet.encode()
-        # Few letters make few chance runs, so that few samples tell; of many letters see each.
-        stride = shape.length // 4 if len(alphabet) <= 16 else 1  # noqa: PLR2004 - hexadecimal
-        run = re.compile(b"[%b]+" % re.escape(alphabet))
-        return cls(
-            name, shape, stride, _table(alphabet, b"a"), b"a" * (shape.length // stride), run
-        )
+        """Prepare the search."""
+        return cls(name, shape, _table(shape.alphabet.encode(), b"a"), b"a" * shape.length)
 
-    def find(self, data: bytes) -> Iterator[Finding]:
+    def find(self, data: bytes, base: int) -> Iterator[Finding]:
         """Yield those at either end of a run, for an escape may stand before it."""
-        sampled = data[:: self.stride].translate(self.table)
-        length, end, at = self.shape.length, 0, 0
-        while (at := sampled.find(self.samples, at)) >= 0:
-            begin = max(at * self.stride - self.stride + 1, end)
-            run = self.run.search(data, begin)
-            while run is not None and run.end() <= at * self.stride:
-                run = self.run.search(data, run.end())
-            if run is None:  # never: the sample itself matches
-                return
-            end = run.end()
-            at = max(at + 1, -(-end // self.stride))
-            yield from self._in_run(data, run, length)
-
-    def _in_run(self, data: bytes, run: re.Match[bytes], length: int) -> Iterator[Finding]:
-        text = run[0]
-        if len(text) < length:
+        if len(data) < self.shape.length:
             return
-        exact = len(text) == length and not _beside(data, run)
-        for at in {0, len(text) - length}:
-            read = self.shape.recognise(text[at : at + length].decode("ascii"))
+        marked, at = data.translate(self.letters), 0
+        while (at := marked.find(self.run, at)) >= 0:
+            begin = at
+            at = marked.find(0, begin)
+            yield from self._in_run(data, begin, at if at >= 0 else len(data), base)
+            if at < 0:
+                return
+
+    def _in_run(self, data: bytes, begin: int, end: int, base: int) -> Iterator[Finding]:
+        length = self.shape.length
+        exact = end - begin == length and not _beside(data, begin, end)
+        for at in {begin, end - length}:
+            read = self.shape.recognise(data[at : at + length].decode("ascii"))
             if read is not None and (read.certain or exact):
-                yield _finding(self.name, read, run.start() + at)
+                yield _finding(self.name, read, base + at)
 
 
-def _beside(data: bytes, run: re.Match[bytes]) -> bool:
+def _beside(data: bytes, begin: int, end: int) -> bool:
     """Whether a letter or digit stands beside a run: then it is a part of something longer."""
-    before = data[run.start() - 1 : run.start()] if run.start() else b""
-    after = data[run.end() : run.end() + 1]
-    return before.isalnum() or after.isalnum()
+    before = data[begin - 1 : begin] if begin else b""
+    return before.isalnum() or data[end : end + 1].isalnum()
 
 
 def _finding(kind: str, read: Leaked, start: int) -> Finding:
@@ -273,11 +274,16 @@ def _table(letters: bytes, mark: bytes) -> bytes:
     return bytes(mark[0] if byte in letters else 0 for byte in range(256))
 
 
-def _decoded(text: bytes) -> bytes:
-    rest = len(text) % 4
-    if rest == 1:
-        text, rest = text[:-1], 0
-    return a2b_base64(text + b"=" * (-rest % 4))
+def _decoded(text: bytes, skipped: int) -> bytes:
+    """Decode base64 of either alphabet, folded or not, from a character on."""
+    if b"\n" in text:
+        text = text.translate(None, b"\r\n")
+    if b"_" in text or b"-" in text:
+        text = text.translate(_URL_SAFE)
+    whole = skipped + (len(text) - skipped) // 4 * 4
+    tail = text[whole:]
+    body = a2b_base64(text[skipped:whole])
+    return body + a2b_base64(tail + b"=" * (4 - len(tail))) if len(tail) > 1 else body
 
 
 def _unfolded(text: bytes, offset: int) -> int:
