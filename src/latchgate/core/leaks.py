@@ -120,14 +120,14 @@ class Finder:
         self._run = b"a" * least
         self._letters = _table(_TEXT + b"+/_.~%-", b"a")
 
-    def find(self, data: bytes, *, start: bool = True) -> list[Finding]:
-        """Return what is found, in order; `start` False says that something stands before."""
+    def find(self, data: bytes) -> list[Finding]:
+        """Return what is found, in order."""
         found: dict[tuple[str, bytes, int], Finding] = {}
-        for one in self._search(data, 0, start=start):
+        for one in self._search(data, 0):
             found.setdefault((one.kind, one.digest, one.start), one)
         return sorted(found.values(), key=lambda one: (one.start, one.kind))
 
-    def _search(self, data: bytes, depth: int, *, start: bool) -> Iterator[Finding]:
+    def _search(self, data: bytes, depth: int) -> Iterator[Finding]:
         marked = data.translate(self._letters)
         find, run, at = marked.find, self._run, 0
         step = _STEP - len(run)
@@ -152,8 +152,7 @@ class Finder:
             for bare in self._bare:
                 yield from bare.find(text, begin)
             if depth < _DEEP and len(text) >= _BASE64_LEAST and not text.isupper():
-                cut = not start and not begin
-                at = yield from self._encoded(data, begin, at, depth, cut=cut)
+                at = yield from self._encoded(data, begin, at, depth)
 
     def _in_run(self, run: bytes, base: int) -> Iterator[Finding]:
         """Yield what begins with an anchor; in a long run, looking for each apart is faster."""
@@ -177,32 +176,28 @@ class Finder:
 
     def _escaped(self, run: bytes, base: int, depth: int) -> Iterator[Finding]:
         """Yield what a percent-encoded run holds (RFC 3986 §2.1)."""
-        for one in self._search(unquote_to_bytes(run), depth + 1, start=True):
+        for one in self._search(unquote_to_bytes(run), depth + 1):
             ends = [_unescaped(run, offset) for offset in (one.start, one.end)]
             form = "percent" if ends[1] - ends[0] > one.end - one.start else one.form
             yield replace(one, start=base + ends[0], end=base + ends[1], form=form)
 
     def _encoded(
-        self, data: bytes, first: int, last: int, depth: int, *, cut: bool
+        self, data: bytes, first: int, last: int, depth: int
     ) -> Generator[Finding, None, int]:
-        """Yield what runs of base64 hold, folded ones included; returns where the last ends.
-
-        Of one that is `cut` off at its begin, nobody knows where its groups of four begin.
-        """
+        """Yield what runs of base64 hold, folded ones included; returns where the last ends."""
         end = last
-        for begin, text in _base64_in(data, first, last):
+        for begin, part in _base64_in(data, first, last):
+            text = part
             if begin + len(text) == last and len(text) in _FOLDS:
                 folded = _FOLDED.match(data, last)
                 if folded is not None and folded.end() > last:
                     end = folded.end()
-                    text = data[begin:end]  # noqa: PLW2901 - the same text, with what follows
-            for skipped in range(4 if cut else 1):
-                for one in self._search(_decoded(text, skipped), depth + 1, start=not cut):
-                    ends = [
-                        begin + _unfolded(text, skipped + offset)
-                        for offset in (one.start // 3 * 4, -(-one.end // 3) * 4)
-                    ]
-                    yield replace(one, start=ends[0], end=min(ends[1], end), form="base64")
+                    text = data[begin:end]
+            for one in self._search(_decoded(text), depth + 1):
+                start, stop = one.start // 3 * 4, -(-one.end // 3) * 4
+                where = begin + _unfolded(text, start)
+                until = min(begin + _unfolded(text, stop), end)
+                yield replace(one, start=where, end=until, form="base64")
         return end
 
 
@@ -274,16 +269,25 @@ def _table(letters: bytes, mark: bytes) -> bytes:
     return bytes(mark[0] if byte in letters else 0 for byte in range(256))
 
 
-def _decoded(text: bytes, skipped: int) -> bytes:
-    """Decode base64 of either alphabet, folded or not, from a character on."""
+def _decoded(text: bytes) -> bytes:
+    """Decode base64 of either alphabet, folded or not, whose end may be cut off."""
     if b"\n" in text:
         text = text.translate(None, b"\r\n")
     if b"_" in text or b"-" in text:
         text = text.translate(_URL_SAFE)
-    whole = skipped + (len(text) - skipped) // 4 * 4
+    whole = len(text) // 4 * 4
     tail = text[whole:]
-    body = a2b_base64(text[skipped:whole])
+    body = a2b_base64(text[:whole])
     return body + a2b_base64(tail + b"=" * (4 - len(tail))) if len(tail) > 1 else body
+
+
+def cut(data: bytes, at: int) -> int:
+    """Return where, at `at` or a little before, bytes may be cut: between base64's groups of four.
+
+    `data` must begin where its bytes may be cut, too.
+    """
+    run = data[:at].translate(_IN_BASE64).rfind(0) + 1
+    return at - (at - run) % 4
 
 
 def _unfolded(text: bytes, offset: int) -> int:
@@ -307,6 +311,9 @@ def _unescaped(run: bytes, offset: int) -> int:
         offset -= escape.start() - at + 1
         at = escape.end()
     return at + offset
+
+
+_IN_BASE64 = _table(_TEXT + b"+/_-", b"a")
 
 
 def is_allowed(data: bytes, finding: Finding) -> bool:

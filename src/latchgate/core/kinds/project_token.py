@@ -109,7 +109,7 @@ class ProjectToken:
     @property
     def leak(self) -> LeakShape:
         """Return how a leaked token is known."""
-        pattern = f"{self.prefix}_[A-Za-z0-9_-]{{{_LEAST},{MAX_LENGTH}}}"
+        pattern = f"{self.prefix}_[A-Za-z0-9_-]{{{_LEAST},}}"
         return LeakShape(f"{self.prefix}_", "", len(self.prefix) + 1 + _LEAST, pattern, self.recognise)
 
     def recognise(self, text: str) -> Leaked | None:
