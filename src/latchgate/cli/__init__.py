@@ -46,6 +46,8 @@ _VERBS = {
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
     "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),
+    "scan": ("latchgate.cli.scan", "scan", "Find keys in files, git and logs."),
+    "leak": ("latchgate.cli.leak", "leak", "Report leaked keys, list leaks, say what happens then."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }
 

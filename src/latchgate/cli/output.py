@@ -65,6 +65,11 @@ def _text(value: object) -> str:
     return _line(str(value))
 
 
+def one_line(text: str) -> str:
+    """Return a name of somebody else's as it may be printed among our own words."""
+    return _line(text)
+
+
 def _line(text: str) -> str:
     """Show a stored value on one line, so that it can't pass for another line of ours."""
     return _safe(text).replace("\n", "\\n")

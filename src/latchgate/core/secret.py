@@ -14,6 +14,7 @@ BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CROCKFORD_LOWER = "0123456789abcdefghjkmnpqrstvwxyz"
 CROCKFORD_UPPER = CROCKFORD_LOWER.upper()
 CHECKSUM_LENGTH = 8
+_DIFFERENT = 8
 
 
 class Secret:
@@ -78,6 +79,14 @@ def checksum(text: str) -> str:
 def has_checksum(text: str) -> bool:
     """Whether `text` ends in the checksum of what stands before it."""
     return checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
+
+
+def looks_drawn(text: str) -> bool:
+    """Whether text may have been drawn at random, unlike the words and x's of documents.
+
+    Of 20 or more random characters one is a digit and 8 differ, but for one text in thousands.
+    """
+    return len(set(text)) >= _DIFFERENT and any("0" <= letter <= "9" for letter in text)
 
 
 def digest(domain: str, text: str) -> bytes:

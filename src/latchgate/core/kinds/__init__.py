@@ -18,7 +18,7 @@ from latchgate.core.kinds.application_key import ApplicationKeyKind
 from latchgate.core.kinds.oidc_bearer import OidcBearer
 from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.kinds.service_key import ServiceKey
-from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 
 
@@ -36,6 +36,11 @@ class AnyKind(Protocol):
     @property
     def pattern(self) -> str | None:
         """Return the regular expression of a leaked one; None when it looks like nothing."""
+        ...
+
+    @property
+    def leak(self) -> LeakShape | None:
+        """Return how a leaked one is known in bytes; None when it can't be."""
         ...
 
     @property
@@ -119,6 +124,8 @@ __all__ = [
     "Issued",
     "IssuedKind",
     "Kind",
+    "LeakShape",
+    "Leaked",
     "OidcBearer",
     "Spec",
 ]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.secret import (
     BASE62,
@@ -67,6 +67,18 @@ class AccessKey:
             rf"(?<![0-9A-Za-z_-])()[0-9A-Za-z]{{{_RANDOM_LENGTH}}}"
             rf"[0-9a-f]{{{CHECKSUM_LENGTH}}}(?![0-9A-Za-z_-])"
         )
+
+    @property
+    def leak(self) -> LeakShape:
+        """Return how a leaked secret is known."""
+        pattern = f"[0-9A-Za-z]{{{_RANDOM_LENGTH}}}[0-9a-f]{{{CHECKSUM_LENGTH}}}"
+
+        def recognise(text: str) -> Leaked | None:
+            if not made_by_system(text):
+                return None
+            return Leaked(len(text), True, None, digest("access_key", text), "")
+
+        return LeakShape("", BASE62, SECRET_LENGTH, pattern, recognise)
 
     @property
     def entropy_bytes(self) -> int:

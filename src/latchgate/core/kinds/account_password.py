@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from latchgate.core.basic import is_system_made, read_basic
-from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.kinds.spec import Issued, LeakShape, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason, Step
 from latchgate.core.secret import BASE62, CROCKFORD_LOWER, Secret, draw
@@ -84,6 +84,11 @@ class AccountPassword:
     @property
     def pattern(self) -> str | None:
         """Return None: what a person chose looks like nothing."""
+        return None
+
+    @property
+    def leak(self) -> LeakShape | None:
+        """Return None: what a person chose is known by nothing."""
         return None
 
     @property

@@ -15,10 +15,10 @@ from typing import Annotated
 
 import msgspec
 
-from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
-from latchgate.core.secret import CROCKFORD_UPPER, Secret, digest, draw
+from latchgate.core.secret import CROCKFORD_UPPER, Secret, digest, draw, looks_drawn
 from latchgate.core.standing import verified
 
 LENGTH = 26
@@ -68,6 +68,20 @@ class ApiToken:
     def pattern(self) -> str:
         """Return the regular expression of a leaked token, its public part as group 1."""
         return rf"({self.prefix}_)[0-9A-Za-z]{{8,}}"
+
+    @property
+    def leak(self) -> LeakShape:
+        """Return how a leaked token is known."""
+        pattern = f"{self.prefix}_[{CROCKFORD_UPPER}]{{{LENGTH}}}"
+        return LeakShape(f"{self.prefix}_", "", len(self.prefix) + 1 + LENGTH, pattern, self.recognise)
+
+    def recognise(self, text: str) -> Leaked | None:
+        """Read a leaked token: likely at most, for the format has no checksum."""
+        found = self._shape.match(text)
+        if found is None or not looks_drawn(found[0]):
+            return None
+        told = digest("api_token", found[0])
+        return Leaked(found.end(), False, token_id(found[0]), told, f"{self.prefix}_")
 
     @property
     def entropy_bytes(self) -> int:

@@ -15,10 +15,18 @@ from typing import Annotated
 import msgspec
 
 from latchgate.core.basic import is_system_made, read_basic
-from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
-from latchgate.core.secret import BASE62, CROCKFORD_LOWER, Secret, checksum, digest, draw
+from latchgate.core.secret import (
+    BASE62,
+    CHECKSUM_LENGTH,
+    CROCKFORD_LOWER,
+    Secret,
+    checksum,
+    digest,
+    draw,
+)
 from latchgate.core.standing import verified
 
 RANDOM_LENGTH = 22  # of base62: 130 bits
@@ -65,6 +73,20 @@ class AppPassword:
     def pattern(self) -> str:
         """Return the regular expression of a leaked one, its public part as group 1."""
         return rf"({self.prefix}_)[0-9A-Za-z]{{8,}}"
+
+    @property
+    def leak(self) -> LeakShape:
+        """Return how a leaked password is known."""
+        length = RANDOM_LENGTH + CHECKSUM_LENGTH
+        pattern = f"{self.prefix}_[0-9A-Za-z]{{{RANDOM_LENGTH}}}[0-9a-f]{{{CHECKSUM_LENGTH}}}"
+
+        def recognise(text: str) -> Leaked | None:
+            whole = text[: len(self._start) + length]
+            if not is_system_made(whole):
+                return None
+            return Leaked(len(whole), True, None, digest("app_password", whole), self._start)
+
+        return LeakShape(self._start, "", len(self._start) + length, pattern, recognise)
 
     @property
     def entropy_bytes(self) -> int:

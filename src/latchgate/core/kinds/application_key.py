@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
 from latchgate.core.model import (
     Application,
     ApplicationFacts,
@@ -27,9 +27,10 @@ from latchgate.core.model import (
 )
 from latchgate.core.path import last_parameters
 from latchgate.core.reason import Reason, Step
-from latchgate.core.secret import Secret, digest, same
+from latchgate.core.secret import Secret, digest, looks_drawn, same
 
 BYTES = 16
+_HEX = "0123456789ABCDEF"
 _SHAPE = re.compile(r"[0-9A-F]{32}")
 _SHAPE_WORDS = "an API key is 32 hexadecimal digits, letters in upper case"
 _ID_LENGTH = 24
@@ -80,6 +81,17 @@ class ApplicationKeyKind:
             return r"()[0-9A-F]{32,}"
         named = rf"(?:;|%3[Bb]){self.matrix_parameter}="
         return rf"({named}|(?=[0-9A-F]{{32}}))[0-9A-Za-z_.~%-]+"
+
+    @property
+    def leak(self) -> LeakShape:
+        """Return how a leaked key is known."""
+
+        def recognise(text: str) -> Leaked | None:
+            if _SHAPE.fullmatch(text) is None or not looks_drawn(text):
+                return None
+            return Leaked(len(text), False, key_id(text), digest("application_key", text), "")
+
+        return LeakShape("", _HEX, 2 * BYTES, f"[0-9A-F]{{{2 * BYTES}}}", recognise)
 
     @property
     def entropy_bytes(self) -> int:

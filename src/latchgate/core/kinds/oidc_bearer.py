@@ -27,7 +27,7 @@ from latchgate.core.assertion import (
     read_statement,
     subject_fault,
 )
-from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.kinds.spec import Issued, LeakShape, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
 from latchgate.core.secret import CROCKFORD_LOWER, Secret, draw
@@ -94,6 +94,11 @@ class OidcBearer:
     @property
     def pattern(self) -> str | None:
         """Return None: tokens of every issuer look alike, and all are masked (`core.redact`)."""
+        return None
+
+    @property
+    def leak(self) -> LeakShape | None:
+        """Return None: whose token a leaked one is, its issuer knows."""
         return None
 
     @property

@@ -17,6 +17,7 @@ from typing import Annotated
 import msgspec
 
 from latchgate.core.duration import parse_duration
+from latchgate.core.kinds.spec import Leaked, LeakShape
 from latchgate.core.model import (
     Facts,
     Grant,
@@ -38,6 +39,7 @@ LONGEST = 7 * 86_400
 _KEY_BYTES = 32
 _SIGNATURE_BYTES = 64
 _HEAD = _KEY_BYTES + _SIGNATURE_BYTES
+_LEAST = _HEAD * 4 // 3  # characters of base64url that say nothing yet
 _DOMAIN = b"latchgate:project-token:1\0"
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 # Which characters base64url can end in, by its length modulo 4: the bits left over are zero
@@ -103,6 +105,20 @@ class ProjectToken:
     def pattern(self) -> str:
         """Return the regular expression of a leaked token, its public part as group 1."""
         return rf"({self.prefix}_)[A-Za-z0-9_-]{{8,}}"
+
+    @property
+    def leak(self) -> LeakShape:
+        """Return how a leaked token is known."""
+        pattern = f"{self.prefix}_[A-Za-z0-9_-]{{{_LEAST},}}"
+        return LeakShape(f"{self.prefix}_", "", len(self.prefix) + 1 + _LEAST, pattern, self.recognise)
+
+    def recognise(self, text: str) -> Leaked | None:
+        """Read a leaked token: what reads as one in its one spelling is one, whoever signed it."""
+        claimed = self.claim(text)
+        if isinstance(claimed, Refused):
+            return None
+        (token,) = claimed
+        return Leaked(len(text), True, token.credential_id, token.digest, f"{self.prefix}_")
 
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
         """Read the token from `X-Auth-Token`."""

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import msgspec
 
-from latchgate.core.kinds.spec import Issued, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
 from latchgate.core.secret import (
@@ -27,6 +27,8 @@ from latchgate.core.secret import (
     checksum,
     digest,
     draw,
+    has_checksum,
+    looks_drawn,
 )
 from latchgate.core.standing import verified
 
@@ -36,6 +38,7 @@ SECRET_LENGTH = RANDOM_LENGTH + CHECKSUM_LENGTH
 ENTROPY_BYTES = 48
 MAX_LENGTH = 512
 _ID_ENTROPY = 17
+LEAST_IMPORTED = 16  # shorter secrets of others are words, more often than not
 _TEXT = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
@@ -98,6 +101,28 @@ class ServiceKey:
         """
         part = "[A-Za-z0-9.~-]+"
         return rf"({re.escape(self.brand)}_{part}_{part}_)[A-Za-z0-9_.~-]+"
+
+    @property
+    def leak(self) -> LeakShape:
+        """Return how a leaked key is known."""
+        part = "[A-Za-z0-9.~-]{1,64}"
+        pattern = rf"{re.escape(self.brand)}_{part}_{part}_[A-Za-z0-9_.~-]{{{LEAST_IMPORTED},256}}"
+        least = len(self.brand) + 5 + LEAST_IMPORTED
+        return LeakShape(f"{self.brand}_", "", least, pattern, self.recognise)
+
+    def recognise(self, text: str) -> Leaked | None:
+        """Read a leaked key: ours by its checksum, else any that may have been imported."""
+        new = self._new.match(text)
+        if new is not None and has_checksum(new[0]):
+            return Leaked(
+                new.end(), True, new[1], digest("service_key", new[0]), new[0][: new.end(1) + 1]
+            )
+        whole = text.rstrip("_.~-")
+        parts = whole.split("_", 3)
+        if len(parts) != 4 or len(parts[3]) < LEAST_IMPORTED or not looks_drawn(parts[3]):  # noqa: PLR2004 - the format's four parts
+            return None
+        shown = "_".join(parts[:3]) + "_"
+        return Leaked(len(whole), False, parts[2], digest("service_key", whole), shown)
 
     @property
     def entropy_bytes(self) -> int:

@@ -1,7 +1,8 @@
-"""What goes into issuing a credential and what comes out."""
+"""What goes into issuing a credential, what comes out, and how one is known where it leaked."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from latchgate.core.secret import Secret
@@ -22,3 +23,34 @@ class Issued:
     secret: Secret
     digest: bytes
     hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leaked:
+    """A secret known in some text: its first `length` characters, and what names it.
+
+    `certain` says that its checksum is right, or as much; `id` is its public id where the text
+    tells it, `shown` the part that may be shown.
+    """
+
+    length: int
+    certain: bool
+    id: str | None
+    digest: bytes
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeakShape:
+    """How the secrets of a kind are known where they leaked.
+
+    Each begins with `anchor`; where that is empty, it is a run of `length` of the characters
+    `alphabet`. `length` is that of the shortest there is. `pattern` is a regular expression of the whole secret in RE2's syntax, so without
+    looking around. `recognise` reads text that `pattern` matched.
+    """
+
+    anchor: str
+    alphabet: str
+    length: int
+    pattern: str
+    recognise: Callable[[str], Leaked | None]
