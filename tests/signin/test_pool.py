@@ -30,6 +30,7 @@ class Guess(msgspec.Struct, frozen=True):
     like: bytes | None
     account: str = "n:ada"
     client: Address | None = HERE
+    credential_id: str = "c-1"
 
 
 def stored(password: str, salt: bytes = b"salt-of-16-bytes") -> bytes:

@@ -272,6 +272,7 @@ class Presented(msgspec.Struct, frozen=True):
     Where a login name is sent instead of an id, `credential_id` is empty and `login` that name.
     `password` is a secret that a person chose: its digest takes the stored one's salt, and work.
     `signed` is a token that no record is of.
+    `others` are further digests of the same text, as another system's imported hash is kept.
     `assertion` is what an identity provider signed, and `login` whom it says it is for: its digest
     takes the provider's keys.
     """
@@ -283,6 +284,7 @@ class Presented(msgspec.Struct, frozen=True):
     password: Secret | None = None
     signed: Signed | None = None
     assertion: Assertion | None = None
+    others: tuple[bytes, ...] = ()
 
     @property
     def label(self) -> str:

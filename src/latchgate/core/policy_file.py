@@ -20,6 +20,7 @@ from latchgate.core.kinds import (
     APPLICATION_KEY,
     ASSERTED,
     EXCHANGED,
+    IMPORTED,
     KINDS,
     SIGNED,
     AnyKind,
@@ -40,7 +41,7 @@ _HOST = re.compile(
 )
 
 
-_ACCEPTED = {**KINDS, **SIGNED, **ASSERTED}
+_ACCEPTED = {**KINDS, **SIGNED, **ASSERTED, **IMPORTED}
 _WORDS = frozenset({*_ACCEPTED, *EXCHANGED, APPLICATION_KEY})
 BUILT_IN = "(built in) latchgate.toml"
 LATCHGATE = "latchgate"  # the provider whose kinds and services every file may use

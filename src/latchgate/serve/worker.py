@@ -50,6 +50,7 @@ from latchgate.keyring.errors import KeyringError
 from latchgate.keyring.signing import Purpose
 from latchgate.manage import signing_keys
 from latchgate.manage.applications import DEVELOPER_PATTERN
+from latchgate.manage.rehash import Rehash
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
 from latchgate.signin.jwks import fetch
@@ -143,7 +144,9 @@ def run_worker(
         return policy
 
     usage = Usage(config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time)
-    passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
+    store = Store(config.database, clock=time.time)
+    rehash = Rehash(store)
+    passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes, on_renewal=rehash)
     assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
     engine = Engine(
         config.database,
@@ -155,7 +158,6 @@ def run_worker(
         assertions=assertions,
         on_decision=usage.note,
     )
-    store = Store(config.database, clock=time.time)
     requests = Quota(REQUESTS, REQUEST_SECONDS)
     reader = UsageReader(config.usage_database)
     door = Door(
@@ -215,6 +217,7 @@ def run_worker(
     finally:
         jobs.close()
         passwords.close()
+        rehash.close()
         assertions.close()
         engine.close()
         usage.close()

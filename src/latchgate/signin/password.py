@@ -24,12 +24,31 @@ def hash_password(password: str, salt: bytes) -> str:
     return _derive(password, salt, _MEMORY_KIB, _ITERATIONS, _LANES, _LENGTH)
 
 
+def is_argon2id(stored: str) -> bool:
+    """Whether a stored hash is spelled as argon2id in PHC form."""
+    return stored.startswith("$argon2id$")
+
+
+def check_hash(stored: str) -> None:
+    """Raise HashError unless `stored` is argon2id in PHC form, of a cost that is ever taken."""
+    _read(stored)
+
+
 def hash_like(password: str, stored: str) -> str:
     """Return `password` hashed with the salt and the cost of a stored hash.
 
     It equals the stored one exactly when the password does. HashError when that is not argon2id
     in PHC form, or costs more than is ever stored.
     """
+    memory, iterations, lanes, salt, length = _read(stored)
+    try:
+        return _derive(password, salt, memory, iterations, lanes, length)
+    except ValueError as error:
+        raise HashError(str(error)) from error
+
+
+def _read(stored: str) -> tuple[int, int, int, bytes, int]:
+    """Return memory in KiB, iterations, lanes, salt and length of a stored hash; HashError."""
     found = _PHC.fullmatch(stored)
     if found is None:
         raise HashError("not argon2id in PHC form")
@@ -38,8 +57,7 @@ def hash_like(password: str, stored: str) -> str:
     if memory > _MAX_MEMORY_KIB or not bounded:
         raise HashError("its cost is out of bounds")
     try:
-        salt, length = _plain(found["salt"]), len(_plain(found["hash"]))
-        return _derive(password, salt, memory, iterations, lanes, length)
+        return memory, iterations, lanes, _plain(found["salt"]), len(_plain(found["hash"]))
     except ValueError as error:
         raise HashError(str(error)) from error
 

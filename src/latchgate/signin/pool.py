@@ -16,22 +16,38 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from latchgate.core.model import Refused
 from latchgate.core.network import Address
 from latchgate.core.reason import Reason
 from latchgate.core.secret import Secret, same
-from latchgate.signin.password import HashError, hash_like, hash_password
+from latchgate.signin.foreign import is_foreign
+from latchgate.signin.foreign import like as hash_like
+from latchgate.signin.password import HashError, hash_password
 from latchgate.signin.throttle import Throttle
 
 THREADS = 1  # argon2 spreads its lanes over threads of its own
 MAX_WAITING = 32
 MAX_MAKING = 8
+MAX_RENEWING = 8
 LEASE_SECONDS = 60.0
 MAX_REMEMBERED = 10_000
 _LOWEST = 19
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A stored hash of another system's whose password was right: what shall take its place."""
+
+    credential_id: str
+    before: bytes
+    after: bytes
+
+    def __repr__(self) -> str:
+        return f"Renewal({self.credential_id})"
 
 
 class Guess(Protocol):
@@ -57,17 +73,31 @@ class Guess(Protocol):
         """Who tried."""
         ...
 
+    @property
+    def credential_id(self) -> str:
+        """Whose stored hash it is; empty where there is none."""
+        ...
+
 
 class Passwords:
     """What one process knows of presented passwords. Safe to use from many threads.
 
-    `ticks` never jumps (seconds), `entropy` gives n random bytes.
+    `ticks` never jumps (seconds), `entropy` gives n random bytes, `on_renewal` is told, by one of
+    the pool's threads, what shall be stored instead of a hash that another system made.
     """
 
     def __init__(
-        self, *, ticks: Callable[[], float], entropy: Callable[[int], bytes], threads: int = THREADS
+        self,
+        *,
+        ticks: Callable[[], float],
+        entropy: Callable[[int], bytes],
+        threads: int = THREADS,
+        on_renewal: Callable[[Renewal], None] | None = None,
     ) -> None:
         self._ticks = ticks
+        self._entropy = entropy
+        self._on_renewal = on_renewal
+        self._renewing: set[str] = set()
         self._key = entropy(32)
         # Stands in for the hash of an account that does not exist: the same work, never right.
         self._nobody_salt = entropy(16)
@@ -154,14 +184,40 @@ class Passwords:
             _log.exception("a password could not be checked")
             return Refused(Reason.FAULT, "the password could not be checked")
         now = self._ticks()
+        right = like is not None and same(derived, like)
         with self._lock:
-            if like is not None and same(derived, like):
+            if right:
                 self._throttle.succeeded(guess.account, guess.client)
             self._known[name] = derived, now + LEASE_SECONDS
             self._known.move_to_end(name)
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
+        if right and like is not None and is_foreign(like):
+            self._renew_later(guess, like)
         return None
+
+    def _renew_later(self, guess: Guess, like: bytes) -> None:
+        """Have a foreign hash replaced, after those who wait; the next use tries again if not."""
+        name, told = guess.credential_id, self._on_renewal
+        with self._lock:
+            full = len(self._renewing) >= MAX_RENEWING
+            if told is None or not name or full or name in self._renewing:
+                return
+            self._renewing.add(name)
+        with suppress(RuntimeError):  # the pool was closed meanwhile
+            self._pool.submit(self._renew, name, guess.password, like, told)
+
+    def _renew(
+        self, name: str, password: Secret, like: bytes, told: Callable[[Renewal], None]
+    ) -> None:
+        try:
+            made = hash_password(password.reveal(), self._entropy(16)).encode()
+            told(Renewal(name, like, made))
+        except Exception:  # noqa: BLE001 - the old hash stays, and the next use tries again
+            _log.exception("the hash of an imported password could not be replaced")
+        finally:
+            with self._lock:
+                self._renewing.discard(name)
 
     def _throttled(self, guess: Guess, now: float) -> Refused | None:
         if self._throttle.allows(guess.account, guess.client, now):

@@ -214,7 +214,8 @@ def _derived(
     like = facts.credential.digest if facts is not None else None
     if like is not None and len(like) == _MADE_BYTES:
         like = None  # nothing that anybody chose is like it
-    guess = Derive(password, like, account(walk, presented), walk.request.client)
+    whose = facts.credential.id if facts is not None and like is not None else ""
+    guess = Derive(password, like, account(walk, presented), walk.request.client, whose)
     return (yield from _asked(walk, presented, guess))
 
 

@@ -39,13 +39,15 @@ class Derive(msgspec.Struct, frozen=True):
 
     `like` is None where there is none to compare with: the same work is due all the same, or its
     absence would tell (D4.27). `account` is what was logged in to, namespace included, `client`
-    who tried: both are throttled. The shell sends back the digest, or why it has none.
+    who tried: both are throttled. `credential_id` is whose digest `like` is. The shell sends back
+    the digest, or why it has none.
     """
 
     password: Secret
     like: bytes | None
     account: str
     client: Address | None
+    credential_id: str = ""
 
 
 class Prove(msgspec.Struct, frozen=True):

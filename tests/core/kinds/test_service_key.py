@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 import zlib
 
@@ -9,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.core.worlds import FUZZ, bearer, entropy, request, service_key
 
-from latchgate.core.kinds.service_key import ENTROPY_BYTES, ServiceKey
+from latchgate.core.kinds.service_key import ENTROPY_BYTES, ServiceKey, foreign_digest
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Presented, Refused
 from latchgate.core.reason import Reason
@@ -96,7 +97,11 @@ def test_one_wrong_character_of_a_new_key_is_told_without_any_look_up():
     ],
 )
 def test_keys_of_every_documented_shape_are_read(text, public_id):
-    expected = Presented(KIND.name, public_id, digest("service_key", text))
+    others = tuple(
+        foreign_digest(name, hashlib.new(name, text.encode()).hexdigest())
+        for name in ("sha256", "sha512")
+    )
+    expected = Presented(KIND.name, public_id, digest("service_key", text), others=others)
     assert parsed(bearer(text)) == (expected,)
     assert parsed({"x-api-key": text}) == (expected,)
 

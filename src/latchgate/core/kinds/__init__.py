@@ -2,7 +2,7 @@
 
 A kind is a frozen dataclass with its settings and `parse`, `issue`, `verify`. Adding one is a
 file, a line in `KINDS` and its settings in a policy file; the law tests pick it up from here. What
-somebody else issues is in `ASSERTED`, for the laws of issuing don't hold for it.
+somebody else issues is in `ASSERTED` or `IMPORTED`, for the laws of issuing don't hold for it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from latchgate.core.kinds.account_password import AccountPassword
 from latchgate.core.kinds.api_token import ApiToken
 from latchgate.core.kinds.app_password import AppPassword
 from latchgate.core.kinds.application_key import ApplicationKeyKind
+from latchgate.core.kinds.imported_key import ImportedKey
 from latchgate.core.kinds.oidc_bearer import OidcBearer
 from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.kinds.service_key import ServiceKey
@@ -110,6 +111,11 @@ ASSERTED: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
     "oidc_bearer": OidcBearer.configured,
 }
 
+# What another system issued once: it comes in by import alone.
+IMPORTED: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
+    "imported_key": ImportedKey.configured,
+}
+
 # It names a program beside a user: an area asks for it on top of what it accepts.
 APPLICATION_KEY = "application_key"
 
@@ -117,10 +123,12 @@ __all__ = [
     "APPLICATION_KEY",
     "ASSERTED",
     "EXCHANGED",
+    "IMPORTED",
     "KINDS",
     "SIGNED",
     "AnyKind",
     "ApplicationKeyKind",
+    "ImportedKey",
     "Issued",
     "IssuedKind",
     "Kind",

@@ -104,6 +104,13 @@ class ApiToken:
             return Refused(Reason.CREDENTIAL_REPEATED, "more than one Authorization header")
         return (Presented(self.name, token_id(text), digest("api_token", text)),)
 
+    def claim(self, text: str) -> Presented | Refused:
+        """Return what a token's text claims, whatever header it would be sent in."""
+        if self._shape.fullmatch(text) is None:
+            why = f"a token is written {self.prefix}_ and {LENGTH} digits and capitals"
+            return Refused(Reason.CREDENTIAL_MALFORMED, why)
+        return Presented(self.name, token_id(text), digest("api_token", text))
+
     def issue(self, spec: Spec, entropy: bytes) -> Issued:
         """Make `{prefix}_{26 of Crockford base32}`; `entropy` is 25 fresh random bytes.
 

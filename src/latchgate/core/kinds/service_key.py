@@ -9,6 +9,7 @@ Format" and "Extra spaces in header".
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ ENTROPY_BYTES = 48
 MAX_LENGTH = 512
 _ID_ENTROPY = 17
 LEAST_IMPORTED = 16  # shorter secrets of others are words, more often than not
+FOREIGN_HASHES = {"sha256": 64, "sha512": 128}  # imported of older keys: hexadecimal digits
 _TEXT = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
@@ -203,7 +205,15 @@ class ServiceKey:
             return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(text, self.brand))
         if not _TEXT.fullmatch(text):
             return Refused(Reason.CREDENTIAL_MALFORMED, "the key holds a character no key has")
-        return Presented(self.name, parts[2], digest("service_key", text))
+        others = tuple(
+            foreign_digest(name, hashlib.new(name, text.encode()).hexdigest())
+            for name in FOREIGN_HASHES
+        )
+        return Presented(self.name, parts[2], digest("service_key", text), others=others)
+
+    def claim(self, text: str) -> Presented | Refused:
+        """Return what a key's text claims, whatever header it would be sent in."""
+        return self._read(text)
 
     def issue(self, spec: Spec, entropy: bytes) -> Issued:
         """Make `{brand}_{service}_{12 of Crockford base32}_{26 of base62}{checksum}`.
@@ -235,6 +245,14 @@ class ServiceKey:
     ) -> Grant | Refused:
         """Compare the digest first; only then look at the record's state."""
         return verified(presented, facts, request, now, trace)
+
+
+def foreign_digest(name: str, told: str) -> bytes:
+    """Return what is kept of a key whose hash alone was imported: `told` in hexadecimal, lower case.
+
+    It begins with the hash's name, so that it is never taken for a digest of Latchgate's own.
+    """
+    return name.encode() + b":" + digest(f"service_key {name}", told)
 
 
 def _claims_bearer(value: str) -> bool:
