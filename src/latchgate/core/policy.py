@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from latchgate.core.kinds import AnyKind, ApplicationKeyKind, IssuedKind, Kind
 from latchgate.core.model import Request
 from latchgate.core.network import Networks
+from latchgate.core.shadow import Shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Area:
     it is `closed`, everybody where it is `public`. `application` is the kind of key that a program
     must bring beside its user's credential; `logins` the namespace in which login names are looked
     up; `tls` says that requests must have come over TLS, but from the networks `plain`;
-    `parameters` that the last segment may have matrix parameters.
+    `parameters` that the last segment may have matrix parameters. While there is a `shadow`, what
+    that old system decides is enforced, and what Latchgate decides is compared with it.
     """
 
     provider: str
@@ -55,6 +57,12 @@ class Area:
     parameters: bool
     tls: bool
     plain: Networks
+    shadow: Shadow | None = None
+
+    @property
+    def name(self) -> str:
+        """What reports know it by: its path, and its hosts where it has some."""
+        return f"{self.path} on {', '.join(self.hosts)}" if self.hosts else self.path
 
     def rule(self, method: str) -> Rule | None:
         """Return what `method` needs, or None when the area does not take it."""
