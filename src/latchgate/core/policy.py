@@ -103,6 +103,7 @@ class Policy:
     located: dict[tuple[str, str, str], object] = field(repr=False)
     _by_host: Mapping[str | None, Mapping[str, Area]] = field(repr=False)
     _depth: int = field(repr=False)
+    _shadowed: bool = field(repr=False)
 
     @classmethod
     def compiled(
@@ -121,7 +122,13 @@ class Policy:
                 by_host.setdefault(host, {})[area.path] = area
         prefixes = [area.path for area in areas] + list(covers)
         depth = max((prefix.count("/") for prefix in prefixes), default=0)
-        return cls(version, areas, services, kinds, covers, {}, by_host, depth)
+        shadowed = any(area.shadow is not None for area in areas)
+        return cls(version, areas, services, kinds, covers, {}, by_host, depth, shadowed)
+
+    @property
+    def shadowed(self) -> bool:
+        """Whether any area has an old system."""
+        return self._shadowed
 
     def match(self, host: str, path: str) -> Area | None:
         """Return the area of a host (lower case, no port) and a decoded path."""

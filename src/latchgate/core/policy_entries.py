@@ -64,7 +64,7 @@ class ShadowEntry(_Strict, frozen=True):
 
     url: str
     timeout: str = "2s"
-    send_headers: list[str] = ["Authorization", "Cookie", "X-API-Key", "X-Auth-Token"]
+    send_headers: tuple[str, ...] = ("Authorization", "Cookie", "X-API-Key", "X-Auth-Token")
     copy_headers: list[str] = []
     principal: str | None = None
     principal_is: Literal["tenant", "project", "user", "credential", "external_id"] | None = None

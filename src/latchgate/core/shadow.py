@@ -19,7 +19,8 @@ MAX_VALUES = 4_096  # of all that is passed on in headers: gateways bound an ans
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _MEDIA_TYPE = re.compile(r"[!-~][ -~]{0,199}")
 _REFUSING = range(400, 500)
-_PASSED_ON = ("content-type", "www-authenticate", "retry-after")
+_TYPE = "Content-Type"
+_PASSED_ON = (_TYPE, "WWW-Authenticate", "Retry-After")
 # Refused here whatever the old system would say: nobody may read these in two ways.
 _DOUBTS = frozenset(
     {
@@ -140,7 +141,9 @@ def read_answer(
     copied = tuple((name, _single(values, name.lower())) for name in shadow.copy)
     principal = _single(values, shadow.principal[0].lower()) if shadow.principal else None
     passed = tuple(
-        (name, ", ".join(values[name])) for name in _PASSED_ON if values.get(name, [""])[0]
+        (name, ", ".join(values[name.lower()]))
+        for name in _PASSED_ON
+        if values.get(name.lower(), [""])[0]
     )
     if "content-encoding" in values and values["content-encoding"] != ["identity"]:
         raise UnansweredError("it answered compressed, which it was asked not to")
@@ -158,11 +161,11 @@ def _single(values: Mapping[str, list[str]], name: str) -> str:
 
 
 def _with_type(passed: tuple[tuple[str, str], ...], body: bytes) -> tuple[tuple[str, str], ...]:
-    kept = [(name, value) for name, value in passed if name != "content-type"]
-    told = dict(passed).get("content-type", "")
+    kept = [(name, value) for name, value in passed if name != _TYPE]
+    told = dict(passed).get(_TYPE, "")
     if body:
         plain = "application/octet-stream"
-        kept.append(("content-type", told if _MEDIA_TYPE.fullmatch(told) else plain))
+        kept.append((_TYPE, told if _MEDIA_TYPE.fullmatch(told) else plain))
     return tuple(kept)
 
 

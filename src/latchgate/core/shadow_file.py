@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from latchgate.core.duration import parse_duration
@@ -78,7 +78,9 @@ def read_shadow(name: str, entry: ShadowEntry, key: str, fault: _Fault) -> Shado
     )
 
 
-def _names(listed: list[str], key: str, reserved: re.Pattern[str], fault: _Fault) -> list[str]:
+def _names(
+    listed: Sequence[str], key: str, reserved: re.Pattern[str], fault: _Fault
+) -> Sequence[str]:
     seen: set[str] = set()
     for name in listed:
         if not _NAME.fullmatch(name):

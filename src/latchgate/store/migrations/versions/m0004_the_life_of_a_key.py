@@ -15,6 +15,8 @@ def upgrade() -> None:
     if "main" in parts:
         _rotation()
         _notifications()
+    if "usage" in parts:
+        _shadows()
 
 
 def _rotation() -> None:
@@ -42,3 +44,31 @@ def _notifications() -> None:
     )
     op.create_index("notification_to_route", "notification", ["routed", "at"])
     op.create_index("notification_by_tenant", "notification", ["tenant_id", "at"])
+
+
+def _shadows() -> None:
+    op.create_table(
+        "shadow_count",
+        sa.Column("area", sa.Text, primary_key=True),
+        sa.Column("outcome", sa.Text, primary_key=True),
+        sa.Column("reason", sa.Text, primary_key=True),
+        sa.Column("hour", sa.BigInteger, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "shadow_difference",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("area", sa.Text, nullable=False),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("decision_id", sa.Text),
+        sa.Column("status", sa.Integer),
+        sa.Column("credential_id", sa.Text),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("address", sa.Text),
+    )
+    op.create_index("shadow_difference_by_area", "shadow_difference", ["area", "id"])
+    op.create_index("shadow_difference_by_age", "shadow_difference", ["at"])
