@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -33,7 +33,9 @@ from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.store.recorder import Usage
+from latchgate.store.shadows import ShadowLog
 from latchgate.verify.engine import Engine
+from latchgate.verify.shadow import Settled, Shadows
 
 __all__ = ["ConfigError", "StoreError", "Verdict", "Verifier"]
 
@@ -47,6 +49,8 @@ class Verdict:
 
     Allowed: `identity` says for whom (`X-Latchgate-*` names; empty where nobody was asked for).
     Refused: answer with `status`, `headers` and `body`; `decision_id` finds the explanation.
+    `replaced` are headers that an area's old system decides about, empty where it sent none: the
+    request's own of these names, in every spelling, must not be believed.
     """
 
     allowed: bool
@@ -55,6 +59,7 @@ class Verdict:
     body: bytes
     identity: Mapping[str, str]
     decision_id: str | None
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def unavailable(cls) -> Self:
@@ -76,6 +81,8 @@ class _Opened:
     usage: Usage
     passwords: Passwords
     assertions: Assertions
+    differences: ShadowLog
+    shadows: Shadows
     stop: threading.Event
 
 
@@ -140,12 +147,29 @@ class Verifier:
             scope=scope,
         )
         try:
-            engine = self._engine()
+            opened = self._parts()
         except (StoreError, OSError):
             # After a fork the database has to be opened anew, and may be gone.
             _log.exception("the database could not be opened")
             return Verdict.unavailable()
-        return _verdict(engine.decide(request), folded.get("accept", ""))
+        decision = opened.engine.decide(request)
+        if decision.area is None or decision.area.shadow is None:
+            return _verdict(decision, folded.get("accept", ""))
+        try:
+            settled = opened.shadows.settle_here(opened.engine, request, decision)
+        except Exception:  # noqa: BLE001 - whatever fails is a refusal
+            _log.exception("the old system of an area could not be asked")
+            return Verdict.unavailable()
+        return _enforced(settled, folded.get("accept", ""))
+
+    @property
+    def asks_others(self) -> bool:
+        """Whether some area has an old system: then a decision may wait for that one's answer."""
+        try:
+            policy = self._parts().engine.policy
+        except (StoreError, OSError):
+            return False
+        return policy.shadowed
 
     def close(self) -> None:
         """Write what was recorded and let go of the database."""
@@ -155,7 +179,9 @@ class Verifier:
             opened.stop.set()
             opened.passwords.close()
             opened.assertions.close()
+            opened.shadows.close()
             opened.engine.close()
+            opened.differences.close()
             opened.usage.close()
 
     def __enter__(self) -> Self:
@@ -164,16 +190,14 @@ class Verifier:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
-    def _engine(self) -> Engine:
+    def _parts(self) -> _Opened:
         opened = self._opened
-        if opened is not None:
-            return opened.engine
-        return self._open()
+        return opened if opened is not None else self._open()
 
-    def _open(self) -> Engine:
+    def _open(self) -> _Opened:
         with self._open_lock:
             if self._opened is not None:
-                return self._opened.engine
+                return self._opened
             built_in = providers.text(providers.BUILT_IN)
             redact = Redactor()
 
@@ -206,8 +230,18 @@ class Verifier:
             threading.Thread(
                 target=_follow, args=(engine, stop), name="latchgate-follow", daemon=True
             ).start()
-            self._opened = _Opened(engine, usage, passwords, assertions, stop)
-            return engine
+            differences = ShadowLog(
+                self._config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
+            )
+            shadows = Shadows(
+                note=differences.note,
+                on_decision=usage.note,
+                entropy=secrets.token_bytes,
+                clock=time.time,
+                ticks=time.monotonic,
+            )
+            self._opened = _Opened(engine, usage, passwords, assertions, differences, shadows, stop)
+            return self._opened
 
     def _forget(self) -> None:
         """Drop what a fork copied: connections, locks and threads belong to the parent."""
@@ -246,8 +280,40 @@ def _verdict(decision: Decision, accept: str) -> Verdict:
     )
 
 
+def _enforced(settled: Settled, accept: str) -> Verdict:
+    """Word what an area's old system said."""
+    told = settled.told
+    if told is None:
+        return _verdict(settled.decision, accept)
+    replaced = dict(told.copied)
+    if told.allowed:
+        return Verdict(
+            allowed=True,
+            status=200,
+            headers=(),
+            body=b"",
+            identity={name: value for name, value in settled.passed if value},
+            decision_id=None,
+            replaced=replaced,
+        )
+    named = settled.decision.id or None
+    return Verdict(
+        allowed=False,
+        status=told.status,
+        headers=(
+            *told.headers,
+            *((("X-Latchgate-Decision", named),) if named is not None else ()),
+            ("Cache-Control", "no-store"),
+        ),
+        body=told.body,
+        identity={},
+        decision_id=named,
+        replaced=replaced,
+    )
+
+
 _living: weakref.WeakSet[Verifier] = weakref.WeakSet()
-_paused: list[Engine | Usage] = []
+_paused: list[Engine | Usage | ShadowLog] = []
 
 
 def _before_fork() -> None:
@@ -255,7 +321,7 @@ def _before_fork() -> None:
     for verifier in list(_living):
         opened = verifier._opened  # noqa: SLF001 - same module
         if opened is not None:
-            for part in (opened.usage, opened.engine):
+            for part in (opened.differences, opened.usage, opened.engine):
                 part.pause()
                 _paused.append(part)
 

@@ -74,7 +74,7 @@ CODES: dict[str, Callable[[Any], object]] = {
 }
 VARY = {"upcloud": "Accept", "upcloud_problem": "Accept", "keystone": "X-Auth-Token"}
 # What the shell around `check` says when it could not even ask.
-BY_THE_SHELL = {Reason.STORE_UNAVAILABLE, Reason.FAULT}
+BY_THE_SHELL = {Reason.STORE_UNAVAILABLE, Reason.FAULT, Reason.SHADOW_UNANSWERED}
 # Before any file was published there are no providers, and so none of their dialects.
 IN_ONE_DIALECT = {Reason.POLICY_MISSING}
 

@@ -269,7 +269,9 @@ def _read_baseline(file: Path | None) -> frozenset[str]:
 
 
 def _write_baseline(file: Path, told: list[dict[str, Any]]) -> None:
-    lines = {one["fingerprint"]: f"{one['fingerprint']}  # {one['kind']} {_where(one)}" for one in told}
+    lines = {
+        one["fingerprint"]: f"{one['fingerprint']}  # {one['kind']} {_where(one)}" for one in told
+    }
     head = "# Fingerprints that latchgate scan --baseline leaves out; no secret is in them."
     try:
         file.write_text("\n".join([head, *lines.values(), ""]), "utf-8")

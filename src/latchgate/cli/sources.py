@@ -206,9 +206,7 @@ def _objects(
         raise GitError(said or f"git cat-file ended with {process.returncode}")
 
 
-def _fed(
-    process: subprocess.Popen[bytes], asked: bytes
-) -> Iterator[tuple[bytes, bytes, BinaryIO]]:
+def _fed(process: subprocess.Popen[bytes], asked: bytes) -> Iterator[tuple[bytes, bytes, BinaryIO]]:
     assert process.stdin is not None  # noqa: S101 - the caller looked
     assert process.stdout is not None  # noqa: S101 - the caller asked for it
     for name in asked.splitlines(keepends=True):

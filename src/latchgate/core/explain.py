@@ -398,5 +398,6 @@ _CHANGES: Mapping[Reason, Callable[[Mapping[str, Any]], str]] = {
     Reason.GATEWAY_NOT_TRUSTED: _say("Add the gateway's address to gateways.trusted."),
     Reason.STORE_UNAVAILABLE: _say(_OPERATOR),
     Reason.POLICY_MISSING: _say("Publish the policy with latchgate policy apply."),
+    Reason.SHADOW_UNANSWERED: _say("Tell the operator: the old system that decides here is down."),
     Reason.FAULT: _say(_OPERATOR),
 }

@@ -26,7 +26,9 @@ _BASE64_LEAST = 42  # characters that 31 bytes, the shortest secret, are in base
 _TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % _BASE64_LEAST)
 # Lines of base64 as RFC 2045 and PEM fold them, and a last one that is shorter.
-_FOLDED = re.compile(rb"(?:\r?\n[A-Za-z0-9+/]{60,80}(?![A-Za-z0-9+/]))*(?:\r?\n[A-Za-z0-9+/]{1,79})?")
+_FOLDED = re.compile(
+    rb"(?:\r?\n[A-Za-z0-9+/]{60,80}(?![A-Za-z0-9+/]))*(?:\r?\n[A-Za-z0-9+/]{1,79})?"
+)
 _FOLDS = range(60, 81)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")

@@ -14,6 +14,7 @@ from latchgate.core.kinds import AnyKind, ApplicationKeyKind, IssuedKind, Kind
 from latchgate.core.model import Request
 from latchgate.core.network import Networks
 from latchgate.core.price import Price
+from latchgate.core.shadow import Shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Area:
     it is `closed`, everybody where it is `public`. `application` is the kind of key that a program
     must bring beside its user's credential; `logins` the namespace in which login names are looked
     up; `tls` says that requests must have come over TLS, but from the networks `plain`;
-    `parameters` that the last segment may have matrix parameters.
+    `parameters` that the last segment may have matrix parameters. While there is a `shadow`, what
+    that old system decides is enforced, and what Latchgate decides is compared with it.
     """
 
     provider: str
@@ -58,6 +60,12 @@ class Area:
     parameters: bool
     tls: bool
     plain: Networks
+    shadow: Shadow | None = None
+
+    @property
+    def name(self) -> str:
+        """What reports know it by: its path, and its hosts where it has some."""
+        return f"{self.path} on {', '.join(self.hosts)}" if self.hosts else self.path
 
     def rule(self, method: str) -> Rule | None:
         """Return what `method` needs, or None when the area does not take it."""
@@ -98,6 +106,7 @@ class Policy:
     located: dict[tuple[str, str, str], object] = field(repr=False)
     _by_host: Mapping[str | None, Mapping[str, Area]] = field(repr=False)
     _depth: int = field(repr=False)
+    _shadowed: bool = field(repr=False)
 
     @classmethod
     def compiled(
@@ -116,7 +125,13 @@ class Policy:
                 by_host.setdefault(host, {})[area.path] = area
         prefixes = [area.path for area in areas] + list(covers)
         depth = max((prefix.count("/") for prefix in prefixes), default=0)
-        return cls(version, areas, services, kinds, covers, {}, by_host, depth)
+        shadowed = any(area.shadow is not None for area in areas)
+        return cls(version, areas, services, kinds, covers, {}, by_host, depth, shadowed)
+
+    @property
+    def shadowed(self) -> bool:
+        """Whether any area has an old system."""
+        return self._shadowed
 
     def match(self, host: str, path: str) -> Area | None:
         """Return the area of a host (lower case, no port) and a decoded path."""

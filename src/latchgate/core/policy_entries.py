@@ -49,6 +49,7 @@ class AreaEntry(_Strict, frozen=True):
     matrix_parameters: bool = False
     tls: Literal["required", "optional"] = "optional"
     dialect: str | None = None
+    shadow: str | None = None
 
 
 class ServiceEntry(_Strict, frozen=True):
@@ -56,6 +57,19 @@ class ServiceEntry(_Strict, frozen=True):
 
     title: str
     scopes: dict[str, object]
+
+
+class ShadowEntry(_Strict, frozen=True):
+    """`[shadows.NAME]`: the old system of an area, whose decision is enforced until cut over."""
+
+    url: str
+    timeout: str = "2s"
+    send_headers: tuple[str, ...] = ("Authorization", "Cookie", "X-API-Key", "X-Auth-Token")
+    copy_headers: list[str] = []
+    principal: str | None = None
+    principal_is: Literal["tenant", "project", "user", "credential", "external_id"] | None = None
+    plain_networks: list[str] = []
+    until: str | None = None
 
 
 class ProviderEntry(_Strict, frozen=True):
@@ -68,4 +82,5 @@ class ProviderEntry(_Strict, frozen=True):
     tls_exempt: list[str] = []
     kinds: dict[str, object] = {}
     services: dict[str, object] = {}
+    shadows: dict[str, object] = {}
     areas: list[AreaEntry] = []

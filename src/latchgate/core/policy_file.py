@@ -32,8 +32,16 @@ from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
 from latchgate.core.policy import Area, Policy, Service
-from latchgate.core.policy_entries import AreaEntry, ProviderEntry, ServiceEntry, Word
+from latchgate.core.policy_entries import (
+    AreaEntry,
+    ProviderEntry,
+    ServiceEntry,
+    ShadowEntry,
+    Word,
+)
 from latchgate.core.scope import SCOPE_PATTERN
+from latchgate.core.shadow import Shadow
+from latchgate.core.shadow_file import OWN_PATHS, read_shadow
 from latchgate.core.toml_lines import line_of
 
 _HOST = re.compile(
@@ -144,7 +152,7 @@ class _Reader:
             elif prefix in self.covers:
                 fault("covers", f"{prefix} is already covered by another provider")
             self.covers[prefix] = entry.dialect
-        own = _Own(entry, {}, None, _exempt(entry, fault))
+        own = _Own(entry, {}, None, _exempt(entry, fault), _shadows(entry, fault))
         self._read_kinds(own, fault)
         made = own.kinds.values()
         self.service_keys += [(file, text, kind) for kind in made if isinstance(kind, ServiceKey)]
@@ -219,6 +227,8 @@ class _Reader:
         rules = read_rules(area, key, fault)
         if not (area.public or area.closed):
             self._check_service(entry, area, key, fault)
+        if area.shadow is not None:
+            self._check_shadow(own, area, key, fault)
         if len(self.faults) > before:
             return None
         return Area(
@@ -240,7 +250,17 @@ class _Reader:
             parameters=area.matrix_parameters,
             tls=area.tls == "required",
             plain=own.exempt,
+            shadow=own.shadows[area.shadow] if area.shadow is not None else None,
         )
+
+    def _check_shadow(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> None:
+        own_path = any(area.path == path or area.path.startswith(f"{path}/") for path in OWN_PATHS)
+        if area.shadow not in own.shadows:
+            fault(f"{key}.shadow", _not_one_of(area.shadow or "", own.shadows))
+        elif area.closed:
+            fault(f"{key}.shadow", "a closed area lets nobody in, so it takes no shadow")
+        elif own_path or self._of_latchgate(area.service):
+            fault(f"{key}.shadow", "Latchgate answers there itself, and alone decides who may ask")
 
     def _check_service(
         self, entry: ProviderEntry, area: AreaEntry, key: str, fault: _Fault
@@ -329,6 +349,7 @@ class _Own:
     kinds: dict[str, Kind]
     application: ApplicationKeyKind | None
     exempt: Networks
+    shadows: dict[str, Shadow]
 
 
 def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:
@@ -337,6 +358,20 @@ def _exempt(entry: ProviderEntry, fault: _Fault) -> Networks:
     except ValueError as error:
         fault("tls_exempt", str(error))
         return Networks(())
+
+
+def _shadows(entry: ProviderEntry, fault: _Fault) -> dict[str, Shadow]:
+    found: dict[str, Shadow] = {}
+    for name, told in entry.shadows.items():
+        key = f"shadows.{name}"
+        try:
+            msgspec.convert(name, Word)
+            made = msgspec.convert(told, ShadowEntry)
+        except msgspec.ValidationError as error:
+            fault(*_keyed(str(error), key))
+            continue
+        found[name] = read_shadow(f"{entry.provider}.{name}", made, key, fault)
+    return found
 
 
 def _path_problem(path: str) -> str | None:

@@ -72,6 +72,7 @@ class Reason(StrEnum):
     GATEWAY_NOT_TRUSTED = "gateway_not_trusted"
     STORE_UNAVAILABLE = "store_unavailable"
     POLICY_MISSING = "policy_missing"
+    SHADOW_UNANSWERED = "shadow_unanswered"
     FAULT = "fault"
 
 

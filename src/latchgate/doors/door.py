@@ -15,6 +15,7 @@ from latchgate.manage.actor import Caller
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
+from latchgate.store.shadows import ShadowReader
 from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
@@ -29,6 +30,7 @@ class Door:
 
     store: Store
     usage: UsageReader
+    shadows: ShadowReader
     engine: Engine
     passwords: Passwords
     signers: Signers

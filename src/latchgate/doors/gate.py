@@ -6,6 +6,7 @@ checked under. What an area lets in and no door serves is refused in that area's
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -18,6 +19,7 @@ from latchgate.doors.door import Door
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _HEALTHZ = "/healthz"
+_log = logging.getLogger(__name__)
 
 
 def gate(door: Door, doors: Mapping[str, Application]) -> Application:
@@ -37,6 +39,10 @@ def gate(door: Door, doors: Mapping[str, Application]) -> Application:
             decision = await door.engine.decide_later(request, decision)
         if decision.allowed and inner is None:
             decision = msgspec.structs.replace(decision, reason=Reason.NO_AREA)
+        if decision.allowed and decision.area is not None and decision.area.shadow is not None:
+            # An area of somebody else's reaches over a path of ours: nobody else decides here.
+            _log.error("%s has a shadow and leads to Latchgate itself", decision.area.name)
+            decision = msgspec.structs.replace(decision, reason=Reason.FAULT)
         if not decision.allowed or inner is None:
             accept = request.headers.get("accept", "")
             await send_refusal(decision, accept, scope, send, door.api_url)

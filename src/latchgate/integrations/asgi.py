@@ -53,13 +53,18 @@ def read(scope: Mapping[str, Any]) -> Asked:
     )
 
 
-def hide(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
-    """Return a scope's headers without the identity headers that a client sent."""
-    return [
+def hide(scope: Mapping[str, Any], replaced: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return a scope's headers without the identity headers that a client sent.
+
+    Those of the area's old system (`Verdict.replaced`) stand in their place.
+    """
+    kept = [
         (name, value)
         for name, value in scope["headers"]
-        if not is_identity_header(name.decode("latin-1"))
+        if not is_identity_header(name.decode("latin-1"), replaced)
     ]
+    told = ((name, value) for name, value in replaced.items() if value)
+    return kept + [(name.lower().encode(), value.encode("latin-1")) for name, value in told]
 
 
 def known(scope: Scope) -> Identity | None:
@@ -98,7 +103,7 @@ class LatchgateMiddleware:
             await refuse(verdict, scope, send)
             return
         identity = Identity.of(verdict.identity)
-        headers = hide(scope)
+        headers = hide(scope, verdict.replaced)
         if self._set_headers:
             headers += [
                 (name.lower().encode(), value.encode("utf-8")) for name, value in identity.headers()

@@ -123,9 +123,12 @@ class LatchgateMiddleware:
         if not verdict.allowed:
             return _answer(verdict)
         identity = Identity.of(verdict.identity)
-        wsgi.hide(request.META)
+        wsgi.hide(request.META, verdict.replaced)
         if isinstance(request, ASGIRequest):
-            request.scope = {**request.scope, "headers": asgi.hide(request.scope)}
+            request.scope = {
+                **request.scope,
+                "headers": asgi.hide(request.scope, verdict.replaced),
+            }
         if self._set_headers:
             wsgi.tell(request.META, identity)
         request.__dict__.pop("headers", None)  # made from META once, and kept

@@ -71,8 +71,9 @@ class Latchgate(SecurityBase):
         asked = read(scope)
         identity = known(scope)
         if identity is None:
-            identity = Identity.of((await self._allowed(asked)).identity)
-            kept = hide(scope)
+            verdict = await self._allowed(asked)
+            identity = Identity.of(verdict.identity)
+            kept = hide(scope, verdict.replaced)
             if isinstance(scope["headers"], list):
                 # In place: Starlette's Headers of this request, if made already, share the list.
                 scope["headers"][:] = kept

@@ -95,7 +95,7 @@ def _decide() -> Response | None:
     if not verdict.allowed:
         return _answer(verdict)
     g.latchgate = Identity.of(verdict.identity)
-    wsgi.hide(request.environ)
+    wsgi.hide(request.environ, verdict.replaced)
     if current_app.config.get("LATCHGATE_SET_HEADERS", False):
         wsgi.tell(request.environ, g.latchgate)
     return None

@@ -7,7 +7,7 @@ that some server folds into it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -55,6 +55,10 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-def is_identity_header(name: str) -> bool:
-    """Whether a header could be read as one of ours: `X_Latchgate.User` is `X-Latchgate-User`."""
-    return _FOLDED.sub("-", name.lower()).startswith(_PREFIX)
+def is_identity_header(name: str, replaced: Iterable[str] = ()) -> bool:
+    """Whether a header could be read as one of ours: `X_Latchgate.User` is `X-Latchgate-User`.
+
+    Or as one of `replaced`, which an area's old system decides about.
+    """
+    folded = _FOLDED.sub("-", name.lower())
+    return folded.startswith(_PREFIX) or any(folded == one.lower() for one in replaced)

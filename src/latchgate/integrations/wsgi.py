@@ -6,6 +6,7 @@ that the application serves, and where there is none that one is quoted again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -62,11 +63,17 @@ def _headers(environ: Environ) -> list[tuple[str, str]]:
     return found
 
 
-def hide(environ: Environ) -> None:
-    """Take away identity headers that a client sent, in every spelling."""
+def hide(environ: Environ, replaced: Mapping[str, str]) -> None:
+    """Take away identity headers that a client sent, in every spelling.
+
+    Those of the area's old system (`Verdict.replaced`) stand in their place.
+    """
     for name in list(environ):
-        if name.startswith("HTTP_") and is_identity_header(name[5:]):
+        if name.startswith("HTTP_") and is_identity_header(name[5:], replaced):
             del environ[name]
+    for name, value in replaced.items():
+        if value:
+            environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
 
 
 def tell(environ: Environ, identity: Identity) -> None:

@@ -59,9 +59,11 @@ from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
 from latchgate.store.recorder import Usage
+from latchgate.store.shadows import ShadowLog, ShadowReader
 from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.shadow import Shadows
 
 FOLLOW_SECONDS = 0.01
 DRAIN_SECONDS = 10
@@ -158,11 +160,23 @@ def run_worker(
         assertions=assertions,
         on_decision=usage.note,
     )
+    differences = ShadowLog(
+        config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
+    )
+    shadows = Shadows(
+        note=differences.note,
+        on_decision=usage.note,
+        entropy=secrets.token_bytes,
+        clock=time.time,
+        ticks=time.monotonic,
+    )
     requests = Quota(REQUESTS, REQUEST_SECONDS)
     reader = UsageReader(config.usage_database)
+    compared = ShadowReader(config.usage_database)
     door = Door(
         store=store,
         usage=reader,
+        shadows=compared,
         engine=engine,
         passwords=passwords,
         signers=Signers(
@@ -206,21 +220,26 @@ def run_worker(
     servers = [
         (_api_server(api(door), certificate), sockets.api),
         (_api_server(console({application_form.PATH: form}), certificate), sockets.console),
-        (_verify_server(VerifyDoor(engine, config.trusted)), sockets.verify),
+        (_verify_server(VerifyDoor(engine, config.trusted, shadows)), sockets.verify),
     ]
     _warn_of_master_key(config)
     usage.start()
     jobs.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(servers, engine, certificate, on_ready, supervised=supervised))
+            try:
+                runner.run(_serve(servers, engine, certificate, on_ready, supervised=supervised))
+            finally:
+                runner.run(shadows.aclose())
     finally:
         jobs.close()
         passwords.close()
         rehash.close()
         assertions.close()
         engine.close()
+        differences.close()
         usage.close()
+        compared.close()
         reader.close()
         store.close()
 

@@ -450,3 +450,33 @@ last_use = sa.Table(
     sa.Column("address", sa.Text),
     sa.Column("agent", sa.Text),
 )
+
+# How decisions compared with those of the old system of an area (store/shadows.py).
+shadow_count = sa.Table(
+    "shadow_count",
+    usage,
+    sa.Column("area", sa.Text, primary_key=True),
+    sa.Column("outcome", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, primary_key=True),
+    sa.Column("hour", sa.BigInteger, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)
+
+shadow_difference = sa.Table(
+    "shadow_difference",
+    usage,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("area", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("decision_id", sa.Text),  # None where Latchgate allowed: such leave no trace
+    sa.Column("status", sa.Integer),
+    sa.Column("credential_id", sa.Text),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("address", sa.Text),
+    sa.Index("shadow_difference_by_area", "area", "id"),
+    sa.Index("shadow_difference_by_age", "at"),
+)

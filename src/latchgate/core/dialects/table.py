@@ -221,6 +221,7 @@ _TABLE: Mapping[Reason, Mapping[str, Public]] = {
         "problem": _p(403, "gateway_not_trusted", "Only configured gateways may ask here.")},
     Reason.STORE_UNAVAILABLE: _DOWN,
     Reason.POLICY_MISSING: _DOWN,
+    Reason.SHADOW_UNANSWERED: _DOWN,
     Reason.FAULT: _DOWN,
 }
 # fmt: on

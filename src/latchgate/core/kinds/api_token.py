@@ -73,7 +73,9 @@ class ApiToken:
     def leak(self) -> LeakShape:
         """Return how a leaked token is known."""
         pattern = f"{self.prefix}_[{CROCKFORD_UPPER}]{{{LENGTH}}}"
-        return LeakShape(f"{self.prefix}_", "", len(self.prefix) + 1 + LENGTH, pattern, self.recognise)
+        return LeakShape(
+            f"{self.prefix}_", "", len(self.prefix) + 1 + LENGTH, pattern, self.recognise
+        )
 
     def recognise(self, text: str) -> Leaked | None:
         """Read a leaked token: likely at most, for the format has no checksum."""

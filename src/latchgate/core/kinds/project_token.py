@@ -110,7 +110,9 @@ class ProjectToken:
     def leak(self) -> LeakShape:
         """Return how a leaked token is known."""
         pattern = f"{self.prefix}_[A-Za-z0-9_-]{{{_LEAST},}}"
-        return LeakShape(f"{self.prefix}_", "", len(self.prefix) + 1 + _LEAST, pattern, self.recognise)
+        return LeakShape(
+            f"{self.prefix}_", "", len(self.prefix) + 1 + _LEAST, pattern, self.recognise
+        )
 
     def recognise(self, text: str) -> Leaked | None:
         """Read a leaked token: what reads as one in its one spelling is one, whoever signed it."""

@@ -11,16 +11,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from http import HTTPStatus
 from typing import Any, Protocol
 
 import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from latchgate.core.answer import identity, refusal
-from latchgate.core.dialects import DIALECTS, Public
-from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Decision, Grant, Request
 from latchgate.core.network import Networks, parse_address
 from latchgate.core.policy import Rule
@@ -28,6 +24,8 @@ from latchgate.core.reason import Reason
 from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
 from latchgate.doors.verify.gateways import FAMILIES, envoy
 from latchgate.doors.verify.questions import read_questions, word_answers
+from latchgate.doors.verify.wording import allowed, as_json, passed, problem, told, worded
+from latchgate.verify.shadow import Settled, Shadows
 from latchgate.verify.walk import Slow
 
 MAX_BODY = 1_048_576
@@ -35,9 +33,6 @@ _MAX_NAMES = 4_096
 _MAX_NAME = 64  # long ones would fill memory as fast as a flood wants
 _MAX_PREPARED = 200_000
 _log = logging.getLogger(__name__)
-_NO_BODY = b"Content-Length: 0\r\n\r\n"
-_OK = b"HTTP/1.1 200 OK\r\n"
-_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _names: dict[bytes, str] = {}
 _NONE: frozenset[str] = frozenset()
 
@@ -67,13 +62,21 @@ class Engine(Protocol):
         """Decide one request when that work is done."""
         ...
 
+    def decide(self, request: Request) -> Decision:
+        """Decide one request, however long it takes."""
+        ...
+
 
 class VerifyDoor:
-    """What all connections of the verify listener share."""
+    """What all connections of the verify listener share.
 
-    def __init__(self, engine: Engine, trusted: Networks) -> None:
+    Without `shadows`, whatever falls into an area with an old system is refused.
+    """
+
+    def __init__(self, engine: Engine, trusted: Networks, shadows: Shadows | None = None) -> None:
         self.engine = engine
         self.trusted = trusted
+        self.shadows = shadows
         self._prepared: dict[str, tuple[Grant, Rule | None, bytes]] = {}
 
     def allowed(self, decision: Decision) -> bytes:
@@ -84,13 +87,13 @@ class VerifyDoor:
         """
         grant = decision.grant
         if grant is None:
-            return _allowed(decision)
+            return allowed(decision)
         known = self._prepared.get(grant.credential.id)
         if known is not None and known[0] is grant and known[1] is decision.rule:
             return known[2]
         if len(self._prepared) >= _MAX_PREPARED:
             self._prepared.clear()
-        written = _allowed(decision)
+        written = allowed(decision)
         self._prepared[grant.credential.id] = grant, decision.rule, written
         return written
 
@@ -210,7 +213,7 @@ class VerifyProtocol(Listener):
             answered = self._answer(asked)
         except Exception:  # noqa: BLE001 - whatever fails is a refusal
             _log.exception("a question to the verify door could not be answered")
-            answered = _problem(Reason.FAULT, "GET")
+            answered = problem(Reason.FAULT, "GET")
         if isinstance(answered, bytes):
             self._write(answered, last=last)
             return
@@ -234,7 +237,7 @@ class VerifyProtocol(Listener):
             raise
         except Exception:  # noqa: BLE001 - whatever fails is a refusal
             _log.exception("a question to the verify door could not be answered")
-            written = _problem(Reason.FAULT, "GET")
+            written = problem(Reason.FAULT, "GET")
         self._under_way = None
         if self.transport.is_closing():
             return
@@ -274,7 +277,7 @@ class VerifyProtocol(Listener):
     def _answer(self, asked: _Asked) -> bytes | Awaitable[bytes]:
         method, url, headers, repeated, body = asked
         if not self._peer_trusted:
-            return _problem(Reason.GATEWAY_NOT_TRUSTED, method)
+            return problem(Reason.GATEWAY_NOT_TRUSTED, method)
         family = FAMILIES.get(url.partition("?")[0])
         if family is None and url.startswith("/envoy/"):
             family = envoy
@@ -285,34 +288,60 @@ class VerifyProtocol(Listener):
         accept = headers.get("accept", "")
         if not isinstance(decision, Decision):
             return self._later(request, decision, method, url, accept)
+        area = decision.area
+        if area is not None and area.shadow is not None:
+            return self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
             return self._door.allowed(decision)
-        return _worded(decision, method, url, accept)
+        return worded(decision, method, url, accept)
 
     async def _later(
         self, request: Request, need: Slow, method: str, url: str, accept: str
     ) -> bytes:
         decision = await self._door.engine.decide_later(request, need)
+        if decision.area is not None and decision.area.shadow is not None:
+            return await self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
             return self._door.allowed(decision)
-        return _worded(decision, method, url, accept)
+        return worded(decision, method, url, accept)
+
+    async def _shadowed(
+        self, request: Request, decision: Decision, method: str, url: str, accept: str
+    ) -> bytes:
+        """Answer what the old system of the area says."""
+        settled = await self._settled(request, decision)
+        if settled is None:
+            return problem(Reason.FAULT, method)
+        if settled.told is None:
+            if settled.allowed:
+                return self._door.allowed(settled.decision)
+            return worded(settled.decision, method, url, accept)
+        if settled.allowed:
+            return passed(settled.passed)
+        return told(settled, method, url)
+
+    async def _settled(self, request: Request, decision: Decision) -> Settled | None:
+        shadows = self._door.shadows
+        if shadows is None:
+            return None
+        return await shadows.settle(self._door.engine, request, decision)
 
     def _other(self, method: str, url: str, body: bytes) -> bytes | Awaitable[bytes]:
         if url == "/" and method == "POST":
             try:
                 requests, batch = read_questions(body)
             except msgspec.MsgspecError as error:
-                return _problem(Reason.REQUEST_INVALID, method, detail=str(error))
+                return problem(Reason.REQUEST_INVALID, method, detail=str(error))
             decisions = [(request, self._attempt(request)) for request in requests]
-            if all(isinstance(decision, Decision) for _, decision in decisions):
-                return _json(word_answers(decisions, batch=batch), method)
+            if not any(map(_waits, decisions)):
+                return as_json(word_answers(decisions, batch=batch), method)
             return self._questions(decisions, batch=batch)
         if url == "/healthz" and method in {"GET", "HEAD"}:
             told = {"status": "ok", "verifier": f"{self._door.engine.incarnation:016x}"}
-            return _json(msgspec.json.encode(told), method)
+            return as_json(msgspec.json.encode(told), method)
         if url == "/":
-            return _problem(Reason.METHOD_NOT_ALLOWED, method, allow="POST")
-        return _problem(Reason.NO_AREA, method)
+            return problem(Reason.METHOD_NOT_ALLOWED, method, allow="POST")
+        return problem(Reason.NO_AREA, method)
 
     async def _questions(
         self, decisions: list[tuple[Request, Decision | Slow]], *, batch: bool
@@ -329,8 +358,27 @@ class VerifyProtocol(Listener):
             ]
             engine.follow()
             if engine.position == before:
-                return _json(word_answers(settled, batch=batch), "POST")
+                enforced = await asyncio.gather(*(self._enforced(*one) for one in settled))
+                return as_json(word_answers(enforced, batch=batch), "POST")
             decisions = [(request, self._attempt(request)) for request, _ in decisions]
+
+    async def _enforced(
+        self, request: Request, decision: Decision
+    ) -> tuple[Request, Decision | Settled]:
+        if decision.area is None or decision.area.shadow is None:
+            return request, decision
+        settled = await self._settled(request, decision)
+        if settled is None:
+            msg = "an area has a shadow, and nobody asks its old system"
+            raise RuntimeError(msg)
+        return request, settled
+
+
+def _waits(asked: tuple[Request, Decision | Slow]) -> bool:
+    _, decision = asked
+    if not isinstance(decision, Decision):
+        return True
+    return decision.area is not None and decision.area.shadow is not None
 
 
 def _folded(name: bytes) -> str:
@@ -339,74 +387,3 @@ def _folded(name: bytes) -> str:
     if len(_names) < _MAX_NAMES and len(name) <= _MAX_NAME:
         _names[name] = key
     return key
-
-
-def _allowed(decision: Decision) -> bytes:
-    lines = "".join([f"{name}: {value}\r\n" for name, value in identity(decision)])
-    return _OK + lines.encode("latin-1") + _NO_BODY
-
-
-def _worded(decision: Decision, method: str, url: str, accept: str) -> bytes:
-    if url.startswith("/nginx"):
-        return _for_nginx(decision, accept)
-    return _refused(decision, method, accept)
-
-
-def _refused(decision: Decision, method: str, accept: str) -> bytes:
-    """Answer as the provider would: this family of gateways passes status, headers and body on."""
-    reply = refusal(decision, accept)
-    lines = [f"{name}: {value}" for name, value in reply.headers]
-    lines.append(f"X-Latchgate-Decision: {decision.id}")
-    return _whole(reply.status, lines, reply.body, method)
-
-
-_FOR_NGINX = {
-    "Content-Type": "X-Latchgate-Content-Type",
-    "WWW-Authenticate": "X-Latchgate-Challenge",
-    "Allow": "X-Latchgate-Allow",
-    "Vary": "X-Latchgate-Vary",
-}
-
-
-def _for_nginx(decision: Decision, accept: str) -> bytes:
-    """Answer with the status that nginx passes on, and the provider's answer in headers.
-
-    `auth_request` takes 401 and 403 and drops bodies; one location of the shipped configuration
-    rebuilds the answer from these (deploy/nginx).
-    """
-    reply = refusal(decision, accept)
-    lines = [f"{_FOR_NGINX[name]}: {value}" for name, value in reply.headers]
-    lines += [
-        f"X-Latchgate-Status: {reply.status}",
-        f"X-Latchgate-Body: {reply.body.decode()}",
-        f"X-Latchgate-Decision: {decision.id}",
-        "Content-Length: 0",
-    ]
-    return _bytes(401 if reply.status == 401 else 403, lines, b"")  # noqa: PLR2004 - see above
-
-
-def _problem(
-    reason: Reason, method: str, *, detail: str | None = None, allow: str | None = None
-) -> bytes:
-    public = TABLE[reason]["problem"]
-    if detail is not None:
-        public = Public(public.status, public.code, detail)
-    reply = DIALECTS["problem"](public, (), "")
-    lines = [f"{name}: {value}" for name, value in reply.headers]
-    if allow is not None:
-        lines.append(f"Allow: {allow}")
-    return _whole(reply.status, lines, reply.body, method)
-
-
-def _json(body: bytes, method: str) -> bytes:
-    return _whole(200, ["Content-Type: application/json"], body, method)
-
-
-def _whole(status: int, lines: list[str], body: bytes, method: str) -> bytes:
-    lines = [*lines, "Cache-Control: no-store", f"Content-Length: {len(body)}"]
-    return _bytes(status, lines, b"" if method == "HEAD" else body)
-
-
-def _bytes(status: int, lines: list[str], body: bytes) -> bytes:
-    head = "\r\n".join([f"HTTP/1.1 {status} {_PHRASES[status]}", *lines, "", ""])
-    return head.encode("utf-8") + body

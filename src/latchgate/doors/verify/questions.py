@@ -11,6 +11,7 @@ from latchgate.core.answer import identity, refusal
 from latchgate.core.model import Decision, Request
 from latchgate.core.network import parse_address
 from latchgate.core.reason import Reason
+from latchgate.verify.shadow import Settled
 
 MAX_BATCH = 100
 _Short = Annotated[str, msgspec.Meta(max_length=16_384)]
@@ -69,9 +70,11 @@ def read_questions(body: bytes) -> tuple[list[Request], bool]:
 def word_answers(decisions: Iterable[tuple[Request, object]], *, batch: bool) -> bytes:
     """Word decisions in the order of their questions."""
     answered = [
-        _answered(request, decision)
+        _enforced(request, decision)
+        if isinstance(decision, Settled)
+        else _answered(request, decision)
         for request, decision in decisions
-        if isinstance(decision, Decision)
+        if isinstance(decision, Decision | Settled)
     ]
     return msgspec.json.encode({"decisions": answered} if batch else answered[0])
 
@@ -100,6 +103,21 @@ def _read(question: Question) -> Request:
         client=client,
         tls=question.tls,
         fault=fault,
+    )
+
+
+def _enforced(request: Request, settled: Settled) -> Answer:
+    """Word what an area's old system said; identity headers that it left out are not there."""
+    told = settled.told
+    if told is None:
+        return _answered(request, settled.decision)
+    return Answer(
+        allowed=told.allowed,
+        status=200 if told.allowed else told.status,
+        identity={name: value for name, value in settled.passed if value},
+        headers={} if told.allowed else {name.title(): value for name, value in told.headers},
+        body="" if told.allowed else told.body.decode("utf-8", "replace"),
+        decision=None if told.allowed else settled.decision.id or None,
     )
 
 

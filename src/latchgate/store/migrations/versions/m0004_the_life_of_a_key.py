@@ -21,6 +21,7 @@ def upgrade() -> None:
         _webhooks()
     if "usage" in parts:
         _usage()
+        _shadows()
 
 
 def _rotation() -> None:
@@ -109,6 +110,8 @@ def _counts(name: str, *more: sa.Column[Any]) -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(f"{name}_by_credential", name, ["credential_id", "at"])
+
+
 def _lifetimes() -> None:
     op.create_table(
         "lifetime",
@@ -166,3 +169,31 @@ def _webhooks() -> None:
     op.create_index("delivery_due", "delivery", ["state", "next_at"])
     op.create_index("delivery_by_target", "delivery", ["target", "at"])
     op.create_index("delivery_by_age", "delivery", ["at"])
+
+
+def _shadows() -> None:
+    op.create_table(
+        "shadow_count",
+        sa.Column("area", sa.Text, primary_key=True),
+        sa.Column("outcome", sa.Text, primary_key=True),
+        sa.Column("reason", sa.Text, primary_key=True),
+        sa.Column("hour", sa.BigInteger, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "shadow_difference",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("area", sa.Text, nullable=False),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("decision_id", sa.Text),
+        sa.Column("status", sa.Integer),
+        sa.Column("credential_id", sa.Text),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
+        sa.Column("address", sa.Text),
+    )
+    op.create_index("shadow_difference_by_area", "shadow_difference", ["area", "id"])
+    op.create_index("shadow_difference_by_age", "shadow_difference", ["at"])
