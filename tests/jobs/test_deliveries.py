@@ -132,8 +132,8 @@ def test_a_webhook_is_changed_at_the_version_that_is_meant(site, admin):
     )
     with pytest.raises(StaleError):
         webhooks.delete(store, admin, made.id, match=at)
+    bad = WebhookPatch(url="https://10.0.0.1/")
     with pytest.raises(InvalidError, match="url"):
-        bad = WebhookPatch(url="https://10.0.0.1/")
         webhooks.change_webhook(store, admin, made.id, bad, allowed=allowed)
     off = WebhookPatch(active=False)
     webhooks.change_webhook(store, admin, made.id, off, allowed=allowed)
@@ -222,9 +222,13 @@ class TestServed:
 
     def test_a_new_secret_signs_beside_the_old_one_for_a_day(self, site, admin, receiver):
         made, _ = make(site, admin, receiver.url)
-        load = {"master": lambda: master.load(site.work.master_key)}
-        entropy = {"entropy": secrets.token_bytes}
-        webhooks.renew_secret(site.world.store, admin, made.id, **load, **entropy)
+        webhooks.renew_secret(
+            site.world.store,
+            admin,
+            made.id,
+            master=lambda: master.load(site.work.master_key),
+            entropy=secrets.token_bytes,
+        )
         happen(site)
         run(site)
         site.clock.now += webhooks.FORMER_SECONDS

@@ -79,7 +79,7 @@ def test_a_name_with_any_address_within_is_not_sent_to(addresses):
 
 
 def test_nothing_within_is_sent_to_unless_the_operator_says_so():
-    with Receiver() as receiver, pytest.raises(SendError, match="127.0.0.1 is not public"):
+    with Receiver() as receiver, pytest.raises(SendError, match=r"127\.0\.0\.1 is not public"):
         send(f"https://hooks.example:{receiver.port}/", allowed=NOWHERE)
     assert receiver.received == []
 

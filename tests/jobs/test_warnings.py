@@ -18,6 +18,7 @@ from latchgate.jobs.job import ACTOR
 from latchgate.jobs.warnings import Warnings
 from latchgate.manage import lifetimes
 from latchgate.manage.lifetimes import DAY, LifetimeSpec
+from latchgate.manage.notifications import notify
 from latchgate.store import schema
 from latchgate.store.errors import StoreError
 from latchgate.store.usage import LastUse
@@ -137,7 +138,7 @@ def test_a_crash_while_writing_loses_and_doubles_nothing(site, monkeypatch):
             raise RuntimeError
         return told(*args, **kwargs)
 
-    told = warnings.notify
+    told = notify
     monkeypatch.setattr(warnings, "notify", failing)
     with pytest.raises(RuntimeError):
         look(site)
