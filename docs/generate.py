@@ -49,22 +49,27 @@ from latchgate.doors.manage import applications as manage_applications
 from latchgate.doors.manage import audit as audit_door
 from latchgate.doors.manage import basic as manage_basic
 from latchgate.doors.manage import developers as manage_developers
+from latchgate.doors.manage import lifetimes as manage_lifetimes
 from latchgate.doors.manage import links as manage_links
 from latchgate.doors.manage import passwords as manage_passwords
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage import storage as manage_storage
 from latchgate.doors.manage import tokens as manage_tokens
+from latchgate.doors.manage import webhooks as manage_webhooks
 from latchgate.doors.verify import protocol, questions
-from latchgate.manage import audit, chain
+from latchgate.jobs import deliveries, sending
+from latchgate.manage import audit, chain, webhooks
 from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
+from latchgate.manage.lifetimes import LifetimeSpec
 from latchgate.manage.links import LinkSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
+from latchgate.manage.webhooks import WebhookSpec
 from latchgate.serve import tls
 from latchgate.store import recorder
 from latchgate.verify import cache, receipts
@@ -100,6 +105,19 @@ CONFIGURATION: Words = {
     " may open the unix socket may ask.",
     "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
     " reads both files again.",
+    "webhooks": "Which networks of your own events may be sent to, below.",
+    "webhooks.allowed_networks": "Addresses and networks. Everywhere else events go to public"
+    " addresses only, over https; here `http` will do too.",
+    "mail": "The server that e-mail is handed to, below. Without `host` none is sent.",
+    "mail.host": "Its name or address.",
+    "mail.port": "587 with `starttls`, 465 with `implicit`, 25 with `none`, unless told.",
+    "mail.tls": "How it is spoken to. `starttls` never goes on in the clear; `none` takes no"
+    " password.",
+    "mail.username": "Together with `password_file`.",
+    "mail.password_file": "File whose first line is the password; mode 0600, read at each e-mail.",
+    "mail.from": "The address that e-mail comes from.",
+    "mail.ca": "PEM file of the authorities that its certificate may come from, instead of the"
+    " system's.",
     "tls.key": "PEM file of its private key, without a password. Both keys or neither.",
 }
 
@@ -240,6 +258,19 @@ ACCESS_KEY_SPEC: Words = {
     "expires_at": "An RFC 3339 time in the future. Not together with `expires_in`.",
     "secret": "A secret of one's own, as strong as a password must be. Absent: one is made.",
 }
+LIFETIME: Words = {
+    "maximum_life": "The longest that a new one may live; from `1h`. Who asks for no life gets it.",
+    "rotation_age": "How old one is when its owner is told to rotate it; from `1d`.",
+    "warning_days": "How many days before its end its owner is warned, up to ten times. Absent: 30,"
+    " 7 and 1. Empty: never.",
+    "unused_after": "How long one may be unused; from `8d`. Its owner is told a week before it is"
+    " disabled.",
+}
+WEBHOOK: Words = {
+    "url": "Where events are sent: https, and a public address.",
+    "events": "Those it hears of. Empty: every one, also of later versions.",
+    "description": "What it is for.",
+}
 ACCESS_KEY_PROOF: Words = {
     "password": "The owner's account password: KakaoCloud's, or else the one they sign in with.",
 }
@@ -299,6 +330,10 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Seconds between batches of refusals and counts", lambda: recorder.BATCH_SECONDS),
     ("Days a refusal is kept", lambda: recorder.KEEP_SECONDS // 86_400),
     ("Refusals kept for each tenant, and for nobody", lambda: recorder.KEEP_PER_RING),
+    ("Seconds that sending one event may take", lambda: round(sending.SEND_SECONDS)),
+    ("Attempts to send one event", lambda: len(deliveries.WAITS) + 1),
+    ("Days an event and its deliveries are kept", lambda: round(deliveries.KEEP_SECONDS / 86_400)),
+    ("Webhooks of one tenant", lambda: webhooks.MAX_WEBHOOKS),
 )
 
 
@@ -310,6 +345,8 @@ def configuration() -> str:
         ("gateways.", config.GatewaysEntry),
         ("tls.", config.TlsEntry),
         ("audit.", config.AuditEntry),
+        ("webhooks.", config.WebhooksEntry),
+        ("mail.", config.MailEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))
@@ -443,6 +480,8 @@ def management() -> str:
             (TokenSpec, TOKEN_SPEC),
             (AccessKeySpec, ACCESS_KEY_SPEC),
             (manage_access_keys.AccessKeyProof, ACCESS_KEY_PROOF),
+            (LifetimeSpec, LIFETIME),
+            (WebhookSpec, WEBHOOK),
             (ApplicationSpec, APPLICATION),
             (Review, REVIEW),
             (Target, TARGET),
@@ -471,6 +510,14 @@ def management() -> str:
             manage_access_keys.AccessKey,
             manage_access_keys.AccessKeyPage,
             manage_access_keys.DeletedAccessKey,
+            manage_lifetimes.Lifetime,
+            manage_lifetimes.Lifetimes,
+            manage_lifetimes.OverduePage,
+            manage_lifetimes.OverdueKey,
+            manage_webhooks.Webhook,
+            manage_webhooks.WebhookPage,
+            manage_webhooks.Delivery,
+            manage_webhooks.DeliveryPage,
             manage_applications.Application,
             manage_applications.ApplicationPage,
             manage_applications.BlockList,
@@ -521,9 +568,9 @@ with scopes that the caller holds, and it can't outlive the key that made it.
 
 Times are RFC 3339 in UTC. `NewKey` is a `Key` with one field more, `key`: the secret. So is
 `NewToken` a `Token` with `token`, `NewAccessKey` an `AccessKey` with `secret` and
-`auth_url`, `NewBasic` a `BasicShape` with `password`, `NewApplicationKey` an `ApplicationKeyShape`
-with `api_key`. `ReissuedBasic`, `DisabledBasic`, `DecidedApplication` and
-`NewApplicationKey` have a `receipt` besides.
+`auth_url`, `NewWebhook` a `Webhook` with `secret`, `NewBasic` a `BasicShape` with `password`,
+`NewApplicationKey` an `ApplicationKeyShape` with `api_key`. `ReissuedBasic`, `DisabledBasic`,
+`DecidedApplication` and `NewApplicationKey` have a `receipt` besides.
 
 {answers}"""
 
@@ -550,7 +597,7 @@ def _fields(entry: type, prefix: str = "") -> list[tuple[str, str, str]]:
     described = msgspec.inspect.type_info(entry)
     assert isinstance(described, msgspec.inspect.StructType)  # noqa: S101 - what we hand in
     return [
-        (f"`{prefix}{field.name}`", _spelled(field.type), _default(field))
+        (f"`{prefix}{field.encode_name}`", _spelled(field.type), _default(field))
         for field in described.fields
     ]
 
@@ -585,6 +632,8 @@ def _spelled(found: Any) -> str:  # noqa: ANN401 - any of msgspec's type descrip
         return "table" if below in {"table", "any"} else f"table of {below}"
     if isinstance(found, inspect.LiteralType):
         return " or ".join(f"`{value}`" for value in found.values)
+    if isinstance(found, inspect.EnumType):
+        return " or ".join(f"`{one.value}`" for one in found.cls)
     if isinstance(found, inspect.StructType):
         told = found.cls.__module__.startswith(("latchgate.doors.", "latchgate.manage."))
         return f"`{found.cls.__name__}`" if told else "table"

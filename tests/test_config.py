@@ -39,6 +39,9 @@ keep = "400d"
 """
 
 
+MAIL = "host = 'h'\nfrom = 'a@b.example'\n"
+
+
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "latchgate.toml"
@@ -106,6 +109,20 @@ def test_with_tls_api_and_console_are_https_and_verify_stays_in_the_clear(file):
     assert (clear.api.url, clear.console.url) == ("http://127.0.0.1:1", "http://[::1]:2")
 
 
+def test_mail_and_webhooks_are_off_until_they_are_told(file):
+    found = written(file, "")
+    assert (found.mail, found.webhook_networks.entries) == (None, ())
+    found = written(file, f"[webhooks]\nallowed_networks = ['10.1.0.0/16']\n[mail]\n{MAIL}")
+    assert found.webhook_networks.listed() == ["10.1.0.0/16"]
+    assert found.mail is not None
+    assert (found.mail.port, found.mail.tls, found.mail.username) == (587, "starttls", None)
+    told = f"[mail]\n{MAIL}tls = 'implicit'\nusername = 'u'\npassword_file = 'p'\nca = 'c.pem'"
+    found = written(file, told)
+    assert found.mail is not None
+    files = found.mail.password_file, found.mail.ca
+    assert (found.mail.port, *files) == (465, file.parent / "p", file.parent / "c.pem")
+
+
 def test_without_tls_nothing_claims_to_have_it(file):
     for text in ("", "[tls]\n"):
         found = written(file, text)
@@ -168,6 +185,20 @@ def test_nobody_may_be_believed(file):
         ("[tls]\nkey = 'x'\ncertificate = ''", "1: tls", "belong together"),
         ("[tls]\nkey = ''\ncertificate = ''", "1: tls", "belong together"),
         ("usage_database = 'latchgate.db'", "1: usage_database", "another file than database"),
+        ("[webhooks]\nallowed_networks = ['x']", "2: webhooks.allowed_networks", "'x'"),
+        ("[webhooks]\nallowed = []", "2: webhooks.allowed", "unknown key 'allowed'"),
+        ("[mail]\nfrom = 'a@b.example'", "1: mail.host", "name the server"),
+        ("[mail]\nhost = 'a b'", "2: mail.host", "a host name"),
+        ("[mail]\nhost = 'h'", "1: mail.from", "an e-mail address"),
+        ("[mail]\nhost = 'h'\nfrom = 'a b@c'", "3: mail.from", "an e-mail address"),
+        ("[mail]\nhost = 'h'\ntls = 'ssl'", "3: mail.tls", "Invalid enum value 'ssl'"),
+        (f"[mail]\n{MAIL}port = 0", "4: mail.port", "from 1 to 65535"),
+        (f"[mail]\n{MAIL}username = 'u'", "4: mail.username", "belong together"),
+        (
+            f"[mail]\n{MAIL}username = 'u'\npassword_file = 'p'\ntls = 'none'",
+            "6: mail.tls",
+            "over TLS only",
+        ),
         (
             "[listen]\napi = '127.0.0.1:8421'",
             "1: listen",

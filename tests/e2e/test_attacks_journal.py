@@ -231,6 +231,16 @@ def reissue_application_key(server):
     return server.call("POST", f"{path}/reissue", {}, token=token), [token, first]
 
 
+def create_webhook(server):
+    return server.call("POST", "/manage/v1/webhooks", {"url": "https://hooks.example.com/"})
+
+
+def renew_webhook_secret(server):
+    made = create_webhook(server).json
+    answer = server.call("POST", f"/manage/v1/webhooks/{made['id']}/secret")
+    return answer, [made["secret"]]
+
+
 # Each returns its answer, or its answer and secrets that were used on the way.
 DRIVERS = {
     one.__name__: one
@@ -254,6 +264,8 @@ DRIVERS = {
         rotate_key,
         rotate_token,
         rotate_access_key,
+        create_webhook,
+        renew_webhook_secret,
         request_application,
         issue_application_key,
         reissue_application_key,

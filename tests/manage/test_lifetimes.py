@@ -135,9 +135,15 @@ def test_what_asks_for_no_life_gets_the_maximum(world, admin, make):
 
 def test_an_app_password_gets_the_maximum(world, admin):
     setting(world, admin, "teracloud.app_password", maximum_life="60d")
-    how = {"now": NOW, "entropy": secrets.token_bytes}
-    user = admin.owner.id
-    shown, _, _ = basic.enable(world.store, POLICY, admin, user, spec=BasicSpec(), **how)
+    shown, _, _ = basic.enable(
+        world.store,
+        POLICY,
+        admin,
+        admin.owner.id,
+        spec=BasicSpec(),
+        now=NOW,
+        entropy=secrets.token_bytes,
+    )
     assert shown.expires_at == NOW + 60 * DAY
 
 

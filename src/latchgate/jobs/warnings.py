@@ -55,11 +55,13 @@ class Warnings:
     def run(self, work: Work) -> None:
         """Look at the next pages of each pass that is under way."""
         now = work.clock()
+        passes = ((self._ends, expiring), (self._ages, aging))
+        due = [(one, look) for one, look in passes if one.begin(now)]
+        if not due:
+            return
         with work.store.reading() as connection:
             held = Lifetimes.read(connection)
-        for one, look in ((self._ends, expiring), (self._ages, aging)):
-            if not one.begin(now):
-                continue
+        for one, look in due:
             for _ in range(PAGES):
                 one.after = look(work, held, one.after)
                 if one.after is None:
@@ -171,10 +173,20 @@ def _look_at_use(work: Work, idle: Sequence[tuple[dict[str, Any], float]]) -> No
     except StoreError:
         _log.warning("use can't be read, so nothing is told of or disabled for not being used")
         return
+    now = work.clock()
+    ids = [row["id"] for row, _ in idle]
+    mine = (_WARNED.c.credential_id.in_(ids), _WARNED.c.event == str(Event.CREDENTIAL_UNUSED))
+    with work.store.reading() as connection:
+        given = {
+            (one.credential_id, one.threshold): one.at
+            for one in connection.execute(sa.select(_WARNED).where(*mine))
+        }
     for row, unused_after in idle:
         use = uses.get(row["id"])
         last = max(row["created_at"], use.at if use is not None else 0.0)
-        if work.clock() - last >= unused_after - NOTICE:
+        said = given.get((row["id"], int(last)))
+        early = said is not None and (now - last < unused_after or now - said < NOTICE)
+        if now - last >= unused_after - NOTICE and not early:
             with work.store.change(ACTOR) as change:
                 _unused(work, change, row, last, unused_after)
 

@@ -7,10 +7,12 @@ import time
 import msgspec
 import pytest
 import sqlalchemy as sa
-from tests.doors.keystone.cloud import TOKENS, V3, error, said, spelled
+from tests.doors.keystone.cloud import POLICY, TOKENS, V3, error, said, spelled
 
 from latchgate.core.model import Noun
 from latchgate.core.timestamp import rfc3339
+from latchgate.manage import lifetimes
+from latchgate.manage.lifetimes import LifetimeSpec
 from latchgate.store import schema
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
@@ -382,3 +384,21 @@ def test_a_key_that_ended_is_listed_still_and_opens_nothing(cloud, owner, token,
     assert cloud.sign_in({"id": shown["id"], "secret": shown["secret"]}).status == 401
     path = f"{V3}/users/{owner.user_id}/application_credentials/{shown['id']}"
     assert cloud.ask("GET", path, token).status == 200
+
+
+def test_a_key_lives_no_longer_than_the_tenants_policy_lets_it(cloud):
+    somebody = cloud.person("Admin")
+    word = cloud.password(somebody, "bounded")
+    token = cloud.signed_in(somebody, word, scope={"project": {"id": somebody.project_id}})
+    caller = cloud.world.acting(cloud.world.key("manage", owner=somebody))
+    spec = LifetimeSpec(maximum_life="30d")
+    lifetimes.set_lifetime(cloud.world.store, POLICY, caller, "*", spec)
+    path = f"{V3}/users/{somebody.user_id}/application_credentials"
+    late = "2999-01-01T00:00:00.000000"
+    asked = {"name": "long", "expires_at": late}
+    refused = cloud.ask("POST", path, token, sent={"application_credential": asked})
+    assert (refused.status, refused.json["error"]["title"]) == (400, "Bad Request")
+    assert "at most 30d" in refused.json["error"]["message"]
+    made = cloud.ask("POST", path, token, sent={"application_credential": {"name": "unasked"}})
+    assert made.status == 201
+    assert made.json["application_credential"]["expires_at"] < late

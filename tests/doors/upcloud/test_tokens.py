@@ -10,7 +10,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.asking import allows, basic, verdict
 from tests.doors.upcloud.client import SCOPES, Client, bearer
-from tests.world import until
+from tests.world import FILES, compiled, until
+
+from latchgate.manage import lifetimes
+from latchgate.manage.lifetimes import LifetimeSpec
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -270,3 +273,13 @@ def test_a_password_makes_tokens_and_an_app_password_does_not(server, world):
     program = Client(server, basic("boss", made.json["password"]))
     assert program.json("GET", "/account")["account"]["username"] == "boss"
     assert program.code("POST", "/account/tokens", body) == (403, "ACTION_FORBIDDEN")
+
+
+def test_a_token_lives_no_longer_than_the_tenants_policy_lets_it(main, world):
+    caller = world.acting(world.key("manage", owner=main.owner))
+    policy = compiled(FILES, 1)
+    spec = LifetimeSpec(maximum_life="2d")
+    lifetimes.set_lifetime(world.store, policy, caller, "upcloud.api_token", spec)
+    make(main, expires_in="48h")
+    asked = {"name": "longer", "expires_in": "49h"}
+    assert wrong(main, "POST", "/account/tokens", asked) == {"expires_in"}

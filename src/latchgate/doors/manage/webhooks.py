@@ -11,6 +11,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.core.secret import Secret
+from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage.answers import creation, json_answer, problem, told
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
@@ -162,7 +163,7 @@ async def test_webhook(door: Door, request: HttpRequest) -> Response:
     queued = await run_in_threadpool(
         webhooks.test, door.store, caller(request), webhook_id, entropy=door.entropy
     )
-    return json_answer(told(queued, Delivery), status=202)
+    return json_answer(_shown(queued), status=202)
 
 
 async def list_deliveries(door: Door, request: HttpRequest) -> Response:
@@ -172,7 +173,11 @@ async def list_deliveries(door: Door, request: HttpRequest) -> Response:
     found, following = await run_in_threadpool(
         webhooks.deliveries, door.store, caller(request), webhook_id, query, now=door.clock()
     )
-    return json_answer(DeliveryPage([told(one, Delivery) for one in found], following))
+    return json_answer(DeliveryPage([_shown(one) for one in found], following))
+
+
+def _shown(one: webhooks.StoredDelivery) -> Delivery:
+    return told(one, Delivery, at=rfc3339(one.at))
 
 
 def _with_secret(made: webhooks.StoredWebhook, secret: Secret) -> NewWebhook:
