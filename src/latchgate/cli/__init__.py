@@ -41,7 +41,11 @@ _VERBS = {
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
     "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),
     "scan": ("latchgate.cli.scan", "scan", "Find keys in files, git and logs."),
-    "leak": ("latchgate.cli.leak", "leak", "Report leaked keys, list leaks, say what happens then."),
+    "leak": (
+        "latchgate.cli.leak",
+        "leak",
+        "Report leaked keys, list leaks, say what happens then.",
+    ),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }
 

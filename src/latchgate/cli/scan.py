@@ -55,7 +55,7 @@ _EVERY = 0.2  # seconds between two lines of progress
 @click.option("--rules", type=click.Choice(["gitleaks"]), help="Print rules for another scanner.")
 @click.option("--install-hook", is_flag=True, help="Have git scan before each commit.")
 @json_option
-def scan(
+def scan(  # noqa: PLR0913 - options of one verb
     *,
     paths: tuple[str, ...],
     git_history: bool,
@@ -269,7 +269,9 @@ def _read_baseline(file: Path | None) -> frozenset[str]:
 
 
 def _write_baseline(file: Path, told: list[dict[str, Any]]) -> None:
-    lines = {one["fingerprint"]: f"{one['fingerprint']}  # {one['kind']} {_where(one)}" for one in told}
+    lines = {
+        one["fingerprint"]: f"{one['fingerprint']}  # {one['kind']} {_where(one)}" for one in told
+    }
     head = "# Fingerprints that latchgate scan --baseline leaves out; no secret is in them."
     try:
         file.write_text("\n".join([head, *lines.values(), ""]), "utf-8")

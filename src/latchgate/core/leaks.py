@@ -26,7 +26,9 @@ _BASE64_LEAST = 42  # characters that 31 bytes, the shortest secret, are in base
 _TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % _BASE64_LEAST)
 # Lines of base64 as RFC 2045 and PEM fold them, and a last one that is shorter.
-_FOLDED = re.compile(rb"(?:\r?\n[A-Za-z0-9+/]{60,80}(?![A-Za-z0-9+/]))*(?:\r?\n[A-Za-z0-9+/]{1,79})?")
+_FOLDED = re.compile(
+    rb"(?:\r?\n[A-Za-z0-9+/]{60,80}(?![A-Za-z0-9+/]))*(?:\r?\n[A-Za-z0-9+/]{1,79})?"
+)
 _FOLDS = range(60, 81)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
@@ -68,13 +70,13 @@ class Finding:
 def _developer(text: str) -> Leaked | None:
     if not has_checksum(text):
         return None
-    return Leaked(len(text), True, None, digest("developer_token", text), "lgdev_")
+    return Leaked(len(text), None, digest("developer_token", text), "lgdev_", certain=True)
 
 
 def _webhook(text: str) -> Leaked | None:
     if not looks_drawn(text):
         return None
-    return Leaked(len(text), False, None, digest("webhook_secret", text), "whsec_")
+    return Leaked(len(text), None, digest("webhook_secret", text), "whsec_", certain=False)
 
 
 # Secrets of Latchgate's own that are of no kind of credential.

@@ -73,7 +73,9 @@ class ApiToken:
     def leak(self) -> LeakShape:
         """Return how a leaked token is known."""
         pattern = f"{self.prefix}_[{CROCKFORD_UPPER}]{{{LENGTH}}}"
-        return LeakShape(f"{self.prefix}_", "", len(self.prefix) + 1 + LENGTH, pattern, self.recognise)
+        return LeakShape(
+            f"{self.prefix}_", "", len(self.prefix) + 1 + LENGTH, pattern, self.recognise
+        )
 
     def recognise(self, text: str) -> Leaked | None:
         """Read a leaked token: likely at most, for the format has no checksum."""
@@ -81,7 +83,7 @@ class ApiToken:
         if found is None or not looks_drawn(found[0]):
             return None
         told = digest("api_token", found[0])
-        return Leaked(found.end(), False, token_id(found[0]), told, f"{self.prefix}_")
+        return Leaked(found.end(), token_id(found[0]), told, f"{self.prefix}_", certain=False)
 
     @property
     def entropy_bytes(self) -> int:

@@ -84,7 +84,9 @@ class AppPassword:
             whole = text[: len(self._start) + length]
             if not is_system_made(whole):
                 return None
-            return Leaked(len(whole), True, None, digest("app_password", whole), self._start)
+            return Leaked(
+                len(whole), None, digest("app_password", whole), self._start, certain=True
+            )
 
         return LeakShape(self._start, "", len(self._start) + length, pattern, recognise)
 

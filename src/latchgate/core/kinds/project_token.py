@@ -110,7 +110,9 @@ class ProjectToken:
     def leak(self) -> LeakShape:
         """Return how a leaked token is known."""
         pattern = f"{self.prefix}_[A-Za-z0-9_-]{{{_LEAST},}}"
-        return LeakShape(f"{self.prefix}_", "", len(self.prefix) + 1 + _LEAST, pattern, self.recognise)
+        return LeakShape(
+            f"{self.prefix}_", "", len(self.prefix) + 1 + _LEAST, pattern, self.recognise
+        )
 
     def recognise(self, text: str) -> Leaked | None:
         """Read a leaked token: what reads as one in its one spelling is one, whoever signed it."""
@@ -118,7 +120,7 @@ class ProjectToken:
         if isinstance(claimed, Refused):
             return None
         (token,) = claimed
-        return Leaked(len(text), True, token.credential_id, token.digest, f"{self.prefix}_")
+        return Leaked(len(text), token.credential_id, token.digest, f"{self.prefix}_", certain=True)
 
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
         """Read the token from `X-Auth-Token`."""

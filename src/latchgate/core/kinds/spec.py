@@ -34,10 +34,10 @@ class Leaked:
     """
 
     length: int
-    certain: bool
     id: str | None
     digest: bytes
     shown: str
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)

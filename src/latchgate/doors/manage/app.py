@@ -28,6 +28,7 @@ from latchgate.doors.manage import (
     developers,
     health,
     keys,
+    leaks,
     links,
     passwords,
     policy,
@@ -133,6 +134,7 @@ OPERATIONS = (
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,
+    *leaks.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )

@@ -12,6 +12,7 @@ from latchgate.doors.manage import (
     audit,
     basic,
     developers,
+    leaks,
     links,
     passwords,
     projects,
@@ -418,4 +419,5 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "faults": [],
         "unlisted": 0,
     },
+    **leaks.EXAMPLES,
 }

@@ -15,6 +15,7 @@ def upgrade() -> None:
     if "main" in parts:
         _rotation()
         _notifications()
+        _leaks()
 
 
 def _rotation() -> None:
@@ -42,3 +43,31 @@ def _notifications() -> None:
     )
     op.create_index("notification_to_route", "notification", ["routed", "at"])
     op.create_index("notification_by_tenant", "notification", ["tenant_id", "at"])
+
+
+def _leaks() -> None:
+    op.create_table(
+        "leak",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("noun", sa.Text, nullable=False),
+        sa.Column("record", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("tenant_id", sa.Text),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("reporter", sa.Text, nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+    )
+    op.create_index("leak_listing", "leak", ["tenant_id", "created_at", "id"])
+    op.create_table(
+        "leak_rule",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    op.create_index("leak_rule_by_tenant", "leak_rule", ["tenant_id"])
+    op.create_index("credential_by_digest", "credential", ["digest"])
+    op.create_index("application_key_by_digest", "application_key", ["digest"])
