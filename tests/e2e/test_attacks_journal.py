@@ -213,6 +213,13 @@ def reissue_application_key(server):
     return server.call("POST", f"{path}/reissue", {}, token=token), [token, first]
 
 
+def report_leaks(server):
+    held = create_key(server).json["key"]
+    url = f"https://example.com/{held}/a?key={held}"
+    sent = {"tokens": [{"token": held, "url": url}, {"token": f"{held}0", "url": url}]}
+    return server.call("POST", "/manage/v1/leaks", sent), [held]
+
+
 # Each returns its answer, or its answer and secrets that were used on the way.
 DRIVERS = {
     one.__name__: one
@@ -236,6 +243,7 @@ DRIVERS = {
         request_application,
         issue_application_key,
         reissue_application_key,
+        report_leaks,
     )
 }
 

@@ -119,6 +119,7 @@ def named(path: Path | bytes) -> str:
 
 def staged(folder: Path) -> Iterator[Source]:
     """Yield what the next commit would bring, as it is in git's index."""
+    _git(folder, "rev-parse", "--git-dir")  # else `diff` takes its options for another's
     told = _git(
         folder, "diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=d"
     )

@@ -44,7 +44,7 @@ def rules(store: Store, caller: Caller) -> list[LeakRule]:
         table.c.tenant_id == caller.tenant_id
     )
     with store.reading() as connection:
-        return [LeakRule(*row) for row in connection.execute(mine.order_by(table.c.kind)).tuples()]
+        return [LeakRule(*row) for row in connection.execute(mine.order_by(table.c.kind))]
 
 
 def set_rule(

@@ -188,7 +188,7 @@ def _by_digest(connection: sa.Connection, kind: str, told: bytes) -> _Found | No
                 return _Found(noun, kind, stored(found))
         return None
     found = connection.execute(sa.select(table).where(*whose)).mappings().first()
-    return _Found(noun, kind, stored(found)) if found is not None else None
+    return _Found(noun, kind, dict(found)) if found is not None else None
 
 
 _TABLES = (
@@ -221,7 +221,8 @@ def _again(change: Change, found: _Found) -> _Found:
     """Read the record inside the change: it may have ended meanwhile."""
     table = schema.main.tables[str(found.noun)]
     row = change.execute(sa.select(table).where(table.c.id == found.row["id"])).mappings().one()
-    return msgspec.structs.replace(found, row=stored(row))
+    told = dict(row) if table is schema.application else stored(row)
+    return msgspec.structs.replace(found, row=told)
 
 
 def _settled(change: Change, found: _Found) -> str:

@@ -98,10 +98,9 @@ def read_keys(document: bytes) -> tuple[PublicKey, ...]:
     for one in told.public_keys[:MAX_KEYS]:
         try:
             key = ECKey.import_key(one.key)
-            fits = key.curve_name == "P-256" and not key.is_private
         except (JoseError, ValueError, TypeError):
-            fits = False
-        if fits:
+            key = None
+        if key is not None and key.curve_name == "P-256" and not key.is_private:
             found.append(PublicKey(one.key_identifier, frozenset({_ALGORITHM}), key))
         else:
             _log.warning("a partner's key %r is no public key on P-256", one.key_identifier[:64])
