@@ -130,11 +130,10 @@ def test_policy_files_say_which_brands_are_ours(tmp_path):
     text = providers.text("wayscloud.toml").replace('brand = "wayscloud"', 'brand = "acme"')
     (tmp_path / "wayscloud.toml").write_text(text)
     imported = "acme_storage_abc123_" + "Zx9kQ2wL7mT4vB8nR1c"
-    found = latchgate(
-        "scan", "-", "--policy", "wayscloud.toml", stdin=imported.encode(), cwd=tmp_path
-    )
+    given = imported.encode()
+    found = latchgate("scan", "-", "--policy", "wayscloud.toml", stdin=given, cwd=tmp_path)
     assert found.code == 1
-    assert latchgate("scan", "-", stdin=imported.encode(), cwd=tmp_path).code == 0
+    assert latchgate("scan", "-", stdin=given, cwd=tmp_path).code == 0
     (tmp_path / "wayscloud.toml").write_text("provider = 1")
     wrong = latchgate("scan", "-", "--policy", "wayscloud.toml", cwd=tmp_path)
     assert (wrong.code, "wayscloud.toml:1" in wrong.err) == (2, True)
