@@ -13,7 +13,7 @@ import pytest
 from latchgate import providers
 from latchgate.core import leaks
 from latchgate.core.kinds import IssuedKind, Spec
-from latchgate.core.kinds.project_token import payload_of
+from latchgate.core.kinds.project_token import ProjectToken, payload_of
 from latchgate.core.leaks import OVERLAP, Finder, Grade, cut, identify, is_allowed, shapes
 from latchgate.core.model import Token
 from latchgate.core.policy_file import with_built_in
@@ -34,7 +34,7 @@ def drawn(name):
     kind = POLICY.kinds.get(name)
     if isinstance(kind, IssuedKind):
         return kind.issue(Spec("storage"), RANDOM.randbytes(kind.entropy_bytes)).secret.reveal()
-    if name == "kakaocloud.project_token":
+    if isinstance(kind, ProjectToken):
         token = Token(
             "a" * 22, "b" * 32, "p-1", ("r-1",), issues=False, issued_at=1.0, expires_at=2.0
         )
