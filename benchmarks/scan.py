@@ -72,7 +72,7 @@ def _measured(size: int) -> str:
             f"`python benchmarks/scan.py` at {about['commit']}; {about['machine']};",
             f"{about['kernel']}; Python {about['Python']};",
             f"SHA-256 of 64 bytes {calibrate()['sha256_us']:.2f} µs.",
-            f"{size // 1_000_000} MB of each, one core; median, lowest, highest of {ROUNDS} rounds.",
+            f"{size // 1_000_000} MB of each, one core; median, lowest, highest of {ROUNDS}.",
             "",
             "| what is scanned | MB/s of CPU time | wanted |",
             "|---|---|---|",

@@ -16,7 +16,6 @@ from latchgate.core.scope import NONE
 from latchgate.manage import leak_rules, leaks
 from latchgate.manage.actor import Caller
 from latchgate.manage.applications import new_token, token_digest
-from latchgate.manage.errors import InvalidError
 from latchgate.manage.leak_rules import LeakRuleSpec
 from latchgate.manage.leaks import LeakedToken, LeakLookup
 from latchgate.manage.listing import Query
@@ -118,22 +117,6 @@ def test_a_tenant_may_choose_to_be_told_only(world, policy):
         ("*", "notify"),
         (KIND, "revoke"),
     ]
-
-
-def test_a_rule_set_twice_is_noted_once(world, policy):
-    owner = world.acting(world.key())
-    first = leak_rules.set_rule(world.store, policy, owner, KIND, LeakRuleSpec("notify"))
-    head = world.head()
-    assert leak_rules.set_rule(world.store, policy, owner, KIND, LeakRuleSpec("notify")) == first
-    assert world.head() == head
-
-
-@pytest.mark.parametrize("kind", ["", "nothing", "teracloud.application_key", "**"])
-def test_a_rule_needs_a_kind_that_leaks_and_can_be_revoked(world, policy, kind):
-    with pytest.raises(InvalidError, match="kind: must be"):
-        leak_rules.set_rule(
-            world.store, policy, world.acting(world.key()), kind, LeakRuleSpec("notify")
-        )
 
 
 def test_an_expired_one_is_recorded_and_nothing_is_done(world, policy):
