@@ -103,6 +103,13 @@ CONFIGURATION: Words = {
     "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
     " either address, only from them do `X-Forwarded-For` and `X-Forwarded-Proto` count. Whoever"
     " may open the unix socket may ask.",
+    "leaks": "Who may report leaked secrets without a credential, below.",
+    "leaks.partners": "Those who sign reports to `POST /leaks`, each a table `[[leaks.partners]]`."
+    " Nobody unless told.",
+    "leaks.partners.name": "What the journal calls it: `partner:NAME`.",
+    "leaks.partners.keys_url": "Where its public keys are, as GitHub publishes those of its secret"
+    " scanning: over HTTPS, or on this machine. Either this or `keys_file`.",
+    "leaks.partners.keys_file": "A file of its public keys, in the same format.",
     "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
     " reads both files again.",
     "webhooks": "Which networks of your own events may be sent to, below.",
@@ -347,6 +354,8 @@ def configuration() -> str:
         ("audit.", config.AuditEntry),
         ("webhooks.", config.WebhooksEntry),
         ("mail.", config.MailEntry),
+        ("leaks.", config.LeaksEntry),
+        ("leaks.partners.", config.PartnerEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))

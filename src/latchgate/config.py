@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -90,6 +90,24 @@ class AuditEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     keep: str | None = None
 
 
+class PartnerEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[[leaks.partners]]`: one who searches for leaked secrets, and the keys it signs with.
+
+    `keys_url` is where its public keys are, `keys_file` a file of them; one of the two. Both hold
+    what GitHub publishes of its secret scanning: `public_keys` with `key_identifier` and `key`.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
+    keys_url: str | None = None
+    keys_file: str | None = None
+
+
+class LeaksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[leaks]`: `partners` may report leaked secrets at `POST /leaks`; nobody unless told."""
+
+    partners: tuple[PartnerEntry, ...] = ()
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
@@ -108,6 +126,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     webhooks: WebhooksEntry = WebhooksEntry()
     mail: MailEntry = MailEntry()
     audit: AuditEntry = AuditEntry()
+    leaks: LeaksEntry = LeaksEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +183,15 @@ class AuditExport:
 
 
 @dataclass(frozen=True, slots=True)
+class Partner:
+    """Who may report leaks, and where their public keys are: at a URL, or in a file."""
+
+    name: str
+    keys_url: str | None
+    keys_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The checked configuration, with absolute paths."""
 
@@ -180,6 +208,7 @@ class Config:
     webhook_networks: Networks
     mail: MailServer | None
     audit: AuditExport | None
+    partners: tuple[Partner, ...] = ()
 
     def with_tls(self, files: TlsFiles | None) -> Config:
         """Return this configuration with API and console behind TLS, or both in the clear."""
@@ -200,6 +229,10 @@ _ADDRESS = re.compile(
 _SOCKET = re.compile(r"unix:/[A-Za-z0-9._/@+-]{1,100}")
 _MAX_PORT = 65_535
 MIN_EXPORT_SECONDS = 60
+# Over TLS, or from this machine.
+_KEYS_URL = re.compile(
+    r"https://[!-~]{1,2000}|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?/[!-~]*"
+)
 
 
 def parse_address(text: str, *, unix: bool = False) -> Address:
@@ -295,6 +328,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         webhook_networks=webhook_networks,
         mail=mail,
         audit=_audit_export(entry.audit, folder, at),
+        partners=_partners(entry.leaks, folder, at),
     )
 
 
@@ -358,6 +392,23 @@ def _audit_export(
     if keep is not None and keep < every:
         raise at("audit.keep", "must be as long as export_every, or longer")
     return AuditExport(folder / entry.export_directory, every, keep)
+
+
+def _partners(
+    entry: LeaksEntry, folder: Path, at: Callable[[str, object], ConfigError]
+) -> tuple[Partner, ...]:
+    """Read who may report leaks; nobody else's word, and no keys over a line that others write."""
+    found: list[Partner] = []
+    for one in entry.partners:
+        if (one.keys_url is None) is (one.keys_file is None):
+            raise at("leaks.partners", f"{one.name} needs either keys_url or keys_file")
+        if one.keys_url is not None and not _KEYS_URL.fullmatch(one.keys_url):
+            raise at("leaks.partners", f"keys_url of {one.name} must be an https:// URL")
+        if one.name in {other.name for other in found}:
+            raise at("leaks.partners", f"two partners are named {one.name}")
+        file = folder / one.keys_file if one.keys_file else None
+        found.append(Partner(one.name, one.keys_url, file))
+    return tuple(found)
 
 
 def _check_files(

@@ -241,6 +241,13 @@ def renew_webhook_secret(server):
     return answer, [made["secret"]]
 
 
+def report_leaks(server):
+    held = create_key(server).json["key"]
+    url = f"https://example.com/{held}/a?key={held}"
+    sent = {"tokens": [{"token": held, "url": url}, {"token": f"{held}0", "url": url}]}
+    return server.call("POST", "/manage/v1/leaks", sent), [held]
+
+
 # Each returns its answer, or its answer and secrets that were used on the way.
 DRIVERS = {
     one.__name__: one
@@ -269,6 +276,7 @@ DRIVERS = {
         request_application,
         issue_application_key,
         reissue_application_key,
+        report_leaks,
     )
 }
 

@@ -55,7 +55,7 @@ _EVERY = 0.2  # seconds between two lines of progress
 @click.option("--rules", type=click.Choice(["gitleaks"]), help="Print rules for another scanner.")
 @click.option("--install-hook", is_flag=True, help="Have git scan before each commit.")
 @json_option
-def scan(
+def scan(  # noqa: PLR0913 - options of one verb
     *,
     paths: tuple[str, ...],
     git_history: bool,

@@ -6,20 +6,27 @@ scanned, and windows overlap, so that a secret across a border is found. No link
 
 from __future__ import annotations
 
-import io
 import os
 import stat
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Protocol
 
 from latchgate.core.leaks import OVERLAP, Finder, Finding, cut, is_allowed
 
 WINDOW = 4_194_304
 _GITLINK = b"160000"
 _RAW_FIELDS = 5  # of a line of `git diff --raw`: two modes, two ids, what happened
+
+
+class Readable(Protocol):
+    """Bytes to read: all that is asked of a file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        ...
 
 
 class GitError(Exception):
@@ -31,7 +38,7 @@ class Source:
     """Something to read: a file's name, and the commit and object where git has it."""
 
     path: str
-    content: BinaryIO
+    content: Readable
     commit: str | None = None
     object: str | None = None
 
@@ -96,11 +103,11 @@ def _file(path: Path, unread: list[str]) -> Iterator[Source]:
     try:
         # Without waiting: somebody may have put a pipe in a file's place.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
+        with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 unread.append(f"{named(path)}: not a file")
                 return
-            yield Source(named(path), file)  # type: ignore[arg-type] - read() is all that is asked
+            yield Source(named(path), file)
     except OSError as error:
         unread.append(f"{named(path)}: {error.strerror}")
 
@@ -112,6 +119,7 @@ def named(path: Path | bytes) -> str:
 
 def staged(folder: Path) -> Iterator[Source]:
     """Yield what the next commit would bring, as it is in git's index."""
+    _git(folder, "rev-parse", "--git-dir")  # else `diff` takes its options for another's
     told = _git(
         folder, "diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=d"
     )
@@ -151,8 +159,7 @@ def origin(folder: Path, name: str) -> tuple[str | None, str]:
     for part in fields:
         text = part.strip(b"\n")
         if text.startswith(b"\x01"):
-            commit = text[1:41].decode() if commit is None or len(text) >= 41 else commit  # noqa: PLR2004
-            text = text[1:].partition(b"\n")[2].strip(b"\n")
+            commit, text = text[1:].decode("ascii"), b""
         if text.startswith(b":"):
             path = next(fields, b"")
             if text.split()[3] == name.encode():
@@ -160,15 +167,16 @@ def origin(folder: Path, name: str) -> tuple[str | None, str]:
     return None, f"(object {name}, in no commit)"
 
 
-class _Limited(io.RawIOBase):
+class _Limited:
     """So many bytes of a stream, as a file of their own."""
 
     def __init__(self, stream: IO[bytes], size: int) -> None:
         self._stream = stream
         self._left = size
 
-    def read(self, size: int = -1) -> bytes:
-        wanted = self._left if size < 0 else min(size, self._left)
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes of what is left."""
+        wanted = min(size, self._left)
         chunk = self._stream.read(wanted) if wanted else b""
         if len(chunk) < wanted:
             raise GitError("git ended before an object did")
@@ -184,7 +192,7 @@ class _Limited(io.RawIOBase):
 
 def _objects(
     folder: Path, *options: str, asked: bytes = b""
-) -> Iterator[tuple[bytes, bytes, BinaryIO]]:
+) -> Iterator[tuple[bytes, bytes, Readable]]:
     """Yield objects: name, type and content, which must be read before the next is asked for."""
     process = subprocess.Popen(  # noqa: S603 - arguments of our own, no shell
         ["git", "-C", str(folder), "cat-file", *options],  # noqa: S607 - git is wherever PATH says
@@ -196,8 +204,6 @@ def _objects(
     assert process.stderr is not None  # noqa: S101 - asked for above
     with process:
         if process.stdin is not None:
-            # Names are few and short, and git reads them all before its answers fill the pipe
-            # only where it is told to: so they go in from a thread of their own.
             yield from _fed(process, asked)
         else:
             yield from _read_objects(process.stdout)
@@ -206,7 +212,8 @@ def _objects(
         raise GitError(said or f"git cat-file ended with {process.returncode}")
 
 
-def _fed(process: subprocess.Popen[bytes], asked: bytes) -> Iterator[tuple[bytes, bytes, BinaryIO]]:
+def _fed(process: subprocess.Popen[bytes], asked: bytes) -> Iterator[tuple[bytes, bytes, Readable]]:
+    """Ask for one object after the other, so that neither side waits for the other to read."""
     assert process.stdin is not None  # noqa: S101 - the caller looked
     assert process.stdout is not None  # noqa: S101 - the caller asked for it
     for name in asked.splitlines(keepends=True):
@@ -216,7 +223,7 @@ def _fed(process: subprocess.Popen[bytes], asked: bytes) -> Iterator[tuple[bytes
     process.stdin.close()
 
 
-def _read_objects(stream: IO[bytes]) -> Iterator[tuple[bytes, bytes, BinaryIO]]:
+def _read_objects(stream: IO[bytes]) -> Iterator[tuple[bytes, bytes, Readable]]:
     while True:
         before = False
         for one in _one_object(stream):
@@ -226,14 +233,14 @@ def _read_objects(stream: IO[bytes]) -> Iterator[tuple[bytes, bytes, BinaryIO]]:
             return
 
 
-def _one_object(stream: IO[bytes]) -> Iterator[tuple[bytes, bytes, BinaryIO]]:
+def _one_object(stream: IO[bytes]) -> Iterator[tuple[bytes, bytes, Readable]]:
     head = stream.readline().split()
     if not head:
         return
     if len(head) != 3:  # noqa: PLR2004 - name, type, size
         raise GitError(b" ".join(head).decode("utf-8", "replace"))
     content = _Limited(stream, int(head[2]))
-    yield head[0], head[1], content  # type: ignore[misc] - read() is all that is asked of it
+    yield head[0], head[1], content
     content.skip()
 
 

@@ -70,13 +70,13 @@ class Finding:
 def _developer(text: str) -> Leaked | None:
     if not has_checksum(text):
         return None
-    return Leaked(len(text), True, None, digest("developer_token", text), "lgdev_")
+    return Leaked(len(text), None, digest("developer_token", text), "lgdev_", certain=True)
 
 
 def _webhook(text: str) -> Leaked | None:
     if not looks_drawn(text):
         return None
-    return Leaked(len(text), False, None, digest("webhook_secret", text), "whsec_")
+    return Leaked(len(text), None, digest("webhook_secret", text), "whsec_", certain=False)
 
 
 # Secrets of Latchgate's own that are of no kind of credential.
@@ -178,7 +178,10 @@ class Finder:
 
     def _escaped(self, run: bytes, base: int, depth: int) -> Iterator[Finding]:
         """Yield what a percent-encoded run holds (RFC 3986 §2.1)."""
-        for one in self._search(unquote_to_bytes(run), depth + 1):
+        text = unquote_to_bytes(run)
+        if text.islower() and b"_" not in text:
+            return
+        for one in self._search(text, depth + 1):
             ends = [_unescaped(run, offset) for offset in (one.start, one.end)]
             form = "percent" if ends[1] - ends[0] > one.end - one.start else one.form
             yield replace(one, start=base + ends[0], end=base + ends[1], form=form)

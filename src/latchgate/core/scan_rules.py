@@ -17,8 +17,7 @@ _BARE_ENTROPY = 3.0  # bits a character: 32 drawn hexadecimal digits have about 
 def gitleaks(known: Mapping[str, LeakShape]) -> str:
     """Return a gitleaks configuration that adds our rules to its own."""
     parts = [
-        "# Made by latchgate scan --rules gitleaks. latchgate scan also checks checksums and looks"
-        "\n# into base64.\n",
+        "# Made by latchgate scan, which also checks checksums and reads base64.\n",
         'title = "Latchgate"\n',
         "[extend]\nuseDefault = true\n",
     ]

@@ -7,6 +7,7 @@ is deleted instead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from latchgate.core.model import Credential, Noun
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import NotFoundError
 from latchgate.store import schema
-from latchgate.store.journal import Store, stored
+from latchgate.store.journal import Change, Store, stored
 
 MAX_DENIED = 1_000
 
@@ -40,21 +41,31 @@ def delete(store: Store, caller: Caller, token: Credential) -> int:
         if token.id in denied:
             head: int = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
             return head
-        live = {name: until for name, until in denied.items() if until > change.at}
-        told: dict[str, Any] = {"token": token.id, "expires_at": token.expires_at}
-        values: dict[str, Any] = {"denied_tokens": {**live, token.id: token.expires_at}}
-        if len(live) >= MAX_DENIED:
-            values = {"denied_tokens": {}, "tokens_after": change.at}
-            told["tokens_after"] = change.at
-        # Of the list only what was added is noted: the rest is in the rows before.
-        n = change.note(
-            "project_token.delete",
-            Noun.CREDENTIAL,
-            before["id"],
-            tenant_id=before["tenant_id"],
-            detail={"after": told},
-        )
-        values["denied_tokens"] = msgspec.json.encode(values["denied_tokens"]).decode()
-        changed = sa.update(table).where(table.c.id == before["id"])
-        change.execute(changed.values(**values, version=n))
+        return deny(change, before, token.id, token.expires_at)
+
+
+def deny(change: Change, before: Mapping[str, Any], token_id: str, expires_at: float) -> int:
+    """Add a token to those deleted of what it was minted from (`before`); returns the number.
+
+    `before` has `id`, `tenant_id` and `denied_tokens`, as stored.
+    """
+    table = schema.credential
+    denied: dict[str, float] = before["denied_tokens"] or {}
+    live = {name: until for name, until in denied.items() if until > change.at}
+    told: dict[str, Any] = {"token": token_id, "expires_at": expires_at}
+    values: dict[str, Any] = {"denied_tokens": {**live, token_id: expires_at}}
+    if len(live) >= MAX_DENIED:
+        values = {"denied_tokens": {}, "tokens_after": change.at}
+        told["tokens_after"] = change.at
+    # Of the list only what was added is noted: the rest is in the rows before.
+    n = change.note(
+        "project_token.delete",
+        Noun.CREDENTIAL,
+        before["id"],
+        tenant_id=before["tenant_id"],
+        detail={"after": told},
+    )
+    values["denied_tokens"] = msgspec.json.encode(values["denied_tokens"]).decode()
+    changed = sa.update(table).where(table.c.id == before["id"])
+    change.execute(changed.values(**values, version=n))
     return n

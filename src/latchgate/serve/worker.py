@@ -29,6 +29,7 @@ from latchgate.core.redact import Redactor
 from latchgate.doors import (
     application_form,
     keystone,
+    leaks,
     manage,
     teracloud,
     upcloud,
@@ -53,8 +54,10 @@ from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.manage.rehash import Rehash
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
+from latchgate.signin.jose import PublicKey
 from latchgate.signin.jwks import fetch
 from latchgate.signin.oidc import Assertions
+from latchgate.signin.partners import Partners, Signer, read_keys
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
@@ -202,6 +205,7 @@ def run_worker(
         ticks=time.monotonic,
         entropy=secrets.token_bytes,
     )
+    partners = _partners(config)
     work = Work(
         store=store,
         usage=reader,
@@ -218,7 +222,7 @@ def run_worker(
     )
     jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)
     servers = [
-        (_api_server(api(door), certificate), sockets.api),
+        (_api_server(api(door, partners), certificate), sockets.api),
         (_api_server(console({application_form.PATH: form}), certificate), sockets.console),
         (_verify_server(VerifyDoor(engine, config.trusted, shadows)), sockets.verify),
     ]
@@ -236,6 +240,7 @@ def run_worker(
         passwords.close()
         rehash.close()
         assertions.close()
+        partners.close()
         engine.close()
         differences.close()
         usage.close()
@@ -244,7 +249,21 @@ def run_worker(
         store.close()
 
 
-def api(door: Door) -> Application:
+def _partners(config: Config) -> Partners:
+    """Return who may report leaks; one whose file can't be read reports nothing, and is told of."""
+    signers: list[Signer] = []
+    for one in config.partners:
+        keys: tuple[PublicKey, ...] = ()
+        if one.keys_file is not None:
+            try:
+                keys = read_keys(one.keys_file.read_bytes())
+            except (OSError, ValueError) as error:
+                _log.error("the keys of the partner %s can't be read: %s", one.name, error)
+        signers.append(Signer(one.name, one.keys_url, keys))
+    return Partners(signers, fetch=fetch, ticks=time.monotonic)
+
+
+def api(door: Door, partners: Partners) -> Application:
     """Return the API's address: Latchgate's own API and those of the providers, behind one gate."""
     doors = (
         (manage.BELOW, manage.application(door)),
@@ -252,6 +271,7 @@ def api(door: Door) -> Application:
         (upcloud.BELOW, upcloud.application(door)),
         (wayscloud.BELOW, wayscloud.application(door)),
         (keystone.BELOW, keystone.application(door)),
+        (leaks.BELOW, leaks.application(door, partners)),
     )
     return gate(door, {path: inner for below, inner in doors for path in below})
 

@@ -44,10 +44,18 @@ class KeySets:
     """The key sets of one process, by address. Safe to use from many threads.
 
     `fetch` returns the bytes behind an address or raises FetchError; `ticks` never jumps (seconds).
+    `read` returns the keys in them or raises ValueError: of a JWK set, unless told.
     """
 
-    def __init__(self, *, fetch: Callable[[str], bytes], ticks: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        fetch: Callable[[str], bytes],
+        ticks: Callable[[], float],
+        read: Callable[[bytes], tuple[PublicKey, ...]] | None = None,
+    ) -> None:
         self._fetch = fetch
+        self._read = read
         self._ticks = ticks
         self._lock = threading.Lock()
         self._sets: dict[str, _Set] = {}
@@ -99,7 +107,7 @@ class KeySets:
         try:
             from latchgate.signin.jose import read_keys  # noqa: PLC0415 - not in the base install
 
-            keys = read_keys(self._fetch(address))
+            keys = (self._read or read_keys)(self._fetch(address))
             if not keys:
                 _log.warning("%s holds no key that a signature can be checked with", address)
         except (FetchError, ValueError) as error:

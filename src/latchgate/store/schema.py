@@ -209,6 +209,7 @@ application_key = sa.Table(
     sa.Column("superseded_at", sa.Float),
     sa.Column("quiet_seconds", sa.Float),
     sa.Index("application_key_by_application", "application_id"),
+    sa.Index("application_key_by_digest", "digest"),
 )
 
 application_block = sa.Table(
@@ -265,6 +266,7 @@ credential = sa.Table(
     sa.Index("credential_by_owner", "owner_id"),
     sa.Index("credential_listing", "tenant_id", "created_at", "id"),
     sa.Index("credential_by_end", "expires_at"),
+    sa.Index("credential_by_digest", "digest"),
 )
 
 access_rule = sa.Table(
@@ -364,6 +366,33 @@ delivery = sa.Table(
     sa.Index("delivery_due", "state", "next_at"),
     sa.Index("delivery_by_target", "target", "at"),
     sa.Index("delivery_by_age", "at"),
+)
+
+leak = sa.Table(
+    "leak",  # a secret that somebody proved to have found, and what was done about it
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("noun", sa.Text, nullable=False),  # credential, application_key or application
+    sa.Column("record", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("tenant_id", sa.Text),  # None: the operator's own
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("reporter", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),  # revoke, notify or none
+    sa.Index("leak_listing", "tenant_id", "created_at", "id"),
+)
+
+leak_rule = sa.Table(
+    "leak_rule",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),  # tenant:kind
+    sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),  # or * for every other
+    sa.Column("action", sa.Text, nullable=False),
+    _version(),
+    sa.Index("leak_rule_by_tenant", "tenant_id"),
 )
 
 policy_version = sa.Table(

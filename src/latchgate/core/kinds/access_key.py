@@ -76,7 +76,7 @@ class AccessKey:
         def recognise(text: str) -> Leaked | None:
             if not made_by_system(text):
                 return None
-            return Leaked(len(text), True, None, digest("access_key", text), "")
+            return Leaked(len(text), None, digest("access_key", text), "", certain=True)
 
         return LeakShape("", BASE62, SECRET_LENGTH, pattern, recognise)
 

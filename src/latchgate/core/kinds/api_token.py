@@ -83,7 +83,7 @@ class ApiToken:
         if found is None or not looks_drawn(found[0]):
             return None
         told = digest("api_token", found[0])
-        return Leaked(found.end(), False, token_id(found[0]), told, f"{self.prefix}_")
+        return Leaked(found.end(), token_id(found[0]), told, f"{self.prefix}_", certain=False)
 
     @property
     def entropy_bytes(self) -> int:

@@ -84,7 +84,8 @@ class AppPassword:
             whole = text[: len(self._start) + length]
             if not is_system_made(whole):
                 return None
-            return Leaked(len(whole), True, None, digest("app_password", whole), self._start)
+            told = digest("app_password", whole)
+            return Leaked(len(whole), None, told, self._start, certain=True)
 
         return LeakShape(self._start, "", len(self._start) + length, pattern, recognise)
 

@@ -89,7 +89,8 @@ class ApplicationKeyKind:
         def recognise(text: str) -> Leaked | None:
             if _SHAPE.fullmatch(text) is None or not looks_drawn(text):
                 return None
-            return Leaked(len(text), False, key_id(text), digest("application_key", text), "")
+            told = digest("application_key", text)
+            return Leaked(len(text), key_id(text), told, "", certain=False)
 
         return LeakShape("", _HEX, 2 * BYTES, f"[0-9A-F]{{{2 * BYTES}}}", recognise)
 

@@ -120,7 +120,7 @@ class ProjectToken:
         if isinstance(claimed, Refused):
             return None
         (token,) = claimed
-        return Leaked(len(text), True, token.credential_id, token.digest, f"{self.prefix}_")
+        return Leaked(len(text), token.credential_id, token.digest, f"{self.prefix}_", certain=True)
 
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
         """Read the token from `X-Auth-Token`."""

@@ -116,15 +116,14 @@ class ServiceKey:
         """Read a leaked key: ours by its checksum, else any that may have been imported."""
         new = self._new.match(text)
         if new is not None and has_checksum(new[0]):
-            return Leaked(
-                new.end(), True, new[1], digest("service_key", new[0]), new[0][: new.end(1) + 1]
-            )
+            told = digest("service_key", new[0])
+            return Leaked(new.end(), new[1], told, new[0][: new.end(1) + 1], certain=True)
         whole = text.rstrip("_.~-")
         parts = whole.split("_", 3)
         if len(parts) != 4 or len(parts[3]) < LEAST_IMPORTED or not looks_drawn(parts[3]):  # noqa: PLR2004 - the format's four parts
             return None
         shown = "_".join(parts[:3]) + "_"
-        return Leaked(len(whole), False, parts[2], digest("service_key", whole), shown)
+        return Leaked(len(whole), parts[2], digest("service_key", whole), shown, certain=False)
 
     @property
     def entropy_bytes(self) -> int:

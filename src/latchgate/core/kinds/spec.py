@@ -34,10 +34,10 @@ class Leaked:
     """
 
     length: int
-    certain: bool
     id: str | None
     digest: bytes
     shown: str
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class LeakShape:
     """How the secrets of a kind are known where they leaked.
 
     Each begins with `anchor`; where that is empty, it is a run of `length` of the characters
-    `alphabet`. `length` is that of the shortest there is. `pattern` is a regular expression of the whole secret in RE2's syntax, so without
-    looking around. `recognise` reads text that `pattern` matched.
+    `alphabet`. `length` is that of the shortest there is. `pattern` is a regular expression of the
+    whole secret in RE2's syntax, so without looking around. `recognise` reads text that it matched.
     """
 
     anchor: str

@@ -28,6 +28,7 @@ from latchgate.doors.manage import (
     developers,
     health,
     keys,
+    leaks,
     lifetimes,
     links,
     passwords,
@@ -139,6 +140,7 @@ OPERATIONS = (
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,
+    *leaks.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )

@@ -12,6 +12,7 @@ from latchgate.doors.manage import (
     audit,
     basic,
     developers,
+    leaks,
     lifetimes,
     links,
     passwords,
@@ -437,4 +438,5 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "unlisted": 0,
     },
     **rotation.EXAMPLES,
+    **leaks.EXAMPLES,
 }

@@ -19,6 +19,7 @@ def upgrade() -> None:
         _notifications()
         _lifetimes()
         _webhooks()
+        _leaks()
     if "usage" in parts:
         _usage()
         _shadows()
@@ -197,3 +198,31 @@ def _shadows() -> None:
     )
     op.create_index("shadow_difference_by_area", "shadow_difference", ["area", "id"])
     op.create_index("shadow_difference_by_age", "shadow_difference", ["at"])
+
+
+def _leaks() -> None:
+    op.create_table(
+        "leak",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("noun", sa.Text, nullable=False),
+        sa.Column("record", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("tenant_id", sa.Text),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("reporter", sa.Text, nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+    )
+    op.create_index("leak_listing", "leak", ["tenant_id", "created_at", "id"])
+    op.create_table(
+        "leak_rule",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("action", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    op.create_index("leak_rule_by_tenant", "leak_rule", ["tenant_id"])
+    op.create_index("credential_by_digest", "credential", ["digest"])
+    op.create_index("application_key_by_digest", "application_key", ["digest"])
