@@ -33,6 +33,7 @@ from latchgate.doors.manage import (
     policy,
     projects,
     roles,
+    shadows,
     shapes,
     storage,
     tenants,
@@ -133,6 +134,7 @@ OPERATIONS = (
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,
+    *shadows.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )

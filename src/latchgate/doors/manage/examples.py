@@ -16,6 +16,7 @@ from latchgate.doors.manage import (
     passwords,
     projects,
     roles,
+    shadows,
     shapes,
     storage,
     tenants,
@@ -418,4 +419,5 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "faults": [],
         "unlisted": 0,
     },
+    **shadows.EXAMPLES,
 }
