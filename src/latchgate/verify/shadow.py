@@ -234,6 +234,8 @@ class Asker:
     async def answer(self, shadow: Shadow, request: Request) -> Told | UnansweredError:
         """Return what the old system told, or why it told nothing that counts."""
         try:
+            import httpx2  # noqa: F401, PLC0415 - before the time counts: it may take a while
+
             async with asyncio.timeout(shadow.timeout):
                 return await self._ask(shadow, request)
         except UnansweredError as error:
