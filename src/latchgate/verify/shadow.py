@@ -67,6 +67,10 @@ class Deciding(Protocol):
         """Decide one request when that work is done."""
         ...
 
+
+class Waiting(Deciding, Protocol):
+    """One that a thread may wait for."""
+
     def decide(self, request: Request) -> Decision:
         """Decide one request, however long it takes."""
         ...
@@ -129,7 +133,7 @@ class Shadows:
             settled: Settled = done.value
             return settled
 
-    def settle_here(self, engine: Deciding, request: Request, decision: Decision) -> Settled:
+    def settle_here(self, engine: Waiting, request: Request, decision: Decision) -> Settled:
         """Do the same from a thread, which waits."""
         steps = self._steps(engine, request, decision)
         try:
