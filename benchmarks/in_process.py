@@ -60,7 +60,7 @@ def main() -> None:
     ]
     found: dict[str, list[dict[str, float]]] = {"Verifier.decide": [], "engine.decide": []}
     with Verifier(config) as verifier:
-        engine = verifier._engine()  # noqa: SLF001 - what the server's door calls
+        engine = verifier._parts().engine  # noqa: SLF001 - what the server's door calls
 
         def through_verifier(i: int) -> None:
             one = asked[i]

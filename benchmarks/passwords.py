@@ -180,7 +180,7 @@ def _in_process(folder: Path) -> dict[str, list[float]]:
     }
     taken: dict[str, list[float]] = {name: [] for name in sets}
     with Verifier(folder / "latchgate.toml") as verifier:
-        engine = verifier._engine()  # noqa: SLF001 - what the server's door calls
+        engine = verifier._parts().engine  # noqa: SLF001 - what the server's door calls
         gc.collect()
         gc.freeze()
         for turn in range(ROUNDS * 3 + 1):

@@ -40,7 +40,13 @@ from latchgate.core.kinds import (
     project_token,
     service_key,
 )
-from latchgate.core.policy_entries import AreaEntry, ProviderEntry, RuleEntry, ServiceEntry
+from latchgate.core.policy_entries import (
+    AreaEntry,
+    ProviderEntry,
+    RuleEntry,
+    ServiceEntry,
+    ShadowEntry,
+)
 from latchgate.core.reason import Reason
 from latchgate.doors import door, listener
 from latchgate.doors.manage import access_keys as manage_access_keys
@@ -137,6 +143,7 @@ PROVIDER: Words = {
     " without TLS.",
     "kinds": "The kinds of credential it issues, below.",
     "services": "The services it has, below.",
+    "shadows": "The old systems of its areas, below.",
     "areas": "Which requests are for which service, below.",
 }
 SETTINGS: Mapping[type, Words] = {
@@ -208,6 +215,23 @@ AREA: Words = {
     "tls": '`"required"`: the request must have come over TLS, by the word of a trusted gateway or'
     " on Latchgate's own listener, but from `tls_exempt`.",
     "dialect": "How refusals are worded here; the file's `dialect` unless told.",
+    "shadow": "One of this file's `[shadows.NAME]`: what that old system decides is enforced here,"
+    " and what Latchgate decides is compared with it. Not where Latchgate itself answers.",
+}
+SHADOW: Words = {
+    "url": "Its check, asked with GET. Over HTTPS, or over HTTP on this machine and to addresses in"
+    " `plain_networks`. No user name or password in it.",
+    "timeout": "How long its whole answer may take, at most `10s`. Then the request is refused.",
+    "send_headers": "Headers of the request that it is sent: where its credentials are.",
+    "copy_headers": "Headers of its answer that go upstream when it allows; an empty one where it"
+    " sent none, so that the client's own never passes.",
+    "principal": "Header of its answer that says for whom it allowed. Together with"
+    " `principal_is`; without both, Latchgate's identity headers are not sent.",
+    "principal_is": "What of Latchgate's identity must equal it: `tenant`, `project`, `user`,"
+    " `credential` or `external_id`. Where it does, Latchgate's headers go upstream beside.",
+    "plain_networks": "Private addresses and networks that it may be asked at over HTTP.",
+    "until": "An RFC 3339 time at which you meant to be done. `shadow show` says it; nothing ends"
+    " by itself.",
 }
 RULE: Words = {
     "methods": 'Upper-case methods; `["*"]` for every one that no other rule of the area names.',
@@ -382,6 +406,7 @@ def policy() -> str:
     service = _table(columns, _with_words(_keys(ServiceEntry), SERVICE))
     area = _table(columns, _with_words(_keys(AreaEntry), AREA))
     rule = _table(columns, _with_words(_keys(RuleEntry), RULE))
+    shadow = _table(columns, _with_words(_keys(ShadowEntry), SHADOW))
     return f"""# Policy files
 
 One TOML file a provider. `latchgate policy check` checks them, `policy apply` publishes them all as
@@ -410,6 +435,11 @@ the same path and host overlap, which is a fault. What no area covers is refused
 
 {rule}
 A method with no rule is refused with 405. `HEAD` is a method of its own.
+
+## `[shadows.NAME]`
+
+{shadow}
+See [how to move from an old system](../howto/shadow-mode.md).
 """
 
 

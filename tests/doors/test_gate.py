@@ -40,3 +40,33 @@ def test_a_path_beside_a_doors_is_not_behind_it(server, path):
     answer = http_request("GET", server.addresses["api"] + path, headers=headers)
     assert answer.status == 404
     assert answer.headers["x-latchgate-decision"]
+
+
+def test_latchgates_own_doors_are_not_reached_under_a_shadow(tmp_path):
+    # An area of somebody else's may lie over all paths; who may manage is never theirs to say.
+    policy = """\
+provider = "other"
+title = "Other"
+dialect = "problem"
+
+[shadows.old]
+url = "http://127.0.0.1:9/check"
+
+[[areas]]
+path = "/"
+public = true
+methods = ["*"]
+shadow = "old"
+"""
+    server = Server.started(tmp_path / "server")
+    try:
+        applied = server.call("PUT", "/manage/v1/policy", {"files": {"other.toml": policy}})
+        assert applied.status == 200
+        api = server.addresses["api"]
+        for path in ("/1.3/account", "/identity/v3", "/v2/api/user"):
+            assert http_request("GET", api + path).status == 503
+        assert http_request("GET", f"{api}/elsewhere").status == 404
+        assert server.call("GET", "/manage/v1/policy").status == 200
+        assert "leads to Latchgate itself" in server.log
+    finally:
+        server.kill()

@@ -332,6 +332,43 @@ http {{
         return self.root / "v1" / "storage" / name
 
 
+class BasicGate(Nginx):
+    """An old system: an nginx that checks Basic, 204 with the name in X-Old-User, or its 401."""
+
+    def __init__(self, folder: Path, *, user: str, password: str) -> None:
+        super().__init__("old", folder)
+        (folder / "users").write_text(f"{user}:{{PLAIN}}{password}\n", encoding="utf-8")
+        (folder / "nginx.conf").write_text(
+            f"""\
+events {{ }}
+http {{
+{self.temporary()}
+    log_format told escape=json '$http_x_original_method $http_x_original_uri $http_x_old_user';
+    access_log {folder}/requests.log told;
+    error_log {folder}/error.log;
+    server {{
+        listen {text_of(self.address)};
+        location = /check {{
+            auth_basic "Old system";
+            auth_basic_user_file {folder}/users;
+            try_files /nothing @allowed;
+        }}
+        location @allowed {{
+            add_header X-Old-User $remote_user;
+            return 204;
+        }}
+    }}
+}}
+""",
+            encoding="utf-8",
+        )
+
+    @property
+    def requests(self) -> list[str]:
+        """A line for each question: original method, original URI, X-Old-User of the client."""
+        return (self.folder / "requests.log").read_text(encoding="utf-8").splitlines()
+
+
 class Upstream(Program):
     """A program of examples/upstreams: `llm`, `storage` or `echo`."""
 

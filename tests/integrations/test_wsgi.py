@@ -95,7 +95,7 @@ def test_forged_identity_is_taken_away_and_ours_told():
         HTTP_X_LATCHGATE_USER="u-1",
         **{"HTTP_X.LATCHGATE.TENANT": "t-1", "HTTP_X_LATCHGATE_NEW": "1", "HTTP_ACCEPT": "*/*"},
     )
-    wsgi.hide(made)
+    wsgi.hide(made, {})
     assert {name for name in made if name.startswith("HTTP_")} == {"HTTP_ACCEPT"}
     wsgi.tell(made, Identity(user="u-2", external_id="7"))
     assert made["HTTP_X_LATCHGATE_USER"] == "u-2"

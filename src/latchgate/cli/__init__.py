@@ -45,6 +45,11 @@ _VERBS = {
     ),
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
+    "shadow": (
+        "latchgate.cli.shadow",
+        "shadow",
+        "Compare areas with the old systems that they replace.",
+    ),
     "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),
     "scan": ("latchgate.cli.scan", "scan", "Find keys in files, git and logs."),
     "leak": (

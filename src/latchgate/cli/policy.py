@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from latchgate.cli.local import config_option, loaded
 from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_receipt
+
+if TYPE_CHECKING:
+    from latchgate.core.policy import Policy
 
 
 @click.group()
@@ -24,16 +28,19 @@ def check(*, config_file: Path, as_json: bool) -> None:
 
     files = _checked_files(config_file, as_json=as_json)
     compiled = check_policy(files)
+    shadows = _compared(config_file, compiled)
     told = {
         "files": sorted(files),
         "services": sorted(compiled.services),
         "areas": len(compiled.areas),
+        "shadows": shadows,
         "faults": [],
     }
     if as_json:
         print_json(told)
         return
-    print_fields((name, value) for name, value in told.items() if name != "faults")
+    shown = {name: value for name, value in told.items() if name not in {"faults", "shadows"}}
+    print_fields([*shown.items(), *(("shadow", line) for line in shadows)])
     click.echo("The policy files are sound.")
 
 
@@ -50,6 +57,26 @@ def apply(*, config_file: Path, as_json: bool) -> None:
         print_json(told)
         return
     print_receipt(told["receipt"], [("version", told["version"])])
+
+
+def _compared(config_file: Path, compiled: Policy) -> list[str]:
+    """Say which areas with an old system could be cut over, by what this machine counted."""
+    import time
+    from contextlib import closing
+
+    from latchgate.manage.shadows import summaries
+    from latchgate.store.errors import StoreError
+    from latchgate.store.shadows import ShadowReader
+
+    config = loaded(config_file)
+    if not compiled.shadowed or not config.usage_database.exists():
+        return []
+    try:
+        with closing(ShadowReader(config.usage_database)) as reader:
+            found = summaries(compiled.areas, reader, now=time.time())
+    except StoreError:
+        return []  # of another version: migrate says so
+    return [f"{one.area}: {one.verdict}" for one in found if one.shadow is not None]
 
 
 def _checked_files(config_file: Path, *, as_json: bool) -> dict[str, str]:

@@ -150,7 +150,10 @@ class Guard:
 
     def _asks_others(self) -> bool:
         verifier = self._given or self._opened.get("verifier")
-        return verifier is not None and verifier.asks_others
+        try:
+            return verifier is not None and verifier.asks_others
+        except Exception:  # noqa: BLE001 - `decide` meets the same fault, and refuses
+            return False
 
     def _threads(self) -> ThreadPoolExecutor:
         """Return a pool of this process, apart from the framework's: a flood fills only ours."""

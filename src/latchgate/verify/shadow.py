@@ -67,6 +67,10 @@ class Deciding(Protocol):
         """Decide one request when that work is done."""
         ...
 
+
+class Waiting(Deciding, Protocol):
+    """One that a thread may wait for."""
+
     def decide(self, request: Request) -> Decision:
         """Decide one request, however long it takes."""
         ...
@@ -129,7 +133,7 @@ class Shadows:
             settled: Settled = done.value
             return settled
 
-    def settle_here(self, engine: Deciding, request: Request, decision: Decision) -> Settled:
+    def settle_here(self, engine: Waiting, request: Request, decision: Decision) -> Settled:
         """Do the same from a thread, which waits."""
         steps = self._steps(engine, request, decision)
         try:
@@ -234,6 +238,8 @@ class Asker:
     async def answer(self, shadow: Shadow, request: Request) -> Told | UnansweredError:
         """Return what the old system told, or why it told nothing that counts."""
         try:
+            import httpx2  # noqa: F401, PLC0415 - before the time counts: it may take a while
+
             async with asyncio.timeout(shadow.timeout):
                 return await self._ask(shadow, request)
         except UnansweredError as error:

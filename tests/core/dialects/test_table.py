@@ -74,6 +74,7 @@ BY_STATUS = {
         Reason.PASSWORDS_BUSY,
         Reason.STORE_UNAVAILABLE,
         Reason.POLICY_MISSING,
+        Reason.SHADOW_UNANSWERED,
         Reason.FAULT,
     },
 }

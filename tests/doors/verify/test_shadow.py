@@ -336,10 +336,12 @@ def test_what_changes_while_the_old_system_is_asked_is_decided_anew(address, eng
     revoked = False
 
     def say(request: Request) -> Decision:
-        found = engine._say(request)
+        found: Decision = engine._say(request)
         if revoked:
-            return msgspec.structs.replace(found, reason=Reason.CREDENTIAL_REVOKED, grant=None)
-        return msgspec.structs.replace(found, grant=granted(external_id="ada"))
+            found = msgspec.structs.replace(found, reason=Reason.CREDENTIAL_REVOKED, grant=None)
+        else:
+            found = msgspec.structs.replace(found, grant=granted(external_id="ada"))
+        return found
 
     engine.say = say
     old.allowed.add("Bearer slow")

@@ -36,6 +36,7 @@ from latchgate.doors.manage import (
     projects,
     roles,
     rotation,
+    shadows,
     shapes,
     storage,
     tenants,
@@ -141,6 +142,7 @@ OPERATIONS = (
     *decisions.OPERATIONS,
     *audit.OPERATIONS,
     *leaks.OPERATIONS,
+    *shadows.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )

@@ -19,6 +19,7 @@ from latchgate.doors.manage import (
     projects,
     roles,
     rotation,
+    shadows,
     shapes,
     storage,
     tenants,
@@ -439,4 +440,5 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     **rotation.EXAMPLES,
     **leaks.EXAMPLES,
+    **shadows.EXAMPLES,
 }

@@ -62,10 +62,6 @@ class Engine(Protocol):
         """Decide one request when that work is done."""
         ...
 
-    def decide(self, request: Request) -> Decision:
-        """Decide one request, however long it takes."""
-        ...
-
 
 class VerifyDoor:
     """What all connections of the verify listener share.
