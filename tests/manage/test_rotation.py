@@ -377,6 +377,7 @@ def test_a_token_is_rotated_by_its_owner_alone(world, admin, clock):
         asked = asking(target="/1.3/server", headers=headers, client="127.0.0.1")
         return world.engine().decide(asked).allowed
 
+    assert issued is not None
     assert opens(text)
     assert opens(issued.secret.reveal())
     assert rotated.successor.expires_at == clock.now + 10 * 3_600

@@ -65,13 +65,18 @@ class Latchgate(SecurityBase):
         self.scheme_name = scheme_name
         self.model = model or HTTPBearer(description="A key or token that Latchgate issued")
 
-    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Identity:
+    async def __call__(
+        self, connection: HTTPConnection, scopes: SecurityScopes, answer: Response
+    ) -> Identity:
         """Return for whom the request is allowed; RefusedError when it isn't."""
         scope = connection.scope
         asked = read(scope)
         identity = known(scope)
         if identity is None:
-            identity = Identity.of((await self._allowed(asked)).identity)
+            verdict = await self._allowed(asked)
+            identity = Identity.of(verdict.identity)
+            for name, value in verdict.headers:
+                answer.headers.append(name, value)
             kept = hide(scope)
             if isinstance(scope["headers"], list):
                 # In place: Starlette's Headers of this request, if made already, share the list.

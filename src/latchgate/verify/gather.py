@@ -114,6 +114,9 @@ def _is_ours(walk: Walk, presented: Presented, signed: Signed) -> Generator[Need
 
 def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credential:
     """Return the credential that a token stands for, below the one that it was minted from."""
+    ends_at = token.expires_at
+    if source.superseded_by is not None and source.expires_at is not None:
+        ends_at = min(ends_at, source.expires_at)  # so that its bearer is told the true end
     deleted = token.id in source.denied_tokens or (
         source.tokens_after is not None and token.issued_at < source.tokens_after
     )
@@ -132,7 +135,7 @@ def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credenti
         external_id=source.external_id,
         digest=told,
         created_at=token.issued_at,
-        expires_at=token.expires_at,
+        expires_at=ends_at,
         revoked_at=token.issued_at if deleted else None,
         name=source.name,
         roles=token.roles,

@@ -18,7 +18,7 @@ import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from latchgate.core.answer import identity, refusal
+from latchgate.core.answer import identity, notices, refusal
 from latchgate.core.dialects import DIALECTS, Public
 from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Decision, Grant, Request
@@ -342,8 +342,13 @@ def _folded(name: bytes) -> str:
 
 
 def _allowed(decision: Decision) -> bytes:
-    lines = "".join([f"{name}: {value}\r\n" for name, value in identity(decision)])
+    lines = "".join([f"{name}: {value}\r\n" for name, value in _told(decision)])
     return _OK + lines.encode("latin-1") + _NO_BODY
+
+
+def _told(decision: Decision) -> tuple[tuple[str, str], ...]:
+    """Return what goes upstream, and what goes back to the client."""
+    return (*identity(decision), *notices(decision))
 
 
 def _worded(decision: Decision, method: str, url: str, accept: str) -> bytes:
