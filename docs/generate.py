@@ -66,7 +66,7 @@ from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.serve import tls
-from latchgate.store import usage
+from latchgate.store import recorder
 from latchgate.verify import cache, receipts
 
 PAGES = Path(__file__).parent / "reference"
@@ -102,6 +102,7 @@ PROVIDER: Words = {
     "provider": "The provider's word. Kinds are named after it: `wayscloud.service_key`.",
     "title": "Shown to people; the realm of challenges.",
     "dialect": "How refusals are worded, unless an area says otherwise.",
+    "currency": "Of all prices in the file: three letters (ISO 4217), such as `EUR`.",
     "covers": "Path prefixes below which this provider's dialect words what no area covers.",
     "tls_exempt": 'Addresses and networks from which areas with `tls = "required"` take requests'
     " without TLS.",
@@ -154,6 +155,8 @@ SETTINGS: Mapping[type, Words] = {
 SERVICE: Words = {
     "title": "Shown to people.",
     "scopes": "Each scope, written `SERVICE:ACTION`, and what it allows, in words. At least one.",
+    "prices": "What one allowed request costs, by scope: decimal text of up to 6 places, such as"
+    ' `"0.0004"`. Needs the file\'s `currency`. A scope without one costs nothing.',
 }
 AREA: Words = {
     "path": "A plain path, decoded, without a slash at its end. It covers itself and all below it.",
@@ -291,9 +294,9 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Absent ids that one cache remembers", lambda: cache.MAX_ABSENT),
     ("Faults of a journal that a check lists", lambda: chain.MAX_FAULTS),
     ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
-    ("Seconds between batches of refusals and counts", lambda: usage.BATCH_SECONDS),
-    ("Days a refusal is kept", lambda: usage.KEEP_SECONDS // 86_400),
-    ("Refusals kept for each tenant, and for nobody", lambda: usage.KEEP_PER_RING),
+    ("Seconds between batches of refusals and counts", lambda: recorder.BATCH_SECONDS),
+    ("Days a refusal is kept", lambda: recorder.KEEP_SECONDS // 86_400),
+    ("Refusals kept for each tenant, and for nobody", lambda: recorder.KEEP_PER_RING),
 )
 
 

@@ -22,7 +22,8 @@ from latchgate.core.model import Noun
 from latchgate.store import schema
 from latchgate.store.bell import Bell
 from latchgate.store.errors import StoreError
-from latchgate.store.usage import Usage, UsageReader
+from latchgate.store.recorder import Usage
+from latchgate.store.usage import UsageReader
 from latchgate.verify import engine
 
 TARGET = "/v1/storage/bucket/object"
@@ -277,7 +278,7 @@ def test_closing_writes_what_was_recorded(config, world):
     key = world.key()
     with Verifier(config) as verifier:
         decide(verifier, key)
-    (row,) = raw_rows(world.usage_database, "SELECT credential_id, count FROM credential_use")
+    (row,) = raw_rows(world.usage_database, "SELECT credential_id, count FROM use_day")
     assert row == (key.id, 1)
 
 

@@ -32,7 +32,7 @@ from latchgate.signin.jwks import fetch
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
-from latchgate.store.usage import Usage
+from latchgate.store.recorder import Usage
 from latchgate.verify.engine import Engine
 
 __all__ = ["ConfigError", "StoreError", "Verdict", "Verifier"]

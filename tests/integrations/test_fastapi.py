@@ -60,7 +60,7 @@ def test_one_request_is_one_use_with_the_middleware_and_the_dependency(world):
 
         client = TestClient(app, client=("192.0.2.1", 1))
         assert client.get("/v1/storage/a", headers=key.headers).json() == key.id
-    counted = "SELECT count FROM credential_use WHERE credential_id = ?"
+    counted = "SELECT count FROM use_day WHERE credential_id = ?"
     assert raw_rows(world.usage_database, counted.replace("?", f"'{key.id}'")) == [(1,)]
 
 

@@ -17,6 +17,7 @@ from tests.world import mode, raw_rows
 from latchgate.store import migrate, schema, sqlite
 from latchgate.store.reads import SCHEMA_HEAD, check_schema
 from latchgate.store.sqlite import connect, driver
+from latchgate.store.usage import LastUse, UsageReader
 
 MIGRATIONS = Path(migrate.__file__).parent / "migrations"
 NAMES = "SELECT name FROM sqlite_master WHERE type = 'table'"
@@ -145,3 +146,34 @@ def test_whoever_ever_had_an_app_password_has_switched_basic(tmp_path):
     migrate.migrate(database, "main")
     switched = raw_rows(database, "SELECT id, basic_switched FROM account ORDER BY id")
     assert switched == [("ada", '["own", "teracloud"]'), ("bob", None)]
+
+
+def test_use_counted_by_the_hour_stays_and_adds_up_to_days(tmp_path):
+    database = tmp_path / "old.db"
+    migrate.migrate(database, "usage", revision="0003")
+    connection = connect(database, durable=True)
+    rows = [
+        ("c-1", "allowed", "storage:read", 24, 5),
+        ("c-1", "allowed", "storage:read", 47, 7),
+        ("c-1", "allowed", "storage:read", 48, 1),
+        ("c-2", "scope_not_granted", "storage:write", 24, 3),
+    ]
+    connection.executemany("INSERT INTO credential_use VALUES (?, ?, ?, ?, ?)", rows)
+    connection.execute("INSERT INTO last_use VALUES ('c-1', 172800.5, '192.0.2.1')")
+    connection.close()
+    migrate.migrate(database, "usage")
+    columns = "at, credential_id, scope, reason, count"
+    assert raw_rows(database, f"SELECT {columns} FROM use_hour ORDER BY at, credential_id") == [  # noqa: S608
+        (86_400, "c-1", "storage:read", "allowed", 5),
+        (86_400, "c-2", "storage:write", "scope_not_granted", 3),
+        (169_200, "c-1", "storage:read", "allowed", 7),
+        (172_800, "c-1", "storage:read", "allowed", 1),
+    ]
+    assert raw_rows(database, f"SELECT {columns} FROM use_day ORDER BY at, credential_id") == [  # noqa: S608
+        (86_400, "c-1", "storage:read", "allowed", 12),
+        (86_400, "c-2", "storage:write", "scope_not_granted", 3),
+        (172_800, "c-1", "storage:read", "allowed", 1),
+    ]
+    reader = UsageReader(database)
+    assert reader.last_uses(["c-1"]) == {"c-1": LastUse(172_800.5, "192.0.2.1")}
+    reader.close()

@@ -1,466 +1,112 @@
-"""Use, last use and refusals: batched, bounded, trimmed, and without a secret."""
+"""What is read of usage: sums by any column, between two times, of those asked for alone."""
 
 from __future__ import annotations
 
-import threading
-import time
 from datetime import UTC, datetime
 
 import pytest
-from tests.world import FILES, asking, compiled, mode, raw_rows, until
+from tests.world import asking
 
-from latchgate.core.model import Noun
 from latchgate.core.redact import redactor
-from latchgate.store import sqlite, usage
-from latchgate.store.errors import NotMigratedError, StoreError
-from latchgate.store.sqlite import connect, driver
-from latchgate.store.usage import HOUR, KEEP_SECONDS, TRIM_SECONDS, LastUse, Usage, UsageReader
+from latchgate.store.errors import StoreError
+from latchgate.store.recorder import Usage
+from latchgate.store.usage import Column, Period, Total, UsageReader
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
-USES = "SELECT credential_id, reason, scope, hour, count FROM credential_use ORDER BY 1, 2, 3, 4"
-REFUSALS = "SELECT id, ring, credential_id, reason FROM refusal ORDER BY at"
-
-
-class Recorder:
-    """A recorder, an engine that tells it each decision, and clocks to turn."""
-
-    def __init__(self, world, **how):
-        self.world = world
-        self.now, self.ticks = NOON, 0.0
-        self.recorder = Usage(
-            world.usage_database,
-            redact=redactor(compiled(FILES, 1).patterns()),
-            ticks=lambda: self.ticks,
-            clock=lambda: self.now,
-            **how,
-        )
-        self.engine = world.engine(clock=lambda: self.now, on_decision=self.recorder.note)
-        self.reader = UsageReader(world.usage_database)
-
-    def decide(self, key=None, *, at=None, **how):
-        self.now = at if at is not None else self.now
-        return self.engine.decide(asking(key, **how))
-
-    def rows(self, statement):
-        return raw_rows(self.world.usage_database, statement)
-
-    def close(self):
-        self.reader.close()
-        self.recorder.close()
+HOUR, DAY = 3_600, 86_400
 
 
 @pytest.fixture
-def recorder(world):
-    made = Recorder(world)
+def reader(world):
+    made = UsageReader(world.usage_database)
     yield made
     made.close()
 
 
-# --- refusals
+@pytest.fixture
+def use(world):
+    """Decide at a time, and write it down."""
+    now = NOON
+    recorder = Usage(world.usage_database, redact=redactor(), ticks=lambda: 0.0, clock=lambda: now)
+    engine = world.engine(clock=lambda: now, on_decision=recorder.note)
 
+    def at(time, key, **how):
+        nonlocal now
+        now = time
+        engine.decide(asking(key, **how))
+        recorder.flush()
 
-def test_a_refusal_is_found_by_its_id_once_its_batch_is_written(recorder):
-    refused = recorder.decide(client="192.0.2.7")
-    assert recorder.reader.refusal(refused.id) is None
-    recorder.recorder.flush()
-    ring, kept = recorder.reader.refusal(refused.id)
-    assert ring == ""
-    assert (kept["id"], kept["reason"], kept["client"]) == (
-        refused.id,
-        "credential_missing",
-        "192.0.2.7",
-    )
-    assert [step["step"] for step in kept["steps"]] == [str(step) for step, _, _ in refused.trace]
-
-
-def test_a_refusal_of_a_known_credential_lies_in_the_ring_of_its_tenant(world, recorder):
-    owner = world.somebody()
-    key = world.key(scopes=[], owner=owner)
-    refused = recorder.decide(key)
-    recorder.recorder.flush()
-    ring, kept = recorder.reader.refusal(refused.id)
-    assert (ring, kept["credential"], kept["tenant"]) == (owner.tenant_id, key.id, owner.tenant_id)
-
-
-def test_a_wrong_secret_lies_in_nobodys_ring(world, recorder):
-    key = world.key()
-    refused = recorder.decide(headers={"authorization": f"Bearer wayscloud_storage_{key.id}_wrong"})
-    assert refused.reason == "secret_wrong"
-    recorder.recorder.flush()
-    assert recorder.rows(REFUSALS) == [(refused.id, "", None, "secret_wrong")]
-
-
-def test_an_allowed_request_leaves_no_trace(world, recorder):
-    assert recorder.decide(world.key()).allowed
-    recorder.recorder.flush()
-    assert recorder.rows(REFUSALS) == []
-
-
-def test_an_unknown_id_is_not_found(recorder):
-    assert recorder.reader.refusal("nothing") is None
-
-
-def test_refusals_of_several_recorders_are_found_by_any_reader(world, recorder):
-    other = Recorder(world)
-    ids = [each.decide().id for each in (recorder, other)]
-    recorder.recorder.flush()
-    other.recorder.flush()
-    assert all(recorder.reader.refusal(one) for one in ids)
-    other.close()
-
-
-def test_more_refusals_than_a_batch_holds_are_dropped_and_counted(world, monkeypatch):
-    monkeypatch.setattr(usage, "MAX_PENDING", 5)
-    recorder = Recorder(world)
-    for _ in range(8):
-        recorder.decide()
-    assert recorder.recorder.dropped == 3
-    recorder.recorder.flush()
-    assert len(recorder.rows(REFUSALS)) == 5
-    recorder.decide()
-    assert recorder.recorder.dropped == 3
+    yield at
     recorder.close()
 
 
-def test_a_request_that_cannot_be_written_down_spoils_no_other_record(world):
-    recorder = Recorder(world)
-    key = world.key(scopes=[])
-    kept = [recorder.decide(key)]
-    recorder.decide(target="/v1/\udcff")
-    kept.append(recorder.decide(key))
-    recorder.recorder.flush()
-    assert all(recorder.reader.refusal(one.id) for one in kept)
-    assert [row[-1] for row in recorder.rows(USES)] == [2]
-    recorder.close()
+def counts(totals, column):
+    return {one.by[column]: one.count for one in totals}
 
 
-# --- counters
-
-
-def test_use_is_counted_by_credential_outcome_scope_and_hour(world, recorder):
-    one = world.key(scopes=["storage:read"])
-    other = world.key()
-    for _ in range(3):
-        recorder.decide(one)
-    recorder.decide(one, method="PUT")
-    recorder.decide(other, method="PUT")
-    recorder.decide(one, at=NOON + HOUR)
-    recorder.recorder.flush()
-    hour = int(NOON) // HOUR
-    wanted = [
-        (one.id, "allowed", "storage:read", hour, 3),
-        (one.id, "allowed", "storage:read", hour + 1, 1),
-        (one.id, "scope_not_granted", "storage:write", hour, 1),
-        (other.id, "allowed", "storage:write", hour, 1),
+def test_counts_are_summed_by_the_columns_asked_for(world, reader, use):
+    one, other = world.key(scopes=["storage:read"]), world.key(owner=world.somebody())
+    use(NOON, one)
+    use(NOON + HOUR, one)
+    use(NOON, one, method="PUT")
+    use(NOON, other)
+    span = {"period": Period.HOUR, "since": NOON, "until": NOON + DAY}
+    assert counts(reader.totals([Column.CREDENTIAL], **span), Column.CREDENTIAL) == {
+        one.id: 3,
+        other.id: 1,
+    }
+    assert reader.totals([Column.REASON, Column.SCOPE], **span) == [
+        Total({Column.REASON: "allowed", Column.SCOPE: "storage:read"}, 3),
+        Total({Column.REASON: "scope_not_granted", Column.SCOPE: "storage:write"}, 1),
     ]
-    assert recorder.rows(USES) == sorted(wanted)
+    assert counts(reader.totals([Column.TENANT], **span), Column.TENANT) == {
+        one.owner.tenant_id: 3,
+        other.owner.tenant_id: 1,
+    }
+    assert reader.totals([], **span) == [Total({}, 4)]
 
 
-def test_counts_of_several_batches_and_processes_are_summed(world, recorder):
-    key, other = world.key(), Recorder(world)
-    for each, times in ((recorder, 2), (other, 3), (recorder, 4)):
-        for _ in range(times):
-            each.decide(key)
-        each.recorder.flush()
-    assert [row[-1] for row in recorder.rows(USES)] == [9]
-    other.close()
-
-
-def test_counts_of_many_threads_are_exact(world, recorder):
-    key = world.key()
-
-    def work():
-        for _ in range(200):
-            recorder.decide(key)
-            recorder.recorder.flush()
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [row[-1] for row in recorder.rows(USES)] == [800]
-
-
-def test_unknown_credentials_are_not_counted(recorder):
-    recorder.decide()
-    recorder.decide(headers={"authorization": "Bearer wayscloud_storage_nobody_anything"})
-    recorder.recorder.flush()
-    assert recorder.rows(USES) == []
-
-
-def test_more_counters_than_there_is_room_for_are_dropped_and_counted(world, monkeypatch):
-    monkeypatch.setattr(usage, "MAX_COUNTERS", 3)
-    recorder = Recorder(world)
-    keys = [world.key() for _ in range(5)]
+def test_only_those_asked_for_are_counted(world, reader, use):
+    keys = [world.key() for _ in range(3)]
     for key in keys:
-        recorder.decide(key)
-    assert recorder.recorder.dropped == 2
-    recorder.decide(keys[0])
-    assert recorder.recorder.dropped == 2
-    recorder.recorder.flush()
-    assert sorted(row[-1] for row in recorder.rows(USES)) == [1, 1, 2]
-    recorder.close()
+        use(NOON, key)
+    span = {"period": Period.DAY, "since": NOON, "until": NOON + DAY}
+    only = {Column.CREDENTIAL: [keys[0].id, keys[2].id], Column.REASON: ["allowed"]}
+    found = reader.totals([Column.CREDENTIAL], only=only, **span)
+    assert counts(found, Column.CREDENTIAL) == {keys[0].id: 1, keys[2].id: 1}
+    assert reader.totals([], only={Column.CREDENTIAL: ()}, **span) == [Total({}, 0)]
+    quoted = {Column.CREDENTIAL: ["' OR 1 = 1 --"]}
+    assert reader.totals([Column.AREA], only=quoted, **span) == []
 
 
-# --- last use
+@pytest.mark.parametrize("period", Period)
+def test_a_period_counts_whole_from_since_and_not_at_all_from_until(world, reader, use, period):
+    key, length = world.key(), period.value
+    begins = period.start(NOON)
+    for at in (begins - 1, begins, begins + length - 1, begins + length):
+        use(at, key)
+    found = reader.totals(
+        [Column.AT], period=period, since=begins + length / 2, until=begins + length
+    )
+    assert found == [Total({Column.AT: begins}, 2)]
 
 
-def test_the_last_use_says_when_and_from_where(world, recorder):
-    key = world.key()
-    recorder.decide(key, at=NOON, client="192.0.2.1")
-    recorder.decide(key, at=NOON + 5, client="2001:db8::1")
-    recorder.recorder.flush()
-    assert recorder.reader.last_uses([key.id]) == {key.id: LastUse(NOON + 5, "2001:db8::1")}
-
-
-def test_a_refused_request_is_no_use(world, recorder):
-    key = world.key(scopes=[])
-    recorder.decide(key)
-    recorder.recorder.flush()
-    assert recorder.reader.last_uses([key.id]) == {}
-
-
-def test_an_older_use_from_another_process_does_not_take_the_place_of_a_newer_one(world, recorder):
-    key, other = world.key(), Recorder(world)
-    recorder.decide(key, at=NOON + 60, client="192.0.2.60")
-    recorder.recorder.flush()
-    other.decide(key, at=NOON, client="192.0.2.0")
-    other.recorder.flush()
-    assert recorder.reader.last_uses([key.id])[key.id] == LastUse(NOON + 60, "192.0.2.60")
-    other.close()
-
-
-def test_a_use_from_an_unknown_address_is_a_use(world, recorder):
-    key = world.key()
-    recorder.decide(key, client=None)
-    recorder.recorder.flush()
-    assert recorder.reader.last_uses([key.id])[key.id].address is None
-
-
-def test_last_uses_are_told_only_of_those_asked_for_and_used(world, recorder):
-    used, unused, other = world.key(), world.key(), world.key()
-    recorder.decide(used)
-    recorder.decide(other)
-    recorder.recorder.flush()
-    assert set(recorder.reader.last_uses([used.id, unused.id, "nobody"])) == {used.id}
-
-
-# --- trimming
-
-
-def test_refusals_past_their_age_are_dropped_and_younger_ones_stay(recorder):
-    old = recorder.decide(at=NOON)
-    young = recorder.decide(at=NOON + 10)
-    recorder.recorder.flush()
-    recorder.now = NOON + 5 + KEEP_SECONDS
-    recorder.recorder.trim()
-    assert recorder.reader.refusal(old.id) is None
-    assert recorder.reader.refusal(young.id) is not None
-
-
-def test_each_ring_keeps_its_newest_refusals_whatever_happens_in_others(world):
-    recorder = Recorder(world, keep_per_ring=3)
-    key = world.key(scopes=[], owner=world.somebody())
-    quiet = recorder.decide(key, at=NOON)
-    flood = [recorder.decide(at=NOON + at) for at in range(1, 11)]
-    recorder.recorder.flush()
-    recorder.recorder.trim()
-    kept = [one.id for one in flood if recorder.reader.refusal(one.id)]
-    assert kept == [one.id for one in flood[-3:]]
-    assert recorder.reader.refusal(quiet.id) is not None
-    recorder.close()
-
-
-def test_a_ring_that_is_just_full_loses_nothing(world):
-    recorder = Recorder(world, keep_per_ring=3)
-    for at in range(3):
-        recorder.decide(at=NOON + at)
-    recorder.recorder.flush()
-    recorder.recorder.trim()
-    assert len(recorder.rows(REFUSALS)) == 3
-    recorder.close()
-
-
-def test_refusals_of_one_moment_do_not_push_each_other_out_below_the_number_kept(world):
-    recorder = Recorder(world, keep_per_ring=3)
-    for _ in range(5):
-        recorder.decide(at=NOON)
-    recorder.recorder.flush()
-    recorder.recorder.trim()
-    assert len(recorder.rows(REFUSALS)) == 3
-    recorder.close()
-
-
-def test_trimming_goes_with_flushing_once_a_minute(world):
-    recorder = Recorder(world, keep_per_ring=1)
-    for ticks, wanted in ((TRIM_SECONDS - 1, 2), (TRIM_SECONDS, 1), (TRIM_SECONDS + 1, 2)):
-        recorder.ticks = ticks
-        recorder.now += 1
-        recorder.decide()
-        if ticks < TRIM_SECONDS:
-            recorder.now += 1
-            recorder.decide()
-        recorder.recorder.flush()
-        assert len(recorder.rows(REFUSALS)) == wanted
-    recorder.close()
-
-
-# --- secrets
-
-
-def test_no_secret_reaches_the_file(world, recorder):
-    key = world.key(scopes=[])
-    other = world.key(owner=world.somebody())
-    secrets = [key.text, other.text, "s3cr3t-password", "aGVsbG86d29ybGQhISE="]
-    wanted = [
-        asking(key, headers={"x-api-key": other.text}),
-        asking(key, target=f"/v1/storage/{other.text}"),
-        asking(key, target=f"/v1/storage/a?token={other.text}&password=s3cr3t-password"),
-        asking(method=f"GET {other.text}"),
-        asking(target=f"/v1/storage/a;api_key={other.text}"),
-        asking(headers={"authorization": f"Bearer  {other.text}"}),
-        asking(headers={"authorization": f"bearer {other.text}"}),
-        asking(headers={"authorization": other.text}),
-        asking(headers={"authorization": "Basic aGVsbG86d29ybGQhISE="}),
-        asking(headers={"authorization": f"Bearer {other.text[:-1]}"}),
-        asking(headers={"host": other.text, "user-agent": other.text, "cookie": other.text}),
-    ]
-    for request in wanted:
-        assert not recorder.engine.decide(request).allowed
-    recorder.recorder.flush()
-    assert len(recorder.rows(REFUSALS)) == len(wanted)
-    beside = world.usage_database.parent.glob(f"{world.usage_database.name}*")
-    held = b"".join(path.read_bytes() for path in beside)
-    for secret in secrets:
-        assert secret.encode() not in held
-    # What names the key stays readable: only then can its owner recognise it.
-    assert key.id.encode() in held
-
-
-def test_the_query_string_is_not_kept(recorder):
-    refused = recorder.decide(target="/v1/storage/a?mine=private")
-    recorder.recorder.flush()
-    assert recorder.reader.refusal(refused.id)[1]["path"] == "/v1/storage/a"
-    assert "private" not in str(recorder.rows("SELECT decision FROM refusal"))
-
-
-def test_huge_paths_and_hosts_are_kept_cut_short(world, recorder):
-    refused = recorder.decide(target="/v1/storage/" + "a" * 9_000)
-    recorder.recorder.flush()
-    kept = recorder.reader.refusal(refused.id)[1]
-    assert len(kept["path"]) <= 2_048
-    assert len(recorder.rows("SELECT decision FROM refusal")[0][0]) < 8_000
-
-
-# --- the writing thread
-
-
-def test_a_batch_is_written_by_itself_within_a_second(recorder):
-    recorder.recorder.start()
-    refused = recorder.decide()
-    until(lambda: recorder.reader.refusal(refused.id), seconds=1.0, what="the batch")
-
-
-def test_closing_writes_what_is_left(world):
-    recorder = Recorder(world)
-    recorder.recorder.start()
-    refused = recorder.decide()
-    recorder.recorder.close()
-    assert recorder.reader.refusal(refused.id) is not None
-    recorder.reader.close()
-
-
-def test_noting_never_waits_for_the_file(world, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 3_000)
-    recorder = Recorder(world)
-    recorder.recorder.start()
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    begun = time.monotonic()
-    ends = begun + 1.0
-    while time.monotonic() < ends:
-        at = time.monotonic()
-        recorder.decide()
-        assert time.monotonic() - at < 2.0
-    other.execute("ROLLBACK")
-    other.close()
-    recorder.close()
-    assert recorder.rows(REFUSALS)
-
-
-def test_a_batch_that_cannot_be_written_is_lost_aloud_and_the_next_is_not(
-    world, monkeypatch, caplog
-):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
-    recorder = Recorder(world)
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    lost = recorder.decide()
-    recorder.recorder.start()
-    until(lambda: "a batch of usage was lost" in caplog.text, what="the log entry")
-    other.execute("ROLLBACK")
-    other.close()
-    kept = recorder.decide()
-    until(lambda: recorder.reader.refusal(kept.id), what="the next batch")
-    assert recorder.reader.refusal(lost.id) is None
-    recorder.close()
-
-
-def test_a_flush_that_fails_says_so(world, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
-    recorder = Recorder(world)
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    recorder.decide()
-    with pytest.raises(StoreError):
-        recorder.recorder.flush()
-    other.execute("ROLLBACK")
-    other.close()
-    recorder.close()
-
-
-def test_a_batch_is_written_whole_or_not_at_all(world, recorder):
-    recorder.decide(world.key())
-    recorder.decide()
-    other = driver.connect(str(world.usage_database))
-    other.execute("DROP TABLE last_use")
-    other.commit()
-    with pytest.raises(StoreError):
-        recorder.recorder.flush()
-    assert recorder.rows(REFUSALS) == recorder.rows(USES) == []
-    other.execute("CREATE TABLE last_use (credential_id TEXT PRIMARY KEY, at FLOAT, address TEXT)")
-    other.commit()
-    other.close()
-
-
-def test_a_file_without_its_tables_is_refused_at_once(tmp_path):
-    with pytest.raises(NotMigratedError):
-        Usage(tmp_path / "u.db", redact=str, ticks=time.monotonic, clock=time.time)
-
-
-def test_the_files_are_their_owners_alone(world, recorder):
-    recorder.decide()
-    recorder.recorder.flush()
-    beside = list(world.usage_database.parent.glob(f"{world.usage_database.name}*"))
-    assert {mode(path) for path in beside} == {0o600}
+def test_no_more_rows_than_wanted_come_in_their_order(world, reader, use):
+    for _ in range(4):
+        use(NOON, world.key())
+    span = {"period": Period.MINUTE, "since": NOON, "until": NOON + DAY}
+    every = reader.totals([Column.CREDENTIAL], **span)
+    assert [one.by for one in every] == sorted((one.by for one in every), key=str)
+    assert reader.totals([Column.CREDENTIAL], limit=2, **span) == every[:2]
 
 
 def test_a_reader_whose_file_fails_is_a_fault_of_the_store(world):
     reader = UsageReader(world.usage_database)
     reader.close()
-    with pytest.raises(StoreError):
-        reader.refusal("x")
-    with pytest.raises(StoreError):
-        reader.last_uses(["x"])
-
-
-def test_records_of_the_main_database_are_untouched_by_use(world, recorder):
-    head = world.head()
-    recorder.decide(world.key())
-    recorder.recorder.flush()
-    assert world.head() == head + 1  # the key itself
-    connection = connect(world.usage_database, durable=False)
-    assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
-    connection.close()
-    assert world.journal()[-1].noun == Noun.CREDENTIAL
+    for read in (
+        lambda: reader.sources("x", since=0),
+        lambda: reader.totals([], period=Period.DAY, since=0, until=1),
+        reader.ever,
+    ):
+        with pytest.raises(StoreError):
+            read()

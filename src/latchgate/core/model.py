@@ -303,7 +303,8 @@ class Refused(msgspec.Struct, frozen=True):
 class Grant(msgspec.Struct, frozen=True):
     """A verified credential: who it stands for, what it may do now, and with which program.
 
-    `roles` are those that it stands for now, where it stands for roles.
+    `application_key_id` names the key that the program came with. `roles` are those that it stands
+    for now, where it stands for roles.
     """
 
     credential: Credential
@@ -311,6 +312,7 @@ class Grant(msgspec.Struct, frozen=True):
     rights: Scopes
     application: Application | None = None
     roles: frozenset[str] = frozenset()
+    application_key_id: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -54,7 +54,8 @@ from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
-from latchgate.store.usage import Usage, UsageReader
+from latchgate.store.recorder import Usage
+from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
 

@@ -6,6 +6,8 @@ Unix seconds. Two groups, because on SQLite they are two files with different du
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 
@@ -323,13 +325,57 @@ refusal = sa.Table(
     sa.Index("refusal_by_age", "at"),
 )
 
-use = sa.Table(
-    "credential_use",
+
+def _counts(name: str, *more: sa.Column[Any]) -> sa.Table:
+    """Return a table of counts by bucket of time; the sum of each is exact by itself."""
+    return sa.Table(
+        name,
+        usage,
+        sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),  # its first second
+        sa.Column("tenant_id", sa.Text, primary_key=True),
+        sa.Column("project_id", sa.Text, primary_key=True),
+        sa.Column("credential_id", sa.Text, primary_key=True),  # "" for who proved nothing
+        sa.Column("application_id", sa.Text, primary_key=True),
+        sa.Column("area", sa.Text, primary_key=True),
+        sa.Column("scope", sa.Text, primary_key=True),
+        sa.Column("reason", sa.Text, primary_key=True),
+        *more,
+        sa.Column("count", sa.BigInteger, nullable=False),
+        sa.Index(f"{name}_by_credential", "credential_id", "at"),
+        sqlite_with_rowid=False,
+    )
+
+
+use_minute = _counts("use_minute")
+use_hour = _counts("use_hour")
+use_day = _counts(
+    "use_day",
+    sa.Column("price", sa.BigInteger, primary_key=True, autoincrement=False),  # millionths, of one
+    sa.Column("currency", sa.Text, primary_key=True),
+)
+
+use_source = sa.Table(
+    "use_source",
     usage,
     sa.Column("credential_id", sa.Text, primary_key=True),
-    sa.Column("reason", sa.Text, primary_key=True),
-    sa.Column("scope", sa.Text, primary_key=True),
-    sa.Column("hour", sa.BigInteger, primary_key=True),
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("agent", sa.Text, primary_key=True),
+    sa.Column("area", sa.Text, primary_key=True),
+    sa.Column("application_id", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sa.Column("refused", sa.BigInteger, nullable=False),  # of them
+    sa.Column("first_at", sa.Float, nullable=False),
+    sa.Column("last_at", sa.Float, nullable=False),
+    sa.Index("use_source_by_age", "last_at"),
+    sqlite_with_rowid=False,
+)
+
+use_total = sa.Table(
+    "use_total",  # since the beginning; only ever more
+    usage,
+    sa.Column("counted", sa.Text, primary_key=True),  # decision, or dropped
+    sa.Column("area", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, primary_key=True),  # or what was dropped
     sa.Column("count", sa.BigInteger, nullable=False),
 )
 
@@ -339,4 +385,5 @@ last_use = sa.Table(
     sa.Column("credential_id", sa.Text, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("address", sa.Text),
+    sa.Column("agent", sa.Text),
 )

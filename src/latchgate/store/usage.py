@@ -1,235 +1,115 @@
-"""Refusals, use and last use: batched into a database of their own, off the verify path.
+"""What the recorders wrote: refusals, last use, sources, and counts by any of their columns.
 
-Rule of this file: losing up to one batch on a crash is accepted, slowing or failing a decision is
-not. Memory is bounded; what does not fit is counted and dropped.
+Rule of this file: it only reads. Statements are put together from the words of enums alone; what
+a caller gave is always a parameter.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from latchgate.core.explain import record
-from latchgate.core.model import Decision, Request
-from latchgate.core.network import Address
-from latchgate.core.reason import Reason
-from latchgate.store.errors import StoreError
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
-from latchgate.store.sqlite import Connection, connect, faults
+from latchgate.store.batch import DAY, HOUR, MINUTE
+from latchgate.store.sqlite import connect, faults
 
-BATCH_SECONDS = 0.2
-KEEP_SECONDS = 7 * 86_400
-KEEP_PER_RING = 100_000
-TRIM_SECONDS = 60.0
-COUNTED_SECONDS = 1.0
-MAX_PENDING = 400
-MAX_COUNTERS = 50_000
-HOUR = 3_600
-_log = logging.getLogger(__name__)
-_encode = msgspec.json.Encoder().encode
+SOURCES_KEPT = 100
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
-_REFUSAL = (
-    "INSERT INTO refusal (id, at, ring, credential_id, reason, decision)"
-    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-)
-# Whole batches go in as one JSON value: one statement, run without Python's lock, instead of
-# thousands that hold it between rows.
-_USE = (
-    "INSERT INTO credential_use (credential_id, reason, scope, hour, count)"
-    " SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4"
-    " FROM json_each(?) WHERE TRUE ON CONFLICT (credential_id, reason, scope, hour)"
-    " DO UPDATE SET count = credential_use.count + excluded.count"
-)
-_LAST = (
-    "INSERT INTO last_use (credential_id, at, address)"
-    " SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE"
-    " ON CONFLICT (credential_id) DO UPDATE SET at = excluded.at, address = excluded.address"
-    " WHERE excluded.at >= last_use.at"
-)
-_TOO_OLD = "DELETE FROM refusal WHERE at < ?"
-_RINGS = "SELECT ring FROM refusal GROUP BY ring HAVING COUNT(*) > ?"
-_OVER = (
-    "DELETE FROM refusal WHERE ring = ? AND id NOT IN"
-    " (SELECT id FROM refusal WHERE ring = ? ORDER BY at DESC, id DESC LIMIT ?)"
-)
 _FIND = "SELECT ring, decision FROM refusal WHERE id = ?"
-_LAST_OF = "SELECT at, address FROM last_use WHERE credential_id = ?"
+_LAST_OF = (
+    "SELECT credential_id, at, address, agent FROM last_use"
+    " WHERE credential_id IN (SELECT value FROM json_each(?))"
+)
+_SOURCES_OF = (
+    "SELECT NULLIF(address, ''), agent, area, NULLIF(application_id, ''),"  # noqa: S608 - words of this program
+    " count, first_at, last_at, refused FROM use_source"
+    " WHERE credential_id = ? AND last_at >= ?"
+    f" ORDER BY last_at DESC, address, agent, area, application_id LIMIT {SOURCES_KEPT}"
+)
+_EVER = "SELECT counted, area, reason, count FROM use_total ORDER BY counted, area, reason"
 
-UseKey = tuple[str, str, str, int]
+
+class Column(StrEnum):
+    """What counts are told apart by."""
+
+    TENANT = "tenant_id"
+    PROJECT = "project_id"
+    CREDENTIAL = "credential_id"
+    APPLICATION = "application_id"
+    AREA = "area"
+    SCOPE = "scope"
+    REASON = "reason"
+    AT = "at"  # the first second of the period, Unix seconds
+    PRICE = "price"  # of days alone: millionths of the currency for one request
+    CURRENCY = "currency"
 
 
-class Usage:
-    """The recorder of one process: noted on the verify path, written by a thread of its own.
+class Period(Enum):
+    """How finely counts are kept; the value is its length in seconds."""
 
-    `redact` masks secrets in what a request said of itself. `ticks` never jumps.
-    """
+    MINUTE = MINUTE
+    HOUR = HOUR
+    DAY = DAY
 
-    def __init__(
-        self,
-        database: Path,
-        *,
-        redact: Callable[[str], str],
-        ticks: Callable[[], float],
-        clock: Callable[[], float],
-        keep_per_ring: int = KEEP_PER_RING,
-    ) -> None:
-        self._redact = redact
-        self._ticks = ticks
-        self._clock = clock
-        self._keep_per_ring = keep_per_ring
-        self._connection = connect(database, durable=False)
-        try:
-            check_schema(self._connection, SCHEMA_HEAD)
-        except BaseException:
-            self._connection.close()
-            raise
-        self._lock = threading.Lock()
-        self._flushing = threading.Lock()
-        self._pending: list[tuple[Decision, Request, float]] = []
-        self._counters: dict[UseKey, int] = {}
-        self._last: dict[str, tuple[float, Address | None]] = {}
-        self.dropped = 0
-        self._trimmed = self._counted = ticks()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._write_on, name="usage", daemon=True)
+    @property
+    def table(self) -> str:
+        """The table of it."""
+        return f"use_{self.name.lower()}"
 
-    def start(self) -> None:
-        """Begin writing batches."""
-        self._thread.start()
-
-    def note(self, decision: Decision, request: Request, now: float) -> None:
-        """Count a decision, and keep it whole when it is a refusal.
-
-        It counts for its credential, and for the application that it was made with.
-        """
-        credential, grant = decision.credential, decision.grant
-        refused = decision.reason is not Reason.ALLOWED
-        with self._lock:
-            if credential is not None:
-                self._count(credential.source_id, decision, now)
-                if not refused:
-                    self._last[credential.source_id] = (now, request.client)
-            if grant is not None and grant.application is not None:
-                self._count(grant.application.id, decision, now)
-                self._last[grant.application.id] = (now, request.client)
-            if refused:
-                if len(self._pending) < MAX_PENDING:
-                    self._pending.append((decision, request, now))
-                else:
-                    self.dropped += 1
-
-    def _count(self, counted: str, decision: Decision, now: float) -> None:
-        rule = decision.rule
-        scope = (rule.scope or "") if rule is not None else ""
-        key = (counted, decision.reason, scope, int(now) // HOUR)
-        counters = self._counters
-        if key in counters:
-            counters[key] += 1
-        elif len(counters) < MAX_COUNTERS:
-            counters[key] = 1
-        else:
-            self.dropped += 1
-
-    def flush(self, *, everything: bool = True) -> None:
-        """Write what was noted; StoreError when the batch was lost.
-
-        Counters wait for a second unless `everything` is asked for: written less often, they
-        add up to fewer rows.
-        """
-        with self._flushing:
-            with self._lock:
-                pending, self._pending = self._pending, []
-                counters: dict[UseKey, int] = {}
-                last: dict[str, tuple[float, Address | None]] = {}
-                if everything or self._ticks() - self._counted >= COUNTED_SECONDS:
-                    self._counted = self._ticks()
-                    counters, self._counters = self._counters, counters
-                    last, self._last = self._last, last
-            if pending or counters or last:
-                refusals = [row for row in map(self._row, pending) if row is not None]
-                self._write(refusals, counters, last)
-            if self._ticks() - self._trimmed >= TRIM_SECONDS:
-                self._trimmed = self._ticks()
-                self.trim()
-
-    def _row(self, noted: tuple[Decision, Request, float]) -> tuple[Any, ...] | None:
-        decision, request, now = noted
-        kept = record(decision, request, now, self._redact)
-        try:
-            written = _encode(kept).decode()
-        except UnicodeEncodeError:  # an application handed in a lone surrogate
-            self.dropped += 1
-            return None
-        ring, credential_id = kept["tenant"] or "", kept["credential"]
-        return (decision.id, now, ring, credential_id, str(decision.reason), written)
-
-    def _write(
-        self,
-        refusals: list[tuple[Any, ...]],
-        counters: dict[UseKey, int],
-        last: dict[str, tuple[float, Address | None]],
-    ) -> None:
-        uses = [(*key[:1], str(key[1]), *key[2:], count) for key, count in counters.items()]
-        lasts = [
-            (credential_id, at, str(address) if address is not None else None)
-            for credential_id, (at, address) in last.items()
-        ]
-        with faults(), _transaction(self._connection) as connection:
-            connection.executemany(_REFUSAL, refusals)
-            if uses:
-                connection.execute(_USE, (_encode(sorted(uses)).decode(),))
-            if lasts:
-                connection.execute(_LAST, (_encode(sorted(lasts)).decode(),))
-
-    def trim(self) -> None:
-        """Drop refusals past their age, and the oldest of a ring that is over its number."""
-        with faults(), _transaction(self._connection) as connection:
-            connection.execute(_TOO_OLD, (self._clock() - KEEP_SECONDS,))
-            for (ring,) in connection.execute(_RINGS, (self._keep_per_ring,)).fetchall():
-                connection.execute(_OVER, (ring, ring, self._keep_per_ring))
-
-    def _write_on(self) -> None:
-        while not self._stop.wait(BATCH_SECONDS):
-            try:
-                self.flush(everything=False)
-            except StoreError:
-                _log.exception("a batch of usage was lost")
-            except Exception:  # noqa: BLE001 - the recorder goes on
-                _log.exception("a batch of usage could not be worded")
-
-    def pause(self) -> None:
-        """Wait until no thread is inside the database, and keep them out until `resume`."""
-        self._flushing.acquire()
-
-    def resume(self) -> None:
-        """Let threads in again."""
-        self._flushing.release()
-
-    def close(self) -> None:
-        """Write what is left and stop; StoreError when that fails."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        try:
-            self.flush()
-        finally:
-            self._connection.close()
+    def start(self, at: float) -> int:
+        """Return the first second of the period that holds a time (Unix seconds)."""
+        return int(at // self.value) * int(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class LastUse:
-    """When a credential was last accepted, and from where."""
+    """When a credential was last accepted, from where, and by which program (`user-agent`)."""
 
     at: float
     address: str | None
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place that a credential is used from, whether accepted or, `refused` times, not.
+
+    Times are Unix seconds; address and agent are empty where they were not told.
+    """
+
+    address: str | None
+    agent: str
+    area: str
+    application_id: str | None
+    count: int
+    first_at: float
+    last_at: float
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many decisions share these values."""
+
+    by: Mapping[Column, Any]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ever:
+    """How many since the beginning: of a `decision`, or of what was `dropped`."""
+
+    counted: str
+    area: str
+    reason: str
+    count: int
 
 
 class UsageReader:
@@ -241,32 +121,68 @@ class UsageReader:
 
     def refusal(self, decision_id: str) -> tuple[str, dict[str, Any]] | None:
         """Return a refusal's ring (tenant id, or empty) and what was kept; None if not kept."""
-        with self._lock, faults():
-            row = self._connection.execute(_FIND, (decision_id,)).fetchone()
-        return (row[0], _decode(row[1])) if row is not None else None
+        found = self._rows(_FIND, (decision_id,))
+        return (found[0][0], _decode(found[0][1])) if found else None
 
     def last_uses(self, credential_ids: Iterable[str]) -> dict[str, LastUse]:
-        """Return the last use of each credential that was ever accepted."""
-        found: dict[str, LastUse] = {}
+        """Return the last use of each credential that was ever accepted.
+
+        Applications and their keys have one too, under their own ids.
+        """
+        found = self._rows(_LAST_OF, (_encode(list(credential_ids)).decode(),))
+        return {row[0]: LastUse(at=row[1], address=row[2], agent=row[3] or "") for row in found}
+
+    def sources(self, credential_id: str, *, since: float) -> list[Source]:
+        """Return where a credential (or an application's key) came from since then, newest first.
+
+        100 at most: no more are kept.
+        """
+        return [Source(*row) for row in self._rows(_SOURCES_OF, (credential_id, since))]
+
+    def totals(
+        self,
+        by: Sequence[Column],
+        *,
+        period: Period,
+        since: float,
+        until: float,
+        only: Mapping[Column, Collection[str]] | None = None,
+        limit: int | None = None,
+    ) -> list[Total]:
+        """Sum the counts of the periods that begin in `since <= at < until`, by some columns.
+
+        The period that holds `since` counts whole. `only` keeps rows whose column holds one of
+        some values; ordered by the columns, `limit` rows at most.
+        """
+        columns = tuple(dict.fromkeys(by))
+        wanted = only or {}
+        listed = ", ".join(columns)
+        where = ["at >= ?", "at < ?"]
+        where += [f"{column} IN (SELECT value FROM json_each(?))" for column in wanted]  # noqa: S608 - words of this program
+        values: list[Any] = [period.start(since), until]
+        values += [_encode(list(several)).decode() for several in wanted.values()]
+        statement = (
+            f"SELECT {f'{listed}, ' if columns else ''}COALESCE(SUM(count), 0)"  # noqa: S608 - words of enums
+            f" FROM {period.table} WHERE {' AND '.join(where)}"
+        )
+        if columns:
+            statement += f" GROUP BY {listed} ORDER BY {listed}"
+        if limit is not None:
+            statement += " LIMIT ?"
+            values.append(limit)
+        found = self._rows(statement, tuple(values))
+        return [Total(dict(zip(columns, row, strict=False)), row[-1]) for row in found]
+
+    def ever(self) -> list[Ever]:
+        """Return the sums since the beginning, of every process."""
+        return [Ever(*row) for row in self._rows(_EVER, ())]
+
+    def _rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with self._lock, faults():
-            for credential_id in credential_ids:
-                row = self._connection.execute(_LAST_OF, (credential_id,)).fetchone()
-                if row is not None:
-                    found[credential_id] = LastUse(at=row[0], address=row[1])
+            found: list[tuple[Any, ...]] = self._connection.execute(statement, values).fetchall()
         return found
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
             self._connection.close()
-
-
-@contextmanager
-def _transaction(connection: Connection) -> Iterator[Connection]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

@@ -121,15 +121,18 @@ class Cache:
             del self.signed[next(iter(self.signed))]
         self.signed[told] = None
 
-    def together(self, grant: Grant, application: Application) -> Grant:
-        """Return a user's grant with the program they use, the same one for the same two."""
-        key = grant.credential.id, application.id
+    def together(self, grant: Grant, application: Application, key_id: str) -> Grant:
+        """Return a user's grant with the program they use, the same one for the same two.
+
+        `key_id` names the key of it that the program came with.
+        """
+        key = grant.credential.id, key_id
         known = self._together.get(key)
         if known is not None and known[0] is grant and known[1] is application:
             return known[2]
         if len(self._together) >= self._max_records:
             self._together.clear()
-        made = msgspec.structs.replace(grant, application=application)
+        made = msgspec.structs.replace(grant, application=application, application_key_id=key_id)
         self._together[key] = grant, application, made
         return made
 

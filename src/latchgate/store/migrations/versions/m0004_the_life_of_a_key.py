@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import context, op
 
@@ -15,6 +17,8 @@ def upgrade() -> None:
     if "main" in parts:
         _rotation()
         _notifications()
+    if "usage" in parts:
+        _usage()
 
 
 def _rotation() -> None:
@@ -42,3 +46,64 @@ def _notifications() -> None:
     )
     op.create_index("notification_to_route", "notification", ["routed", "at"])
     op.create_index("notification_by_tenant", "notification", ["tenant_id", "at"])
+
+
+def _usage() -> None:
+    """Count in minutes, hours and days; what was counted by the hour stays, of no known tenant."""
+    _counts("use_minute")
+    _counts("use_hour")
+    _counts(
+        "use_day",
+        sa.Column("price", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("currency", sa.Text, primary_key=True),
+    )
+    op.create_table(
+        "use_source",
+        sa.Column("credential_id", sa.Text, primary_key=True),
+        sa.Column("address", sa.Text, primary_key=True),
+        sa.Column("agent", sa.Text, primary_key=True),
+        sa.Column("area", sa.Text, primary_key=True),
+        sa.Column("application_id", sa.Text, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+        sa.Column("refused", sa.BigInteger, nullable=False),
+        sa.Column("first_at", sa.Float, nullable=False),
+        sa.Column("last_at", sa.Float, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("use_source_by_age", "use_source", ["last_at"])
+    op.create_table(
+        "use_total",
+        sa.Column("counted", sa.Text, primary_key=True),
+        sa.Column("area", sa.Text, primary_key=True),
+        sa.Column("reason", sa.Text, primary_key=True),
+        sa.Column("count", sa.BigInteger, nullable=False),
+    )
+    op.add_column("last_use", sa.Column("agent", sa.Text))
+    op.execute(
+        "INSERT INTO use_hour SELECT hour * 3600, '', '', credential_id, '', '', scope, reason,"
+        " count FROM credential_use"
+    )
+    op.execute(
+        "INSERT INTO use_day SELECT hour / 24 * 86400, '', '', credential_id, '', '', scope,"
+        " reason, 0, '', SUM(count) FROM credential_use"
+        " GROUP BY hour / 24, credential_id, scope, reason"
+    )
+    op.drop_table("credential_use")
+
+
+def _counts(name: str, *more: sa.Column[Any]) -> None:
+    op.create_table(
+        name,
+        sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("tenant_id", sa.Text, primary_key=True),
+        sa.Column("project_id", sa.Text, primary_key=True),
+        sa.Column("credential_id", sa.Text, primary_key=True),
+        sa.Column("application_id", sa.Text, primary_key=True),
+        sa.Column("area", sa.Text, primary_key=True),
+        sa.Column("scope", sa.Text, primary_key=True),
+        sa.Column("reason", sa.Text, primary_key=True),
+        *more,
+        sa.Column("count", sa.BigInteger, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(f"{name}_by_credential", name, ["credential_id", "at"])
