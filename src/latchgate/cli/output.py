@@ -61,11 +61,11 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{_line(name)}={_line(str(item))}" for name, item in value.items()) or "-"
-    return _line(str(value))
+        return ", ".join(f"{line(name)}={line(str(item))}" for name, item in value.items()) or "-"
+    return line(str(value))
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     """Show a stored value on one line, so that it can't pass for another line of ours."""
     return _safe(text).replace("\n", "\\n")
 

@@ -80,6 +80,9 @@ def has_checksum(text: str) -> bool:
     return checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
 
 
+DIGEST_LENGTH = 32  # of a secret that the system made: SHA-256; no slow hash is as short
+
+
 def digest(domain: str, text: str) -> bytes:
     """Return the 32-byte SHA-256 of `text`, separated by `domain` so digests never cross kinds.
 

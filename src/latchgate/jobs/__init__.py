@@ -7,6 +7,7 @@ again after a crash without doing harm twice.
 
 from __future__ import annotations
 
+from latchgate.jobs import rotation
 from latchgate.jobs.job import Job
 
-JOBS: tuple[Job, ...] = ()
+JOBS: tuple[Job, ...] = (rotation.JOB,)

@@ -167,6 +167,33 @@ def shown(store: Store, credential_id: str, rows: Rows) -> StoredRotation:
         return _shown(connection, rows, credential_id)
 
 
+def shown_of(store: Store, successor_id: str, rows: Rows) -> StoredRotation:
+    """Return how far the rotation is that made a credential; NotFoundError when none did."""
+    with store.reading() as connection:
+        return _of_successor(connection, rows, successor_id)
+
+
+def retire(change: Change, credential_id: str, *, entropy: Callable[[int], bytes]) -> None:
+    """End the grace of a rotated credential now, inside a change; nothing where it has ended."""
+    wanted = sa.select(_TABLE).where(_TABLE.c.id == credential_id)
+    row = change.execute(wanted).mappings().one_or_none()
+    if row is None or row["superseded_by"] is None or row["revoked_at"] is not None:
+        return
+    tenant_id, after = row["tenant_id"], {"revoked_at": change.at}
+    change.alter(
+        f"{_word(row)}.retire", Noun.CREDENTIAL, _TABLE, dict(row), after, tenant_id=tenant_id
+    )
+    notify(
+        change,
+        Event.CREDENTIAL_GRACE_ENDED,
+        credential_id,
+        tenant_id=tenant_id,
+        user_id=row["owner_id"],
+        data={"successor": row["superseded_by"], "kind": row["kind"], "name": row["name"]},
+        entropy=entropy,
+    )
+
+
 def may_renew(
     connection: sa.Connection,
     policy: Policy,
@@ -403,7 +430,9 @@ def _shown(connection: sa.Connection, rows: Rows, credential_id: str) -> StoredR
 
 def _of_successor(connection: sa.Connection, rows: Rows, successor_id: str) -> StoredRotation:
     new = _found(connection, rows, successor_id)
-    return _shown(connection, rows, new["predecessor_id"] or "")
+    if new["predecessor_id"] is None:
+        raise NotFoundError(f"the {rows.noun} was not rotated")
+    return _shown(connection, rows, new["predecessor_id"])
 
 
 def _found(
