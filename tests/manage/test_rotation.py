@@ -375,6 +375,7 @@ def token(world, caller, **spec):
         now=world.clock(),
         entropy=secrets.token_bytes,
     )
+    assert issued is not None
     return made, issued.secret.reveal()
 
 

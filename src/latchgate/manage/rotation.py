@@ -249,10 +249,7 @@ def _settle(spec: RotationSpec, rows: Rows, now: float) -> _Terms:
     faults: list[tuple[str, str]] = []
     grace: int | None = rows.grace
     if spec.grace is not None:
-        grace = 0 if spec.grace.strip() in _NOTHING else _seconds("grace", spec.grace, faults)
-        if grace is not None and grace > MAX_GRACE:
-            why = "must be at most 90d: two secrets that open the same are twice as easily lost"
-            faults.append(("grace", why))
+        grace = read_grace(spec.grace, faults)
     quiet = None
     if spec.until_quiet is not None:
         quiet = _seconds("until_quiet", spec.until_quiet, faults)
@@ -266,6 +263,17 @@ def _settle(spec: RotationSpec, rows: Rows, now: float) -> _Terms:
     if faults or grace is None:
         raise InvalidError(faults)
     return _Terms(grace, quiet, expires_at, told)
+
+
+def read_grace(text: str, faults: list[tuple[str, str]]) -> int | None:
+    """Read how long an old secret works on, in seconds; what is wrong is added to `faults`."""
+    if text.strip() in _NOTHING:
+        return 0
+    grace = _seconds("grace", text, faults)
+    if grace is not None and grace > MAX_GRACE:
+        why = "must be at most 90d: two secrets that open the same are twice as easily lost"
+        faults.append(("grace", why))
+    return grace
 
 
 def _seconds(field: str, text: str, faults: list[tuple[str, str]]) -> int | None:
