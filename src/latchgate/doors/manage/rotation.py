@@ -275,7 +275,7 @@ def _pair(
             f"Show how far the rotation of {what} is",
             f"{sort}.read",
             answer=Rotation,
-            refusals=(404,),
+            refusals=(404, 422),
         ),
     )
 
@@ -300,7 +300,7 @@ OPERATIONS = (
         "manage:keys.write",
         answer=Switched,
         conditional=True,
-        refusals=(403, 404, 409),
+        refusals=(403, 404, 409, 422),
     ),
     *_pair(
         f"{_TOKENS}/{{token_id}}",
