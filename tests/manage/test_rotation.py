@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
-from tests.world import FILES, asking, chain_faults, compiled
+from tests.world import FILES, MadeKey, Owner, asking, chain_faults, compiled
 
 from latchgate.core.event import Event
 from latchgate.core.kinds.access_key import AccessKey
 from latchgate.core.kinds.spec import Spec
-from latchgate.core.model import Decision
+from latchgate.core.model import Decision, Token
 from latchgate.core.reason import Reason
-from latchgate.core.scope import Scopes
+from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import access_keys, basic, disabling, keys, rotation, tokens
 from latchgate.manage.errors import (
     ForbiddenError,
@@ -32,6 +32,7 @@ from latchgate.manage.records import IfMatch
 from latchgate.manage.rotation import WEEK, Asked, RotationSpec
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
+from latchgate.verify.gather import minted
 from latchgate.verify.walk import Claim
 
 POLICY = compiled(FILES, 1)
@@ -341,6 +342,18 @@ def test_a_restricted_credential_rotates_nothing_wider(world):
     assert rotated.successor.name == "made by a test"
 
 
+def test_rights_in_another_project_are_held_before_they_are_renewed(world):
+    owner = world.somebody("storage:read")
+    richer = world.project(owner.tenant_id)
+    world.assign(owner.user_id, richer, world.role(owner.tenant_id, ["storage:write"]))
+    there = world.key(owner=Owner(owner.tenant_id, richer, owner.user_id))
+    caller = world.acting(world.key("manage", owner=owner), Scopes.of(["storage:read"]))
+    all_here = msgspec.structs.replace(caller.grant.credential, scopes=ALL)
+    grant = msgspec.structs.replace(caller.grant, credential=all_here)
+    with pytest.raises(ForbiddenError, match="storage:write"):
+        rotate(world, type(caller)(grant, None), there.id)
+
+
 def test_an_administrator_needs_to_hold_what_somebody_elses_key_opens(world, admin):
     owner = world.somebody("storage:read", "storage:write", tenant_id=admin.tenant_id)
     all_of_it = world.key(owner=owner)
@@ -352,6 +365,20 @@ def test_an_administrator_needs_to_hold_what_somebody_elses_key_opens(world, adm
     new = row_of(world, rotated.successor.id)
     assert (new.owner_id, new.project_id) == (owner.user_id, owner.project_id)
     rotate(world, admin, all_of_it.id)
+
+
+def test_a_token_of_a_rotated_access_key_is_told_the_earlier_of_both_ends(world, admin, clock):
+    asked = msgspec.convert({"name": "deploy"}, access_keys.AccessKeySpec)
+    made, _, _ = access_keys.create(
+        world.store, POLICY, admin, asked, now=world.clock(), entropy=secrets.token_bytes
+    )
+    rows = access_keys.rows(POLICY, admin, clock.now)
+    rotated, _, _ = rotate(world, admin, made.id, rows=rows, grace="1h")
+    source = world.acting(MadeKey(made.id, "", world.owner)).credential
+    for ends_at, told in ((clock.now + 43_200, rotated.ends_at), (clock.now + 60,) * 2):
+        token = Token("t", made.id, "p", (), issues=False, issued_at=clock.now, expires_at=ends_at)
+        credential = minted("kakaocloud.project_token", token, source, b"")
+        assert (credential.expires_at, credential.superseded_at) == (told, clock.now)
 
 
 def test_what_may_not_make_keys_rotates_none(world, admin):

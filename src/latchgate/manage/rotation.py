@@ -213,17 +213,17 @@ def may_renew(
         raise ForbiddenError("the credential you came with may not make others")
     if not isinstance(policy.kinds.get(maker.kind), ServiceKey):
         _check_below(connection, maker.source_id, row)
-    scopes = Scopes.of(row["scopes"])
-    if row["owner_id"] != caller.owner.id:
-        if scopes.every:
-            holder = logins.holder_of(connection, caller, row["owner_id"], row["project_id"])
-            scopes = holder.rights & opened
-        may_hand_out(caller, scopes)
-        return
-    if scopes.every and not maker.scopes.every:
+    scopes, mine = Scopes.of(row["scopes"]), row["owner_id"] == caller.owner.id
+    if mine and scopes.every and not maker.scopes.every:
         raise ForbiddenError("it opens all that you may do, and what you came with does not")
-    if not scopes.every:
+    elsewhere = not mine or row["project_id"] != maker.project_id
+    if scopes.every and elsewhere:
+        holder = logins.holder_of(connection, caller, row["owner_id"], row["project_id"])
+        scopes = holder.rights & opened
+    if elsewhere or not scopes.every:
         may_hand_out(caller, scopes)
+    if not mine:
+        return
     if maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at):
         msg = f"a {_word(row)} can't outlive the credential it is made with; give an earlier expiry"
         raise ForbiddenError(msg)
