@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,7 @@ def test_who_still_uses_the_old_secret_is_told(server):
     rotate(server, key)
     assert server.allows(key["key"])
     give_up = time.monotonic() + 30
-    sources: list[dict[str, object]] = []
+    sources: list[dict[str, Any]] = []
     while not sources and time.monotonic() < give_up:  # they are written in batches
         sources = server.call("GET", f"{KEYS}/{key['id']}/rotation").json["sources"]
     (source,) = sources
