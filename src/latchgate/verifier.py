@@ -19,7 +19,7 @@ from typing import Self
 
 from latchgate import providers
 from latchgate.config import ConfigError, load
-from latchgate.core.answer import identity, refusal
+from latchgate.core.answer import identity, notices, refusal
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Decision, Request
@@ -47,7 +47,8 @@ _log = logging.getLogger(__name__)
 class Verdict:
     """What to do with a request.
 
-    Allowed: `identity` says for whom (`X-Latchgate-*` names; empty where nobody was asked for).
+    Allowed: `identity` says for whom (`X-Latchgate-*` names; empty where nobody was asked for), and
+    `headers` belong on the application's answer: they tell whose secret was rotated when it ends.
     Refused: answer with `status`, `headers` and `body`; `decision_id` finds the explanation.
     `replaced` are headers that an area's old system decides about, empty where it sent none: the
     request's own of these names, in every spelling, must not be believed.
@@ -260,7 +261,7 @@ def _verdict(decision: Decision, accept: str) -> Verdict:
         return Verdict(
             allowed=True,
             status=200,
-            headers=(),
+            headers=notices(decision),
             body=b"",
             identity=dict(identity(decision)),
             decision_id=None,

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from email.utils import formatdate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.worlds import FUZZ
 
-from latchgate.core.timestamp import parse_rfc3339, rfc3339
+from latchgate.core.timestamp import imf_fixdate, parse_rfc3339, rfc3339
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,9 @@ def test_any_text_is_a_time_or_a_value_error(text):
     except ValueError:
         return
     assert re.match(r"\d{4}", text)
+
+
+@FUZZ
+@given(st.floats(min_value=0, max_value=253_402_300_798))
+def test_http_dates_are_those_that_others_write(seconds):
+    assert imf_fixdate(seconds) == formatdate(int(seconds), usegmt=True)

@@ -7,6 +7,8 @@ import itertools
 import json
 import secrets
 import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 import openai
 import pytest
@@ -55,6 +57,23 @@ def test_the_objects_of_a_bucket_with_curl(gateway, files, keys):
     assert deleted.status == 204
     assert not files.object("my-bucket/file.txt").exists()
     assert curl(url, "-H", f"Authorization: {told}").status == 404  # the file server's own
+
+
+def test_whose_secret_was_rotated_is_told_by_the_gateway(gateway, latchgate, files):
+    # RFC 9745, RFC 8594: the upstream knows nothing of it, and the client hears it all the same.
+    key = latchgate.key("storage")
+    url, told = f"{gateway.url}/v1/storage/my-bucket/none.txt", f"Authorization: Bearer {key.text}"
+    before = curl(url, "-H", told)
+    assert (before.status, before.every("Deprecation"), before.every("Sunset")) == (404, [], [])
+    rotated = latchgate.call("POST", f"/manage/v1/keys/{key.id}/rotation", {"grace": "2d"})
+    after = curl(url, "-H", told)
+    ends = datetime.fromisoformat(rotated["ends_at"]).replace(microsecond=0)
+    began = int(datetime.fromisoformat(rotated["superseded_at"]).timestamp())
+    assert after.status == 404  # the file server's own
+    assert after.one("Deprecation") == f"@{began}"
+    assert parsedate_to_datetime(after.one("Sunset")) == ends
+    new = curl(url, "-H", f"Authorization: Bearer {rotated['secret']}")
+    assert (new.status, new.every("Deprecation"), new.every("Sunset")) == (404, [], [])
 
 
 def test_the_objects_of_a_bucket_with_requests(gateway, files, keys):

@@ -120,6 +120,16 @@ def reissue_own_basic(server):
     return server.call("POST", "/manage/v1/account/basic/teracloud/reissue")
 
 
+def rotate_own_basic(server):
+    return server.call("POST", "/manage/v1/account/basic/teracloud/rotation", {"grace": "1h"})
+
+
+def rotate_basic(server):
+    path = f"/manage/v1/users/{somebody(server)}/basic"
+    first = server.call("POST", path, {}).json["password"]
+    return server.call("POST", f"{path}/teracloud/rotation", {"grace": "1h"}), [first]
+
+
 def somebody(server):
     """Make a user of the first tenant, with a role; returns the user's id."""
     name = f"user{secrets.token_hex(4)}"
@@ -269,6 +279,8 @@ DRIVERS = {
         change_own_password,
         create_token,
         rotate_key,
+        rotate_own_basic,
+        rotate_basic,
         rotate_token,
         rotate_access_key,
         create_webhook,

@@ -34,6 +34,26 @@ def key(world):
     return world.key(scopes=["storage:read"], environment="dev", external_id="crm/7")
 
 
+@pytest.fixture(scope="module")
+def rotated(world):
+    """A key in the grace of its rotation."""
+    made = world.key(scopes=["storage:read"])
+    told = {"superseded_by": "next", "superseded_at": 1_790_000_000.5, "expires_at": 4e9}
+    table = schema.credential
+    changed = sa.update(table).where(table.c.id == made.id).values(**told)
+    world.change(Noun.CREDENTIAL, made.id, changed)
+    return made
+
+
+def test_whose_secret_was_rotated_is_told_on_the_answer(app, key, rotated):
+    answer = app.ask("/v1/storage/a", key=rotated)
+    assert answer.status == 200, answer.body
+    assert answer.header("Deprecation") == "@1790000000"
+    assert answer.header("Sunset") == "Tue, 02 Oct 2096 07:06:40 GMT"
+    told = {name.lower() for name, _ in app.ask("/v1/storage/a", key=key).headers}
+    assert not told & {"deprecation", "sunset"}
+
+
 def test_an_allowed_request_is_served_with_its_whole_identity(app, key):
     answer = app.ask("/v1/storage/a%20b%2Fc", key=key)
     assert answer.status == 200, answer.body

@@ -108,7 +108,7 @@ def test_no_token_is_its_developers(world, operator):
     put(world, operator)
     for token in ("", "lgdev_", applications.new_token(secrets.token_bytes).reveal()):
         with pytest.raises(UnprovenError):
-            developers.standing(world.store, Proof(TEST_ID, token, None))
+            developers.standing(world.store, Proof(TEST_ID, token, None), now=world.clock())
 
 
 def test_a_key_of_a_real_application_is_none(world, operator):
@@ -117,7 +117,7 @@ def test_a_key_of_a_real_application_is_none(world, operator):
     applications.decide(world.store, operator, made.id, Verb.APPROVE, "fine")
     _, issued, _ = developers.issue_key(
         world.store, POLICY, Proof(made.id, token.reveal(), None), None,
-        replace=False, entropy=secrets.token_bytes,
+        replace=None, entropy=secrets.token_bytes,
     )  # fmt: skip
     before = world.head()
     with pytest.raises(ConflictError):

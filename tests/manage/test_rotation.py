@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 import threading
 from typing import Any
@@ -9,19 +10,30 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
-from tests.world import FILES, asking, chain_faults, compiled
+from tests.world import FILES, MadeKey, Owner, asking, chain_faults, compiled
 
 from latchgate.core.event import Event
+from latchgate.core.kinds.access_key import AccessKey
+from latchgate.core.kinds.spec import Spec
+from latchgate.core.model import Decision, Token
 from latchgate.core.reason import Reason
-from latchgate.core.scope import Scopes
-from latchgate.manage import disabling, keys, rotation, tokens
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
+from latchgate.core.scope import ALL, Scopes
+from latchgate.manage import access_keys, basic, disabling, keys, rotation, tokens
+from latchgate.manage.errors import (
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    StaleError,
+    StepUpError,
+)
 from latchgate.manage.idempotency import Once
 from latchgate.manage.listing import Query
 from latchgate.manage.records import IfMatch
 from latchgate.manage.rotation import WEEK, Asked, RotationSpec
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
+from latchgate.verify.gather import minted
+from latchgate.verify.walk import Claim
 
 POLICY = compiled(FILES, 1)
 DAY = 86_400.0
@@ -330,6 +342,18 @@ def test_a_restricted_credential_rotates_nothing_wider(world):
     assert rotated.successor.name == "made by a test"
 
 
+def test_rights_in_another_project_are_held_before_they_are_renewed(world):
+    owner = world.somebody("storage:read")
+    richer = world.project(owner.tenant_id)
+    world.assign(owner.user_id, richer, world.role(owner.tenant_id, ["storage:write"]))
+    there = world.key(owner=Owner(owner.tenant_id, richer, owner.user_id))
+    caller = world.acting(world.key("manage", owner=owner), Scopes.of(["storage:read"]))
+    all_here = msgspec.structs.replace(caller.grant.credential, scopes=ALL)
+    grant = msgspec.structs.replace(caller.grant, credential=all_here)
+    with pytest.raises(ForbiddenError, match="storage:write"):
+        rotate(world, type(caller)(grant, None), there.id)
+
+
 def test_an_administrator_needs_to_hold_what_somebody_elses_key_opens(world, admin):
     owner = world.somebody("storage:read", "storage:write", tenant_id=admin.tenant_id)
     all_of_it = world.key(owner=owner)
@@ -341,6 +365,20 @@ def test_an_administrator_needs_to_hold_what_somebody_elses_key_opens(world, adm
     new = row_of(world, rotated.successor.id)
     assert (new.owner_id, new.project_id) == (owner.user_id, owner.project_id)
     rotate(world, admin, all_of_it.id)
+
+
+def test_a_token_of_a_rotated_access_key_is_told_the_earlier_of_both_ends(world, admin, clock):
+    asked = msgspec.convert({"name": "deploy"}, access_keys.AccessKeySpec)
+    made, _, _ = access_keys.create(
+        world.store, POLICY, admin, asked, now=world.clock(), entropy=secrets.token_bytes
+    )
+    rows = access_keys.rows(POLICY, admin, clock.now)
+    rotated, _, _ = rotate(world, admin, made.id, rows=rows, grace="1h")
+    source = world.acting(MadeKey(made.id, "", world.owner)).credential
+    for ends_at, told in ((clock.now + 43_200, rotated.ends_at), (clock.now + 60,) * 2):
+        token = Token("t", made.id, "p", (), issues=False, issued_at=clock.now, expires_at=ends_at)
+        credential = minted("kakaocloud.project_token", token, source, b"")
+        assert (credential.expires_at, credential.superseded_at) == (told, clock.now)
 
 
 def test_what_may_not_make_keys_rotates_none(world, admin):
@@ -364,6 +402,7 @@ def token(world, caller, **spec):
         now=world.clock(),
         entropy=secrets.token_bytes,
     )
+    assert issued is not None
     return made, issued.secret.reveal()
 
 
@@ -377,11 +416,13 @@ def test_a_token_is_rotated_by_its_owner_alone(world, admin, clock):
         asked = asking(target="/1.3/server", headers=headers, client="127.0.0.1")
         return world.engine().decide(asked).allowed
 
+    new = issued.secret.reveal()
     assert opens(text)
-    assert opens(issued.secret.reveal())
+    assert opens(new)
     assert rotated.successor.expires_at == clock.now + 10 * 3_600
     clock.now += 3_600
-    assert (opens(text), opens(issued.secret.reveal())) == (False, True)
+    assert not opens(text)
+    assert opens(new)
     other = world.acting(world.key("manage", owner=world.somebody("*", tenant_id=admin.tenant_id)))
     with pytest.raises(NotFoundError):
         rotate(world, other, rotated.successor.id, rows=tokens.rows(POLICY, other))
@@ -408,3 +449,123 @@ def test_a_token_rotates_only_what_was_made_with_it(world, admin):
             rotate(world, with_token, other, rows=rows)
     rotated, _, _ = rotate(world, with_token, child.id, rows=rows)
     assert row_of(world, rotated.successor.id).parent_id == maker.id
+
+
+# --- what a login finds: app passwords, and access keys by their name
+
+
+def basic_of(login, password):
+    told = base64.b64encode(f"{login}:{password}".encode()).decode()
+    asked = asking(method="PROPFIND", target="/dav/a", headers={"authorization": f"Basic {told}"})
+    return msgspec.structs.replace(asked, tls=True)
+
+
+def enabled(world, admin):
+    found, issued, _ = basic.enable(
+        world.store,
+        POLICY,
+        admin,
+        admin.owner.id,
+        spec=basic.BasicSpec(login="ada"),
+        now=world.clock(),
+        entropy=secrets.token_bytes,
+    )
+    assert issued is not None
+    return found, issued.secret.reveal()
+
+
+def turn(world, admin, **spec):
+    """Rotate the administrator's app password; returns the new one."""
+    which = basic.rotated_rows(world.store, POLICY, admin, admin.owner.id, "teracloud")
+    rotated, issued, _ = rotate(world, admin, which[0], rows=which[1], **spec)
+    return rotated, issued.secret.reveal()
+
+
+def test_an_app_password_has_no_grace_unless_one_is_asked_for(world, admin):
+    _, first = enabled(world, admin)
+    engine = world.engine()
+    assert engine.decide(basic_of("ada", first)).allowed
+    _, second = turn(world, admin)
+    refused = engine.decide(basic_of("ada", first))
+    assert (refused.allowed, refused.reason) == (False, Reason.CREDENTIAL_SUPERSEDED)
+    assert engine.decide(basic_of("ada", second)).allowed
+
+
+def test_a_login_takes_each_password_that_is_in_its_grace_and_no_other(world, admin, clock):
+    _, first = enabled(world, admin)
+    _, second = turn(world, admin, grace="2d")
+    clock.now += DAY
+    rotated, third = turn(world, admin, grace="2d")
+    engine = world.engine()
+    for _warm in range(2):
+        for password in (first, second, third, first):
+            assert engine.decide(basic_of("ada", password)).allowed
+        wrong = engine.decide(basic_of("ada", _another(world)))
+        assert wrong.reason is Reason.SECRET_WRONG
+        assert wrong.grant is None
+    clock.now += DAY
+    assert engine.decide(basic_of("ada", first)).reason is Reason.CREDENTIAL_SUPERSEDED
+    assert engine.decide(basic_of("ada", second)).allowed
+    clock.now = rotated.ends_at
+    assert engine.decide(basic_of("ada", second)).reason is Reason.CREDENTIAL_SUPERSEDED
+    assert engine.decide(basic_of("ada", third)).allowed
+
+
+def _another(world):
+    kind = POLICY.issued("teracloud.app_password")
+    return kind.issue(Spec(service=""), secrets.token_bytes(kind.entropy_bytes)).secret.reveal()
+
+
+@pytest.mark.parametrize("end", [basic.disable, basic.reissue])
+def test_taking_basic_back_ends_those_in_their_grace_too(world, admin, end):
+    _, first = enabled(world, admin)
+    turn(world, admin, grace="2d")
+    more = {"entropy": secrets.token_bytes} if end is basic.reissue else {}
+    end(world.store, POLICY, admin, admin.owner.id, "teracloud", **more)
+    assert not world.engine().decide(basic_of("ada", first)).allowed
+
+
+def test_an_access_keys_name_is_its_successors_and_finds_the_old_secret_too(world, admin, clock):
+    asked = msgspec.convert({"name": "deploy"}, access_keys.AccessKeySpec)
+    made, secret, _ = access_keys.create(
+        world.store, POLICY, admin, asked, now=world.clock(), entropy=secrets.token_bytes
+    )
+    rows = access_keys.rows(POLICY, admin, clock.now)
+    rotated, issued, _ = rotate(world, admin, made.id, rows=rows, grace="1d")
+    kind = POLICY.kinds["kakaocloud.access_key"]
+    assert isinstance(kind, AccessKey)
+    assert secret is not None
+    assert issued is not None
+    engine = world.engine()
+
+    def opens(text):
+        presented = kind.claim(text, login="deploy")
+        claim = Claim(kind, presented, access_keys.login_namespace(admin.owner.id))
+        asked = asking(method="POST", target="/identity/v3/auth/tokens")
+        request = msgspec.structs.replace(asked, tls=True)
+        decision = engine.attempt(request, None, claim)
+        assert isinstance(decision, Decision)
+        return decision
+
+    for text in (secret.reveal(), issued.secret.reveal()):
+        assert opens(text).allowed, opens(text)
+    access_keys.delete(world.store, POLICY, admin, made.id, proven=True, now=clock.now)
+    assert not opens(secret.reveal()).allowed
+    found = opens(issued.secret.reveal()).credential
+    assert found is not None
+    assert found.id == rotated.successor.id
+
+
+def test_an_access_key_ends_at_once_only_for_who_proves_who_they_are(world):
+    owner = world.somebody()
+    caller = world.acting(world.key("own", owner=owner, scopes=["own:access-keys.write"]))
+    wide = world.acting(world.key("own", owner=owner))
+    asked = msgspec.convert({"name": "deploy"}, access_keys.AccessKeySpec)
+    made, _, _ = access_keys.create(
+        world.store, POLICY, wide, asked, now=world.clock(), entropy=secrets.token_bytes
+    )
+    rows = access_keys.rows(POLICY, caller, world.clock())
+    for grace in ("0", "1d"):  # nor does it stand for the owner's roles
+        with pytest.raises((ForbiddenError, StepUpError)):
+            rotate(world, caller, made.id, rows=rows, grace=grace)
+    rotate(world, wide, made.id, rows=access_keys.rows(POLICY, wide, world.clock()), grace="0")

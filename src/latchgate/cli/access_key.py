@@ -17,6 +17,9 @@ from latchgate.cli.listing import (
     version_option,
 )
 from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_receipt
+from latchgate.cli.rotation import rotate as rotate_at
+from latchgate.cli.rotation import rotation_options
+from latchgate.cli.rotation import show as show_rotation
 
 _PATH = "/manage/v1/account/access-keys"
 
@@ -145,6 +148,22 @@ def delete(*, key_id: str, yes: bool, if_version: int | None, as_json: bool) -> 
         print_json(told)
         return
     print_receipt(told["receipt"], [("id", told["id"]), ("deleted_at", told["deleted_at"])])
+
+
+@access_key.command()
+@click.argument("key_id", metavar="ID")
+@rotation_options
+def rotate(*, key_id: str, **asked: Any) -> None:
+    """Put a new access key in an access key's place; the old one works on through the grace."""
+    rotate_at(f"{_PATH}/{segment(key_id)}", **asked)
+
+
+@access_key.command()
+@click.argument("key_id", metavar="ID")
+@json_option
+def rotation(*, key_id: str, as_json: bool) -> None:
+    """Show how far a rotation is, and who still uses the old access key."""
+    show_rotation(f"{_PATH}/{segment(key_id)}", as_json=as_json)
 
 
 def _rule(text: str) -> dict[str, str]:

@@ -154,22 +154,29 @@ for _verb, _words in (
 @json_option
 def key(*, application_id: str, user_id: str | None, as_json: bool) -> None:
     """Pick up the API key of an approved application; it is shown once. For its developer."""
-    _issue(f"{segment(application_id)}/keys", user_id, as_json=as_json)
+    _issue(f"{segment(application_id)}/keys", _target(user_id), as_json=as_json)
 
 
 @app.command()
 @_id
 @_for_user
+@click.option(
+    "--grace",
+    metavar="DURATION",
+    help="How long the old key works on, for users who have yet to update: for example 7d. "
+    "It ends at once unless told.",
+)
 @json_option
-def reissue(*, application_id: str, user_id: str | None, as_json: bool) -> None:
-    """Replace the API key at once; the new one is shown once. For its developer."""
-    _issue(f"{segment(application_id)}/keys/reissue", user_id, as_json=as_json)
+def reissue(*, application_id: str, user_id: str | None, grace: str | None, as_json: bool) -> None:
+    """Replace the API key; the new one is shown once. For its developer."""
+    spec = _target(user_id) | ({} if grace is None else {"grace": grace})
+    _issue(f"{segment(application_id)}/keys/reissue", spec, as_json=as_json)
 
 
-def _issue(path: str, user_id: str | None, *, as_json: bool) -> None:
+def _issue(path: str, spec: dict[str, str], *, as_json: bool) -> None:
     from latchgate.cli.api import call
 
-    made = call("POST", f"{_REQUESTS}/{path}", "api_key", "receipt", json=_target(user_id))
+    made = call("POST", f"{_REQUESTS}/{path}", "api_key", "receipt", json=spec)
     if as_json:
         print_json(made)
         return

@@ -9,11 +9,14 @@ import rich_click as click
 
 from latchgate.cli.listing import once, once_option, segment
 from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.rotation import rotate as rotate_at
+from latchgate.cli.rotation import rotation_options
+from latchgate.cli.rotation import show as show_rotation
 
 
 @click.group()
 def basic() -> None:
-    """Enable, show, reissue and disable Basic with an app password."""
+    """Enable, show, reissue, rotate and disable Basic with an app password."""
 
 
 def _whose(verb: Callable[..., None]) -> Callable[..., None]:
@@ -75,6 +78,22 @@ def reissue(*, user_id: str | None, namespace: str, as_json: bool) -> None:
 
     told = call("POST", f"{_path(user_id, namespace)}/reissue", "password", "receipt")
     _print(told, as_json=as_json)
+
+
+@basic.command()
+@_whose
+@rotation_options
+def rotate(*, user_id: str | None, namespace: str, **asked: Any) -> None:
+    """Put a new app password in the old one's place: at once, unless --grace lets it work on."""
+    rotate_at(_path(user_id, namespace), **asked)
+
+
+@basic.command()
+@_whose
+@json_option
+def rotation(*, user_id: str | None, namespace: str, as_json: bool) -> None:
+    """Show how far the last rotation is, and who still uses the old password."""
+    show_rotation(_path(user_id, namespace), as_json=as_json)
 
 
 @basic.command()

@@ -61,16 +61,14 @@ def _text(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{_line(name)}={_line(str(item))}" for name, item in value.items()) or "-"
-    return _line(str(value))
+        return (
+            ", ".join(f"{one_line(name)}={one_line(str(item))}" for name, item in value.items())
+            or "-"
+        )
+    return one_line(str(value))
 
 
 def one_line(text: str) -> str:
-    """Return a name of somebody else's as it may be printed among our own words."""
-    return _line(text)
-
-
-def _line(text: str) -> str:
     """Show a stored value on one line, so that it can't pass for another line of ours."""
     return _safe(text).replace("\n", "\\n")
 

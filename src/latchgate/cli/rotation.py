@@ -8,13 +8,14 @@ from typing import Any
 import rich_click as click
 
 from latchgate.cli.listing import if_match, once, once_option, version_option
-from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import json_option, one_line, print_fields, print_json, print_receipt
 
 _OPTIONS = (
     click.option(
         "--grace",
         metavar="DURATION",
-        help="How long the old one works on: 7d unless told, 90d at most, 0 for not at all.",
+        help="How long the old one works on: 90d at most, 0 for not at all. 7d unless told; an app "
+        "password's is none.",
     ),
     click.option(
         "--until-quiet",
@@ -83,6 +84,8 @@ def _print(told: dict[str, Any]) -> None:
     else:
         print_fields(fields)
     click.echo(_end(told))
+    for one in told["sources"]:
+        click.echo(_user(one))
 
 
 def _end(told: dict[str, Any]) -> str:
@@ -92,6 +95,16 @@ def _end(told: dict[str, Any]) -> str:
     quiet = told["until_quiet_seconds"]
     early = "" if quiet is None else f", or until it was unused for {_hours(quiet)}"
     return f"The old one, {told['id']}, works until {told['ends_at']}{early}."
+
+
+def _user(one: dict[str, Any]) -> str:
+    """Say who used the old one: from where, with what, how often, and when last."""
+    agent = f" with {one_line(one['agent'])}" if one["agent"] else ""
+    times = "once" if one["count"] == 1 else f"{one['count']} times"
+    return (
+        f"Used from {one_line(one['address'] or 'an unknown address')}{agent} at {one_line(one['area'])}, "
+        f"{times}, last at {one['last_at']}."
+    )
 
 
 def _hours(seconds: float) -> str:

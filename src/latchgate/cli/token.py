@@ -16,6 +16,9 @@ from latchgate.cli.listing import (
     version_option,
 )
 from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.rotation import rotate as rotate_at
+from latchgate.cli.rotation import rotation_options
+from latchgate.cli.rotation import show as show_rotation
 
 _PATH = "/manage/v1/account/tokens"
 
@@ -136,3 +139,19 @@ def delete(*, token_id: str, if_version: int | None, as_json: bool) -> None:
         print_json(told)
         return
     print_receipt(told["receipt"], [("id", told["id"]), ("deleted_at", told["deleted_at"])])
+
+
+@token.command()
+@click.argument("token_id", metavar="ID")
+@rotation_options
+def rotate(*, token_id: str, **asked: Any) -> None:
+    """Put a new token in a token's place; the old one works on through the grace."""
+    rotate_at(f"{_PATH}/{segment(token_id)}", **asked)
+
+
+@token.command()
+@click.argument("token_id", metavar="ID")
+@json_option
+def rotation(*, token_id: str, as_json: bool) -> None:
+    """Show how far a rotation is, and who still uses the old token."""
+    show_rotation(f"{_PATH}/{segment(token_id)}", as_json=as_json)

@@ -10,6 +10,7 @@ from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.model import Decision
 from latchgate.core.policy import Area
 from latchgate.core.reason import Reason
+from latchgate.core.timestamp import imf_fixdate
 
 
 def refusal(decision: Decision, accept: str = "", api_url: str = "") -> Reply:
@@ -71,3 +72,21 @@ def identity(decision: Decision) -> tuple[tuple[str, str], ...]:
         ("X-Latchgate-External-Id", credential.external_id),
     )
     return tuple((name, value) for name, value in pairs if value)
+
+
+def notices(decision: Decision) -> tuple[tuple[str, str], ...]:
+    """Return the headers that tell a client that its secret was rotated, and until when it works.
+
+    They belong on the answer to the client: `Deprecation` (RFC 9745) since when there is another,
+    `Sunset` (RFC 8594) when this one ends. None where the decision refuses or the secret is new.
+    """
+    grant = decision.grant
+    if grant is None or not decision.allowed:
+        return ()
+    credential = grant.credential
+    if credential.superseded_at is None or credential.expires_at is None:
+        return ()
+    return (
+        ("Deprecation", f"@{int(credential.superseded_at)}"),
+        ("Sunset", imf_fixdate(credential.expires_at)),
+    )

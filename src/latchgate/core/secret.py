@@ -14,6 +14,7 @@ BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CROCKFORD_LOWER = "0123456789abcdefghjkmnpqrstvwxyz"
 CROCKFORD_UPPER = CROCKFORD_LOWER.upper()
 CHECKSUM_LENGTH = 8
+DIGEST_LENGTH = 32  # of a secret that the system made: SHA-256; no slow hash is as short
 _DIFFERENT = 8
 
 

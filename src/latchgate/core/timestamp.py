@@ -1,4 +1,4 @@
-"""Unix seconds to RFC 3339 and back, always in UTC."""
+"""Unix seconds to RFC 3339 and back, and to HTTP's own form, always in UTC."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ def rfc3339(seconds: float) -> str:
 def maybe_rfc3339(seconds: float | None) -> str | None:
     """Return a time that may not have come as `rfc3339` does; None where there is none."""
     return None if seconds is None else rfc3339(seconds)
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+def imf_fixdate(seconds: float) -> str:
+    """Return a time as HTTP writes dates (RFC 9110 §5.6.7), whatever the process's language is."""
+    moment = datetime.fromtimestamp(int(seconds), UTC)
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment.day:02} {month} {moment.year:04} {moment:%H:%M:%S} GMT"
 
 
 def parse_rfc3339(text: str) -> float:

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from latchgate.core.answer import notices
 from latchgate.core.model import Decision
 from latchgate.core.reason import Reason
 from latchgate.doors.asgi import read_request, send_refusal
@@ -50,9 +51,22 @@ def gate(door: Door, doors: Mapping[str, Application]) -> Application:
         scope["latchgate.request"] = request
         scope["latchgate.decision"] = decision
         scope["latchgate.client"] = request.client
-        await inner(scope, receive, send)
+        told = notices(decision)
+        await inner(scope, receive, _telling(send, told) if told else send)
 
     return answer
+
+
+def _telling(send: Send, told: tuple[tuple[str, str], ...]) -> Send:
+    """Return what adds headers to whatever the door answers."""
+    more = [(name.lower().encode(), value.encode()) for name, value in told]
+
+    async def tell(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        await send(message)
+
+    return tell
 
 
 def _finder(doors: Mapping[str, Application]) -> Callable[[str], Application | None]:

@@ -110,7 +110,21 @@ class LatchgateMiddleware:
             ]
         inner: Scope = {**scope, "headers": headers}
         remember(inner, identity)
-        await self._app(inner, receive, send)
+        await self._app(inner, receive, telling(send, verdict) if verdict.headers else send)
+
+
+def telling(send: Send, verdict: Verdict) -> Send:
+    """Return what adds an allowed verdict's headers to the application's answer."""
+    more = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in verdict.headers
+    ]
+
+    async def tell(message: Message) -> None:
+        if message["type"] in {"http.response.start", "websocket.accept"}:
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        await send(message)
+
+    return tell
 
 
 async def refuse(verdict: Verdict, scope: Scope, send: Send) -> None:

@@ -110,14 +110,18 @@ class LatchgateMiddleware:
         """Answer a refusal, or let the request go on with its identity."""
         if self._async:
             return self._respond_async(request)
-        refused = self._settle(request, self._guard.decide(_asked(request)))
-        answer: HttpResponseBase = refused if refused is not None else self._respond(request)
-        return answer
+        verdict = self._guard.decide(_asked(request))
+        refused = self._settle(request, verdict)
+        if refused is not None:
+            return refused
+        return _telling(self._respond(request), verdict)
 
     async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
-        refused = self._settle(request, await self._guard.decide_async(_asked(request)))
-        answer: HttpResponseBase = refused if refused is not None else await self._respond(request)
-        return answer
+        verdict = await self._guard.decide_async(_asked(request))
+        refused = self._settle(request, verdict)
+        if refused is not None:
+            return refused
+        return _telling(await self._respond(request), verdict)
 
     def _settle(self, request: HttpRequest, verdict: Verdict) -> HttpResponse | None:
         if not verdict.allowed:
@@ -148,6 +152,13 @@ def _asked(request: HttpRequest) -> Asked:
     # A middleware before this one may have sent the request to another path.
     why = doubt(raw.decode("latin-1").partition("?")[0], prefix=prefix, path=path)
     return Asked(asked.method, asked.target, asked.headers, asked.peer, asked.tls, why)
+
+
+def _telling(answer: HttpResponseBase, verdict: Verdict) -> HttpResponseBase:
+    """Add an allowed verdict's headers to the view's answer."""
+    for name, value in verdict.headers:
+        answer.headers[name] = value
+    return answer
 
 
 def _answer(verdict: Verdict) -> HttpResponse:

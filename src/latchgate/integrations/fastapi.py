@@ -65,7 +65,9 @@ class Latchgate(SecurityBase):
         self.scheme_name = scheme_name
         self.model = model or HTTPBearer(description="A key or token that Latchgate issued")
 
-    async def __call__(self, connection: HTTPConnection, scopes: SecurityScopes) -> Identity:
+    async def __call__(
+        self, connection: HTTPConnection, scopes: SecurityScopes, answer: Response
+    ) -> Identity:
         """Return for whom the request is allowed; RefusedError when it isn't."""
         scope = connection.scope
         asked = read(scope)
@@ -73,6 +75,8 @@ class Latchgate(SecurityBase):
         if identity is None:
             verdict = await self._allowed(asked)
             identity = Identity.of(verdict.identity)
+            for name, value in verdict.headers:
+                answer.headers.append(name, value)
             kept = hide(scope, verdict.replaced)
             if isinstance(scope["headers"], list):
                 # In place: Starlette's Headers of this request, if made already, share the list.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from flask import Flask, Response, abort, current_app, g, request
+from flask import Flask, Response, abort, after_this_request, current_app, g, request
 
 from latchgate.integrations import wsgi
 from latchgate.integrations.guard import CONFIG, Asked, Guard
@@ -95,10 +95,23 @@ def _decide() -> Response | None:
     if not verdict.allowed:
         return _answer(verdict)
     g.latchgate = Identity.of(verdict.identity)
+    if verdict.headers:
+        after_this_request(_telling(verdict))
     wsgi.hide(request.environ, verdict.replaced)
     if current_app.config.get("LATCHGATE_SET_HEADERS", False):
         wsgi.tell(request.environ, g.latchgate)
     return None
+
+
+def _telling(verdict: Verdict) -> Callable[[Response], Response]:
+    """Return what adds an allowed verdict's headers to the view's answer."""
+
+    def tell(answer: Response) -> Response:
+        for name, value in verdict.headers:
+            answer.headers.add(name, value)
+        return answer
+
+    return tell
 
 
 def _forget(_error: BaseException | None) -> None:

@@ -7,7 +7,7 @@ again after a crash without doing harm twice.
 
 from __future__ import annotations
 
-from latchgate.jobs import audit_export
+from latchgate.jobs import audit_export, rotation
 from latchgate.jobs.deliveries import Deliveries
 from latchgate.jobs.job import Job
 from latchgate.jobs.warnings import Warnings
@@ -15,5 +15,6 @@ from latchgate.jobs.warnings import Warnings
 JOBS: tuple[Job, ...] = (
     Job("warnings", 5.0, Warnings().run),
     Job("deliveries", 1.0, Deliveries().run),
+    rotation.JOB,
     audit_export.JOB,
 )

@@ -26,6 +26,7 @@ from latchgate.manage.errors import NotFoundError
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.lifetimes import bounded
 from latchgate.manage.logins import Holder
+from latchgate.manage.rotation import Rows
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, Store, stored
@@ -127,6 +128,29 @@ def reissue(
         login = logins.login_id(namespace, before.login)
         n = _give(change, policy, caller, kind, issued, login, holder)
         return _shown(change.connection, policy, user, namespace, kind), issued, n
+
+
+def rotated_rows(
+    store: Store, policy: Policy, caller: Caller, user_id: str, namespace: str
+) -> tuple[str, Rows]:
+    """Return a user's app password in a namespace, and under which terms it may be rotated.
+
+    NotFoundError where Basic is not enabled. Unless told there is no grace: whoever gets a new
+    password types it, and the old one was typed somewhere too.
+    """
+    kind = logins.kind_of(policy, namespace, AppPassword)
+    found = show(store, policy, caller, user_id, namespace)
+    if found.credential_id is None:
+        msg = f"Basic is not enabled for {user_id} in {namespace}; enable makes a password"
+        raise NotFoundError(msg)
+    table = schema.credential
+    whose = (
+        table.c.tenant_id == caller.tenant_id,
+        table.c.owner_id == user_id,
+        table.c.kind == kind.name,
+    )
+    opened = _opened(policy, namespace, kind)
+    return found.credential_id, Rows(whose, "app password", grace=0, opened=opened)
 
 
 def disable(

@@ -8,7 +8,7 @@ up: the operator who approves it never sees it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import sqlalchemy as sa
@@ -32,6 +32,16 @@ class Target(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
 
 
+class Reissue(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """For whom a key is replaced, as in `Target`, and how long the old one works on.
+
+    `grace` is a duration of at most 90 days; at once unless told, as for a key that leaked.
+    """
+
+    user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+    grace: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
 class StoredApplicationKey(msgspec.Struct, frozen=True):
     """The key of an application as stored, without its digest; times are Unix seconds."""
 
@@ -39,6 +49,8 @@ class StoredApplicationKey(msgspec.Struct, frozen=True):
     user_id: str | None
     created_at: float
     revoked_at: float | None
+    expires_at: float | None
+    superseded_by: str | None
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -65,14 +77,14 @@ class Proof(msgspec.Struct, frozen=True):
         return Actor(f"developer:{self.application_id}", None, address=self.address)
 
 
-def standing(store: Store, proof: Proof) -> Standing:
+def standing(store: Store, proof: Proof, *, now: float) -> Standing:
     """Return how an application stands; UnprovenError unless the token is its developer's."""
     key, block = schema.application_key, schema.application_block
     with store.reading() as connection:
         application = _proven(connection, proof)
         rows = connection.execute(
             sa.select(key)
-            .where(key.c.application_id == application.id, key.c.revoked_at.is_(None))
+            .where(key.c.application_id == application.id, _standing(now))
             .order_by(key.c.created_at, key.c.id)
         )
         keys = [_stored(row) for row in rows.mappings()]
@@ -90,12 +102,13 @@ def issue_key(
     proof: Proof,
     user_id: str | None,
     *,
-    replace: bool,
+    replace: int | None,
     entropy: Callable[[int], bytes],
 ) -> tuple[StoredApplicationKey, Issued, int]:
     """Issue the key of an approved application, for every user or for one.
 
-    With `replace` the one before is revoked at once; without, ConflictError when there is one.
+    With `replace` the one before works on for so many seconds, and with 0 all before are revoked at
+    once; without, ConflictError when there is one.
     Returns the key, its secret and the journal number that verifiers must reach.
     """
     kind = key_kind(policy)
@@ -107,7 +120,7 @@ def issue_key(
             raise ConflictError(f"It is {application.state}; only what is approved has keys.")
         if user_id is not None:
             _tenant_of(change.connection, user_id)
-        _make_room(change, application.id, user_id, replace=replace)
+        _make_room(change, application.id, user_id, issued.id, replace=replace)
         row = {
             "id": issued.id,
             "kind": kind.name,
@@ -117,10 +130,13 @@ def issue_key(
             "created_at": change.at,
             "created_by": change.actor.name,
             "revoked_at": None,
+            "expires_at": None,
+            "superseded_by": None,
         }
         noun = Noun.APPLICATION_KEY
         n = change.add("application_key.create", noun, table, row, tenant_id=None)
-        return StoredApplicationKey(issued.id, user_id, change.at, None), issued, n
+        made = {name: row[name] for name in StoredApplicationKey.__struct_fields__}
+        return msgspec.convert(made, StoredApplicationKey), issued, n
 
 
 def withdraw(store: Store, proof: Proof, user_id: str | None) -> tuple[StoredApplication, int]:
@@ -163,27 +179,38 @@ def _withdraw_for(change: Change, application_id: str, user_id: str) -> int:
     )
 
 
-def _make_room(change: Change, application_id: str, user_id: str | None, *, replace: bool) -> None:
-    """Revoke the key that is there, or refuse to make a second one."""
+def _make_room(
+    change: Change, application_id: str, user_id: str | None, new_id: str, *, replace: int | None
+) -> None:
+    """End the key that is there, or refuse to make a second one."""
     table = schema.application_key
-    alive = sa.select(table).where(
-        table.c.application_id == application_id, table.c.revoked_at.is_(None)
-    )
+    alive = sa.select(table).where(table.c.application_id == application_id, _standing(change.at))
     rows = change.execute(alive).mappings().all()
-    there = [row["id"] for row in rows if row["user_id"] == user_id]
-    if there and not replace:
+    there = [row for row in rows if row["user_id"] == user_id]
+    if there and replace is None:
         raise ConflictError("There is a key already; reissue replaces it.")
-    if len(rows) - len(there) >= MAX_KEYS:
+    if len(rows) - (0 if replace else len(there)) >= MAX_KEYS:
         raise ConflictError(f"It has {MAX_KEYS} keys, which is as many as there can be.")
-    for key_id in there:
-        change.alter(
-            "application_key.revoke",
-            Noun.APPLICATION_KEY,
-            table,
-            {"id": key_id, "revoked_at": None},
-            {"revoked_at": change.at},
-            tenant_id=None,
-        )
+    for row in there:
+        newest = row["superseded_by"] is None
+        after: dict[str, Any] = {}
+        if newest:
+            after = {"superseded_by": new_id, "superseded_at": change.at}
+        if not replace:
+            after["revoked_at"] = change.at
+        elif newest:
+            after["expires_at"] = change.at + replace
+        if after:
+            action = "application_key.rotate" if replace else "application_key.revoke"
+            noun = Noun.APPLICATION_KEY
+            change.alter(action, noun, table, dict(row), after, tenant_id=None)
+
+
+def _standing(now: float) -> sa.ColumnElement[bool]:
+    """Return the clause that keys meet which are not at their end."""
+    table = schema.application_key
+    ended = sa.func.coalesce(table.c.expires_at <= now, sa.false())
+    return sa.and_(table.c.revoked_at.is_(None), sa.not_(ended))
 
 
 def _proven(connection: sa.Connection, proof: Proof) -> StoredApplication:

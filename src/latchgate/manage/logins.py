@@ -188,15 +188,33 @@ def _revoke(change: Change, login: str, kind: str, tenant_id: str) -> str | None
     ).scalar_one_or_none()
     if before is not None:
         change.execute(sa.delete(link).where(here))
-        change.alter(
-            "basic.revoke",
-            Noun.CREDENTIAL,
-            schema.credential,
-            {"id": before, "revoked_at": None},
-            {"revoked_at": change.at},
-            tenant_id=tenant_id,
-        )
+        for ended in (before, *_in_grace(change, before)):
+            change.alter(
+                "basic.revoke",
+                Noun.CREDENTIAL,
+                schema.credential,
+                {"id": ended, "revoked_at": None},
+                {"revoked_at": change.at},
+                tenant_id=tenant_id,
+            )
     return before
+
+
+def _in_grace(change: Change, credential_id: str) -> list[str]:
+    """Return those before a credential that still work: they end with what took their place."""
+    table = schema.credential
+    found: list[str] = []
+    wanted = sa.select(table.c.predecessor_id).where(table.c.id == credential_id)
+    above: str | None = change.execute(wanted).scalar_one()
+    while above is not None:
+        row = change.execute(sa.select(table).where(table.c.id == above)).mappings().one_or_none()
+        if row is None:
+            break
+        standing = row["expires_at"] is None or change.at < row["expires_at"]
+        if row["revoked_at"] is None and standing:
+            found.append(above)
+        above = row["predecessor_id"]
+    return found
 
 
 def kind_of(policy: Policy, namespace: str, sort: type[_K]) -> _K:

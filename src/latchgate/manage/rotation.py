@@ -167,6 +167,33 @@ def shown(store: Store, credential_id: str, rows: Rows) -> StoredRotation:
         return _shown(connection, rows, credential_id)
 
 
+def shown_of(store: Store, successor_id: str, rows: Rows) -> StoredRotation:
+    """Return how far the rotation is that made a credential; NotFoundError when none did."""
+    with store.reading() as connection:
+        return _of_successor(connection, rows, successor_id)
+
+
+def retire(change: Change, credential_id: str, *, entropy: Callable[[int], bytes]) -> None:
+    """End the grace of a rotated credential now, inside a change; nothing where it has ended."""
+    wanted = sa.select(_TABLE).where(_TABLE.c.id == credential_id)
+    row = change.execute(wanted).mappings().one_or_none()
+    if row is None or row["superseded_by"] is None or row["revoked_at"] is not None:
+        return
+    tenant_id, after = row["tenant_id"], {"revoked_at": change.at}
+    change.alter(
+        f"{_word(row)}.retire", Noun.CREDENTIAL, _TABLE, dict(row), after, tenant_id=tenant_id
+    )
+    notify(
+        change,
+        Event.CREDENTIAL_GRACE_ENDED,
+        credential_id,
+        tenant_id=tenant_id,
+        user_id=row["owner_id"],
+        data={"successor": row["superseded_by"], "kind": row["kind"], "name": row["name"]},
+        entropy=entropy,
+    )
+
+
 def may_renew(
     connection: sa.Connection,
     policy: Policy,
@@ -186,17 +213,17 @@ def may_renew(
         raise ForbiddenError("the credential you came with may not make others")
     if not isinstance(policy.kinds.get(maker.kind), ServiceKey):
         _check_below(connection, maker.source_id, row)
-    scopes = Scopes.of(row["scopes"])
-    if row["owner_id"] != caller.owner.id:
-        if scopes.every:
-            holder = logins.holder_of(connection, caller, row["owner_id"], row["project_id"])
-            scopes = holder.rights & opened
-        may_hand_out(caller, scopes)
-        return
-    if scopes.every and not maker.scopes.every:
+    scopes, mine = Scopes.of(row["scopes"]), row["owner_id"] == caller.owner.id
+    if mine and scopes.every and not maker.scopes.every:
         raise ForbiddenError("it opens all that you may do, and what you came with does not")
-    if not scopes.every:
+    elsewhere = not mine or row["project_id"] != maker.project_id
+    if scopes.every and elsewhere:
+        holder = logins.holder_of(connection, caller, row["owner_id"], row["project_id"])
+        scopes = holder.rights & opened
+    if elsewhere or not scopes.every:
         may_hand_out(caller, scopes)
+    if not mine:
+        return
     if maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at):
         msg = f"a {_word(row)} can't outlive the credential it is made with; give an earlier expiry"
         raise ForbiddenError(msg)
@@ -222,10 +249,7 @@ def _settle(spec: RotationSpec, rows: Rows, now: float) -> _Terms:
     faults: list[tuple[str, str]] = []
     grace: int | None = rows.grace
     if spec.grace is not None:
-        grace = 0 if spec.grace.strip() in _NOTHING else _seconds("grace", spec.grace, faults)
-        if grace is not None and grace > MAX_GRACE:
-            why = "must be at most 90d: two secrets that open the same are twice as easily lost"
-            faults.append(("grace", why))
+        grace = read_grace(spec.grace, faults)
     quiet = None
     if spec.until_quiet is not None:
         quiet = _seconds("until_quiet", spec.until_quiet, faults)
@@ -239,6 +263,17 @@ def _settle(spec: RotationSpec, rows: Rows, now: float) -> _Terms:
     if faults or grace is None:
         raise InvalidError(faults)
     return _Terms(grace, quiet, expires_at, told)
+
+
+def read_grace(text: str, faults: list[tuple[str, str]]) -> int | None:
+    """Read how long an old secret works on, in seconds; what is wrong is added to `faults`."""
+    if text.strip() in _NOTHING:
+        return 0
+    grace = _seconds("grace", text, faults)
+    if grace is not None and grace > MAX_GRACE:
+        why = "must be at most 90d: two secrets that open the same are twice as easily lost"
+        faults.append(("grace", why))
+    return grace
 
 
 def _seconds(field: str, text: str, faults: list[tuple[str, str]]) -> int | None:
@@ -403,7 +438,9 @@ def _shown(connection: sa.Connection, rows: Rows, credential_id: str) -> StoredR
 
 def _of_successor(connection: sa.Connection, rows: Rows, successor_id: str) -> StoredRotation:
     new = _found(connection, rows, successor_id)
-    return _shown(connection, rows, new["predecessor_id"] or "")
+    if new["predecessor_id"] is None:
+        raise NotFoundError(f"the {rows.noun} was not rotated")
+    return _shown(connection, rows, new["predecessor_id"])
 
 
 def _found(

@@ -27,7 +27,7 @@ from latchgate.core.model import (
 from latchgate.core.path import Path, read_path, without_parameters
 from latchgate.core.policy import Area, Policy, Rule
 from latchgate.core.reason import Reason, Step
-from latchgate.core.secret import Secret
+from latchgate.core.secret import DIGEST_LENGTH, Secret
 from latchgate.verify.cache import Cache
 from latchgate.verify.gather import account, gather, gather_application
 from latchgate.verify.locate import is_preflight, locate
@@ -81,12 +81,9 @@ def _is_open(walk: Walk, area: Area) -> bool:
         rule = walk.rule
         opened = area.public or (rule is not None and rule.public)
         return opened or (area.preflight and is_preflight(request))
-    walk.rule = Rule(scope=request.scope)
+    walk.rule = Rule(scope=request.scope, price=walk.policy.price_of(request.scope))
     walk.trace.append((Step.RULE, True, (request.method, area, walk.rule)))
     return False
-
-
-_MADE_BYTES = 32  # of the digest of a secret that the system made: SHA-256
 
 
 class _Finding(msgspec.Struct, frozen=True):
@@ -212,7 +209,7 @@ def _derived(
 ) -> Generator[Slow, Told, bytes | Refused]:
     """Have the digest of a chosen password worked out; the same work for an unknown account."""
     like = facts.credential.digest if facts is not None else None
-    if like is not None and len(like) == _MADE_BYTES:
+    if like is not None and len(like) == DIGEST_LENGTH:
         like = None  # nothing that anybody chose is like it
     whose = facts.credential.id if facts is not None and like is not None else ""
     guess = Derive(password, like, account(walk, presented), walk.request.client, whose)

@@ -26,6 +26,7 @@ from latchgate.core.model import (
     User,
 )
 from latchgate.core.scope import ALL, NONE
+from latchgate.core.secret import DIGEST_LENGTH, same
 from latchgate.core.standing import MAX_PARENTS, assemble, rights_of, roles_left
 from latchgate.verify.cache import Cache, Missing
 from latchgate.verify.signature import is_signed
@@ -33,6 +34,7 @@ from latchgate.verify.walk import Need, Told, Walk
 
 # Another worker may mint with a key for a moment after it was replaced.
 _LATE_SECONDS = 60.0
+MAX_PREDECESSORS = 3  # of a login's newest credential, so many before it are looked at
 _Get = Callable[[Key], Record | None]
 _Found = TypeVar("_Found")
 
@@ -53,12 +55,41 @@ def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | No
                 return None
             credential_id = login.credentials[presented.kind]
         record = get((Noun.CREDENTIAL, credential_id))
-        return _assemble(record, get, MAX_PARENTS) if isinstance(record, Credential) else None
+        if not isinstance(record, Credential):
+            return None
+        if presented.login is not None:
+            record = _meant(presented, record, get)
+        return _assemble(record, get, MAX_PARENTS)
 
     facts = yield from _fetch(walk.cache, build)
     if facts is not None:
         walk.cache.derive(facts)
     return facts
+
+
+def _meant(presented: Presented, newest: Credential, get: _Get) -> Credential:
+    """Return which of a login's credentials was sent: its newest, or one before it.
+
+    A login has the successor of what was rotated; the secrets before it work through their grace.
+    Which one is meant says the digest, for the id of none was told. Where no digest fits it is the
+    newest, so that a wrong secret fares as it would with a login that was never rotated.
+    """
+    credential = newest
+    for _ in range(MAX_PREDECESSORS):
+        if _fits(presented, credential) or credential.predecessor_id is None:
+            break
+        before = get((Noun.CREDENTIAL, credential.predecessor_id))
+        if not isinstance(before, Credential) or before.kind != newest.kind:
+            return newest
+        credential = before
+    return credential if _fits(presented, credential) else newest
+
+
+def _fits(presented: Presented, credential: Credential) -> bool:
+    """Whether a digest is that of what was sent; for a chosen secret, whether it could be."""
+    if presented.password is not None:
+        return len(credential.digest) != DIGEST_LENGTH
+    return same(presented.digest, credential.digest)
 
 
 def _gather_signed(
@@ -114,6 +145,9 @@ def _is_ours(walk: Walk, presented: Presented, signed: Signed) -> Generator[Need
 
 def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credential:
     """Return the credential that a token stands for, below the one that it was minted from."""
+    ends_at = token.expires_at
+    if source.superseded_by is not None and source.expires_at is not None:
+        ends_at = min(ends_at, source.expires_at)  # so that its bearer is told the true end
     deleted = token.id in source.denied_tokens or (
         source.tokens_after is not None and token.issued_at < source.tokens_after
     )
@@ -132,7 +166,7 @@ def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credenti
         external_id=source.external_id,
         digest=told,
         created_at=token.issued_at,
-        expires_at=token.expires_at,
+        expires_at=ends_at,
         revoked_at=token.issued_at if deleted else None,
         name=source.name,
         roles=token.roles,
@@ -149,8 +183,20 @@ def _recalled(walk: Walk, presented: Presented) -> Facts | None:
         login = walk.cache.recall((Noun.LOGIN, account(walk, presented)))
         if not isinstance(login, Login):
             return None
-        credential_id = login.credentials.get(presented.kind, "")
+        return _recalled_of(walk, presented, login.credentials.get(presented.kind, ""))
     return walk.cache.facts.get(credential_id)
+
+
+def _recalled_of(walk: Walk, presented: Presented, newest_id: str) -> Facts | None:
+    """Recall which of a login's credentials was sent; None where not all of them are at hand."""
+    facts = newest = walk.cache.facts.get(newest_id)
+    for _ in range(MAX_PREDECESSORS):
+        if facts is None or _fits(presented, facts.credential):
+            return facts
+        if facts.credential.predecessor_id is None:
+            break
+        facts = walk.cache.facts.get(facts.credential.predecessor_id)
+    return newest if facts is not None and not _fits(presented, facts.credential) else facts
 
 
 def account(walk: Walk, presented: Presented) -> str:

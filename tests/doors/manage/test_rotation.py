@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
 import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
@@ -100,3 +105,31 @@ def test_tokens_and_access_keys_are_rotated_by_their_owner(server):
         listed = server.call("GET", f"{path}?state=superseded").json
         (page,) = (one for one in listed.values() if one)
         assert [one["id"] for one in page] == [made["id"]]
+
+
+def test_this_api_too_tells_whose_secret_was_rotated(server):
+    key = make(server, services=["own"])
+    before = server.call("GET", "/manage/v1/account", token=key["key"])
+    assert "deprecation" not in before.headers
+    told = rotate(server, key).json
+    after = server.call("GET", "/manage/v1/account", token=key["key"])
+    began = int(datetime.fromisoformat(told["superseded_at"]).timestamp())
+    assert (after.status, after.headers["deprecation"]) == (200, f"@{began}")
+    ends = datetime.fromisoformat(told["ends_at"]).replace(microsecond=0)
+    assert parsedate_to_datetime(after.headers["sunset"]) == ends
+    new = server.call("GET", "/manage/v1/account", token=told["secret"])
+    assert (new.status, "sunset" in new.headers) == (200, False)
+
+
+def test_who_still_uses_the_old_secret_is_told(server):
+    key = make(server)
+    assert server.allows(key["key"])
+    rotate(server, key)
+    assert server.allows(key["key"])
+    give_up = time.monotonic() + 30
+    sources: list[dict[str, Any]] = []
+    while not sources and time.monotonic() < give_up:  # they are written in batches
+        sources = server.call("GET", f"{KEYS}/{key['id']}/rotation").json["sources"]
+    (source,) = sources
+    assert source["area"] == "/v1/storage"
+    assert source["count"] >= 1

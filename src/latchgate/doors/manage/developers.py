@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from latchgate.core.timestamp import rfc3339
+from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.applications import Application, application_shape
 from latchgate.doors.manage.door import Door, receipt
@@ -23,8 +23,9 @@ from latchgate.doors.manage.reading import read_body
 from latchgate.doors.manage.shapes import ReceiptShape
 from latchgate.manage import applications, developers
 from latchgate.manage.applications import ApplicationSpec, StoredApplication
-from latchgate.manage.developers import Proof, StoredApplicationKey, Target
-from latchgate.manage.errors import TooManyError
+from latchgate.manage.developers import Proof, Reissue, StoredApplicationKey, Target
+from latchgate.manage.errors import InvalidError, TooManyError
+from latchgate.manage.rotation import read_grace
 
 _PATH = "/manage/v1/application-requests"
 _ONE = f"{_PATH}/{{application_id}}"
@@ -39,11 +40,16 @@ class NewApplication(msgspec.Struct, frozen=True):
 
 
 class ApplicationKeyShape(msgspec.Struct, frozen=True):
-    """A key of an application; never its text. `user_id` null: it serves every user."""
+    """A key of an application; never its text. `user_id` null: it serves every user.
+
+    One that was replaced works until `expires_at`.
+    """
 
     id: str
     user_id: str | None
     created_at: str
+    expires_at: str | None
+    superseded_by: str | None
 
 
 class OwnApplication(msgspec.Struct, frozen=True):
@@ -91,7 +97,9 @@ async def request_application(door: Door, request: HttpRequest) -> Response:
 
 async def show_own_application(door: Door, request: HttpRequest) -> Response:
     """Show an application to its developer."""
-    found = await run_in_threadpool(developers.standing, door.store, _proof(request))
+    found = await run_in_threadpool(
+        developers.standing, door.store, _proof(request), now=door.clock()
+    )
     shown = OwnApplication(
         _told(found.application),
         [_key(one) for one in found.keys],
@@ -102,12 +110,18 @@ async def show_own_application(door: Door, request: HttpRequest) -> Response:
 
 async def issue_application_key(door: Door, request: HttpRequest) -> Response:
     """Pick up the key of an approved application."""
-    return await _issue(door, request, replace=False)
+    target = await read_body(request, Target)
+    return await _issue(door, request, target.user_id, replace=None)
 
 
 async def reissue_application_key(door: Door, request: HttpRequest) -> Response:
-    """Replace the key of an application at once."""
-    return await _issue(door, request, replace=True)
+    """Replace the key of an application, at once or after a grace."""
+    asked = await read_body(request, Reissue)
+    faults: list[tuple[str, str]] = []
+    grace = read_grace(asked.grace, faults) if asked.grace is not None else 0
+    if faults or grace is None:
+        raise InvalidError(faults)
+    return await _issue(door, request, asked.user_id, replace=grace)
 
 
 async def withdraw_application(door: Door, request: HttpRequest) -> Response:
@@ -119,14 +133,15 @@ async def withdraw_application(door: Door, request: HttpRequest) -> Response:
     return json_answer(WithdrawnApplication(found.id, target.user_id, await receipt(door, n)))
 
 
-async def _issue(door: Door, request: HttpRequest, *, replace: bool) -> Response:
-    target = await read_body(request, Target)
+async def _issue(
+    door: Door, request: HttpRequest, user_id: str | None, *, replace: int | None
+) -> Response:
     key, issued, n = await run_in_threadpool(
         developers.issue_key,
         door.store,
         door.engine.policy,
         _proof(request),
-        target.user_id,
+        user_id,
         replace=replace,
         entropy=door.entropy,
     )
@@ -134,6 +149,8 @@ async def _issue(door: Door, request: HttpRequest, *, replace: bool) -> Response
         id=key.id,
         user_id=key.user_id,
         created_at=rfc3339(key.created_at),
+        expires_at=None,
+        superseded_by=None,
         api_key=issued.secret.reveal(),
         receipt=await receipt(door, n),
     )
@@ -158,7 +175,10 @@ def _told(application: StoredApplication) -> Application:
 
 
 def _key(key: StoredApplicationKey) -> ApplicationKeyShape:
-    return ApplicationKeyShape(key.id, key.user_id, rfc3339(key.created_at))
+    ends_at = maybe_rfc3339(key.expires_at)
+    return ApplicationKeyShape(
+        key.id, key.user_id, rfc3339(key.created_at), ends_at, key.superseded_by
+    )
 
 
 OPERATIONS = (
@@ -197,9 +217,9 @@ OPERATIONS = (
         "POST",
         f"{_ONE}/keys/reissue",
         reissue_application_key,
-        "Replace the API key of an application at once, with a receipt",
+        "Replace the API key of an application, at once or after a grace, with a receipt",
         None,
-        body=Target,
+        body=Reissue,
         answer=NewApplicationKey,
         status=201,
         refusals=(401, 404, 409, 413, 415, 422),

@@ -32,7 +32,7 @@ from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.audit import Head
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.chain import Report
-from latchgate.manage.developers import Target
+from latchgate.manage.developers import Reissue, Target
 from latchgate.manage.keys import KeyPatch, KeySpec
 from latchgate.manage.links import LinkSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
@@ -203,7 +203,13 @@ _APPLICATION = {
     "decided_by": "user:u-7h4c0p2rw9x5f3am key:k3v9q1m7x2ab",
     "version": 52,
 }
-_APPLICATION_KEY = {"id": "ak-5f0c2b9d7e1a34680bd2c1f7", "user_id": None, "created_at": _AT}
+_APPLICATION_KEY = {
+    "id": "ak-5f0c2b9d7e1a34680bd2c1f7",
+    "user_id": None,
+    "created_at": _AT,
+    "expires_at": None,
+    "superseded_by": None,
+}
 _HEAD = {
     "format": "latchgate-journal-head-1",
     "epoch": "5b0e2c0a-7f3d-4c1e-9a57-0d6b8e2f1c44",
@@ -354,6 +360,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     Review: {"reason": "Welcome"},
     Target: {"user_id": _USER["id"]},
+    Reissue: {"grace": "7d"},
     applications.Application: _APPLICATION,
     applications.ApplicationPage: {"applications": [_APPLICATION], "next": None},
     applications.DecidedApplication: {**_APPLICATION, "receipt": _RECEIPT},

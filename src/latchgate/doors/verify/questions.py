@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from latchgate.core.answer import identity, refusal
+from latchgate.core.answer import identity, notices, refusal
 from latchgate.core.model import Decision, Request
 from latchgate.core.network import parse_address
 from latchgate.core.reason import Reason
@@ -127,7 +127,7 @@ def _answered(request: Request, decision: Decision) -> Answer:
             allowed=True,
             status=200,
             identity=dict(identity(decision)),
-            headers={},
+            headers=dict(notices(decision)),
             body="",
             decision=None,
         )

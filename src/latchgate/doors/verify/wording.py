@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from latchgate.core.answer import identity, refusal
+from latchgate.core.answer import identity, notices, refusal
 from latchgate.core.dialects import DIALECTS, Public
 from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Decision
@@ -23,7 +23,9 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 def allowed(decision: Decision) -> bytes:
     """Pass a request on with its identity."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in identity(decision)])
+    lines = "".join(
+        [f"{name}: {value}\r\n" for name, value in (*identity(decision), *notices(decision))]
+    )
     return _OK + lines.encode("latin-1") + _NO_BODY
 
 

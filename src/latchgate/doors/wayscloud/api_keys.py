@@ -22,6 +22,7 @@ from latchgate.doors.wayscloud.answers import json_answer
 from latchgate.manage import own_keys
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.keys import KeySpec, Line, Name, StoredKey, Text
+from latchgate.manage.states import state_of
 from latchgate.store.usage import LastUse
 
 _WHOLE = re.compile(r"[0-9]{1,9}")
@@ -156,7 +157,6 @@ def _shape(door: Door, key: StoredKey, now: float, use: LastUse | None) -> Key:
     across = kind.cross_service if isinstance(kind, ServiceKey) else None
     spelled = key.hint.split("_")
     service = spelled[1] if len(spelled) > 1 else ""
-    ended = key.revoked_at is not None or (key.expires_at is not None and now >= key.expires_at)
     return Key(
         id=key.id,
         name=key.name,
@@ -167,7 +167,7 @@ def _shape(door: Door, key: StoredKey, now: float, use: LastUse | None) -> Key:
         description=key.description,
         scopes=key.scopes,
         ip_whitelist=key.allowed_ip_ranges,
-        is_active=not ended,
+        is_active=state_of(key, now) in {"active", "superseded"},
         created_at=rfc3339(key.created_at),
         last_used_at=rfc3339(use.at) if use is not None else None,
         expires_at=rfc3339(key.expires_at) if key.expires_at is not None else None,
