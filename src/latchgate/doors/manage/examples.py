@@ -20,6 +20,7 @@ from latchgate.doors.manage import (
     storage,
     tenants,
     tokens,
+    usage,
     users,
 )
 from latchgate.manage.access_keys import AccessKeySpec
@@ -97,6 +98,7 @@ _KEY = {
     "version": 47,
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
 }
 _RECEIPT = {
     "journal": 48,
@@ -144,6 +146,7 @@ _TOKEN = {
     "expires_at": "2026-10-08T09:30:00Z",
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
     "version": 51,
 }
 _ACCESS_KEY = {
@@ -169,6 +172,7 @@ _ACCESS_KEY = {
     "expires_at": "2027-10-01T09:30:00Z",
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
     "version": 51,
 }
 _APPLICATION = {
@@ -405,6 +409,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "client": "203.0.113.9",
     },
     shapes.Explanation: _EXPLANATION,
+    **usage.EXAMPLES,
     audit.AuditPage: {"rows": [_ROW], "next": None},
     Head: _HEAD,
     audit.AuditVerify: {"against": _HEAD},
