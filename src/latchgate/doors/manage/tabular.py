@@ -24,6 +24,7 @@ class Format(StrEnum):
 
 
 _MEDIA = {Format.CSV: "text/csv", Format.LINES: "application/jsonl"}
+OTHERS = tuple(_MEDIA.values())
 # A spreadsheet takes what begins with one of these for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 PARAMETER = {

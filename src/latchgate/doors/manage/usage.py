@@ -224,6 +224,7 @@ OPERATIONS = (
         "manage:usage.read",
         answer=UsageReport,
         parameters=_QUERY,
+        others=tabular.OTHERS,
         refusals=(403, 422),
     ),
     Operation(
@@ -234,6 +235,7 @@ OPERATIONS = (
         "manage:usage.read",
         answer=BillReport,
         parameters=_BILL_QUERY,
+        others=tabular.OTHERS,
         refusals=(403, 422),
     ),
     Operation(
