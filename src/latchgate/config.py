@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -52,6 +53,21 @@ class TlsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     key: str | None = None
 
 
+_Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+
+
+class UsageEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[usage]`: for how many days counts by the minute, hour and day are kept, and sources.
+
+    A source is where a credential was used from, and with which program.
+    """
+
+    minutes: _Days = 2
+    hours: _Days = 35
+    days: _Days = 400
+    sources: _Days = 90
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
@@ -67,6 +83,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     listen: ListenEntry = ListenEntry()
     gateways: GatewaysEntry = GatewaysEntry()
     tls: TlsEntry = TlsEntry()
+    usage: UsageEntry = UsageEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +131,7 @@ class Config:
     verify: Address
     trusted: Networks
     tls: TlsFiles | None
+    usage: UsageEntry
 
     def with_tls(self, files: TlsFiles | None) -> Config:
         """Return this configuration with API and console behind TLS, or both in the clear."""
@@ -220,6 +238,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         verify=found["verify"],
         trusted=trusted,
         tls=None,
+        usage=entry.usage,
     )
 
 

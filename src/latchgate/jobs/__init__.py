@@ -8,5 +8,6 @@ again after a crash without doing harm twice.
 from __future__ import annotations
 
 from latchgate.jobs.job import Job
+from latchgate.jobs.retention import RETENTION
 
-JOBS: tuple[Job, ...] = ()
+JOBS: tuple[Job, ...] = (RETENTION,)
