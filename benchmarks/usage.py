@@ -39,6 +39,7 @@ from latchgate.config import Config
 from latchgate.core.model import Decision, Request
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import redactor
+from latchgate.doors.console import console
 from latchgate.doors.verify import VerifyDoor
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
@@ -95,7 +96,7 @@ def _door(config: Config, noted: _Noted) -> Iterator[tuple[Any, _Wire]]:
         on_decision=noted,
     )
     door, wire = VerifyDoor(engine, config.trusted), _Wire()
-    served = uvicorn.Config("none:none", log_config=None)
+    served = uvicorn.Config(console({}), log_config=None)
     protocol = door.protocol(served, ServerState(), {}, asyncio.get_running_loop())
     protocol.connection_made(wire)
     try:
