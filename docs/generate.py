@@ -116,6 +116,12 @@ CONFIGURATION: Words = {
     "leaks.partners.keys_url": "Where its public keys are, as GitHub publishes those of its secret"
     " scanning: over HTTPS, or on this machine. Either this or `keys_file`.",
     "leaks.partners.keys_file": "A file of its public keys, in the same format.",
+    "usage": "For how long use is kept, below.",
+    "usage.minutes": "Days that counts by the minute are kept.",
+    "usage.hours": "Days that counts by the hour are kept.",
+    "usage.days": "Days that counts by the day are kept; amounts are summed of these.",
+    "usage.sources": "Days that an address and a program are kept after a credential's last use"
+    " from there.",
     "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
     " reads both files again.",
     "webhooks": "Which networks of your own events may be sent to, below.",
@@ -383,6 +389,7 @@ def configuration() -> str:
         ("mail.", config.MailEntry),
         ("leaks.", config.LeaksEntry),
         ("leaks.partners.", config.PartnerEntry),
+        ("usage.", config.UsageEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))

@@ -108,6 +108,21 @@ class LeaksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     partners: tuple[PartnerEntry, ...] = ()
 
 
+_Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+
+
+class UsageEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[usage]`: for how many days counts by the minute, hour and day are kept, and sources.
+
+    A source is where a credential was used from, and with which program.
+    """
+
+    minutes: _Days = 2
+    hours: _Days = 35
+    days: _Days = 400
+    sources: _Days = 90
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
@@ -127,6 +142,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     mail: MailEntry = MailEntry()
     audit: AuditEntry = AuditEntry()
     leaks: LeaksEntry = LeaksEntry()
+    usage: UsageEntry = UsageEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +224,7 @@ class Config:
     webhook_networks: Networks
     mail: MailServer | None
     audit: AuditExport | None
+    usage: UsageEntry
     partners: tuple[Partner, ...] = ()
 
     def with_tls(self, files: TlsFiles | None) -> Config:
@@ -329,6 +346,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         mail=mail,
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),
+        usage=entry.usage,
     )
 
 

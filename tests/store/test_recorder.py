@@ -219,7 +219,7 @@ def test_a_batch_that_spans_a_minute_is_counted_in_both(world, recorder):
     ]
 
 
-def test_those_who_prove_nothing_are_counted_together_whatever_they_send(world, recorder):
+def test_d7_62_those_who_prove_nothing_are_counted_together_whatever_they_send(world, recorder):
     key = world.key()
     for number in range(50):
         guess = f"wayscloud_storage_{key.id}_{number}"
@@ -360,7 +360,7 @@ def test_a_source_says_from_where_with_which_program_how_often_and_when(world, r
     assert [one.address for one in recorder.reader.sources(key.id, since=NOON + 8)] == ["192.0.2.1"]
 
 
-def test_an_agent_is_kept_short_printable_and_without_secrets(world, recorder):
+def test_d7_61_an_agent_is_kept_short_printable_and_without_secrets(world, recorder):
     key, secret = world.key(), world.key().text
     agents = [
         "line\r\nbreak\x00\x1b[31m\x7f\x9b\udcff\u202e",
@@ -532,6 +532,40 @@ def test_huge_paths_and_hosts_are_kept_cut_short(world, recorder):
 
 
 # --- the writing thread
+
+
+def test_counts_wait_for_less_than_the_second_that_a_crash_may_cost():
+    assert recording.COUNTED_SECONDS + 2 * recording.BATCH_SECONDS < 1.0
+
+
+def test_counts_are_written_with_the_first_batch_after_their_time(world, recorder):
+    recorder.decide(world.key())
+    recorder.ticks += recording.COUNTED_SECONDS - 0.01
+    recorder.recorder.flush(everything=False)
+    assert recorder.rows(USES) == []
+    recorder.ticks += 0.02
+    recorder.recorder.flush(everything=False)
+    assert [row[-1] for row in recorder.rows(USES)] == [1]
+
+
+def test_counts_that_could_not_be_written_wait_for_the_next_batch(world, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
+    recorder = Recorder(world)
+    key, new = world.key(), world.key()
+    recorder.decide(key)
+    recorder.decide()
+    other = driver.connect(str(world.usage_database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError):
+        recorder.recorder.flush()
+    other.execute("ROLLBACK")
+    other.close()
+    for each in (key, new):
+        recorder.decide(each)
+    recorder.recorder.flush()
+    assert {row[0]: row[-1] for row in recorder.rows(USES)} == {key.id: 2, new.id: 1}
+    assert Ever("dropped", "", "refusal", 1) in recorder.reader.ever()
+    recorder.close()
 
 
 def test_a_batch_is_written_by_itself_within_a_second(recorder):

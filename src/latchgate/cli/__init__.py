@@ -57,6 +57,7 @@ _VERBS = {
         "leak",
         "Report leaked keys, list leaks, say what happens then.",
     ),
+    "usage": ("latchgate.cli.usage", "usage", "Count requests, and sum what they cost."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }
 

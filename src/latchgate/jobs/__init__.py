@@ -10,6 +10,7 @@ from __future__ import annotations
 from latchgate.jobs import audit_export, rotation
 from latchgate.jobs.deliveries import Deliveries
 from latchgate.jobs.job import Job
+from latchgate.jobs.retention import RETENTION
 from latchgate.jobs.warnings import Warnings
 
 JOBS: tuple[Job, ...] = (
@@ -17,4 +18,5 @@ JOBS: tuple[Job, ...] = (
     Job("deliveries", 1.0, Deliveries().run),
     rotation.JOB,
     audit_export.JOB,
+    RETENTION,
 )

@@ -11,6 +11,7 @@ from latchgate.core.policy import Policy
 from latchgate.jobs.mail import Mailer
 from latchgate.jobs.sending import Resolve
 from latchgate.store.journal import Actor, Store
+from latchgate.store.retention import Retention
 from latchgate.store.usage import UsageReader
 
 # Who the journal names for what happens by itself.
@@ -38,6 +39,7 @@ class Work:
     store: Store
     usage: UsageReader
     usage_database: Path
+    retention: Retention
     policy: Callable[[], Policy]
     webhook_networks: Networks
     mail: Mailer | None

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
@@ -62,6 +63,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
 from latchgate.store.recorder import Usage
+from latchgate.store.retention import Retention
 from latchgate.store.shadows import ShadowLog, ShadowReader
 from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
@@ -210,6 +212,7 @@ def run_worker(
         store=store,
         usage=reader,
         usage_database=config.usage_database,
+        retention=Retention(**msgspec.structs.asdict(config.usage)),
         policy=lambda: engine.policy,
         webhook_networks=config.webhook_networks,
         mail=Mailer(**dataclasses.asdict(config.mail)) if config.mail is not None else None,

@@ -64,9 +64,11 @@ _OF_USE = _COLUMNS[1:8]
 _OF_DAY = _COLUMNS[1:10]
 _TABLE = f"CREATE TEMP TABLE batch ({', '.join(_COLUMNS)})"
 _EMPTY = "DELETE FROM temp.batch"
+# Materialized: otherwise each column would write out and read the row's JSON anew.
+_OUT = ", ".join(f"row ->> {n}" for n in range(len(_COLUMNS)))
 _FILL = (
-    f"INSERT INTO temp.batch SELECT {', '.join(f'value ->> {n}' for n in range(len(_COLUMNS)))}"  # noqa: S608 - words of this program
-    " FROM json_each(?)"
+    "INSERT INTO temp.batch WITH one(row) AS MATERIALIZED (SELECT value FROM json_each(?))"  # noqa: S608 - words of this program
+    f" SELECT {_OUT} FROM one"
 )
 
 

@@ -69,6 +69,7 @@ class AccessKey(msgspec.Struct, frozen=True):
     predecessor_id: str | None
     last_used_at: str | None
     last_used_from: str | None
+    last_used_agent: str | None
     version: int
 
 
@@ -229,6 +230,7 @@ def _fields(key: StoredAccessKey, now: float, use: LastUse | None) -> dict[str, 
         "superseded_at": maybe_rfc3339(key.superseded_at),
         "last_used_at": rfc3339(use.at) if use is not None else None,
         "last_used_from": use.address if use is not None else None,
+        "last_used_agent": use.agent if use is not None else None,
     }
 
 

@@ -31,6 +31,7 @@ from latchgate.doors.manage import (
     leaks,
     lifetimes,
     links,
+    metrics,
     passwords,
     policy,
     projects,
@@ -41,6 +42,7 @@ from latchgate.doors.manage import (
     storage,
     tenants,
     tokens,
+    usage,
     users,
     webhooks,
 )
@@ -143,9 +145,11 @@ OPERATIONS = (
     *audit.OPERATIONS,
     *leaks.OPERATIONS,
     *shadows.OPERATIONS,
+    *usage.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
+    *metrics.OPERATIONS,
 )
 # The paths that these routes are below.
-BELOW = ("/manage/v1", "/healthz", "/readyz")
+BELOW = ("/manage/v1", "/healthz", "/readyz", "/metrics")
 _DOCUMENT = document(OPERATIONS, shapes.Problem, EXAMPLES)

@@ -24,6 +24,7 @@ from latchgate.doors.manage import (
     storage,
     tenants,
     tokens,
+    usage,
     users,
     webhooks,
 )
@@ -106,6 +107,7 @@ _KEY = {
     "version": 47,
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
 }
 _RECEIPT = {
     "journal": 48,
@@ -158,6 +160,7 @@ _TOKEN = {
     "predecessor_id": None,
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
     "version": 51,
 }
 _ACCESS_KEY = {
@@ -187,6 +190,7 @@ _ACCESS_KEY = {
     "predecessor_id": None,
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
     "version": 51,
 }
 _APPLICATION = {
@@ -432,6 +436,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "client": "203.0.113.9",
     },
     shapes.Explanation: _EXPLANATION,
+    **usage.EXAMPLES,
     audit.AuditPage: {"rows": [_ROW], "next": None},
     Head: _HEAD,
     audit.AuditVerify: {"against": _HEAD},

@@ -48,6 +48,7 @@ class Token(msgspec.Struct, frozen=True):
     predecessor_id: str | None
     last_used_at: str | None
     last_used_from: str | None
+    last_used_agent: str | None
     version: int
 
 
@@ -144,6 +145,7 @@ def _fields(token: StoredToken, now: float, use: LastUse | None) -> dict[str, An
         "superseded_at": maybe_rfc3339(token.superseded_at),
         "last_used_at": rfc3339(use.at) if use is not None else None,
         "last_used_from": use.address if use is not None else None,
+        "last_used_agent": use.agent if use is not None else None,
     }
 
 
