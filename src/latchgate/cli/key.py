@@ -16,12 +16,17 @@ from latchgate.cli.listing import (
     show_list,
     version_option,
 )
+from latchgate.cli.narrowing import narrow, unused
 from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
 
 
 @click.group()
 def key() -> None:
-    """Make, list, show, update and revoke keys."""
+    """Make, list, show, update, narrow and revoke keys."""
+
+
+key.add_command(unused)
+key.add_command(narrow)
 
 
 @key.command()
