@@ -107,6 +107,7 @@ PROVIDER: Words = {
     "provider": "The provider's word. Kinds are named after it: `wayscloud.service_key`.",
     "title": "Shown to people; the realm of challenges.",
     "dialect": "How refusals are worded, unless an area says otherwise.",
+    "currency": "Of all prices in the file: three letters (ISO 4217), such as `EUR`.",
     "covers": "Path prefixes below which this provider's dialect words what no area covers.",
     "tls_exempt": 'Addresses and networks from which areas with `tls = "required"` take requests'
     " without TLS.",
@@ -159,6 +160,8 @@ SETTINGS: Mapping[type, Words] = {
 SERVICE: Words = {
     "title": "Shown to people.",
     "scopes": "Each scope, written `SERVICE:ACTION`, and what it allows, in words. At least one.",
+    "prices": "What one allowed request costs, by scope: decimal text of up to 6 places, such as"
+    ' `"0.0004"`. Needs the file\'s `currency`. A scope without one costs nothing.',
 }
 AREA: Words = {
     "path": "A plain path, decoded, without a slash at its end. It covers itself and all below it.",

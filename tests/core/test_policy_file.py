@@ -21,6 +21,7 @@ from latchgate.core.policy_file import (
     read_policy,
     with_built_in,
 )
+from latchgate.core.price import Price
 
 BASE = """\
 provider = "p"
@@ -89,6 +90,7 @@ COVERS, BRAND, HOSTS = 'covers = ["/v1"]', 'brand = "pkey"', 'hosts = ["a.exampl
 KIND, SERVICE, SCOPE = "[kinds.service_key]", "[services.s]\n", '"s:w" = "Write"'
 PATH, OF, ACCEPTS = 'path = "/v1/s"', 'service = "s"', 'accepts = ["service_key"]'
 RULE = '{ methods = ["PUT"], scope = "s:w" },'
+PRICED = f'{COVERS}\ncurrency = "EUR"\n\n[services.s.prices]\n%s # !'
 SCOPES = '[services.s.scopes]\n"s:r" = "Read"'
 HEALTH, PUBLIC, METHODS = 'path = "/health"', "public = true", 'methods = ["GET"]\n'
 
@@ -201,6 +203,20 @@ EDITS = {
     "scope that is the star":
         (SCOPES, '[services.s.scopes]\n"s:r" = ""\n"*" = ""',
          "services.s.scopes", r"'\*' is not written s:ACTION"),
+
+    "prices without a currency":
+        (SCOPES, f'[services.s.prices] # !\n"s:r" = "1"\n{SCOPES}',
+         "services.s.prices", "name the currency"),
+    "price of an unknown scope": (COVERS, PRICED % '"s:x" = "1"',
+         "services.s.prices.s:x", "'s:x' is no scope of this service"),
+    "price that is negative": (COVERS, PRICED % '"s:r" = "-1"',
+         "services.s.prices.s:r", "'-1' is not a price"),
+    "price of too many places": (COVERS, PRICED % '"s:r" = "0.0000001"',
+         "services.s.prices.s:r", "up to 6 places"),
+    "price that is a number": (COVERS, PRICED % '"s:r" = 0.1',
+         "services.s.prices.s:r", "in quotes"),
+    "currency that is no code":
+        (COVERS, f'currency = "kr" # !\n{COVERS}', "currency", "matching regex"),
 
     "path with a slash at its end":
         (PATH, 'path = "/v1/s/"', "areas[0].path", "without a slash at its end"),
@@ -321,6 +337,16 @@ def test_without_any_edit_the_file_is_a_policy():
     assert found.dialect("/v1/x") == "problem"
     assert found.scopes_of("s") == {"s:r", "s:w"}
     assert found.services["s"].scopes["s:w"] == "Write"
+
+
+def test_a_price_is_that_of_its_scope_wherever_it_is_asked_for():
+    priced = read_policy({"p.toml": edited(COVERS, PRICED % '"s:w" = "0.0004"')}, version=1)
+    rules = priced.areas[0].rules
+    assert (rules["GET"].price, rules["PUT"].price) == (None, Price(400, "EUR"))
+    assert (priced.price_of("s:r"), priced.price_of("s:w")) == (None, Price(400, "EUR"))
+    assert priced.price_of("x:w") is priced.price_of("nothing") is None
+    free = read_policy({"p.toml": edited(COVERS, PRICED % '"s:w" = "0.00"')}, version=1)
+    assert free.areas[0].rules["PUT"].price is None
 
 
 def test_what_security_depends_on_has_a_closed_default():

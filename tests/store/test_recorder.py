@@ -298,6 +298,26 @@ def test_totals_only_grow_and_add_up_over_processes(world, recorder):
     other.close()
 
 
+def test_only_allowed_requests_are_billed_each_at_the_price_of_its_time(world, recorder):
+    key = world.key(scopes=["storage:read"])
+    head, scopes = 'dialect = "wayscloud"', "[services.storage.scopes]"
+    for price in ("0.0004", "0.0005"):
+        told = f'[services.storage.prices]\n"storage:read" = "{price}"\n'
+        told += f'"storage:write" = "1"\n\n{scopes}'
+        text = FILES["wayscloud.toml"].replace(head, f'{head}\ncurrency = "NOK"', 1)
+        world.publish({**FILES, "wayscloud.toml": text.replace(scopes, told, 1)})
+        for _ in range(3):
+            recorder.decide(key)
+        recorder.decide(key, method="PUT")
+    recorder.recorder.flush()
+    days = "SELECT scope, reason, price, currency, count FROM use_day ORDER BY 1, 3"
+    assert recorder.rows(days) == [
+        ("storage:read", "allowed", 400, "NOK", 3),
+        ("storage:read", "allowed", 500, "NOK", 3),
+        ("storage:write", "scope_not_granted", 0, "", 2),
+    ]
+
+
 # --- sources
 
 

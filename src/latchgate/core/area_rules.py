@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from latchgate.core.policy import Rule
 from latchgate.core.policy_entries import AreaEntry
+from latchgate.core.price import Price
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}|\*")
 
@@ -15,11 +16,18 @@ _Fault = Callable[[str, str], None]
 _ASKING = ("accepts", "application_key", "logins", "rules", "service")
 
 
-def read_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
-    """Return what each method needs; `fault` is told what is wrong, by the area's `key`."""
+def read_rules(
+    area: AreaEntry, key: str, prices: Mapping[str, Price], fault: _Fault
+) -> dict[str, Rule]:
+    """Return what each method needs; `fault` is told what is wrong, by the area's `key`.
+
+    `prices` are those of the scopes of its service.
+    """
     if area.closed:
         return _closed_rules(area, key, fault)
-    return _public_rules(area, key, fault) if area.public else _scoped_rules(area, key, fault)
+    if area.public:
+        return _public_rules(area, key, fault)
+    return _scoped_rules(area, key, prices, fault)
 
 
 def _closed_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
@@ -30,7 +38,9 @@ def _closed_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
     return {"*": Rule(scope=None)}
 
 
-def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
+def _scoped_rules(
+    area: AreaEntry, key: str, prices: Mapping[str, Price], fault: _Fault
+) -> dict[str, Rule]:
     rules: dict[str, Rule] = {}
     if area.methods:
         fault(f"{key}.methods", "methods belong to public areas; write rules")
@@ -43,7 +53,8 @@ def _scoped_rules(area: AreaEntry, key: str, fault: _Fault) -> dict[str, Rule]:
         for method in _checked_methods(entry.methods, f"{where}.methods", fault):
             if method in rules:
                 fault(f"{where}.methods", f"{method} already has a rule in this area")
-            rules[method] = Rule(scope=entry.scope, public=entry.public)
+            price = prices.get(entry.scope) if entry.scope is not None else None
+            rules[method] = Rule(scope=entry.scope, public=entry.public, price=price)
     return rules
 
 

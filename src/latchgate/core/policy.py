@@ -77,12 +77,13 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A named API: its title, its provider, the kind its keys are of, its scopes in words."""
+    """A named API: its title, its provider, its scopes in words, and what they cost."""
 
     id: str
     title: str
     provider: str
     scopes: Mapping[str, str]
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,11 @@ class Policy:
     def patterns(self) -> list[str]:
         """Return what leaked credentials look like, for whoever masks them."""
         return [kind.pattern for kind in self.kinds.values() if kind.pattern is not None]
+
+    def price_of(self, scope: str) -> Price | None:
+        """Return what one allowed request of a scope costs; None where it costs nothing."""
+        service = self.services.get(scope.partition(":")[0])
+        return service.prices.get(scope) if service is not None else None
 
     def scopes_of(self, service: str) -> frozenset[str]:
         """Return every scope of a service; empty when there is no such service."""

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]  # ISO 4217
 _Title = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\Z")]  # the realm
 
 
@@ -52,10 +53,14 @@ class AreaEntry(_Strict, frozen=True):
 
 
 class ServiceEntry(_Strict, frozen=True):
-    """`[services.NAME]`: a title and the scopes with what each allows, in words."""
+    """`[services.NAME]`: a title and the scopes with what each allows, in words.
+
+    `prices` are what one allowed request of a scope costs, as decimal text.
+    """
 
     title: str
     scopes: dict[str, object]
+    prices: dict[str, object] = {}
 
 
 class ProviderEntry(_Strict, frozen=True):
@@ -64,6 +69,7 @@ class ProviderEntry(_Strict, frozen=True):
     provider: Word
     title: _Title
     dialect: str
+    currency: Currency | None = None
     covers: list[str] = []
     tls_exempt: list[str] = []
     kinds: dict[str, object] = {}

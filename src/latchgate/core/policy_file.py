@@ -32,6 +32,7 @@ from latchgate.core.network import Networks
 from latchgate.core.path import Path, read_path
 from latchgate.core.policy import Area, Policy, Service
 from latchgate.core.policy_entries import AreaEntry, ProviderEntry, ServiceEntry, Word
+from latchgate.core.price import read_prices
 from latchgate.core.scope import SCOPE_PATTERN
 from latchgate.core.toml_lines import line_of
 
@@ -201,7 +202,8 @@ class _Reader:
                     scopes[scope] = words
                 else:
                     fault(f'{key}.scopes."{scope}"', "Expected `str`")
-            self.services[name] = Service(name, service.title, entry.provider, scopes)
+            prices = read_prices(service, scopes, entry.currency, key, fault)
+            self.services[name] = Service(name, service.title, entry.provider, scopes, prices)
 
     def _read_area(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> Area | None:
         before, entry = len(self.faults), own.entry
@@ -215,7 +217,8 @@ class _Reader:
         dialect = area.dialect or entry.dialect
         if dialect not in DIALECTS:
             fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
-        rules = read_rules(area, key, fault)
+        priced = self.services.get(area.service or "")
+        rules = read_rules(area, key, priced.prices if priced is not None else {}, fault)
         if not (area.public or area.closed):
             self._check_service(entry, area, key, fault)
         if len(self.faults) > before:

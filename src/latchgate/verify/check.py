@@ -81,7 +81,7 @@ def _is_open(walk: Walk, area: Area) -> bool:
         rule = walk.rule
         opened = area.public or (rule is not None and rule.public)
         return opened or (area.preflight and is_preflight(request))
-    walk.rule = Rule(scope=request.scope)
+    walk.rule = Rule(scope=request.scope, price=walk.policy.price_of(request.scope))
     walk.trace.append((Step.RULE, True, (request.method, area, walk.rule)))
     return False
 

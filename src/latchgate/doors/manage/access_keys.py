@@ -64,6 +64,7 @@ class AccessKey(msgspec.Struct, frozen=True):
     expires_at: str | None
     last_used_at: str | None
     last_used_from: str | None
+    last_used_agent: str | None
     version: int
 
 
@@ -223,6 +224,7 @@ def _fields(key: StoredAccessKey, now: float, use: LastUse | None) -> dict[str, 
         "expires_at": rfc3339(until) if until is not None else None,
         "last_used_at": rfc3339(use.at) if use is not None else None,
         "last_used_from": use.address if use is not None else None,
+        "last_used_agent": use.agent if use is not None else None,
     }
 
 

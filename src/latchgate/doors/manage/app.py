@@ -38,6 +38,7 @@ from latchgate.doors.manage import (
     storage,
     tenants,
     tokens,
+    usage,
     users,
 )
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
@@ -135,6 +136,7 @@ OPERATIONS = (
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,
+    *usage.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
 )

@@ -21,6 +21,7 @@ from latchgate.doors.manage import (
     storage,
     tenants,
     tokens,
+    usage,
     users,
 )
 from latchgate.manage.access_keys import AccessKeySpec
@@ -98,6 +99,7 @@ _KEY = {
     "version": 47,
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
 }
 _RECEIPT = {
     "journal": 48,
@@ -145,6 +147,7 @@ _TOKEN = {
     "expires_at": "2026-10-08T09:30:00Z",
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
     "version": 51,
 }
 _ACCESS_KEY = {
@@ -170,6 +173,7 @@ _ACCESS_KEY = {
     "expires_at": "2027-10-01T09:30:00Z",
     "last_used_at": None,
     "last_used_from": None,
+    "last_used_agent": None,
     "version": 51,
 }
 _APPLICATION = {
@@ -407,6 +411,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "client": "203.0.113.9",
     },
     shapes.Explanation: _EXPLANATION,
+    **usage.EXAMPLES,
     audit.AuditPage: {"rows": [_ROW], "next": None},
     Head: _HEAD,
     audit.AuditVerify: {"against": _HEAD},

@@ -19,7 +19,7 @@ class Operation:
 
     `listing` declares the query of a list, `parameters` any other's, `replay` what a repeat with
     the same Idempotency-Key answers, `conditional` that If-Match is taken, `optional` that the body
-    may be left out.
+    may be left out, `others` the media types that the answer comes in besides `media`.
     """
 
     method: str
@@ -37,6 +37,7 @@ class Operation:
     optional: bool = False
     refusals: tuple[int, ...] = ()
     media: str = "application/json"
+    others: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -131,6 +132,8 @@ def _operation(
         content = _content(op.body, refs, examples)
         described["requestBody"] = {"required": not op.optional, "content": content}
     responses = {str(op.status): _answer(op.summary, op.answer, refs, examples, media=op.media)}
+    for media in op.others:
+        responses[str(op.status)]["content"][media] = {"schema": {"type": "string"}}
     if op.replay is not None:
         responses["200"] = _answer(
             "What the first request made, as it is now", op.replay, refs, examples

@@ -7,6 +7,7 @@ when it is not even the right sort of message.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -74,6 +75,18 @@ def read_query(items: list[tuple[str, str]], listing: Listing) -> Query:
         sort=tuple(told["sort"].split(",")) if "sort" in told else (),
         filters={name: text for name, text in told.items() if name in listing.filters},
     )
+
+
+def read_parameters(request: HttpRequest, known: Mapping[str, object]) -> dict[str, str]:
+    """Read a query whose parameters are known, each once."""
+    items = request.query_params.multi_items()
+    told = dict(items)
+    if len(told) < len(items):
+        raise InvalidError([("query", "a parameter is given twice")])
+    unknown = sorted(set(told) - set(known))
+    if unknown:
+        raise InvalidError([(unknown[0], f"there is no such parameter; use {', '.join(known)}")])
+    return told
 
 
 def read_once(request: HttpRequest, body: object) -> Once | None:

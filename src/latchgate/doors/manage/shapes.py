@@ -38,6 +38,7 @@ class Key(msgspec.Struct, frozen=True):
     version: int
     last_used_at: str | None
     last_used_from: str | None
+    last_used_agent: str | None
 
 
 class NewKey(Key, frozen=True, kw_only=True):
@@ -193,6 +194,7 @@ def _key_fields(key: StoredKey, now: float, use: LastUse | None) -> dict[str, An
     told["state"] = state
     told["last_used_at"] = rfc3339(use.at) if use is not None else None
     told["last_used_from"] = use.address if use is not None else None
+    told["last_used_agent"] = use.agent if use is not None else None
     return told
 
 

@@ -43,6 +43,7 @@ class Token(msgspec.Struct, frozen=True):
     expires_at: str
     last_used_at: str | None
     last_used_from: str | None
+    last_used_agent: str | None
     version: int
 
 
@@ -137,6 +138,7 @@ def _fields(token: StoredToken, now: float, use: LastUse | None) -> dict[str, An
         "expires_at": rfc3339(token.expires_at),
         "last_used_at": rfc3339(use.at) if use is not None else None,
         "last_used_from": use.address if use is not None else None,
+        "last_used_agent": use.agent if use is not None else None,
     }
 
 
