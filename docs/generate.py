@@ -186,6 +186,8 @@ AREA: Words = {
     "tls": '`"required"`: the request must have come over TLS, by the word of a trusted gateway or'
     " on Latchgate's own listener, but from `tls_exempt`.",
     "dialect": "How refusals are worded here; the file's `dialect` unless told.",
+    "environment": "A label, as keys may have one. It decides nothing: alerts tell of keys that are"
+    " used in areas of another label, or of two.",
 }
 RULE: Words = {
     "methods": 'Upper-case methods; `["*"]` for every one that no other rule of the area names.',

@@ -39,6 +39,7 @@ _VERBS = {
     ),
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
+    "alert": ("latchgate.cli.alert", "alert", "Make and change alerts, see when they were raised."),
     "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),
     "usage": ("latchgate.cli.usage", "usage", "Count requests, and sum what they cost."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),

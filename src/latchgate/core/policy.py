@@ -37,7 +37,8 @@ class Area:
     it is `closed`, everybody where it is `public`. `application` is the kind of key that a program
     must bring beside its user's credential; `logins` the namespace in which login names are looked
     up; `tls` says that requests must have come over TLS, but from the networks `plain`;
-    `parameters` that the last segment may have matrix parameters.
+    `parameters` that the last segment may have matrix parameters; `environment` is a label that
+    keys are compared with afterwards, and decides nothing.
     """
 
     provider: str
@@ -58,6 +59,7 @@ class Area:
     parameters: bool
     tls: bool
     plain: Networks
+    environment: str | None = None
 
     def rule(self, method: str) -> Rule | None:
         """Return what `method` needs, or None when the area does not take it."""

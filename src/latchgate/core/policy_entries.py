@@ -50,6 +50,7 @@ class AreaEntry(_Strict, frozen=True):
     matrix_parameters: bool = False
     tls: Literal["required", "optional"] = "optional"
     dialect: str | None = None
+    environment: Literal["dev", "staging", "production"] | None = None
 
 
 class ServiceEntry(_Strict, frozen=True):

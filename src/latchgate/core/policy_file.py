@@ -242,6 +242,7 @@ class _Reader:
             parameters=area.matrix_parameters,
             tls=area.tls == "required",
             plain=own.exempt,
+            environment=area.environment,
         )
 
     def _check_service(

@@ -7,7 +7,7 @@ again after a crash without doing harm twice.
 
 from __future__ import annotations
 
-from latchgate.jobs import audit_export
+from latchgate.jobs import alerts, audit_export, source_alerts
 from latchgate.jobs.job import Job
 
-JOBS: tuple[Job, ...] = (audit_export.JOB,)
+JOBS: tuple[Job, ...] = (alerts.JOB, alerts.BILLING, source_alerts.JOB, audit_export.JOB)

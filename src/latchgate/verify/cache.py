@@ -25,6 +25,7 @@ _UNDERIVED = frozenset(
         Noun.APPLICATION,
         Noun.APPLICATION_KEY,
         Noun.STORAGE,
+        Noun.ALERT,
     }
 )
 

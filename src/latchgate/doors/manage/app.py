@@ -21,6 +21,7 @@ from latchgate.core.policy_file import PolicyError
 from latchgate.doors.manage import (
     access_keys,
     account,
+    alerts,
     applications,
     audit,
     basic,
@@ -127,6 +128,7 @@ OPERATIONS = (
     *roles.OPERATIONS,
     *keys.OPERATIONS,
     *narrowing.OPERATIONS,
+    *alerts.OPERATIONS,
     *basic.OPERATIONS,
     *passwords.OPERATIONS,
     *tokens.OPERATIONS,

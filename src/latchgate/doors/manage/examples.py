@@ -8,6 +8,7 @@ from typing import Any
 from latchgate.doors.manage import (
     access_keys,
     account,
+    alerts,
     applications,
     audit,
     basic,
@@ -280,6 +281,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "rights": ["own:account.read", "storage:read"],
     },
     **narrowing.EXAMPLES,
+    **alerts.EXAMPLES,
     BasicSpec: {"login": "ada"},
     LinkSpec: {name: _LINK[name] for name in ("issuer", "subject")},
     links.Link: _LINK,
