@@ -161,7 +161,7 @@ def create(
     if before is not None:
         return shown(store, caller, before), False
     limit = _limit(spec)
-    if spec.per is Per.EVERYBODY and EVERYBODY not in caller.rights:
+    if spec.per == Per.EVERYBODY and EVERYBODY not in caller.rights:
         msg = f"what everybody's requests come to is for holders of {EVERYBODY}"
         raise ForbiddenError(msg)
     alert_id = new_id("alert", entropy)
@@ -271,7 +271,7 @@ def _own(caller: Caller) -> tuple[sa.ColumnElement[bool], ...]:
 def _limit(spec: AlertSpec) -> int:
     """Return the stored limit of what was asked, or say everything that does not fit the kind."""
     faults: list[tuple[str, str]] = []
-    kind, counted, billed = spec.kind, spec.kind in COUNTED, spec.kind is Watch.BILLING
+    kind, counted, billed = spec.kind, spec.kind in COUNTED, spec.kind == Watch.BILLING
     if counted is (spec.threshold is None):
         needed = "name the number at which it is raised"
         faults.append(("threshold", needed if counted else f"{kind} counts nothing; leave it out"))
@@ -295,13 +295,13 @@ def _misplaced(spec: AlertSpec) -> list[tuple[str, str]]:
     """Return what does not fit of whose requests shall be watched."""
     faults: list[tuple[str, str]] = []
     kind = spec.kind
-    if spec.per is not Per.CREDENTIAL and kind not in _SUMMED:
+    if spec.per != Per.CREDENTIAL and kind not in _SUMMED:
         faults.append(("per", f"{kind} is watched per credential"))
-    if spec.per is Per.EVERYBODY and kind is not Watch.REFUSALS_PER_MINUTE:
+    if spec.per == Per.EVERYBODY and kind != Watch.REFUSALS_PER_MINUTE:
         faults.append(("per", "everybody's requests are watched for refusals_per_minute alone"))
     if spec.project_id is not None and spec.credential_id is not None:
         faults.append(("project_id", "give project_id or credential_id, or neither"))
-    if spec.credential_id is not None and spec.per is not Per.CREDENTIAL:
+    if spec.credential_id is not None and spec.per != Per.CREDENTIAL:
         faults.append(("per", "one credential is watched per credential"))
     if spec.project_id is not None and spec.per in {Per.TENANT, Per.EVERYBODY}:
         faults.append(("per", "one project is watched per credential or per project"))
