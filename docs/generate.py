@@ -98,6 +98,12 @@ CONFIGURATION: Words = {
     "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
     " either address, only from them do `X-Forwarded-For` and `X-Forwarded-Proto` count. Whoever"
     " may open the unix socket may ask.",
+    "usage": "For how long use is kept, below.",
+    "usage.minutes": "Days that counts by the minute are kept.",
+    "usage.hours": "Days that counts by the hour are kept.",
+    "usage.days": "Days that counts by the day are kept; amounts are summed of these.",
+    "usage.sources": "Days that an address and a program are kept after a credential's last use"
+    " from there.",
     "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
     " reads both files again.",
     "tls.key": "PEM file of its private key, without a password. Both keys or neither.",
@@ -315,6 +321,7 @@ def configuration() -> str:
         ("gateways.", config.GatewaysEntry),
         ("tls.", config.TlsEntry),
         ("audit.", config.AuditEntry),
+        ("usage.", config.UsageEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -53,6 +54,9 @@ class TlsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     key: str | None = None
 
 
+_Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+
+
 class AuditEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[audit]`: the journal's export on a schedule, off unless `export_every` is set.
 
@@ -63,6 +67,18 @@ class AuditEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     export_directory: str | None = None
     export_every: str | None = None
     keep: str | None = None
+
+
+class UsageEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[usage]`: for how many days counts by the minute, hour and day are kept, and sources.
+
+    A source is where a credential was used from, and with which program.
+    """
+
+    minutes: _Days = 2
+    hours: _Days = 35
+    days: _Days = 400
+    sources: _Days = 90
 
 
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -81,6 +97,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     gateways: GatewaysEntry = GatewaysEntry()
     tls: TlsEntry = TlsEntry()
     audit: AuditEntry = AuditEntry()
+    usage: UsageEntry = UsageEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,7 @@ class Config:
     trusted: Networks
     tls: TlsFiles | None
     audit: AuditExport | None
+    usage: UsageEntry
 
     def with_tls(self, files: TlsFiles | None) -> Config:
         """Return this configuration with API and console behind TLS, or both in the clear."""
@@ -246,6 +264,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted=trusted,
         tls=None,
         audit=_audit_export(entry.audit, folder, at),
+        usage=entry.usage,
     )
 
 

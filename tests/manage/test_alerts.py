@@ -23,7 +23,7 @@ SPEC = {"name": "n", "kind": Watch.REQUESTS_PER_DAY, "threshold": 5}
 
 def create(world, by=None, **told):
     who = by or world.acting(world.admin)
-    spec = AlertSpec(**(SPEC | told))
+    spec = msgspec.convert(SPEC | told, AlertSpec)
     return alerts.create(world.store, who, spec, now=NOW, entropy=secrets.token_bytes)[0]
 
 

@@ -534,6 +534,40 @@ def test_huge_paths_and_hosts_are_kept_cut_short(world, recorder):
 # --- the writing thread
 
 
+def test_counts_wait_for_less_than_the_second_that_a_crash_may_cost():
+    assert recording.COUNTED_SECONDS + 2 * recording.BATCH_SECONDS < 1.0
+
+
+def test_counts_are_written_with_the_first_batch_after_their_time(world, recorder):
+    recorder.decide(world.key())
+    recorder.ticks += recording.COUNTED_SECONDS - 0.01
+    recorder.recorder.flush(everything=False)
+    assert recorder.rows(USES) == []
+    recorder.ticks += 0.02
+    recorder.recorder.flush(everything=False)
+    assert [row[-1] for row in recorder.rows(USES)] == [1]
+
+
+def test_counts_that_could_not_be_written_wait_for_the_next_batch(world, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
+    recorder = Recorder(world)
+    key, new = world.key(), world.key()
+    recorder.decide(key)
+    recorder.decide()
+    other = driver.connect(str(world.usage_database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError):
+        recorder.recorder.flush()
+    other.execute("ROLLBACK")
+    other.close()
+    for each in (key, new):
+        recorder.decide(each)
+    recorder.recorder.flush()
+    assert {row[0]: row[-1] for row in recorder.rows(USES)} == {key.id: 2, new.id: 1}
+    assert Ever("dropped", "", "refusal", 1) in recorder.reader.ever()
+    recorder.close()
+
+
 def test_a_batch_is_written_by_itself_within_a_second(recorder):
     recorder.recorder.start()
     refused = recorder.decide()

@@ -9,5 +9,12 @@ from __future__ import annotations
 
 from latchgate.jobs import alerts, audit_export, source_alerts
 from latchgate.jobs.job import Job
+from latchgate.jobs.retention import RETENTION
 
-JOBS: tuple[Job, ...] = (alerts.JOB, alerts.BILLING, source_alerts.JOB, audit_export.JOB)
+JOBS: tuple[Job, ...] = (
+    RETENTION,
+    alerts.JOB,
+    alerts.BILLING,
+    source_alerts.JOB,
+    audit_export.JOB,
+)

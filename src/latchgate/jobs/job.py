@@ -8,6 +8,7 @@ from pathlib import Path
 
 from latchgate.core.policy import Policy
 from latchgate.store.journal import Actor, Store
+from latchgate.store.retention import Retention
 from latchgate.store.usage import UsageReader
 
 # Who the journal names for what happens by itself.
@@ -34,6 +35,7 @@ class Work:
     store: Store
     usage: UsageReader
     usage_database: Path
+    retention: Retention
     policy: Callable[[], Policy]
     master_key: Path
     redact: Callable[[str], str]

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
@@ -55,6 +56,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.journal import Store
 from latchgate.store.recorder import Usage
+from latchgate.store.retention import Retention
 from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
@@ -186,6 +188,7 @@ def run_worker(
         store=store,
         usage=reader,
         usage_database=config.usage_database,
+        retention=Retention(**msgspec.structs.asdict(config.usage)),
         policy=lambda: engine.policy,
         master_key=config.master_key,
         redact=redact,

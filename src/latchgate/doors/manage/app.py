@@ -30,6 +30,7 @@ from latchgate.doors.manage import (
     health,
     keys,
     links,
+    metrics,
     narrowing,
     passwords,
     policy,
@@ -141,7 +142,8 @@ OPERATIONS = (
     *usage.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
+    *metrics.OPERATIONS,
 )
 # The paths that these routes are below.
-BELOW = ("/manage/v1", "/healthz", "/readyz")
+BELOW = ("/manage/v1", "/healthz", "/readyz", "/metrics")
 _DOCUMENT = document(OPERATIONS, shapes.Problem, EXAMPLES)
