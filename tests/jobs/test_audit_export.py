@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.manage.journals import Journal
@@ -22,7 +23,7 @@ class Exported:
         self.folder = folder / "segments"
         self.now = NOW
         export = Export(self.folder, DAY, keep)
-        self.work = SimpleNamespace(
+        self.work: Any = SimpleNamespace(
             store=self.journal.store,
             master_key=self.journal.master_file,
             clock=lambda: self.now,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 from tests.manage.journals import Journal, alter, rechain
@@ -108,7 +109,7 @@ def test_a_disk_that_fails_leaves_no_part_and_the_next_try_goes_on(
         elif fails == "fsync":
             patched.setattr(os, "fsync", full)
         else:
-            patched.setattr(segments.Path, "rename", full)
+            patched.setattr(Path, "rename", full)
         with pytest.raises(OSError, match="No space left"):
             write(journal, folder)
     assert sorted(one.name for one in folder.iterdir()) == before

@@ -23,7 +23,7 @@ _VERBS = {
     "project": ("latchgate.cli.project", "project", "Make, rename and disable projects."),
     "role": ("latchgate.cli.role", "role", "Make, change and delete roles."),
     "whoami": ("latchgate.cli.whoami", "whoami", "Show who you are and what you may do."),
-    "key": ("latchgate.cli.key", "key", "Make, list, show, update and revoke keys."),
+    "key": ("latchgate.cli.key", "key", "Make, list, show, update, narrow and revoke keys."),
     "access-key": (
         "latchgate.cli.access_key",
         "access_key",
@@ -50,6 +50,7 @@ _VERBS = {
         "shadow",
         "Compare areas with the old systems that they replace.",
     ),
+    "alert": ("latchgate.cli.alert", "alert", "Make and change alerts, see when they were raised."),
     "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),
     "scan": ("latchgate.cli.scan", "scan", "Find keys in files, git and logs."),
     "leak": (

@@ -16,6 +16,7 @@ from latchgate.cli.listing import (
     show_list,
     version_option,
 )
+from latchgate.cli.narrowing import narrow, unused
 from latchgate.cli.noun import switch
 from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
 from latchgate.cli.rotation import rotate as rotate_at
@@ -25,7 +26,11 @@ from latchgate.cli.rotation import show as show_rotation
 
 @click.group()
 def key() -> None:
-    """Make, list, show, update, rotate, disable, enable and revoke keys."""
+    """Make, list, show, update, rotate, narrow, disable, enable and revoke keys."""
+
+
+key.add_command(unused)
+key.add_command(narrow)
 
 
 @key.command()

@@ -40,6 +40,7 @@ class Area:
     up; `tls` says that requests must have come over TLS, but from the networks `plain`;
     `parameters` that the last segment may have matrix parameters. While there is a `shadow`, what
     that old system decides is enforced, and what Latchgate decides is compared with it.
+    `environment` is a label that keys are compared with afterwards, and decides nothing.
     """
 
     provider: str
@@ -61,6 +62,7 @@ class Area:
     tls: bool
     plain: Networks
     shadow: Shadow | None = None
+    environment: str | None = None
 
     @property
     def name(self) -> str:

@@ -51,6 +51,7 @@ class AreaEntry(_Strict, frozen=True):
     tls: Literal["required", "optional"] = "optional"
     dialect: str | None = None
     shadow: str | None = None
+    environment: Literal["dev", "staging", "production"] | None = None
 
 
 class ServiceEntry(_Strict, frozen=True):

@@ -254,6 +254,7 @@ class _Reader:
             tls=area.tls == "required",
             plain=own.exempt,
             shadow=own.shadows[area.shadow] if area.shadow is not None else None,
+            environment=area.environment,
         )
 
     def _check_shadow(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> None:

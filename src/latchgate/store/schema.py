@@ -395,6 +395,39 @@ leak_rule = sa.Table(
     sa.Index("leak_rule_by_tenant", "tenant_id"),
 )
 
+alert = sa.Table(
+    "alert",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("limit", sa.BigInteger, nullable=False),  # a count, or millionths of the currency
+    sa.Column("currency", sa.Text),
+    sa.Column("per", sa.Text, nullable=False),
+    sa.Column("project_id", sa.Text),
+    sa.Column("credential_id", sa.Text),
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("last_raised_at", sa.Float),
+    _version(),
+    sa.Index("alert_listing", "tenant_id", "created_at", "id"),
+    sa.Index("alert_to_evaluate", "active", "kind"),
+)
+
+alert_raised = sa.Table(
+    "alert_raised",
+    main,
+    sa.Column("id", sa.Text, primary_key=True),  # alert, subject and period: raised once
+    sa.Column("alert_id", sa.Text, sa.ForeignKey("alert.id"), nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("period", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Index("alert_raised_listing", "alert_id", "at", "id"),
+)
+
 policy_version = sa.Table(
     "policy_version",
     main,

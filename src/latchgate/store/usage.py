@@ -33,6 +33,10 @@ _SOURCES_OF = (
     " WHERE credential_id = ? AND last_at >= ?"
     f" ORDER BY last_at DESC, address, agent, area, application_id LIMIT {SOURCES_KEPT}"
 )
+_NEWCOMERS = (
+    "SELECT DISTINCT credential_id FROM use_source INDEXED BY use_source_by_age"
+    " WHERE last_at >= ? AND first_at >= ? ORDER BY credential_id LIMIT ?"
+)
 _EVER = "SELECT counted, area, reason, count FROM use_total ORDER BY counted, area, reason"
 
 
@@ -138,6 +142,10 @@ class UsageReader:
         100 at most: no more are kept.
         """
         return [Source(*row) for row in self._rows(_SOURCES_OF, (credential_id, since))]
+
+    def newcomers(self, *, since: float, limit: int) -> list[str]:
+        """Return credentials (and applications' keys) with a source first seen since then."""
+        return [row[0] for row in self._rows(_NEWCOMERS, (since, since, limit))]
 
     def totals(
         self,

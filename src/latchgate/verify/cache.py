@@ -27,6 +27,7 @@ _UNDERIVED = frozenset(
         Noun.STORAGE,
         Noun.LIFETIME,
         Noun.WEBHOOK,
+        Noun.ALERT,
     }
 )
 

@@ -20,6 +20,7 @@ def upgrade() -> None:
         _lifetimes()
         _webhooks()
         _leaks()
+        _alerts()
     if "usage" in parts:
         _usage()
         _shadows()
@@ -226,3 +227,35 @@ def _leaks() -> None:
     op.create_index("leak_rule_by_tenant", "leak_rule", ["tenant_id"])
     op.create_index("credential_by_digest", "credential", ["digest"])
     op.create_index("application_key_by_digest", "application_key", ["digest"])
+
+
+def _alerts() -> None:
+    op.create_table(
+        "alert",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("limit", sa.BigInteger, nullable=False),
+        sa.Column("currency", sa.Text),
+        sa.Column("per", sa.Text, nullable=False),
+        sa.Column("project_id", sa.Text),
+        sa.Column("credential_id", sa.Text),
+        sa.Column("active", sa.Boolean, nullable=False),
+        sa.Column("created_at", sa.Float, nullable=False),
+        sa.Column("created_by", sa.Text, nullable=False),
+        sa.Column("last_raised_at", sa.Float),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+    op.create_index("alert_listing", "alert", ["tenant_id", "created_at", "id"])
+    op.create_index("alert_to_evaluate", "alert", ["active", "kind"])
+    op.create_table(
+        "alert_raised",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("alert_id", sa.Text, sa.ForeignKey("alert.id"), nullable=False),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("period", sa.Text, nullable=False),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("data", sa.Text, nullable=False),
+    )
+    op.create_index("alert_raised_listing", "alert_raised", ["alert_id", "at", "id"])
