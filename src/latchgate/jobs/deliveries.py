@@ -36,8 +36,10 @@ TRIM_SECONDS = 3_600.0
 ROUTED = 200  # notifications in one transaction
 AT_ONCE = 16
 TO_ONE = 2  # of these to one place, so that a slow one holds up nobody else
+OF_ONE = 6  # of one tenant
 ROUND_SECONDS = 2.0  # other jobs wait no longer, but for what is under way
 MAX_ERROR = 200
+TRIMMED = 5_000  # rows in one transaction
 GONE = 410
 _NOTIFICATION, _DELIVERY, _WEBHOOK = schema.notification, schema.delivery, schema.webhook
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -135,27 +137,32 @@ def _targets(connection: sa.Connection, work: Work, row: sa.RowMapping) -> list[
 
 
 def _due(work: Work) -> list[dict[str, Any]]:
-    """Return deliveries that are due, the longest due first, few to one place."""
+    """Return deliveries that are due, the longest due first, few to one place or of one tenant."""
+    turn = sa.func.row_number().over(
+        partition_by=_DELIVERY.c.target, order_by=(_DELIVERY.c.next_at, _DELIVERY.c.id)
+    )
+    mine = (_DELIVERY.c.state == "pending", _DELIVERY.c.next_at <= work.clock())
+    due = sa.select(_DELIVERY, turn.label("turn")).where(*mine).subquery()
     wanted = (
         sa.select(
-            _DELIVERY,
+            due,
             _NOTIFICATION.c.event,
             _NOTIFICATION.c.record,
             _NOTIFICATION.c.tenant_id,
             _NOTIFICATION.c.at.label("happened_at"),
             _NOTIFICATION.c.data,
         )
-        .join(_NOTIFICATION, _NOTIFICATION.c.id == _DELIVERY.c.notification_id)
-        .where(_DELIVERY.c.state == "pending", _DELIVERY.c.next_at <= work.clock())
-        .order_by(_DELIVERY.c.next_at, _DELIVERY.c.id)
-        .limit(20 * AT_ONCE)
+        .join(_NOTIFICATION, _NOTIFICATION.c.id == due.c.notification_id)
+        .where(due.c.turn <= TO_ONE)
+        .order_by(due.c.next_at, due.c.id)
+        .limit(1_000)
     )
     chosen: list[dict[str, Any]] = []
-    to: Counter[str] = Counter()
+    of: Counter[str | None] = Counter()
     with work.store.reading() as connection:
         for row in connection.execute(wanted).mappings():
-            to[row["target"]] += 1
-            if to[row["target"]] <= TO_ONE and len(chosen) < AT_ONCE:
+            of[row["tenant_id"]] += 1
+            if of[row["tenant_id"]] <= OF_ONE and len(chosen) < AT_ONCE:
                 chosen.append(stored(row))
     return chosen
 
@@ -257,10 +264,15 @@ def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
 
 
 def trim(work: Work) -> None:
-    """Drop deliveries and notifications past their age, a bounded number at a time."""
+    """Drop deliveries past their age, and a day later the notifications that they show."""
     past = work.clock() - KEEP_SECONDS
     routed = _NOTIFICATION.c.routed.is_(True)
-    with work.store.change(ACTOR) as change:
-        for table, clause in ((_DELIVERY, sa.true()), (_NOTIFICATION, routed)):
-            old = sa.select(table.c.id).where(clause, table.c.at < past).limit(5_000)
-            change.execute(sa.delete(table).where(table.c.id.in_(old)))
+    for table, clause, before in (
+        (_DELIVERY, sa.true(), past),
+        (_NOTIFICATION, routed, past - 86_400.0),
+    ):
+        old = sa.select(table.c.id).where(clause, table.c.at < before).limit(TRIMMED)
+        gone = TRIMMED
+        while gone == TRIMMED:
+            with work.store.change(ACTOR) as change:
+                gone = change.execute(sa.delete(table).where(table.c.id.in_(old))).rowcount
