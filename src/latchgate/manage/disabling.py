@@ -14,7 +14,7 @@ from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.manage.actor import Caller
 from latchgate.manage.records import ANY, IfMatch, alter, find
-from latchgate.manage.rotation import may_renew
+from latchgate.manage.renewal import may_renew
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, Store

@@ -20,18 +20,15 @@ from latchgate.core.event import Event
 from latchgate.core.kinds import Issued, IssuedKind, Spec
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.model import Noun
-from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL, Scopes
-from latchgate.core.standing import MAX_PARENTS
-from latchgate.manage import logins
 from latchgate.manage.actor import Caller
-from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
-from latchgate.manage.gate import may_hand_out
+from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.key_terms import read_expiry
 from latchgate.manage.notifications import notify
 from latchgate.manage.records import ANY, IfMatch, find
+from latchgate.manage.renewal import may_renew
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, Store
@@ -192,57 +189,6 @@ def retire(change: Change, credential_id: str, *, entropy: Callable[[int], bytes
         data={"successor": row["superseded_by"], "kind": row["kind"], "name": row["name"]},
         entropy=entropy,
     )
-
-
-def may_renew(
-    connection: sa.Connection,
-    policy: Policy,
-    caller: Caller,
-    row: dict[str, Any],
-    *,
-    expires_at: float | None,
-    opened: Scopes = ALL,
-) -> None:
-    """Refuse whoever may not make a credential like the one of a row (ForbiddenError).
-
-    One's own is bounded by what it is made with in every way (ATTACKS D5.38, D5.41); for somebody
-    else's the caller must hold all that it opens, as `logins.check_gives` says for passwords.
-    """
-    maker = caller.credential
-    if not maker.issues:
-        raise ForbiddenError("the credential you came with may not make others")
-    if not isinstance(policy.kinds.get(maker.kind), ServiceKey):
-        _check_below(connection, maker.source_id, row)
-    scopes, mine = Scopes.of(row["scopes"]), row["owner_id"] == caller.owner.id
-    if mine and scopes.every and not maker.scopes.every:
-        raise ForbiddenError("it opens all that you may do, and what you came with does not")
-    elsewhere = not mine or row["project_id"] != maker.project_id
-    if scopes.every and elsewhere:
-        holder = logins.holder_of(connection, caller, row["owner_id"], row["project_id"])
-        scopes = holder.rights & opened
-    if elsewhere or not scopes.every:
-        may_hand_out(caller, scopes)
-    if not mine:
-        return
-    if maker.expires_at is not None and (expires_at is None or expires_at > maker.expires_at):
-        msg = f"a {_word(row)} can't outlive the credential it is made with; give an earlier expiry"
-        raise ForbiddenError(msg)
-    networks = Networks.of(row["networks"]) if row["networks"] is not None else None
-    if maker.networks is not None and (networks is None or not networks.within(maker.networks)):
-        limit = ", ".join(maker.networks.listed()) or "nowhere"
-        raise ForbiddenError(f"you may come from {limit} only, and it may be used from elsewhere")
-
-
-def _check_below(connection: sa.Connection, maker_id: str, row: dict[str, Any]) -> None:
-    """Let a token renew only what ends with it: a successor of anything else would outlive it."""
-    above = row["parent_id"]
-    for _ in range(MAX_PARENTS):
-        if above is None or above == maker_id:
-            break
-        parent = sa.select(_TABLE.c.parent_id).where(_TABLE.c.id == above)
-        above = connection.execute(parent).scalar_one_or_none()
-    if above != maker_id:
-        raise ForbiddenError("a token can do that only to what was made with it")
 
 
 def _settle(spec: RotationSpec, rows: Rows, now: float) -> _Terms:
