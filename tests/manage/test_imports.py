@@ -19,6 +19,7 @@ from latchgate.core.secret import BASE62
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.import_lines import ImportLine, made_line
 from latchgate.manage.imports import Defaults, Importer, Outcome
+from latchgate.signin import password
 from latchgate.store import schema
 from latchgate.store.journal import Actor
 
@@ -48,6 +49,13 @@ service = "acme"
 accepts = ["imported_key", "account_password"]
 rules = [{ methods = ["GET"], scope = "acme:read" }, { methods = ["*"], scope = "acme:write" }]
 """
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch):
+    """Argon2id as ever, at a thousandth of its cost: what is tested is not how slow it is."""
+    monkeypatch.setattr(password, "_MEMORY_KIB", 64)
+    monkeypatch.setattr(password, "_LANES", 1)
 
 
 @pytest.fixture
@@ -189,12 +197,14 @@ def test_each_wrong_line_is_told_and_the_rest_goes_in(world):
 
 def test_a_second_run_skips_what_is_there_and_tells_what_is_there_otherwise(world):
     key, service = drawn(), "wayscloud_dns_one_secret1"
-    password = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
-    weak = "{SHA}" + base64.b64encode(hashlib.sha1(b"right").digest()).decode()
+    strong = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+    weak = (
+        "{SHA}" + base64.b64encode(hashlib.sha1(b"right", usedforsecurity=False).digest()).decode()
+    )
     lines = [
         key_line(key),
         {"kind": "wayscloud.service_key", "secret": service, "services": ["dns"]},
-        {"kind": "acme.account_password", "login": "ada", "hash": password},
+        {"kind": "acme.account_password", "login": "ada", "hash": strong},
         {"kind": "acme.account_password", "login": "bob", "hash": weak},
     ]
     lines[3]["owner"] = world.somebody(tenant_id=world.owner.tenant_id).user_id
@@ -204,7 +214,10 @@ def test_a_second_run_skips_what_is_there_and_tells_what_is_there_otherwise(worl
     assert (again.imported, again.skipped, again.failed) == (0, 4, [])
     assert (digests(world), world.head()) == (before, head)
     lines[1] |= {"secret": service + "x"}
-    lines[3] |= {"hash": "{SHA}" + base64.b64encode(hashlib.sha1(b"left").digest()).decode()}
+    lines[3] |= {
+        "hash": "{SHA}"
+        + base64.b64encode(hashlib.sha1(b"left", usedforsecurity=False).digest()).decode()
+    }
     other = take(world, *lines)
     assert (other.imported, other.skipped) == (0, 2)
     assert set(problems(other)) == {2, 4}
@@ -276,7 +289,7 @@ def test_an_imported_password_opens_and_its_hash_is_replaced_once_however_many_u
         pool.close()
     actions = Counter(row.action for row in world.journal())
     assert actions["credential.rehash"] == 1
-    (kept,) = [one for one in digests(world).values() if one.startswith(b"$argon2id$v=19$m=65536")]
+    (kept,) = [one for one in digests(world).values() if one.startswith(b"$argon2id$v=19$m=64,")]
     assert hashed.encode() not in digests(world).values()
     fresh = world.engine()
     assert asked(fresh, basic("ada", "grüße")).allowed
