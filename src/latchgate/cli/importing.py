@@ -44,7 +44,7 @@ _MAX_TOLD = 20
 )
 @config_option
 @json_option
-def imports(  # noqa: PLR0913 - click hands each option over
+def imports(  # noqa: PLR0913 - one parameter an option
     *,
     file: str,
     form: str,

@@ -7,6 +7,7 @@ same. What is there already is left as it is, so an import that was broken off i
 from __future__ import annotations
 
 import base64
+import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -130,7 +131,9 @@ class Importer:
         outcome = Outcome()
         ready = list(self._prepared(lines, outcome, now))
         with self._store.reading() as connection:
-            kept = _kept(connection, (one.found.id for one in ready))
+            # Of the others nothing is slow to work out; they are looked up with what is written.
+            named = (one.found.id for one in ready if one.found.given is not None)
+            kept = _kept(connection, named)
             if self._dry_run:
                 ready = [one for one in ready if self._worked(one, kept, outcome)]
                 self._enter(connection, None, ready, outcome, now)
@@ -225,6 +228,8 @@ class Importer:
             seen[found.id] = told
             outcome.imported += 1
         if change is not None:
+            # In the order of the index, which is written page by page then.
+            rows.sort(key=operator.itemgetter("id"))
             change.add_many(
                 "credential.import", Noun.CREDENTIAL, _TABLE, rows, tenant_id=self._tenant_id
             )

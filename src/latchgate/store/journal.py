@@ -43,6 +43,8 @@ _TAKE_MANY = (
     .values(n=schema.journal_head.c.n + sa.bindparam("count"))
     .returning(schema.journal_head.c.n, schema.journal_head.c.hash)
 )
+# What many rows touch is kept in memory until the commit, and copied into the file less often.
+_MANY = ("PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=8000")
 _NOTED = (
     "n",
     "at",
@@ -146,6 +148,8 @@ class Change:
         """
         if not rows:
             return self.n
+        for setting in _MANY:
+            self.connection.exec_driver_sql(setting)
         taken = self.connection.execute(_TAKE_MANY, {"count": len(rows)}).one()
         n: int = taken.n - len(rows)
         previous = bytes(taken.hash)

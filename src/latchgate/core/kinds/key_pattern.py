@@ -94,7 +94,7 @@ def _letters(told: list[_Node]) -> set[int]:
         elif what is op.LITERAL:
             found.add(item)
         elif what is op.RANGE:
-            found |= set(range(item[0], min(item[1], 0x7F) + 1))
+            found |= {item[1], *range(item[0], min(item[1], 0x7F) + 1)}
         else:
             raise PatternError(
                 "may not use \\w, \\d or \\s: write the characters, such as [0-9a-f]"
