@@ -13,6 +13,7 @@ from tests.world import (
     Server,
     chain_faults,
     environment,
+    latchgate,
     raw_rows,
     until,
 )
@@ -105,7 +106,7 @@ def test_an_import_killed_in_the_middle_is_run_again_with_nothing_lost_or_double
     there = raw_rows(database, IMPORTED)[0][0]
     assert there % 2_000 == 0
     assert not chain_faults(database)
-    done = run(server, file, "--json")
+    done = latchgate(*words, "--config", str(server.config), "--json")
     assert done.code == 0, done.err
     assert (done.json["imported"], done.json["skipped"]) == (COUNT - there, there)
     assert raw_rows(database, IMPORTED)[0][0] == COUNT

@@ -89,6 +89,7 @@ SETTINGS = [
         api_token,
         app_password,
         application_key,
+        imported_key,
         oidc_bearer,
         service_key,
     )

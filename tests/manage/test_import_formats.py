@@ -59,8 +59,8 @@ def test_csv_without_a_line_of_names_is_no_file(text):
 
 def test_htpasswd_is_login_and_hash():
     told = read(htpasswd, "# people\nada:$2y$05$x\nbob:{SHA}y=:more\n\nnobody\n")
-    assert told[2] == ImportLine(kind="account_password", login="ada", hash="$2y$05$x")
-    assert told[3] == ImportLine(kind="account_password", login="bob", hash="{SHA}y=")
+    assert told[2] == ImportLine(login="ada", hash="$2y$05$x")
+    assert told[3] == ImportLine(login="bob", hash="{SHA}y=")
     assert told[5] == "is not written LOGIN:HASH"
 
 
@@ -80,7 +80,7 @@ def test_keystone_names_become_ours():
     }
     (line,) = read(keystone, json.dumps(record)).values()
     assert isinstance(line, ImportLine)
-    assert (line.kind, line.hash, line.owner) == ("access_key", "$2b$12$x", "u")
+    assert (line.hash, line.owner) == ("$2b$12$x", "u")
     assert (line.project, line.roles) == ("p", ("member",))
     assert line.expires_at == "2027-02-12T20:52:43.000000Z"
     assert line.access_rules is not None

@@ -67,13 +67,14 @@ def imports(  # noqa: PLR0913 - one parameter an option
     """
     from latchgate.core.policy_file import PolicyError
     from latchgate.manage.errors import InvalidError, NotFoundError
-    from latchgate.manage.import_formats import FORMATS, FormatError
+    from latchgate.manage.import_formats import FORMATS, KINDS, FormatError
     from latchgate.serve.importing import import_lines
     from latchgate.store.errors import ConflictError, StoreError
 
     config = loaded(config_file)
     if not config.database.exists():
         raise Failed(f"{config.database} does not exist; run latchgate init", code=2)
+    line["kind"] = line["kind"] or KINDS.get(form)
     defaults = _defaults(line, create_users=create_users, user_role=user_role)
     renamed = _columns(columns)
     with ExitStack() as held:

@@ -21,8 +21,8 @@ _LISTS = frozenset({"services", "scopes", "roles", "networks"})
 _JSON = frozenset({"metadata", "access_rules"})
 _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _NAIVE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?")
-_ACCESS_KEY = "access_key"
-_PASSWORD = "account_password"  # noqa: S105 - the name of a kind
+# What the lines of a format are, where neither they nor the import say.
+KINDS: Mapping[str, str] = {"htpasswd": "account_password", "keystone": "access_key"}
 
 
 class FormatError(ValueError):
@@ -116,7 +116,7 @@ def htpasswd(texts: Iterable[str], _columns: Mapping[str, str]) -> Iterator[Numb
         if not colon or not hashed:
             yield number, "is not written LOGIN:HASH"
             continue
-        told = {"kind": _PASSWORD, "login": login, "hash": hashed}
+        told = {"login": login, "hash": hashed}
         yield number, _read(lambda told=told: made_line(told))  # type: ignore[misc]
 
 
@@ -156,7 +156,7 @@ def _keystone_line(text: str, columns: Mapping[str, str]) -> ImportLine:
         kept["expires_at"] = f"{ends}Z"  # Keystone's times are UTC and don't say so
     if kept.get("description") is None:
         kept.pop("description", None)
-    return made_line({"kind": _ACCESS_KEY, **kept})
+    return made_line(kept)
 
 
 def _named(role: object) -> object:

@@ -122,12 +122,12 @@ class Found(msgspec.Struct, frozen=True):
         return f"Found({self.kind.name}, {self.id})"
 
 
-def find_kind(policy: Policy, name: str) -> AnyKind:
+def find_kind(policy: Policy, name: str, provider: str | None) -> AnyKind:
     """Return the kind that a line names: `wayscloud.service_key`; LineError names those there are.
 
-    Its last word is enough where one provider alone has such a kind.
+    Its last word is enough with a provider, or where one provider alone has such a kind.
     """
-    kind = policy.kinds.get(name)
+    kind = policy.kinds.get(name) or policy.kinds.get(f"{provider}.{name}")
     if kind is None:
         named = [one for one in policy.kinds.values() if one.name.partition(".")[2] == name]
         kind = named[0] if len(named) == 1 else None
@@ -144,7 +144,7 @@ def find_credential(policy: Policy, line: ImportLine) -> Found:
         raise LineError("kind: say which, in the line or for all")
     if (line.secret is None) is (line.hash is None):
         raise LineError("secret: give either secret or hash")
-    kind = find_kind(policy, name)
+    kind = find_kind(policy, name, line.namespace)
     if isinstance(kind, AccountPassword):
         return _password(policy, line, kind)
     if isinstance(kind, AccessKey):
