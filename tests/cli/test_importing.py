@@ -30,7 +30,7 @@ def server(tmp_path_factory):
     made.kill()
 
 
-def line(key_id: str, **more) -> dict:
+def line(key_id: str, **more) -> dict[str, object]:
     secret = f"wayscloud_storage_{key_id}_{secrets.token_hex(16)}"
     return {"secret": secret, "owner": "admin", "services": ["storage"], **more}
 

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 import bcrypt
 import pytest
@@ -83,16 +84,16 @@ def importer(world: World, **how) -> Importer:
     )
 
 
-def take(world: World, *lines: dict, **how) -> Outcome:
+def take(world: World, *lines: dict[str, Any], **how) -> Outcome:
     numbered = [(at, made_line(line)) for at, line in enumerate(lines, 1)]
     return importer(world, **how).take(numbered, now=time.time())
 
 
-def asked(engine, headers: dict, *, target: str = "/acme/a", method: str = "GET"):
+def asked(engine, headers: dict[str, str], *, target: str = "/acme/a", method: str = "GET"):
     return engine.decide(asking(headers=headers, target=target, method=method))
 
 
-def basic(login: str, password: str) -> dict:
+def basic(login: str, password: str) -> dict[str, Any]:
     return {"authorization": "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()}
 
 
@@ -104,7 +105,7 @@ def problems(outcome: Outcome) -> dict[int, str]:
     return {failure.line: failure.problem for failure in outcome.failed}
 
 
-def key_line(text: str, **more) -> dict:
+def key_line(text: str, **more) -> dict[str, Any]:
     return {"kind": "acme.imported_key", "secret": text, "scopes": ["acme:read"], **more}
 
 
@@ -158,7 +159,7 @@ def test_what_is_imported_is_bounded_by_what_its_owner_may_do_then(world):
 
 def test_each_wrong_line_is_told_and_the_rest_goes_in(world):
     text = drawn()
-    wrong = {
+    wrong: dict[str, dict[str, Any]] = {
         "kind: 'acme.nothing'": key_line(drawn(), kind="acme.nothing"),
         "does not match the pattern": key_line("ak_live_short"),
         "not random": key_line("ak_live_" + "a" * 40),
@@ -181,7 +182,7 @@ def test_each_wrong_line_is_told_and_the_rest_goes_in(world):
         "login: 'π'": {"kind": "acme.account_password", "login": "π", "hash": "0" * 40},
         "an earlier line": {"kind": "wayscloud.service_key", "secret": "wayscloud_dns_one_secret2"},
     }
-    first = {"kind": "wayscloud.service_key", "secret": "wayscloud_dns_one_secret1"}
+    first: dict[str, Any] = {"kind": "wayscloud.service_key", "secret": "wayscloud_dns_one_secret1"}
     first["services"] = wrong["an earlier line"]["services"] = ["dns"]
     lines = [first, *wrong.values(), key_line(text), key_line(text)]
     outcome = take(world, *lines)
@@ -201,7 +202,7 @@ def test_a_second_run_skips_what_is_there_and_tells_what_is_there_otherwise(worl
     weak = (
         "{SHA}" + base64.b64encode(hashlib.sha1(b"right", usedforsecurity=False).digest()).decode()
     )
-    lines = [
+    lines: list[dict[str, Any]] = [
         key_line(key),
         {"kind": "wayscloud.service_key", "secret": service, "services": ["dns"]},
         {"kind": "acme.account_password", "login": "ada", "hash": strong},

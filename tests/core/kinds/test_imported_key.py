@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from tests.core.worlds import request
 
+from latchgate.core.key_pattern import PatternError, key_bits
 from latchgate.core.kinds import ImportedKey, IssuedKind
-from latchgate.core.kinds.key_pattern import PatternError, key_bits
 from latchgate.core.model import Refused
 from latchgate.core.reason import Reason
 from latchgate.core.redact import redactor
