@@ -17,9 +17,11 @@ from tests.world import FILES, World, asking, chain_faults, until
 
 from latchgate.core.scope import Scopes
 from latchgate.core.secret import BASE62
+from latchgate.manage import keys
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.import_lines import ImportLine, made_line
 from latchgate.manage.imports import Defaults, Importer, Outcome
+from latchgate.manage.listing import Query
 from latchgate.signin import password
 from latchgate.store import schema
 from latchgate.store.journal import Actor
@@ -125,6 +127,18 @@ def test_a_foreign_key_decides_by_its_text_though_only_its_hash_is_known_elsewhe
     assert raw not in dump
     assert told not in dump
     assert not chain_faults(world.database)
+
+
+def test_an_imported_key_is_listed_and_revoked_like_any_other_key(world):
+    text = drawn()
+    assert take(world, key_line(text, name="theirs")).imported == 1
+    engine, caller = world.engine(), world.acting(world.admin)
+    assert asked(engine, {"x-acme-key": text}).allowed
+    listed, _ = keys.listed(world.store, caller, Query(q="theirs"), now=time.time())
+    (key,) = listed
+    assert (key.kind, key.scopes, key.services) == ("acme.imported_key", ["acme:read"], ["acme"])
+    keys.revoke(world.store, caller, key.id)
+    assert not asked(engine, {"x-acme-key": text}).allowed
 
 
 def test_a_native_key_comes_as_it_is_or_by_its_sha_256_or_sha_512(world):
