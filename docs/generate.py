@@ -29,6 +29,7 @@ from latchgate.core.kinds import (
     APPLICATION_KEY,
     ASSERTED,
     EXCHANGED,
+    IMPORTED,
     KINDS,
     SIGNED,
     access_key,
@@ -36,6 +37,7 @@ from latchgate.core.kinds import (
     api_token,
     app_password,
     application_key,
+    imported_key,
     oidc_bearer,
     project_token,
     service_key,
@@ -180,6 +182,15 @@ SETTINGS: Mapping[type, Words] = {
         "registered_before": "An RFC 3339 time. Taken from users who registered before it, until"
         " they enable or disable Basic; later ones have Basic off until they enable it. Absent:"
         " taken from everybody.",
+    },
+    imported_key.Settings: {
+        "pattern": "The regular expression that a key matches from end to end: characters, sets,"
+        " groups, `|` and repetitions with an end. Its shortest key holds 128 random bits or more."
+        " Logs are masked by it.",
+        "headers": "The headers that carry one, one to four.",
+        "scheme": "What stands before it in `Authorization`, in any case.",
+        "hash": "How the other system kept its keys: `sha256`, `sha512`, or `latchgate` where they"
+        " are imported as they are. Don't change it later: keys would not be found.",
     },
     access_key.Settings: {},
     project_token.Settings: {
@@ -427,7 +438,7 @@ scope that no service declares or an area that nobody could open is a fault, tol
 and key; one fault keeps the whole set out.
 
 {provider}
-Kinds there are: {_listed([*KINDS, *SIGNED, *ASSERTED, *EXCHANGED, APPLICATION_KEY])}.
+Kinds there are: {_listed([*KINDS, *SIGNED, *ASSERTED, *EXCHANGED, *IMPORTED, APPLICATION_KEY])}.
 Dialects: {_listed(DIALECTS)}.
 
 {settings}

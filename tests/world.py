@@ -44,6 +44,7 @@ from latchgate.manage import keys, setup
 from latchgate.manage.actor import Caller
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.policy import publish
+from latchgate.manage.rehash import rehash
 from latchgate.signin.jwks import fetch
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
@@ -139,6 +140,7 @@ class World:
         self.store = Store(self.database, clock=clock)
         self._engines: list[Engine] = []
         self._passwords: list[Passwords] = []
+        self.rehashed: list[bool] = []  # whether a foreign hash was replaced, each time one was due
         self._assertions: list[Assertions] = []
         user, assigned = schema.user, schema.role_assignment
         first = sa.select(user.c.tenant_id, assigned).join(assigned).order_by(user.c.created_at)
@@ -330,7 +332,11 @@ class World:
 
     def passwords(self, ticks: Callable[[], float] = time.monotonic) -> Passwords:
         """Return what checks passwords; closed with the world."""
-        pool = Passwords(ticks=ticks, entropy=secrets.token_bytes)
+        pool = Passwords(
+            ticks=ticks,
+            entropy=secrets.token_bytes,
+            on_renewal=lambda renewal: self.rehashed.append(rehash(self.store, renewal)),
+        )
         self._passwords.append(pool)
         return pool
 

@@ -17,6 +17,7 @@ from latchgate.core.kinds import (
     api_token,
     app_password,
     application_key,
+    imported_key,
     oidc_bearer,
     service_key,
 )
@@ -89,6 +90,7 @@ SETTINGS = [
         api_token,
         app_password,
         application_key,
+        imported_key,
         oidc_bearer,
         service_key,
     )

@@ -453,3 +453,40 @@ def test_what_was_changed_is_there_after_closing_and_opening_again(world):
     world.store.close()
     world.store = Store(world.database, clock=time.time)
     assert (world.head(), "t-new" in tenants(world)) == (head, True)
+
+
+# --- many at once
+
+
+def many(world, count: int, prefix: str) -> list[dict[str, object]]:
+    row = {"tenant_id": world.owner.tenant_id, "name": "many", "scopes": ["a:b"], "implies": []}
+    return [{"id": f"{prefix}-{at}", **row, "created_at": 1.0} for at in range(count)]
+
+
+def test_many_records_are_each_a_row_of_the_chain_between_others(world):
+    before = world.head()
+    with world.changing() as change:
+        change.note("test.before", Noun.USER, "u", tenant_id=None, detail={})
+        last = change.add_many(
+            "role.create", Noun.ROLE, schema.role, many(world, 500, "r"), tenant_id=None
+        )
+        assert last == change.n == before + 501
+        change.note("test.after", Noun.USER, "u", tenant_id=None, detail={})
+    assert world.head() == before + 502
+    assert not chain_faults(world.database)
+    noted = {row.record: row.n for row in world.journal() if row.action == "role.create"}
+    rows = world.all(sa.select(schema.role).where(schema.role.c.name == "many"))
+    assert all(noted[row.id] == row.version for row in rows)
+    assert len(rows) == 500
+    assert {row.scopes for row in rows} == {'["a:b"]'}
+
+
+def test_of_many_records_all_go_in_or_none(world):
+    before = world.head()
+    twice = [*many(world, 3, "r"), *many(world, 1, "r")]
+    with pytest.raises(ConflictError), world.changing() as change:
+        change.add_many("role.create", Noun.ROLE, schema.role, twice, tenant_id=None)
+    assert world.head() == before
+    with world.changing() as change:
+        assert change.add_many("role.create", Noun.ROLE, schema.role, [], tenant_id=None) == 0
+    assert not chain_faults(world.database)

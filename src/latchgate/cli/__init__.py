@@ -43,6 +43,11 @@ _VERBS = {
         "migrate",
         "Bring the databases of an older version to this one.",
     ),
+    "import": (
+        "latchgate.cli.importing",
+        "imports",
+        "Import keys, hashes and passwords of another system.",
+    ),
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
     "shadow": (

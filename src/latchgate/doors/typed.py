@@ -32,6 +32,7 @@ class _Guess:
     like: bytes | None
     account: str
     client: Address | None
+    credential_id: str = ""
 
 
 async def is_right(

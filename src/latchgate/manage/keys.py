@@ -131,7 +131,9 @@ LISTING = Listing(
     },
 )
 # Passwords and tokens are credentials too, and have nouns of their own.
-_KEYS = schema.credential.c.kind.like("%.service_key")
+_KEYS = sa.or_(
+    schema.credential.c.kind.like("%.service_key"), schema.credential.c.kind.like("%.imported_key")
+)
 
 
 def issue(

@@ -282,6 +282,7 @@ def _plain(text: str) -> bytes:
         raise HashError("holds what is not base64") from error
 
 
+_BY_LENGTH: dict[int, str] = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 _WEAK = {
     "{SHA}": _Weak(_sha1, lambda raw, _: hashlib.sha1(raw, usedforsecurity=False).hexdigest()),
     "{SSHA}": _Weak(
@@ -308,7 +309,6 @@ _WEAK = {
         _salted_hex,
     ),
 }
-_BY_LENGTH = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 _BCRYPT = rf"\$2[aby]\$(?P<rest>(?P<cost>[0-9]{{2}})\${_CRYPT64}{{53}})"
 _FORMATS = (
     _Format("bcrypt", re.compile(_BCRYPT), _bcrypt),

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from latchgate.core.kinds.key_pattern import MIN_BITS, PatternError, key_bits
+from latchgate.core.key_pattern import MIN_BITS, PatternError, key_bits
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
 from latchgate.core.secret import digest

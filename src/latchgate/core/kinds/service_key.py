@@ -247,7 +247,7 @@ class ServiceKey:
 
 
 def foreign_digest(name: str, told: str) -> bytes:
-    """Return what is kept of a key whose hash alone was imported: `told` in hexadecimal, lower case.
+    """Return what is kept of a key whose hash alone was imported, `told` in hexadecimal.
 
     It begins with the hash's name, so that it is never taken for a digest of Latchgate's own.
     """

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import re
-import re._constants as op
-import re._parser as parser
+import re._constants as op  # type: ignore[import-not-found]  # typeshed leaves it out
+import re._parser as parser  # type: ignore[import-not-found]  # typeshed leaves it out
 import warnings
-from typing import Any
+from typing import Any, TypeAlias
 
 MIN_BITS = 128
 MAX_WAYS = 4_096  # to divide a text among the repetitions: what backtracking could try
 _MAX_REPEAT = 512
+_Node: TypeAlias = Any  # what the standard library's parser makes has no types
 _ASCII = range(0x20, 0x7F)
 
 
@@ -38,12 +39,12 @@ def key_bits(pattern: str) -> float:
     bits, ways = _measured(list(tree))
     if ways > MAX_WAYS:
         raise PatternError(
-            f"could be matched in {ways} ways, {MAX_WAYS} are taken; repeat by number, such as {{32}}"
+            f"could be matched in {ways} ways, {MAX_WAYS} are taken; repeat by number: {{32}}"
         )
     return bits
 
 
-def _measured(items: list[Any]) -> tuple[float, int]:
+def _measured(items: list[_Node]) -> tuple[float, int]:
     """Return the bits of the shortest text, and in how many ways a text may be matched."""
     bits, ways = 0.0, 1
     for what, told in items:
@@ -52,7 +53,7 @@ def _measured(items: list[Any]) -> tuple[float, int]:
     return bits, ways
 
 
-def _one(what: Any, told: Any) -> tuple[float, int]:
+def _one(what: _Node, told: _Node) -> tuple[float, int]:
     if what is op.LITERAL:
         return 0.0, 1
     if what is op.IN:
@@ -72,7 +73,7 @@ def _one(what: Any, told: Any) -> tuple[float, int]:
     raise PatternError("may hold characters, sets, groups, | and repetitions alone")
 
 
-def _repeated(least: int, most: Any, inner: Any) -> tuple[float, int]:
+def _repeated(least: int, most: _Node, inner: _Node) -> tuple[float, int]:
     if most is op.MAXREPEAT or most > _MAX_REPEAT:
         raise PatternError(
             f"every repetition needs an end, such as {{20,64}}; at most {_MAX_REPEAT}"
@@ -83,7 +84,7 @@ def _repeated(least: int, most: Any, inner: Any) -> tuple[float, int]:
     return bits * least, (most - least) * ways + 1
 
 
-def _letters(told: list[Any]) -> set[int]:
+def _letters(told: list[_Node]) -> set[int]:
     """Return the visible ASCII characters of a set."""
     found: set[int] = set()
     negated = False
@@ -93,7 +94,7 @@ def _letters(told: list[Any]) -> set[int]:
         elif what is op.LITERAL:
             found.add(item)
         elif what is op.RANGE:
-            found |= set(range(item[0], min(item[1], 0x7F) + 1))
+            found |= {item[1], *range(item[0], min(item[1], 0x7F) + 1)}
         else:
             raise PatternError(
                 "may not use \\w, \\d or \\s: write the characters, such as [0-9a-f]"
