@@ -15,6 +15,7 @@ from latchgate.core.redact import redactor
 from latchgate.jobs.job import Work
 from latchgate.keyring import master
 from latchgate.store import schema
+from latchgate.store.retention import Retention
 from latchgate.store.usage import UsageReader
 
 NOW = 1_900_000_000.0
@@ -68,6 +69,7 @@ def site(tmp_path, clock):
         webhook_networks=Networks.of(["127.0.0.0/8"]),
         mail=None,
         resolve=lambda host, _port: [parse_address(one) for one in names[host]],
+        retention=Retention(minutes=2, hours=35, days=400, sources=90),
         master_key=tmp_path / "master.key",
         redact=redactor(),
         clock=clock,

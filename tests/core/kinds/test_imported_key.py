@@ -118,3 +118,33 @@ def test_the_slowest_pattern_that_is_taken_costs_little_on_the_longest_text():
     begun = time.process_time()
     assert not kind.is_shaped("a" * 512)
     assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    ("pattern", "anchor"),
+    [
+        (PATTERN, "ak_"),
+        ("sk-[0-9a-f]{40}", "sk-"),
+        (r"key_\d{40}", "key_"),
+        ("[0-9a-f]{40}", None),
+        ("aaa[0-9a-f]{40}|bbb[0-9a-f]{40}", None),
+        ("abcd?[0-9a-f]{40}", None),
+    ],
+)
+def test_scanners_look_for_what_every_key_begins_with(pattern, anchor):
+    shape = ImportedKey.configured("acme.imported_key", {"pattern": pattern}).leak
+    assert (shape.anchor if shape is not None else None) == anchor
+
+
+def test_a_leaked_one_is_known_by_the_digest_that_is_stored():
+    kind = configured(hash="sha256")
+    found = kind.recognise(f"{TEXT}, and more")
+    assert found is not None
+    claimed = kind.of_text(TEXT)
+    assert (found.length, found.id, found.digest) == (
+        len(TEXT),
+        claimed.credential_id,
+        claimed.digest,
+    )
+    assert (found.shown, found.certain) == ("ak_", False)
+    assert kind.recognise("ak_live_" + "x" * 30) is None

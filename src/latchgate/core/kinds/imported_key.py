@@ -17,15 +17,19 @@ from typing import Annotated, Literal
 import msgspec
 
 from latchgate.core.key_pattern import MIN_BITS, PatternError, key_bits
+from latchgate.core.kinds.spec import Leaked, LeakShape
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
-from latchgate.core.secret import digest
+from latchgate.core.secret import digest, looks_drawn
 from latchgate.core.standing import verified
 
 MAX_LENGTH = 512
 MIN_DISTINCT = 8  # characters: a random text of 128 bits has more
 _HEX_DIGITS = {"sha256": 64, "sha512": 128}
 _AUTHORIZATION = "authorization"
+# What every key of a pattern begins with, where that is plain text, is what scanners look for.
+_ANCHOR = re.compile(r"[A-Za-z0-9_-]{3,}(?![A-Za-z0-9_?*+{|-])(?!.*\|)")
+_LEAST_RANDOM = 20  # printable characters that 128 bits take
 _Header = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}\Z")]
 
 
@@ -85,6 +89,25 @@ class ImportedKey:
     def pattern(self) -> str:
         """Return the regular expression of a leaked one; no part of it is public."""
         return f"()(?:{self.spelling})"
+
+    @property
+    def leak(self) -> LeakShape | None:
+        """Return how a leaked one is known; None where no text stands at its beginning."""
+        found = _ANCHOR.match(self.spelling)
+        if found is None:
+            return None
+        shortest = len(found[0]) + _LEAST_RANDOM
+        return LeakShape(found[0], "", shortest, self.spelling, self.recognise)
+
+    def recognise(self, text: str) -> Leaked | None:
+        """Read a leaked key: likely at most, for nothing in it can be checked."""
+        found = self._shape.match(text)
+        if found is None or len(found[0]) > MAX_LENGTH or not looks_drawn(found[0]):
+            return None
+        claimed = self.of_text(found[0])
+        anchor = _ANCHOR.match(self.spelling)
+        shown = anchor[0] if anchor is not None else ""
+        return Leaked(found.end(), claimed.credential_id, claimed.digest, shown, certain=False)
 
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
         """Read the key from each header that may carry one; the same key twice counts once.
