@@ -332,6 +332,21 @@ def test_the_journals_export_is_read_or_off(file):
     assert one == AuditExport(Path("/j"), 3_600, None)
 
 
+PARTNER = '[[leaks.partners]]\nname = "{name}"\n{keys}\n'
+
+
+def test_partners_are_read_with_a_url_or_a_file_of_the_configurations_folder(file):
+    told = PARTNER.format(name="github", keys='keys_url = "https://a.example/keys"')
+    file.write_text(told + PARTNER.format(name="own", keys='keys_file = "own.json"'))
+    first, second = load(file).partners
+    assert (first.name, first.keys_url, first.keys_file) == (
+        "github",
+        "https://a.example/keys",
+        None,
+    )
+    assert (second.keys_url, second.keys_file) == (None, file.parent / "own.json")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -350,3 +365,20 @@ def test_the_journals_export_is_read_or_off(file):
 )
 def test_an_impossible_export_is_told_by_its_key(file, text, problem):
     assert problem.removeprefix("2: ") in refusal(file, f"[audit]\n{text}\n")
+        (PARTNER.format(name="a", keys=""), "a needs either keys_url or keys_file"),
+        (
+            PARTNER.format(name="a", keys='keys_url = "https://a"\nkeys_file = "b"'),
+            "a needs either keys_url or keys_file",
+        ),
+        (PARTNER.format(name="a", keys='keys_url = "http://a.example/"'), "an https:// URL"),
+        (PARTNER.format(name="a", keys='keys_url = "http://127.0.0.1.evil/"'), "an https:// URL"),
+        (PARTNER.format(name="a", keys='keys_url = "file:///etc/x"'), "an https:// URL"),
+        (PARTNER.format(name="a", keys='keys_file = "b"') * 2, "two partners are named a"),
+        (PARTNER.format(name="A b", keys='keys_file = "b"'), "leaks.partners"),
+        (PARTNER.format(name="a", keys='key = "b"'), "unknown key 'key'"),
+    ],
+)
+def test_a_partner_whose_word_could_be_anybodys_is_refused(file, text, problem):
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        load(file)

@@ -28,7 +28,8 @@ MIN_DISTINCT = 8  # characters: a random text of 128 bits has more
 _HEX_DIGITS = {"sha256": 64, "sha512": 128}
 _AUTHORIZATION = "authorization"
 # What every key of a pattern begins with, where that is plain text, is what scanners look for.
-_ANCHOR = re.compile(r"[A-Za-z0-9_-]{3,}(?![A-Za-z0-9_?*+{|-])(?!.*\|)")
+_ANCHOR = re.compile(r"[A-Za-z0-9_-]{3,}(?![A-Za-z0-9_?*+{|-])")
+_NESTED = re.compile(r"\\.|\[[^\]]*\]|\([^()]*\)")
 _LEAST_RANDOM = 20  # printable characters that 128 bits take
 _Header = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}\Z")]
 
@@ -93,11 +94,19 @@ class ImportedKey:
     @property
     def leak(self) -> LeakShape | None:
         """Return how a leaked one is known; None where no text stands at its beginning."""
-        found = _ANCHOR.match(self.spelling)
-        if found is None:
+        anchor = self._begins_with()
+        if not anchor:
             return None
-        shortest = len(found[0]) + _LEAST_RANDOM
-        return LeakShape(found[0], "", shortest, self.spelling, self.recognise)
+        shortest = len(anchor) + _LEAST_RANDOM
+        return LeakShape(anchor, "", shortest, self.spelling, self.recognise)
+
+    def _begins_with(self) -> str:
+        """Return the plain text that every key begins with; empty where there is none."""
+        outside, left = self.spelling, ""
+        while outside != left:
+            left, outside = outside, _NESTED.sub("", outside)
+        found = _ANCHOR.match(self.spelling)
+        return found[0] if found is not None and "|" not in outside else ""
 
     def recognise(self, text: str) -> Leaked | None:
         """Read a leaked key: likely at most, for nothing in it can be checked."""
@@ -105,8 +114,7 @@ class ImportedKey:
         if found is None or len(found[0]) > MAX_LENGTH or not looks_drawn(found[0]):
             return None
         claimed = self.of_text(found[0])
-        anchor = _ANCHOR.match(self.spelling)
-        shown = anchor[0] if anchor is not None else ""
+        shown = self._begins_with()
         return Leaked(found.end(), claimed.credential_id, claimed.digest, shown, certain=False)
 
     def parse(self, request: Request) -> tuple[Presented, ...] | Refused | None:
