@@ -93,7 +93,8 @@ _SOURCE = (
     "INSERT INTO use_source (credential_id, address, agent, area, application_id,"  # noqa: S608 - words of this program
     " count, refused, first_at, last_at)"
     " SELECT {column}, address, agent, area, application_id,"
-    f" count, IIF(reason = '{Reason.ALLOWED}', 0, count), first, last FROM temp.batch"
+    f" count, CASE reason WHEN '{Reason.ALLOWED}' THEN 0 ELSE count END, first, last"
+    " FROM temp.batch"
     " WHERE {column} <> ''"
     " ON CONFLICT (credential_id, address, agent, area, application_id)"
     " DO UPDATE SET count = use_source.count + excluded.count,"
