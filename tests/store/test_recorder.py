@@ -219,7 +219,7 @@ def test_a_batch_that_spans_a_minute_is_counted_in_both(world, recorder):
     ]
 
 
-def test_those_who_prove_nothing_are_counted_together_whatever_they_send(world, recorder):
+def test_d7_62_those_who_prove_nothing_are_counted_together_whatever_they_send(world, recorder):
     key = world.key()
     for number in range(50):
         guess = f"wayscloud_storage_{key.id}_{number}"
@@ -360,7 +360,7 @@ def test_a_source_says_from_where_with_which_program_how_often_and_when(world, r
     assert [one.address for one in recorder.reader.sources(key.id, since=NOON + 8)] == ["192.0.2.1"]
 
 
-def test_an_agent_is_kept_short_printable_and_without_secrets(world, recorder):
+def test_d7_61_an_agent_is_kept_short_printable_and_without_secrets(world, recorder):
     key, secret = world.key(), world.key().text
     agents = [
         "line\r\nbreak\x00\x1b[31m\x7f\x9b\udcff\u202e",

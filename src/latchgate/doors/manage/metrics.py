@@ -7,6 +7,7 @@ so that nobody who asks can make more series.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -17,7 +18,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from latchgate import __version__
 from latchgate.core.reason import Reason
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.openapi import Operation
@@ -91,7 +91,9 @@ def _of_records(door: Door) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "latchgate_policy_version", "The policy in force", value=door.engine.policy.version
     )
-    yield InfoMetricFamily("latchgate_build", "The program", value={"version": __version__})
+    yield InfoMetricFamily(
+        "latchgate_build", "The program", value={"version": version("latchgate")}
+    )
 
 
 OPERATIONS = (

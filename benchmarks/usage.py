@@ -1,0 +1,214 @@
+"""What recording usage costs the verify door: `python benchmarks/usage.py [--write]`.
+
+The door's own protocol is given the bytes that nginx sends, without sockets, once with the recorder
+and once with one that notes nothing, in turns of one run. What is counted is CPU of the whole
+process: the writer's thread and SQLite are in it. Without sockets the door is cheaper than behind
+nginx, so that the share told here is the upper end. Traffic of three sorts: few keys, many keys of
+which few are busy (Zipf), and many keys evenly, which is the worst there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import itertools
+import json
+import random
+import secrets
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
+
+import uvicorn
+from benchmarks.machine import ROOT, facts
+from benchmarks.report import write
+from benchmarks.stock import Question, stock
+from uvicorn.server import ServerState
+
+from latchgate import providers
+from latchgate.config import Config
+from latchgate.core.model import Decision, Request
+from latchgate.core.policy_file import with_built_in
+from latchgate.core.redact import redactor
+from latchgate.doors.console import console
+from latchgate.doors.verify import VerifyDoor
+from latchgate.signin.oidc import Assertions
+from latchgate.signin.pool import Passwords
+from latchgate.store.recorder import Usage
+from latchgate.verify.engine import Engine
+
+WANTED = 0.05
+_Noted = Callable[[Decision, Request, float], None]
+
+
+class _Wire(asyncio.Transport):
+    """Takes what the door answers, and counts it."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.passed = 0
+
+    def write(self, data: Any) -> None:  # noqa: ANN401 - bytes of any sort
+        self.passed += data[:12] == b"HTTP/1.1 200"
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def _nothing(_decision: Decision, _request: Request, _now: float) -> None:
+    pass
+
+
+@contextmanager
+def _door(config: Config, noted: _Noted) -> Iterator[tuple[Any, _Wire]]:
+    """Open the door over the database, on one connection of a gateway."""
+    passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
+    assertions = Assertions(
+        ticks=time.monotonic, entropy=secrets.token_bytes, fetch=lambda _: b"{}"
+    )
+    built_in = providers.text(providers.BUILT_IN)
+    engine = Engine(
+        config.database,
+        clock=time.time,
+        ticks=time.monotonic,
+        entropy=secrets.token_bytes,
+        compile_policy=lambda files, version: with_built_in(files, built_in, version=version),
+        passwords=passwords,
+        assertions=assertions,
+        on_decision=noted,
+    )
+    door, wire = VerifyDoor(engine, config.trusted), _Wire()
+    served = uvicorn.Config(console({}), log_config=None)
+    protocol = door.protocol(served, ServerState(), {}, asyncio.get_running_loop())
+    protocol.connection_made(wire)
+    try:
+        yield protocol, wire
+    finally:
+        protocol.connection_lost(None)
+        passwords.close()
+        assertions.close()
+        engine.close()
+
+
+def _asked(pattern: str, questions: list[bytes], count: int) -> list[bytes]:
+    """Return `count` questions as one sort of traffic asks them."""
+    rng = random.Random(2)
+    if pattern == "100 keys":
+        return rng.choices(questions[:100], k=count)
+    if pattern.startswith("Zipf"):
+        weights = itertools.accumulate(1 / rank for rank in range(1, len(questions) + 1))
+        return rng.choices(questions, cum_weights=list(weights), k=count)
+    return rng.choices(questions, k=count)
+
+
+async def _round(config: Config, asked: list[bytes], *, recorded: bool) -> float:
+    """Return the CPU microseconds of a request, the writing of what was noted included."""
+    usage = None
+    if recorded:
+        usage = Usage(
+            config.usage_database, redact=redactor(), ticks=time.monotonic, clock=time.time
+        )
+        usage.start()
+    with _door(config, usage.note if usage is not None else _nothing) as (protocol, wire):
+        for one in asked[: len(asked) // 4]:
+            protocol.data_received(one)
+        wire.passed = 0
+        gc.collect()
+        begun = time.process_time()
+        for one in asked:
+            protocol.data_received(one)
+        if usage is not None:
+            usage.flush()
+        taken = time.process_time() - begun
+        assert wire.passed == len(asked), "a request was refused"
+    if usage is not None:
+        usage.close()
+    return taken / len(asked) * 1e6
+
+
+def _measured(config: Config, asked: list[bytes], rounds: int) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {"off": [], "on": []}
+    for _ in range(rounds):
+        for name, each in found.items():
+            each.append(asyncio.run(_round(config, asked, recorded=name == "on")))
+    return found
+
+
+def _row(name: str, found: dict[str, list[float]]) -> str:
+    shares = [on / off - 1 for on, off in zip(found["on"], found["off"], strict=True)]
+    share = statistics.median(shares)
+    off, on = statistics.median(found["off"]), statistics.median(found["on"])
+    reached = "reached" if share <= WANTED else "MISSED"
+    return (
+        f"| {name} | {off:.2f} | {on:.2f} | {share:.1%} ({min(shares):.1%} to {max(shares):.1%})"
+        f" | ≤ {WANTED:.0%}: {reached} |"
+    )
+
+
+def main() -> int:
+    """Measure, print, and keep the section when asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keys", type=int, default=20_000)
+    parser.add_argument("--requests", type=int, default=40_000)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--write", action="store_true", help="keep it in benchmarks/RESULTS.md")
+    told = parser.parse_args()
+    about = facts()
+    rows: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        made = stock(Path(folder), told.keys)
+        spelled = [Question(*one).spelled() for one in json.loads(made.questions.read_text())]
+        many = f"of {told.keys:,} keys"
+        for pattern in ("100 keys", f"Zipf {many}", f"evenly {many}"):
+            asked = _asked(pattern, spelled, told.requests)
+            rows.append(_row(pattern, _measured(made.config, asked, told.rounds)))
+            print(rows[-1], flush=True)
+    command = (
+        f"python benchmarks/usage.py --keys {told.keys} --requests {told.requests}"
+        f" --rounds {told.rounds}"
+    )
+    lines = [f"- {name}: {value}" for name, value in about.items() if name != "date"]
+    section = "\n".join(
+        [
+            f"## Usage, {about['date']}",
+            "",
+            *lines,
+            "",
+            f"    {command}",
+            "",
+            "CPU µs a request of the verify door's own protocol, without sockets; the whole",
+            "process, its writer's thread included, off and on in turns. Medians; the share of",
+            "each pair. Without sockets the door is cheaper: behind nginx the share is smaller.",
+            "",
+            "| traffic | off | on | cost | wanted |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+    print(section)
+    if told.write:
+        write(ROOT / "benchmarks" / "RESULTS.md", about, section)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
