@@ -125,7 +125,6 @@ def test_the_slowest_pattern_that_is_taken_costs_little_on_the_longest_text():
     [
         (PATTERN, "ak_"),
         ("sk-[0-9a-f]{40}", "sk-"),
-        (r"key_\d{40}", "key_"),
         ("[0-9a-f]{40}", None),
         ("aaa[0-9a-f]{40}|bbb[0-9a-f]{40}", None),
         ("abcd?[0-9a-f]{40}", None),
