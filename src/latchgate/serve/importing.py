@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -53,12 +54,15 @@ def import_lines(
             entropy=secrets.token_bytes,
             dry_run=dry_run,
         )
+        # Nothing here makes cycles: looking for them in thousands of rows is work for nothing.
+        gc.disable()
         following = iter(lines)
         while batch := list(islice(following, BATCH)):
             outcome = importer.take(batch, now=time.time())
             total.add(outcome)
             on_batch(len(batch), outcome)
     finally:
+        gc.enable()
         store.close()
     return total
 
