@@ -37,6 +37,8 @@ _VERBS = {
         "migrate",
         "Bring the databases of an older version to this one.",
     ),
+    "backup": ("latchgate.cli.moving", "backup", "Back up a running server into one file."),
+    "restore": ("latchgate.cli.moving", "restore", "Put a backup in the database's place."),
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
     "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),

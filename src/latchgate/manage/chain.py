@@ -19,6 +19,7 @@ from latchgate.store.evidence import COLUMNS, evidence
 from latchgate.store.journal import GENESIS, chain
 
 MAX_FAULTS = 100
+RESTORED = "database.restore"  # the row that a restored backup begins its epoch with
 _MAX_LINE = 16_777_216
 _TEXT = ("actor", "action", "noun", "record", "detail")
 _TEXT_OR_NONE = ("tenant_id", "credential_id", "address")
@@ -133,6 +134,7 @@ class _Check:
         self.rows = 0
         self.n = 0
         self.hash = GENESIS
+        self._restores: dict[str, int] = {}  # the epoch that each ended, and its last number
 
     def fault(self, n: int | None, problem: str) -> None:
         if len(self._faults) < MAX_FAULTS:
@@ -165,6 +167,8 @@ class _Check:
         if chain(row["previous"], {name: row[name] for name in COLUMNS}) != row["hash"]:
             self.fault(n, "was altered: its hash is not that of what it says")
         self.n, self.hash = max(self.n, n), row["hash"]
+        if row["action"] == RESTORED:
+            self._restores.setdefault(_ended(row["detail"]), n - 1)
         if self._against is not None and n == self._against.n:
             self._pinned = row["hash"]
 
@@ -183,7 +187,13 @@ class _Check:
         )
 
     def _compare(self, head: Head, epoch: str | None) -> None:
-        if epoch != head.epoch:
+        kept = self._restores.get(head.epoch) if epoch != head.epoch else None
+        if kept is not None and head.n > kept:
+            told = f"a backup was restored, number {kept + 1} says: of the head's journal, which"
+            told += f" stood at {head.n} at {head.at}, the rows up to {kept} are here and the"
+            self.fault(kept + 1, f"{told} others are gone")
+            return
+        if kept is None and epoch != head.epoch:
             self.fault(None, f"this journal is of another epoch ({epoch}) than the head's")
         if head.n > self.n:
             told = f"the journal ends at {self.n}, the signed head of {head.at} stands at {head.n}:"
@@ -243,6 +253,15 @@ def _strange(row: Mapping[str, Any]) -> list[str]:
         },
     }
     return [name for name, fit in fits.items() if not fit]
+
+
+def _ended(detail: str) -> str:
+    """Return the epoch that a restored backup ended; empty where its row does not name one."""
+    try:
+        told = msgspec.json.decode(detail)
+        return str(told["epoch"]["before"])
+    except (msgspec.DecodeError, TypeError, KeyError):
+        return ""
 
 
 def _is_text(value: object) -> bool:
