@@ -153,16 +153,22 @@ def test_without_a_master_key_a_backup_says_that_nobody_signed_it(place):
     assert not place.file.exists()
 
 
+def content(archive, name):
+    opened = archive.extractfile(name)
+    assert opened is not None
+    return opened.read()
+
+
 def rewritten(file, change):
     """Write an archive anew with other members; `change` is given (name, content) pairs."""
     with tarfile.open(file) as archive:
-        members = [(one.name, archive.extractfile(one).read()) for one in archive.getmembers()]
+        members = [(one.name, content(archive, one.name)) for one in archive.getmembers()]
     with tarfile.open(file, "w") as archive:
-        for name, content in change(members):
+        for name, written in change(members):
             entry = tarfile.TarInfo(name)
-            entry.size = len(content)
+            entry.size = len(written)
             path = file.with_name("part")
-            path.write_bytes(content)
+            path.write_bytes(written)
             with path.open("rb") as opened:
                 archive.addfile(entry, opened)
 
@@ -218,7 +224,7 @@ def test_a_cut_backup_is_told(place):
 def test_a_part_that_is_a_link_is_not_followed(place):
     place.back_up()
     with tarfile.open(place.file) as archive:
-        first = archive.extractfile("manifest.json").read()
+        first = content(archive, "manifest.json")
     place.folder.joinpath("m").write_bytes(first)
     with tarfile.open(place.file, "w") as archive:
         archive.add(place.folder / "m", "manifest.json")
@@ -255,7 +261,7 @@ def test_a_restore_takes_back_what_happened_since_under_a_new_epoch(place):
     assert verify_database(place.config.database, against=kept).sound
     report = verify_database(place.config.database, against=later)
     assert not report.sound
-    assert "a backup was restored" in report.faults[0].problem
+    assert "an older copy was restored" in report.faults[0].problem
     assert f"the rows up to {kept.n}" in report.faults[0].problem
 
 

@@ -39,6 +39,8 @@ _VERBS = {
     ),
     "backup": ("latchgate.cli.moving", "backup", "Back up a running server into one file."),
     "restore": ("latchgate.cli.moving", "restore", "Put a backup in the database's place."),
+    "export": ("latchgate.cli.moving", "export", "Write every record as JSON lines."),
+    "load": ("latchgate.cli.moving", "load", "Make a new database from an export."),
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
     "audit": ("latchgate.cli.audit", "audit", "List, export and check what was changed."),

@@ -1,4 +1,4 @@
-"""`latchgate backup`, `restore`: the databases of this machine in one file, and back."""
+"""`latchgate backup`, `restore`, `export`, `load`: this machine's databases to files and back."""
 
 from __future__ import annotations
 
@@ -138,6 +138,69 @@ def restore(
         click.echo("The backup is sound. Nothing was changed.")
         return
     _print_done(done)
+
+
+@click.command()
+@config_option
+@_file
+@click.option("--journal", is_flag=True, help="The journal too: every change there ever was.")
+@json_option
+def export(*, config_file: Path, file: Path, journal: bool, as_json: bool) -> None:
+    """Write every record into a new file of JSON lines, while servers go on.
+
+    Digests of keys and passwords are in it, and the signing keys, sealed under the master key:
+    what loads it opens the same doors. Keep it as safe as the database.
+    """
+    from latchgate.serve.export import export as write
+
+    config = loaded(config_file)
+    with told():
+        done = write(config, file, journal=journal)
+    if as_json:
+        print_json({"file": str(file), "header": done.header, "rows": done.rows})
+        return
+    print_fields(
+        [
+            ("file", file),
+            ("schema", done.header.schema),
+            ("journal", f"number {done.header.n}, epoch {done.header.epoch}"),
+            *done.rows.items(),
+        ]
+    )
+
+
+@click.command()
+@config_option
+@_file
+@json_option
+def load(*, config_file: Path, file: Path, as_json: bool) -> None:
+    """Make the configured database from an export; it must not be there yet.
+
+    `init --no-database` makes the configuration for it. Put the old master key where the
+    configuration names it, or make new signing keys afterwards.
+    """
+    from latchgate.serve.load import load_export
+
+    config = loaded(config_file)
+    with told():
+        done = load_export(config, file, who=getpass.getuser())
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "rows": done.rows,
+                "epoch": done.epoch,
+                "n": done.n,
+                "unsigned": done.unsigned,
+            }
+        )
+        return
+    print_fields(
+        [("database", config.database), ("journal", f"number {done.n}, epoch {done.epoch}")]
+    )
+    print_fields(list(done.rows.items()))
+    if done.unsigned is not None:
+        click.echo(f"latchgate: nothing can be signed yet: {done.unsigned}", err=True)
 
 
 def _print_manifest(file: Path, manifest: Manifest) -> None:

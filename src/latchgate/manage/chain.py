@@ -19,7 +19,9 @@ from latchgate.store.evidence import COLUMNS, evidence
 from latchgate.store.journal import GENESIS, chain
 
 MAX_FAULTS = 100
-RESTORED = "database.restore"  # the row that a restored backup begins its epoch with
+# The rows that a restored backup, or a loaded export, begins its epoch with.
+RESTORED = "database.restore"
+LOADED = "database.load"
 _MAX_LINE = 16_777_216
 _TEXT = ("actor", "action", "noun", "record", "detail")
 _TEXT_OR_NONE = ("tenant_id", "credential_id", "address")
@@ -167,7 +169,7 @@ class _Check:
         if chain(row["previous"], {name: row[name] for name in COLUMNS}) != row["hash"]:
             self.fault(n, "was altered: its hash is not that of what it says")
         self.n, self.hash = max(self.n, n), row["hash"]
-        if row["action"] == RESTORED:
+        if row["action"] in {RESTORED, LOADED}:
             self._restores.setdefault(_ended(row["detail"]), n - 1)
         if self._against is not None and n == self._against.n:
             self._pinned = row["hash"]
@@ -189,7 +191,9 @@ class _Check:
     def _compare(self, head: Head, epoch: str | None) -> None:
         kept = self._restores.get(head.epoch) if epoch != head.epoch else None
         if kept is not None and head.n > kept:
-            told = f"a backup was restored, number {kept + 1} says: of the head's journal, which"
+            told = (
+                f"an older copy was restored, number {kept + 1} says: of the head's journal, which"
+            )
             told += f" stood at {head.n} at {head.at}, the rows up to {kept} are here and the"
             self.fault(kept + 1, f"{told} others are gone")
             return

@@ -20,15 +20,12 @@ import sqlalchemy as sa
 
 from latchgate.config import Config
 from latchgate.core.model import Noun
-from latchgate.keyring import master
-from latchgate.keyring.errors import KeyringError
-from latchgate.keyring.signing import Purpose, unseal
-from latchgate.manage import signing_keys
 from latchgate.manage.chain import RESTORED, verify_database
 from latchgate.manage.narrowing import Narrowed, narrow
 from latchgate.serve import backup
 from latchgate.serve.backup import BackupError, Looked, Manifest, look
 from latchgate.serve.files import BESIDE, placed
+from latchgate.serve.load import unsigned
 from latchgate.serve.upgrade import UpgradeError, refuse_while_used, schema_of
 from latchgate.store import schema
 from latchgate.store.bell import Bell
@@ -110,7 +107,7 @@ def restore(
             refuse_while_used(config.database, bell)
             done = _replace(config, looked, found, who=who, usage=usage, narrowing=narrowing)
     # The bell is let go of before: who signs opens the database with a bell of their own.
-    return replace(done, unsigned=_unsigned(config))
+    return replace(done, unsigned=unsigned(config))
 
 
 def _examined(database: Path, looked: Looked) -> Replaced | None:
@@ -243,16 +240,6 @@ def _master_key(config: Config, looked: Looked) -> Path | None:
         return None
     os.link(looked.folder / backup.MASTER_KEY, config.master_key)
     return config.master_key
-
-
-def _unsigned(config: Config) -> str | None:
-    """Say why the restored signing keys can't be opened; None when they can."""
-    try:
-        with _store(config.database) as store:
-            unseal(signing_keys.current(store, Purpose.TOKEN), master.load(config.master_key))
-    except KeyringError as error:
-        return str(error)
-    return None
 
 
 def _named(database: Path, stamp: str) -> Path:
