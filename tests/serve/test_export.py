@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import shutil
 
-import msgspec
 import pytest
-from tests.world import Server, chain_faults, http_request, latchgate, mode, raw_rows
+from tests.world import Server, chain_faults, latchgate, mode, raw_rows
 
 from latchgate.config import load
 from latchgate.manage.chain import verify_database
@@ -101,28 +99,12 @@ def test_what_was_loaded_exports_the_same_records(made, tmp_path, journal):
     assert (report.sound, report.rows) == (True, done.n)
 
 
-def dav(server, login, password):
-    """Return what the verify address answers for Basic on a path of TeraCLOUD's."""
-    pair = base64.b64encode(f"{login}:{password}".encode()).decode()
-    asked = {
-        "method": "GET",
-        "target": "/dav/a",
-        "host": "dav.example",
-        "headers": {"Authorization": f"Basic {pair}"},
-        "client": "192.0.2.1",
-    }
-    return http_request(
-        "POST", server.addresses["verify"] + "/", body=msgspec.json.encode(asked)
-    ).json
-
-
 @pytest.mark.e2e
 @pytest.mark.enable_socket
 def test_the_same_keys_and_passwords_open_the_same_doors_on_a_new_machine(made, tmp_path):
     made.start()
     kept, gone = made.create(name="kept"), made.create(name="gone")
     assert made.call("DELETE", f"/manage/v1/keys/{gone['id']}").status == 200
-    basic = made.call("POST", "/manage/v1/account/basic", {}).json
     done = made.cli("export", "all.jsonl", "--json", "--config", str(made.config))
     assert done.code == 0, done.err
     made.stop()
@@ -149,7 +131,7 @@ def test_the_same_keys_and_passwords_open_the_same_doors_on_a_new_machine(made, 
     try:
         assert server.allows(kept["key"])
         assert server.verdict(gone["key"])["allowed"] is False
-        # The administrator's token, their password and an app password, as before.
+        # The administrator's token and their password, as before.
         assert server.call("GET", f"/manage/v1/keys/{kept['id']}").status == 200
         sent = {
             "current_password": made.first["admin"]["password"],
@@ -157,9 +139,6 @@ def test_the_same_keys_and_passwords_open_the_same_doors_on_a_new_machine(made, 
             "namespace": "latchgate",
         }
         assert server.call("PUT", "/manage/v1/account/password", sent).status == 200
-        # Only whoever holds the password is told that an application's key is missing too.
-        assert dav(server, basic["login"], basic["password"])["status"] == 403
-        assert dav(server, basic["login"], basic["password"][:-1])["status"] == 401
         assert server.call("GET", "/manage/v1/audit/head").status == 200
         assert server.call("DELETE", f"/manage/v1/keys/{kept['id']}").status == 200
         assert server.verdict(kept["key"])["allowed"] is False
