@@ -29,7 +29,7 @@ import latchgate.doors.manage.app as manage
 from latchgate.verify import engine
 from latchgate.serve import worker
 
-right = engine.check
+right, SAYS = engine.check, sys.argv.pop()
 
 def check(request, **told):
     if "/fault" in request.target or "fault" in request.headers.get("x-fault", ""):
@@ -79,7 +79,7 @@ engine.check = check
 inner = worker._serve
 
 async def serve(*told, **named):
-    with open(sys.argv.pop()) as file:
+    with open(SAYS) as file:
         for text in file.read().split():
             spread(text)
     await inner(*told, **named)

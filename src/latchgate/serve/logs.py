@@ -101,7 +101,7 @@ def guard(redact: Callable[[str], str]) -> TextIO:
     write to `sys.stderr`. What C code writes there (faulthandler) names lines and no values.
     """
     below = sys.stderr.inner if isinstance(sys.stderr, RedactedStream) else sys.stderr
-    sys.stderr = RedactedStream(below, redact)  # type: ignore[assignment]
+    sys.stderr = RedactedStream(below, redact)
     return below
 
 

@@ -59,14 +59,8 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
         if not database.exists():
             msg = f"{database} does not exist; run latchgate init"
             raise ServeError(msg)
-    guard(
-        redactor(
-            [
-                DEVELOPER_PATTERN,
-                *with_built_in({}, providers.text(providers.BUILT_IN), version=0).patterns(),
-            ]
-        )
-    )
+    built_in = with_built_in({}, providers.text(providers.BUILT_IN), version=0)
+    guard(redactor([DEVELOPER_PATTERN, *built_in.patterns()]))
     certificate = _certificate(config)
     _allow_many_connections()
     os.umask(0o077)

@@ -36,6 +36,7 @@ class RedactingFilter(logging.Filter):
 def attach(redact: Callable[[str], str]) -> None:
     """Have every logger of Latchgate's that there is mask what it logs, if it doesn't already."""
     for name, logger in list(logging.root.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and (name == _OURS or name.startswith(f"{_OURS}.")):
-            if not any(isinstance(one, RedactingFilter) for one in logger.filters):
-                logger.addFilter(RedactingFilter(redact))
+        if not isinstance(logger, logging.Logger) or name.partition(".")[0] != _OURS:
+            continue
+        if not any(isinstance(one, RedactingFilter) for one in logger.filters):
+            logger.addFilter(RedactingFilter(redact))
