@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class LostError(AssertionError):
-    """Something that was acknowledged is not there: what a soak looks for. The message says what."""
+    """Something that was acknowledged is not there, which a soak looks for; says what."""
 
 
 @dataclass(frozen=True, slots=True)

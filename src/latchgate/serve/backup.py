@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Annotated
 
 import msgspec
 
-from latchgate import __version__
 from latchgate.config import Config
 from latchgate.core.timestamp import rfc3339
 from latchgate.keyring import master
@@ -180,7 +180,7 @@ def _manifest(config: Config, found: list[Path]) -> Manifest:
         store.close()
     return Manifest(
         format=FORMAT,
-        program=__version__,
+        program=version("latchgate"),
         schema=schema_of(found[0]),
         at=rfc3339(now),
         epoch=epoch,

@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 import sqlalchemy as sa
 
-from latchgate import __version__
 from latchgate.config import Config
 from latchgate.core.timestamp import rfc3339
 from latchgate.serve.files import appear, private_folder
@@ -100,7 +100,7 @@ def export(config: Config, target: Path, *, journal: bool) -> Exported:
         n, digest, epoch = connection.execute(_HEAD).fetchone()
         header = Header(
             format=FORMAT,
-            program=__version__,
+            program=version("latchgate"),
             schema=found,
             at=rfc3339(time.time()),
             epoch=epoch,
