@@ -39,7 +39,7 @@ define install_apart
 endef
 UV := $(BIN)/uv --no-managed-python --no-progress
 
-.PHONY: help run test interop check format lock bench clean
+.PHONY: help run test interop check format lock bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -82,10 +82,13 @@ lock: $(DEV) ## pin the dependencies of pyproject.toml anew (LOCK_ARGS=--upgrade
 bench: $(DEV) ## measure verification (BENCH_ARGS=…)
 	@$(BIN)/python benchmarks/verify.py $(BENCH_ARGS)
 
+soak: $(DEV) ## run for long and lose nothing (SOAK_ARGS=…)
+	@$(BIN)/python soak/run.py $(SOAK_ARGS)
+
 clean: ## remove what make made; .latchgate, which holds your data, stays
 	@rm -rf .venv .venv-clients .venv-keystone $(NODE)/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
-	@find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
+	@find src tests benchmarks soak examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 
 $(SERVER): pyproject.toml locks/build.txt locks/server.txt
 	@scripts/venv $(PYTHON)

@@ -85,8 +85,14 @@ def main() -> None:
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        anywhere = {"api": "127.0.0.1:0", "console": "127.0.0.1:0", "verify": "127.0.0.1:0"}
-        config = initialize(folder / "latchgate.toml", chosen=["wayscloud"], **anywhere).config
+        anywhere = "127.0.0.1:0"
+        config = initialize(
+            folder / "latchgate.toml",
+            chosen=["wayscloud"],
+            api=anywhere,
+            console=anywhere,
+            verify=anywhere,
+        ).config
         _publish(config.database)
         file = folder / "keys.jsonl"
         written(file, told.keys)

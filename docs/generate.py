@@ -90,6 +90,8 @@ Words = Mapping[str, str]
 CONFIGURATION: Words = {
     "database": "SQLite file of records and journal. Its bell, `-wal` and `-shm` stand beside it.",
     "usage_database": "SQLite file of refusals, counts and last use. Another file than `database`.",
+    "log_level": "The least that is logged: `debug`, `info`, `warning` or `error`. Secrets are"
+    " masked at every level; statements of the database are never logged.",
     "master_key": "File of the key that private signing keys are sealed with; mode 0600, kept apart"
     " from copies of the database.",
     "policy": "Policy files that `policy check` and `policy apply` read. Verifiers follow what was"

@@ -365,6 +365,11 @@ def test_partners_are_read_with_a_url_or_a_file_of_the_configurations_folder(fil
 )
 def test_an_impossible_export_is_told_by_its_key(file, text, problem):
     assert problem.removeprefix("2: ") in refusal(file, f"[audit]\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
         (PARTNER.format(name="a", keys=""), "a needs either keys_url or keys_file"),
         (
             PARTNER.format(name="a", keys='keys_url = "https://a"\nkeys_file = "b"'),

@@ -128,13 +128,15 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `database` is the SQLite file of records and journal, `usage_database` the one of usage and
     refusals. `policy` lists the policy files that `policy check` and `policy apply` read.
-    `master_key` is the file of the key that seals private signing keys.
+    `master_key` is the file of the key that seals private signing keys. `log_level` is the least
+    that is logged: debug, info, warning or error.
     """
 
     database: str = "latchgate.db"
     usage_database: str = "latchgate-usage.db"
     master_key: str = "master.key"
     policy: tuple[str, ...] = ("providers/wayscloud.toml",)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     listen: ListenEntry = ListenEntry()
     gateways: GatewaysEntry = GatewaysEntry()
     tls: TlsEntry = TlsEntry()
@@ -225,7 +227,8 @@ class Config:
     mail: MailServer | None
     audit: AuditExport | None
     usage: UsageEntry
-    partners: tuple[Partner, ...] = ()
+    partners: tuple[Partner, ...]
+    log_level: str
 
     def with_tls(self, files: TlsFiles | None) -> Config:
         """Return this configuration with API and console behind TLS, or both in the clear."""
@@ -347,6 +350,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),
         usage=entry.usage,
+        log_level=entry.log_level,
     )
 
 

@@ -35,12 +35,15 @@ from latchgate.store.errors import StoreError
 from latchgate.store.recorder import Usage
 from latchgate.store.shadows import ShadowLog
 from latchgate.verify.engine import Engine
+from latchgate.verify.log_filter import attach
 from latchgate.verify.shadow import Settled, Shadows
 
 __all__ = ["ConfigError", "StoreError", "Verdict", "Verifier"]
 
 _FOLLOW_SECONDS = 0.02
 _log = logging.getLogger(__name__)
+# One for the process, as its loggers are: nothing that any Verifier here learnt is forgotten.
+_redact = Redactor()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,8 @@ class Verifier:
             if self._opened is not None:
                 return self._opened
             built_in = providers.text(providers.BUILT_IN)
-            redact = Redactor()
+            redact = _redact
+            attach(redact)
 
             def compile_policy(files: dict[str, str], version: int) -> Policy:
                 policy = with_built_in(files, built_in, version=version)

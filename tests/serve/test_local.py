@@ -20,7 +20,7 @@ def file(tmp_path):
 
 
 def initialize(file):
-    return local.initialize(file, chosen=["wayscloud"], **ADDRESSES)
+    return local.initialize(file, chosen=["wayscloud"], **ADDRESSES, database=True)
 
 
 def test_a_new_latchgate_is_what_was_asked_for(file):

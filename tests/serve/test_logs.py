@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from tests.world import FILES, World, compiled
 
 from latchgate.core.redact import redactor
-from latchgate.serve.logs import RedactingFormatter
+from latchgate.serve.logs import RedactedStream, RedactingFormatter
 
 CONFIGURED = """
 import logging, sys, warnings
@@ -143,3 +144,43 @@ def test_every_logger_goes_through_the_one_handler():
     told = [json.loads(text) for text in done.stderr.splitlines()]
     assert [one["event"].split(":")[0] for one in told[:-1]] == [f"from {name}" for name in names]
     assert told[-1]["logger"] == "py.warnings"
+
+
+def test_a_stream_masks_whole_lines_however_they_are_written(key):
+    below = io.StringIO()
+    stream = RedactedStream(below, redactor(compiled(FILES, 1).patterns()))
+    for piece in ("one ", key.text[:20], key.text[20:], "\nBearer ", key.text, "\nhalf"):
+        stream.write(piece)
+    assert key.text not in below.getvalue()
+    assert below.getvalue().count("\n") == 2
+    stream.flush()
+    assert below.getvalue().endswith("\nhalf")
+
+
+def test_what_goes_round_the_loggers_is_masked_too():
+    program = """
+import logging, sys, threading, traceback
+from latchgate.core.redact import redactor
+from latchgate.serve.logs import configure
+configure(redactor())
+own = logging.getLogger("own")
+own.propagate = False
+own.addHandler(logging.StreamHandler())
+own.error("token=abcdefghij 1")
+print("token=abcdefghij 2", file=sys.stderr)
+def fails():
+    raise RuntimeError("token=abcdefghij 3")
+thread = threading.Thread(target=fails)
+thread.start()
+thread.join()
+try:
+    fails()
+except RuntimeError:
+    traceback.print_exc()
+fails()
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "abcdefghij" not in done.stderr
+    assert done.stderr.count("token=*** 3") == 3

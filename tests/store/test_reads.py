@@ -147,24 +147,32 @@ def test_the_head_is_read_with_its_epoch(world, reader):
 
 
 def test_changes_are_read_in_order_after_a_number(world, reader):
-    before = world.head()
+    before, epoch = read_head(reader)
     first = world.tenant()
     second = world.user(first)
-    assert read_changes(reader, before) == [
+    assert read_changes(reader, before, epoch=epoch) == [
         (before + 1, (Noun.TENANT, first)),
         (before + 2, (Noun.USER, second)),
     ]
-    assert read_changes(reader, before + 2) == []
+    assert read_changes(reader, before + 2, epoch=epoch) == []
+
+
+def test_changes_of_another_epoch_are_none_at_all(world, reader):
+    n, epoch = read_head(reader)
+    assert read_changes(reader, n, epoch=epoch) == []
+    assert read_changes(reader, n, epoch="another") is None
+    assert read_changes(reader, 0, epoch="another") is None
 
 
 def test_changes_are_read_by_the_page(world, reader):
-    before = world.head()
+    before, epoch = read_head(reader)
     with world.changing() as change:
         for at in range(PAGE + 3):
             change.note("test", Noun.USER, f"u{at}", tenant_id=None, detail={})
-    first = read_changes(reader, before)
+    first = read_changes(reader, before, epoch=epoch)
+    assert first is not None
     assert [n for n, _ in first] == list(range(before + 1, before + 1 + PAGE))
-    assert len(read_changes(reader, first[-1][0])) == 3
+    assert len(read_changes(reader, first[-1][0], epoch=epoch) or ()) == 3
 
 
 def test_the_newest_policy_is_read(world, reader):
@@ -202,7 +210,7 @@ def test_a_database_of_something_else_is_refused(tmp_path):
     [
         lambda reader: read_records(reader, [(Noun.USER, "u")]),
         read_head,
-        lambda reader: read_changes(reader, 0),
+        lambda reader: read_changes(reader, 0, epoch=""),
         read_policy_files,
     ],
     ids=["records", "head", "changes", "policy"],

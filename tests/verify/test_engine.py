@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -239,6 +240,48 @@ def test_more_changes_than_a_page_are_followed_at_once(world):
         change.note("key.revoke", Noun.CREDENTIAL, key.id, tenant_id=None, detail={})
     assert engine.decide(asking(key)).reason is Reason.CREDENTIAL_REVOKED
     assert engine.position == world.head()
+
+
+def another_epoch(world):
+    """Take the last journal row away, as a restored backup does, under a new epoch."""
+    with closing(connect(world.database, durable=True)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM journal WHERE n = (SELECT n FROM journal_head)")
+        connection.execute("UPDATE journal_head SET n = n - 1, epoch = 'restored'")
+        connection.execute("UPDATE credential SET revoked_at = 1.0")
+        connection.execute("COMMIT")
+
+
+@pytest.mark.parametrize("rung", [True, False])
+def test_a_new_epoch_empties_the_memory_whatever_its_numbers_are(world, rung):
+    ticks = [0.0]
+    key, engine = world.key(), world.engine(ticks=lambda: ticks[0])
+    assert engine.decide(asking(key)).allowed
+    position = engine.position
+    another_epoch(world)
+    if rung:
+        world.store.ring()
+    else:
+        ticks[0] += POLL_SECONDS  # nobody rang: the database's own version tells
+    assert engine.decide(asking(key)).reason is Reason.CREDENTIAL_REVOKED
+    assert engine.position == position - 1
+    (listener,) = world.store.bell.listeners()
+    assert listener.acknowledged == engine.position
+
+
+def test_a_new_epoch_whose_policy_is_unusable_is_refused_until_it_is_usable(world):
+    key, engine = world.key(), world.engine()
+    assert engine.decide(asking(key)).allowed
+    another_epoch(world)
+    with closing(connect(world.database, durable=True)) as connection:
+        connection.execute("UPDATE credential SET revoked_at = NULL")
+        (files,) = connection.execute("SELECT files FROM policy_version").fetchone()
+        connection.execute('UPDATE policy_version SET files = \'{"a.toml": "no"}\'')
+        world.store.ring()
+        for _ in range(3):
+            assert engine.decide(asking(key)).reason is Reason.FAULT
+        connection.execute("UPDATE policy_version SET files = ?", (files,))
+    assert engine.decide(asking(key)).allowed
 
 
 def test_a_decision_names_the_number_it_was_made_at(world):

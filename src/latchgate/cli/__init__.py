@@ -8,7 +8,10 @@ an argument. Verbs import what they need when they run.
 
 from __future__ import annotations
 
+import sys
+import traceback
 from importlib import import_module
+from types import TracebackType
 
 import rich_click as click
 
@@ -48,6 +51,10 @@ _VERBS = {
         "imports",
         "Import keys, hashes and passwords of another system.",
     ),
+    "backup": ("latchgate.cli.moving", "backup", "Back up a running server into one file."),
+    "restore": ("latchgate.cli.moving", "restore", "Put a backup in the database's place."),
+    "export": ("latchgate.cli.moving", "export", "Write every record as JSON lines."),
+    "load": ("latchgate.cli.moving", "load", "Make a new database from an export."),
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
     "policy": ("latchgate.cli.policy", "policy", "Check and publish policy files."),
     "shadow": (
@@ -86,3 +93,19 @@ class _Lazy(click.RichGroup):
 @click.version_option(__version__, prog_name="latchgate")
 def main() -> None:
     """Latchgate: issue credentials, decide requests, say why."""
+    sys.excepthook = _fault
+
+
+def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print what nobody caught, which is a fault of ours, with every secret in it masked."""
+    from latchgate import providers
+    from latchgate.core.policy_file import with_built_in
+    from latchgate.core.redact import redactor
+
+    try:
+        files = {f"{name}.toml": providers.text(f"{name}.toml") for name in providers.SHIPPED}
+        policy = with_built_in(files, providers.text(providers.BUILT_IN), version=0)
+        told = redactor(policy.patterns())("".join(traceback.format_exception(kind, error, trace)))
+    except Exception:  # noqa: BLE001 - what can't be masked is not shown
+        told = f"{kind.__name__}\n"
+    click.echo(f"latchgate: this is a fault of Latchgate's own; please report it\n{told}", err=True)

@@ -82,6 +82,11 @@ class _Listen(click.ParamType[Address]):
     show_default=True,
     help="The gateways' address, or unix:/PATH.",
 )
+@click.option(
+    "--no-database",
+    is_flag=True,
+    help="Only configuration and policy files: for a database that load or restore makes.",
+)
 @click.option("--if-missing", is_flag=True, help="Do nothing when the configuration exists.")
 @json_option
 def init(
@@ -91,6 +96,7 @@ def init(
     listen: Address,
     console_listen: Address,
     verify_listen: Address,
+    no_database: bool,
     if_missing: bool,
     as_json: bool,
 ) -> None:
@@ -111,6 +117,7 @@ def init(
             api=str(listen),
             console=str(console_listen),
             verify=str(verify_listen),
+            database=not no_database,
         )
     except ConfigError as error:
         raise Failed(f"{error}; nothing was changed", code=2)
@@ -119,6 +126,12 @@ def init(
     except OSError as error:
         raise Failed(f"{error.filename}: {error.strerror}; nothing was changed")
     config, first = made.config, made.first
+    if first is None:
+        if as_json:
+            print_json({"config": str(config.file)})
+        else:
+            print_fields([("configuration", config.file)])
+        return
     if as_json:
         print_json(
             {

@@ -101,10 +101,8 @@ def _user(one: dict[str, Any]) -> str:
     """Say who used the old one: from where, with what, how often, and when last."""
     agent = f" with {one_line(one['agent'])}" if one["agent"] else ""
     times = "once" if one["count"] == 1 else f"{one['count']} times"
-    return (
-        f"Used from {one_line(one['address'] or 'an unknown address')}{agent} at {one_line(one['area'])}, "
-        f"{times}, last at {one['last_at']}."
-    )
+    address, area = one_line(one["address"] or "an unknown address"), one_line(one["area"])
+    return f"Used from {address}{agent} at {area}, {times}, last at {one['last_at']}."
 
 
 def _hours(seconds: float) -> str:

@@ -27,7 +27,7 @@ def migrate(*, config_file: Path, no_backup: bool, as_json: bool) -> None:
     from latchgate.serve.upgrade import upgrade
 
     config = loaded(config_file)
-    with _told():
+    with told():
         done = upgrade(config, who=getpass.getuser(), backup=not no_backup)
     made = str(done.master_key) if done.master_key is not None else None
     if as_json:
@@ -70,7 +70,7 @@ def list_keys(*, config_file: Path, as_json: bool) -> None:
     from latchgate.serve.upgrade import listed_signing_keys
 
     config = loaded(config_file)
-    with _told():
+    with told():
         keys = listed_signing_keys(config)
     if as_json:
         print_json({"keys": keys})
@@ -94,7 +94,7 @@ def replace(*, config_file: Path, new_master: bool, as_json: bool) -> None:
     from latchgate.serve.upgrade import replace_signing_keys
 
     config = loaded(config_file)
-    with _told():
+    with told():
         made = replace_signing_keys(config, who=getpass.getuser(), new_master=new_master)
     if as_json:
         print_json({"keys": [{"id": key.id, "purpose": str(key.purpose)} for key in made]})
@@ -105,9 +105,10 @@ def replace(*, config_file: Path, new_master: bool, as_json: bool) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Word what can be wrong on this machine, and keep what is written to its owner."""
     from latchgate.keyring.errors import KeyringError
+    from latchgate.serve.backup import BackupError
     from latchgate.serve.upgrade import UpgradeError
     from latchgate.store.errors import StoreError
 
@@ -118,5 +119,5 @@ def _told() -> Iterator[None]:
         raise Failed(f"{error.filename} already exists; move it away first. Nothing was changed")
     except OSError as error:
         raise Failed(f"{error.filename}: {error.strerror}")
-    except (UpgradeError, KeyringError, StoreError) as error:
+    except (UpgradeError, BackupError, KeyringError, StoreError) as error:
         raise Failed(str(error))

@@ -41,6 +41,7 @@ class Noun(StrEnum):
     WEBHOOK = "webhook"
     ALERT = "alert"
     LEAK_RULE = "leak_rule"
+    DATABASE = "database"  # the whole of it, when a backup was restored
 
 
 Key = tuple[Noun, str]

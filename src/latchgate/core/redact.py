@@ -18,7 +18,7 @@ _HEADERS = "(?:x-api-key|x-auth-token|x-subject-token|x-teracloud-api-key)"
 _GENERAL = (
     rf"(?i:(\b(?:proxy-)?authorization(?:{_QUOTE})?\s*[:=,]\s*b?(?:{_QUOTE})?{_SCHEME}\s+))[^\s'\",;)]+",
     rf"(?i:(\b{_HEADERS}(?:{_QUOTE})?\s*[:=,]\s*b?)){_VALUE}",
-    r"(?i:((?:;|%3b)api_key=))[^;/?&\s'\"]+",
+    r"(?i:((?:[;?&]|%3b|%3f|%26)api_key=))[^;/?&\s'\"]+",
     rf"(?i:(\b{_SCHEME}\s+))[A-Za-z0-9._~+/=-]{{8,}}",
     rf"(?i:((?:password|secret|token)(?:{_QUOTE})?\s*[:=]\s*)){_VALUE}",
     r"(\beyJ)[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?",  # a JSON Web Token

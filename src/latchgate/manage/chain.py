@@ -20,8 +20,13 @@ from latchgate.store.evidence import COLUMNS, Row, evidence, whole
 from latchgate.store.journal import GENESIS, chain
 
 MAX_FAULTS = 100
+# The rows that a restored backup, or a loaded export, begins its epoch with.
+RESTORED = "database.restore"
+LOADED = "database.load"
+_BEGINNINGS = frozenset({RESTORED, LOADED})
 _MAX_LINE = 16_777_216
 _HASH = COLUMNS.index("hash")
+_N, _ACTION, _DETAIL = (COLUMNS.index(name) for name in ("n", "action", "detail"))
 _PAGE = 500
 _columns = operator.itemgetter(*COLUMNS)
 _TEXT = ("actor", "action", "noun", "record", "detail")
@@ -142,6 +147,7 @@ class Check:
         self.rows = 0
         self.n = 0
         self.hash = GENESIS
+        self._restores: dict[str, int] = {}  # the epoch that each ended, and its last number
 
     def fault(self, n: int | None, problem: str) -> None:
         """Keep a fault, the first ones only."""
@@ -167,12 +173,18 @@ class Check:
                 fit = whole(page[at:] if at else page, self.n, self.hash)
                 if fit:
                     first, self.n, self.hash = self.n, self.n + fit, page[at + fit - 1][_HASH]
+                    self._note_restores(page[at : at + fit])
                     if self._pinned_at is not None and first < self._pinned_at <= self.n:
                         self._pinned = page[at + self._pinned_at - first - 1][_HASH]
                 at += fit
                 if at < len(page):
                     self._take(dict(zip(COLUMNS, page[at], strict=True)))
                     at += 1
+
+    def _note_restores(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            if row[_ACTION] in _BEGINNINGS:
+                self._restores.setdefault(_ended(row[_DETAIL]), row[_N] - 1)
 
     def _take(self, row: Mapping[str, Any]) -> None:
         wanted, n = self.n + 1, row["n"]
@@ -194,6 +206,8 @@ class Check:
         if chain(row["previous"], {name: row[name] for name in COLUMNS}) != row["hash"]:
             self.fault(n, "was altered: its hash is not that of what it says")
         self.n, self.hash = max(self.n, n), row["hash"]
+        if row["action"] in _BEGINNINGS:
+            self._restores.setdefault(_ended(row["detail"]), n - 1)
         if n == self._pinned_at:
             self._pinned = row["hash"]
 
@@ -213,7 +227,15 @@ class Check:
         )
 
     def _compare(self, head: Head, epoch: str | None) -> None:
-        if epoch != head.epoch:
+        kept = self._restores.get(head.epoch) if epoch != head.epoch else None
+        if kept is not None and head.n > kept:
+            told = (
+                f"an older copy was restored, number {kept + 1} says: of the head's journal, which"
+            )
+            told += f" stood at {head.n} at {head.at}, the rows up to {kept} are here and the"
+            self.fault(kept + 1, f"{told} others are gone")
+            return
+        if kept is None and epoch != head.epoch:
             self.fault(None, f"this journal is of another epoch ({epoch}) than the head's")
         if head.n > self.n:
             told = f"the journal ends at {self.n}, the signed head of {head.at} stands at {head.n}:"
@@ -282,6 +304,15 @@ def _strange(row: Mapping[str, Any]) -> list[str]:
         },
     }
     return [name for name, fit in fits.items() if not fit]
+
+
+def _ended(detail: str) -> str:
+    """Return the epoch that a restored backup ended; empty where its row does not name one."""
+    try:
+        told = msgspec.json.decode(detail)
+        return str(told["epoch"]["before"])
+    except (msgspec.DecodeError, TypeError, KeyError):
+        return ""
 
 
 def _is_text(value: object) -> bool:

@@ -53,13 +53,21 @@ class Initialized:
     """A new Latchgate: its configuration and its first records."""
 
     config: Config
-    first: FirstRecords
+    first: FirstRecords | None  # None where no database was made
 
 
 def initialize(
-    file: Path, *, chosen: Iterable[str], api: str, console: str, verify: str
+    file: Path,
+    *,
+    chosen: Iterable[str],
+    api: str,
+    console: str,
+    verify: str,
+    database: bool = True,
 ) -> Initialized:
     """Write configuration, policy files, databases and profile; nothing of it may exist yet.
+
+    Without `database` only the configuration and the policy files: for one that is restored.
 
     FileExistsError names what is in the way; whatever fails half-way is taken back.
     """
@@ -83,6 +91,8 @@ def initialize(
         _refuse_existing(config.database, config.usage_database, config.master_key, config.profile)
         for name in names:
             _create(folder / "providers" / name, providers.text(name), made)
+        if not database:
+            return Initialized(config=config, first=None)
         made += [config.database, config.usage_database]
         migrate(config.database, "main")
         migrate(config.usage_database, "usage")

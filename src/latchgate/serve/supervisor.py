@@ -21,8 +21,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from latchgate import providers
 from latchgate.config import Address, Config
-from latchgate.core.policy_file import PolicyError
+from latchgate.core.policy_file import PolicyError, with_built_in
+from latchgate.core.redact import redactor
+from latchgate.manage.applications import DEVELOPER_PATTERN
+from latchgate.serve.logs import guard
 from latchgate.serve.tls import Certificate, CertificateError
 from latchgate.serve.worker import Sockets, run_worker
 from latchgate.store import sqlite
@@ -55,6 +59,8 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
         if not database.exists():
             msg = f"{database} does not exist; run latchgate init"
             raise ServeError(msg)
+    built_in = with_built_in({}, providers.text(providers.BUILT_IN), version=0)
+    guard(redactor([DEVELOPER_PATTERN, *built_in.patterns()]))
     certificate = _certificate(config)
     _allow_many_connections()
     os.umask(0o077)

@@ -6,7 +6,6 @@ backup is made and checked before the first migration runs.
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -23,11 +22,12 @@ from latchgate.keyring.master import MasterKey
 from latchgate.keyring.signing import SealedKey, spell
 from latchgate.manage import signing_keys
 from latchgate.store.bell import Bell
+from latchgate.store.copies import copied
 from latchgate.store.errors import OutcomeUnknownError, StoreError
 from latchgate.store.journal import Actor, Store
 from latchgate.store.migrate import migrate
 from latchgate.store.reads import SCHEMA_HEAD, check_schema
-from latchgate.store.sqlite import Connection, connect, faults
+from latchgate.store.sqlite import connect, faults
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -57,7 +57,8 @@ def upgrade(config: Config, *, who: str, backup: bool) -> Upgraded:
     was = {database: schema_of(database) for database in parts}
     behind = [database for database, found in was.items() if found != SCHEMA_HEAD]
     if behind:
-        _refuse_while_used(config.database)
+        with closing(Bell.beside(config.database)) as bell:
+            refuse_while_used(config.database, bell)
     held = master.load(config.master_key) if config.master_key.exists() else None
     stamp = time.strftime(_STAMP, time.gmtime())
     backups = _copies({one: was[one] for one in behind}, stamp) if backup else []
@@ -94,12 +95,9 @@ def schema_of(database: Path) -> str:
     return str(found[0])
 
 
-def _refuse_while_used(database: Path) -> None:
-    bell = Bell.beside(database)
-    try:
-        users = sorted({one.process_id for one in bell.listeners()})
-    finally:
-        bell.close()
+def refuse_while_used(database: Path, bell: Bell) -> None:
+    """Raise UpgradeError when a server or a Verifier follows a database."""
+    users = sorted({one.process_id for one in bell.listeners()})
     if users:
         listed = ", ".join(str(one) for one in users)
         msg = f"{database} is in use by process {listed} (a server, or a program with a Verifier);"
@@ -112,39 +110,13 @@ def _copies(databases: Mapping[Path, str], stamp: str) -> list[Path]:
     made: list[Path] = []
     try:
         for database, schema in databases.items():
-            made.append(_copied(database, schema, stamp))
+            copy = database.with_name(f"{database.name}.{stamp}-schema-{schema}")
+            made.append(copied(database, copy))
     except BaseException:
         for copy in made:
             copy.unlink(missing_ok=True)
         raise
     return made
-
-
-def _copied(database: Path, schema: str, stamp: str) -> Path:
-    """Copy a database beside itself through SQLite, and look at the copy."""
-    copy = database.with_name(f"{database.name}.{stamp}-schema-{schema}")
-    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    try:
-        with (
-            closing(connect(database, durable=True, read_only=True)) as source,
-            closing(connect(copy, durable=True)) as target,
-            faults(),
-        ):
-            source.backup(target)
-            _look_at(target, database)
-            # One file, without a log beside it that somebody could forget to keep.
-            target.execute("PRAGMA journal_mode=DELETE")
-    except BaseException:
-        copy.unlink(missing_ok=True)
-        raise
-    return copy
-
-
-def _look_at(copy: Connection, database: Path) -> None:
-    found = copy.execute("PRAGMA quick_check(1)").fetchone()
-    if found != ("ok",):
-        msg = f"{database} is damaged ({found[0]}); nothing was changed"
-        raise StoreError(msg)
 
 
 def _keys(config: Config, held: MasterKey | None, who: str) -> tuple[list[SealedKey], bool]:

@@ -143,7 +143,7 @@ def run_worker(
     built_in = providers.text(providers.BUILT_IN)
     redact = Redactor()
     redact.learn([DEVELOPER_PATTERN])
-    configure(redact)
+    configure(redact, level=logging.getLevelNamesMapping()[config.log_level.upper()])
 
     def compile_policy(files: dict[str, str], version: int) -> Policy:
         policy = with_built_in(files, built_in, version=version)

@@ -122,6 +122,15 @@ class Bell:
             if self.words[self._at(slot)] == incarnation:
                 self.words[self._at(slot)] = 0
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep caches from joining meanwhile, and ring at the end: whoever waited looks anew."""
+        with self._exclusive():
+            try:
+                yield
+            finally:
+                self.words[RINGS] += 1
+
     def listeners(self) -> list[Listener]:
         """Return every taken slot's cache, dead processes left out."""
         taken = [self._listener(slot) for slot in range(_SLOTS) if self.words[self._at(slot)]]

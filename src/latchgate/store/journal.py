@@ -331,6 +331,7 @@ def _engine(database: Path, begin: str, *, size: int) -> sa.Engine:
         "sqlite://",
         module=driver,
         creator=lambda: connect(database, durable=True),
+        hide_parameters=True,  # a failed statement is logged with its text; they may be secret
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,

@@ -22,6 +22,7 @@ def migrate(database: Path, *parts: str, revision: str = "head") -> None:
         "sqlite://",
         module=driver,
         creator=lambda: connect(database, durable=True),
+        hide_parameters=True,
         poolclass=NullPool,
     )
     config = Config()

@@ -63,7 +63,11 @@ _PROJECT = "SELECT id, tenant_id, active, name FROM project WHERE id = ?"
 _ROLE = "SELECT id, tenant_id, scopes, implies, name FROM role WHERE id = ?"
 _SIGNING_KEY = "SELECT id, purpose, public, retired_at FROM signing_key WHERE id = ?"
 _HEAD = "SELECT n, epoch FROM journal_head"
-_SINCE = "SELECT n, noun, record FROM journal WHERE n > ? ORDER BY n LIMIT ?"
+# One statement, so that epoch and rows are of one snapshot; one row of nulls where none is new.
+_SINCE = (
+    "SELECT epoch, journal.n, noun, record FROM journal_head"
+    " LEFT JOIN journal ON journal.n > ? ORDER BY journal.n LIMIT ?"
+)
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _SCHEMA = "SELECT version_num FROM alembic_version"
 PAGE = 1_000
@@ -100,11 +104,16 @@ def read_head(connection: Connection) -> tuple[int, str]:
     return row[0], row[1]
 
 
-def read_changes(connection: Connection, after: int) -> list[tuple[int, Key]]:
-    """Return up to `PAGE` changes after a number, oldest first, as (number, record changed)."""
+def read_changes(connection: Connection, after: int, *, epoch: str) -> list[tuple[int, Key]] | None:
+    """Return up to `PAGE` changes after a number, oldest first, as (number, record changed).
+
+    None when the journal is of another epoch: its numbers say nothing about those known so far.
+    """
     with faults():
         rows = connection.execute(_SINCE, (after, PAGE)).fetchall()
-    return [(number, (Noun(noun), record)) for number, noun, record in rows]
+    if not rows or rows[0][0] != epoch:
+        return None
+    return [(n, (Noun(noun), record)) for _, n, noun, record in rows if n is not None]
 
 
 def read_policy_files(connection: Connection) -> tuple[int, dict[str, str]]:

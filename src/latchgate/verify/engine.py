@@ -107,7 +107,7 @@ class Engine:
         self._seen = self._bell.rings()
         self._version = self._data_version()
         self._polled = self._ticks()
-        position, _ = read_head(self._reader)
+        position, self._epoch = read_head(self._reader)
         self._cache = Cache(position)
         self._policy_due = True
         self._renew_policy()
@@ -314,7 +314,14 @@ class Engine:
         if rings == self._seen and version == self._version:
             return
         while True:
-            changes = read_changes(self._reader, self._cache.position)
+            changes = read_changes(self._reader, self._cache.position, epoch=self._epoch)
+            if changes is None:
+                # A backup was restored: what is remembered is of a history that never was (rule 2).
+                self._broken = True  # until all was read anew: what fails half-way is refused
+                self._begin()
+                self._broken = False
+                self._bell.acknowledge(self._slot, self.position)
+                return
             self._policy_due = self._cache.advance(changes) or self._policy_due
             if len(changes) < PAGE:
                 break
