@@ -239,6 +239,8 @@ AREA: Words = {
     "dialect": "How refusals are worded here; the file's `dialect` unless told.",
     "shadow": "One of this file's `[shadows.NAME]`: what that old system decides is enforced here,"
     " and what Latchgate decides is compared with it. Not where Latchgate itself answers.",
+    "environment": "A label, as keys may have one. It decides nothing: alerts tell of keys that are"
+    " used in areas of another label, or of two.",
 }
 SHADOW: Words = {
     "url": "Its check, asked with GET. Over HTTPS, or over HTTP on this machine and to addresses in"

@@ -484,6 +484,7 @@ def test_the_built_in_file_stands_without_any_other():
     found = with_built_in({}, OWN, version=0)
     assert [area.path for area in found.areas if area.public] == [
         "/manage/v1/application-requests",
+        "/leaks",
         "/manage/v1/openapi.json",
         "/healthz",
         "/readyz",
