@@ -256,8 +256,6 @@ SHADOW: Words = {
     "plain_networks": "Private addresses and networks that it may be asked at over HTTP.",
     "until": "An RFC 3339 time at which you meant to be done. `shadow show` says it; nothing ends"
     " by itself.",
-    "environment": "A label, as keys may have one. It decides nothing: alerts tell of keys that are"
-    " used in areas of another label, or of two.",
 }
 RULE: Words = {
     "methods": 'Upper-case methods; `["*"]` for every one that no other rule of the area names.',
