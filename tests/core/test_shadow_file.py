@@ -8,7 +8,7 @@ from latchgate import providers
 from latchgate.core.policy_file import PolicyError, PolicyFault, read_policy, with_built_in
 from latchgate.core.shadow import Shadow
 from latchgate.core.shadow_file import OWN_PATHS
-from latchgate.doors import keystone, manage, teracloud, upcloud, wayscloud
+from latchgate.doors import keystone, leaks, manage, teracloud, upcloud, wayscloud
 
 BASE = """\
 provider = "p"
@@ -159,5 +159,5 @@ def test_an_area_takes_no_shadow_that_is_unknown_or_stands_in_the_way(change, sa
 
 
 def test_the_paths_that_latchgate_answers_are_those_of_its_doors():
-    doors = (manage, teracloud, upcloud, wayscloud, keystone)
+    doors = (manage, leaks, teracloud, upcloud, wayscloud, keystone)
     assert sorted(OWN_PATHS) == sorted(path for door in doors for path in door.BELOW)

@@ -117,13 +117,6 @@ def test_a_disk_that_fails_leaves_no_part_and_the_next_try_goes_on(
     assert problems(folder) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_not_ours_is_an_error(journal, folder):
-    folder.mkdir(mode=0o500)
-    with pytest.raises(PermissionError):
-        write(journal, folder)
-
-
 def test_a_file_in_the_place_of_the_folder_is_an_error(journal, folder):
     folder.write_text("x")
     with pytest.raises(OSError, match="exists"):

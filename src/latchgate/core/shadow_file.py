@@ -23,6 +23,8 @@ OWN_PATHS = (
     "/manage/v1",
     "/healthz",
     "/readyz",
+    "/metrics",
+    "/leaks",
     "/1.3",
     "/api/v1/dashboard",
     "/identity",
