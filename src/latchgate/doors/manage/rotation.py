@@ -83,7 +83,8 @@ class NewRotation(Rotation, frozen=True, kw_only=True):
 async def rotate_key(door: Door, request: HttpRequest) -> Response:
     """Rotate a key; the successor's secret is in this answer only."""
     rows = keys.rows(caller(request))
-    return await _rotate(door, request, request.path_params["key_id"], rows, below=_KEYS)
+    spec = await _spec(request)
+    return await _rotate(door, request, spec, request.path_params["key_id"], rows, below=_KEYS)
 
 
 async def show_key_rotation(door: Door, request: HttpRequest) -> Response:
@@ -94,7 +95,8 @@ async def show_key_rotation(door: Door, request: HttpRequest) -> Response:
 async def rotate_token(door: Door, request: HttpRequest) -> Response:
     """Rotate one of one's own tokens; the successor's text is in this answer only."""
     rows = tokens.rows(door.engine.policy, caller(request))
-    return await _rotate(door, request, request.path_params["token_id"], rows, below=_TOKENS)
+    spec = await _spec(request)
+    return await _rotate(door, request, spec, request.path_params["token_id"], rows, below=_TOKENS)
 
 
 async def show_token_rotation(door: Door, request: HttpRequest) -> Response:
@@ -106,7 +108,10 @@ async def show_token_rotation(door: Door, request: HttpRequest) -> Response:
 async def rotate_access_key(door: Door, request: HttpRequest) -> Response:
     """Rotate one of one's own access keys; the successor's secret is in this answer only."""
     rows = access_keys.rows(door.engine.policy, caller(request), door.clock())
-    return await _rotate(door, request, request.path_params["key_id"], rows, below=_ACCESS_KEYS)
+    spec = await _spec(request)
+    return await _rotate(
+        door, request, spec, request.path_params["key_id"], rows, below=_ACCESS_KEYS
+    )
 
 
 async def show_access_key_rotation(door: Door, request: HttpRequest) -> Response:
@@ -136,8 +141,9 @@ async def show_basic_rotation(door: Door, request: HttpRequest) -> Response:
 
 
 async def _rotate_basic(door: Door, request: HttpRequest, user_id: str) -> Response:
+    spec = await _spec(request)
     record, rows = await _basic_rows(door, request, user_id)
-    return await _rotate(door, request, record, rows, below=None)
+    return await _rotate(door, request, spec, record, rows, below=None)
 
 
 async def _show_basic(door: Door, request: HttpRequest, user_id: str) -> Response:
@@ -182,10 +188,19 @@ async def _switched(door: Door, told: tuple[str, int, int], *, active: bool) -> 
     return json_answer(shown, version=version)
 
 
+async def _spec(request: HttpRequest) -> RotationSpec:
+    return await read_optional_body(request, RotationSpec) or RotationSpec()
+
+
 async def _rotate(
-    door: Door, request: HttpRequest, record: str, rows: Rows, *, below: str | None
+    door: Door,
+    request: HttpRequest,
+    spec: RotationSpec,
+    record: str,
+    rows: Rows,
+    *,
+    below: str | None,
 ) -> Response:
-    spec = await read_optional_body(request, RotationSpec) or RotationSpec()
     asked = Asked(record, spec, door.clock(), read_once(request, spec), read_match(request))
     rotated, issued, n = await run_in_threadpool(
         rotation.rotate,
