@@ -48,9 +48,10 @@ run: $(SERVER) ## start a server here (SERVE_ARGS=…); its state is in .latchga
 	@$(BIN)/latchgate init --config $(CONFIG) --if-missing
 	@exec $(BIN)/latchgate serve --config $(CONFIG) $(SERVE_ARGS)
 
+# Files side by side, one a core: those of a file share its servers.
 test: $(DEV) $(CLIENTS) $(AXIOS) ## run every test (PYTEST_ARGS=…)
 	@scripts/debian-packages $(TEST_PACKAGES)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
 
 interop: $(DEV) $(CLIENTS) $(KEYSTONE) ## compare with the providers' own programs (PYTEST_ARGS=…)
 	@$(BIN)/python -m pytest interop $(PYTEST_ARGS)
