@@ -3,17 +3,19 @@
 Rule of this file: one transaction writes minutes, hours and days, so that each table is exact by
 itself and no roll-up can be lost or done twice. A whole batch goes in as one JSON value, and from
 a table in memory into the others: statements that run without Python's lock, instead of thousands
-that hold it between rows.
+that hold it between rows. Rows come in the order of the tables' keys: a page of the database is
+then changed, and written, once for all of its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from latchgate.core.model import Credential, Grant
 from latchgate.core.network import Address
-from latchgate.core.price import Price
+from latchgate.core.policy import Area, Rule
 from latchgate.core.reason import Reason
 from latchgate.store.sqlite import Connection
 
@@ -25,22 +27,60 @@ SOURCES_A_BATCH = 100
 _MAX_REMEMBERED = 4_096
 _encode = msgspec.json.Encoder().encode
 
-# Credential, application key, area, scope, reason, address, agent, tenant, project, price.
-Key = tuple[str, str, str, str, Reason, Address | None, str, str, str, Price | None]
+# Of one batch: what tells counts apart, cheap to make and to compare. Areas and rules are in it by
+# identity: the count keeps them, so that no other object can have it in the meantime.
+Key = tuple[object, ...]
+# What is known of a count: all columns of a batch but how often and when last.
+Row = tuple[int, str, str, str, str, str, str, str, int, str, str, str, str, float]
+
+
+# Since when its minute is, and what was decided.
+What = tuple[int, Credential | None, Grant | None, Area | None, Rule | None, Reason]
 
 
 class Count:
-    """How often a key was seen, first and last when (Unix seconds), and with which application."""
+    """How often a key was seen, first and last when (Unix seconds), and what it is of.
 
-    __slots__ = ("application_id", "first", "last", "times")
+    `told` is how often of them it was written down, `number` its name there; `turn` in which
+    batch it was seen last.
+    """
 
-    def __init__(self, at: float, application_id: str) -> None:
+    __slots__ = (
+        "agent",
+        "client",
+        "first",
+        "last",
+        "number",
+        "row",
+        "times",
+        "told",
+        "turn",
+        "what",
+    )
+
+    def __init__(
+        self,
+        at: float,
+        what: What,
+        client: Address | None,
+        agent: str,
+    ) -> None:
         self.times = 1
         self.first = self.last = at
-        self.application_id = application_id
+        self.what = what
+        self.client, self.agent = client, agent
+        self.told = 0
+        self.number = self.turn = -1
+        self.row: Row | None = None
 
 
 Counts = dict[Key, Count]
+
+
+def place(count: Count) -> str:
+    """Return where a count stands in a batch: by its credential, as rows stand in the tables."""
+    credential = count.what[1]
+    return credential.source_id if credential is not None else ""
 
 _COLUMNS = (
     "at",
@@ -53,13 +93,14 @@ _COLUMNS = (
     "reason",
     "price",
     "currency",
-    "count",
     "key_id",
     "address",
     "agent",
     "first",
+    "count",
     "last",
 )
+_KEY_ID = _COLUMNS.index("key_id")
 _OF_USE = _COLUMNS[1:8]
 _OF_DAY = _COLUMNS[1:10]
 _TABLE = f"CREATE TEMP TABLE batch ({', '.join(_COLUMNS)})"
@@ -133,58 +174,81 @@ class Batch:
         self._connection = connection
         self._redact = redact
         self._agents: dict[str, str] = {}
+        self._sources: dict[str, set[tuple[Address | None, str]]] = {}
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute(_TABLE)
 
-    def write(self, minutes: Mapping[int, Counts], dropped: Mapping[str, int]) -> None:
-        """Add counts, by minute since 1970, and numbers of what was dropped, by what it was."""
-        rows = list(self._rows(minutes))
-        if rows:
-            execute = self._connection.execute
-            execute(_FILL, (_encode(rows).decode(),))
-            for statement in _OF_CREDENTIALS:
+    def add(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Add rows, each a Row with how often and when last, in the order of their credentials."""
+        if not rows:
+            return
+        execute = self._connection.execute
+        execute(_FILL, (_encode(rows).decode(),))
+        for statement in _OF_CREDENTIALS:
+            execute(statement)
+        if any(row[_KEY_ID] for row in rows):
+            for statement in _OF_APPLICATIONS:
                 execute(statement)
-            if any(row[11] for row in rows):
-                for statement in _OF_APPLICATIONS:
-                    execute(statement)
-            execute(_EMPTY)
+        execute(_EMPTY)
+
+    def drop(self, dropped: Mapping[str, int]) -> None:
+        """Add numbers of what was dropped, by what it was."""
         for what, number in dropped.items():
             if number:
                 self._connection.execute(_DROPPED, (what, number))
 
+    def begin(self) -> None:
+        """Begin another batch: of each credential some more sources may be told apart."""
+        self._sources.clear()
+
+    def describe(self, count: Count) -> Row:
+        """Return what a count is of, in columns; agents without secrets."""
+        at, credential, grant, area, rule, reason = count.what
+        scope, price = "", None
+        if rule is not None and rule.scope is not None:
+            scope, price = rule.scope, rule.price
+        path = area.path if area is not None else ""
+        if credential is None:
+            found: Row
+            found = (at, "", "", "", "", path, scope, reason, 0, "", "", "", "", count.first)
+            count.row = found
+            return found
+        by = application = ""
+        if grant is not None and grant.application is not None:
+            by, application = grant.application_key_id, grant.application.id
+        known = credential.source_id
+        client, told = self._source(known, count)
+        millionths, currency = (price if reason is Reason.ALLOWED else None) or (0, "")
+        count.row = found = (
+            at,
+            credential.tenant_id,
+            credential.project_id,
+            known,
+            application,
+            path,
+            scope,
+            reason,
+            millionths,
+            currency,
+            by,
+            str(client) if client is not None else "",
+            (self._agents.get(told) or self._agent(told)) if told else "",
+            count.first,
+        )
+        return found
+
+    def _source(self, credential_id: str, count: Count) -> tuple[Address | None, str]:
+        source = count.client, count.agent
+        known = self._sources.setdefault(credential_id, set())
+        if source not in known:
+            if len(known) >= SOURCES_A_BATCH:
+                return None, ""
+            known.add(source)
+        return source
+
     def forget(self) -> None:
         """Forget how agents are worded: what is a secret may have been learnt since."""
         self._agents.clear()
-
-    def _rows(self, minutes: Mapping[int, Counts]) -> Iterator[tuple[object, ...]]:
-        sources: dict[str, set[tuple[Address | None, str]]] = {}
-        for minute, counts in minutes.items():
-            at = minute * MINUTE
-            for key, count in counts.items():
-                credential, by, area, scope, reason, client, told, tenant, project, price = key
-                known = sources.setdefault(credential, set())
-                if (client, told) not in known:
-                    if len(known) >= SOURCES_A_BATCH:
-                        client, told = None, ""
-                    else:
-                        known.add((client, told))
-                yield (
-                    at,
-                    tenant,
-                    project,
-                    credential,
-                    count.application_id,
-                    area,
-                    scope,
-                    reason,
-                    *(price or (0, "")),
-                    count.times,
-                    by,
-                    str(client) if client is not None else "",
-                    (self._agents.get(told) or self._agent(told)) if told else "",
-                    count.first,
-                    count.last,
-                )
 
     def _agent(self, told: str) -> str:
         """Return what may be kept of a `user-agent`: printable, masked, short."""

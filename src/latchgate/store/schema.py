@@ -513,6 +513,17 @@ last_use = sa.Table(
     sa.Column("agent", sa.Text),
 )
 
+# Counts that are still to be added to the tables above, by who counted them (store/pending.py).
+use_pending = sa.Table(
+    "use_pending",
+    usage,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("writer", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("counts", sa.Text, nullable=False),
+    sa.Index("use_pending_by_writer", "writer", "at"),
+)
+
 # How decisions compared with those of the old system of an area (store/shadows.py).
 shadow_count = sa.Table(
     "shadow_count",
