@@ -23,9 +23,10 @@ _CLEAR = "DELETE FROM use_pending WHERE writer = ?"
 _LEFT = "SELECT writer FROM use_pending GROUP BY writer HAVING MAX(at) < ?"
 _OF = "SELECT counts FROM use_pending WHERE writer = ? ORDER BY id"
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list[tuple[int, int, float, Row | None]]).decode
 
-Told = list[tuple[Count, int]]  # counts, and how often each is told to have been seen
+# Of each count: its number, how often more it was seen, when last, and the first time what it is.
+Told = list[tuple[int, int, float, Row | None]]
+_decode = msgspec.json.Decoder(Told).decode
 
 
 class Pending:
@@ -39,33 +40,37 @@ class Pending:
         self.writer = secrets.token_hex(8)
         self._last: int | None = None
         self._next: int | None = None
+        self._numbers = 0
 
-    def append(self, told: Told, batch: Batch, at: float) -> None:
-        """Write down how often counts were seen since they were told last.
+    def append(self, counts: Iterable[Count], batch: Batch, at: float) -> Told:
+        """Write down how often more counts were seen since they were told last.
 
-        The first time a count is told with what it is of, afterwards by its number alone.
+        The first time a count is told with what it is, afterwards by its number alone.
         """
-        rows = [
-            (
-                count.number,
-                times - count.told,
-                count.last,
-                None if count.told else (count.row or batch.describe(count)),
-            )
-            for count, times in told
-        ]
+        rows: Told = []
+        add = rows.append
+        for count in counts:
+            told = count.told
+            if told:
+                add((count.number, count.times - told, count.last, None))
+            else:
+                self._numbers = count.number = self._numbers + 1
+                add((count.number, count.times, count.last, count.row or batch.describe(count)))
         if rows:
-            self._next = self._connection.execute(
-                _APPEND, (self.writer, at, _encode(rows).decode())
-            ).lastrowid
+            self._write(rows, at)
+        return rows
+
+    def _write(self, rows: Told, at: float) -> None:
+        self._next = self._connection.execute(
+            _APPEND, (self.writer, at, _encode(rows).decode())
+        ).lastrowid
 
     def settled(self, counts: Iterable[Count], at: float) -> None:
         """Write down that counts are in the tables, where others told with them are not yet."""
+        rows: Told
         rows = [(count.number, -count.told, 0.0, None) for count in counts if count.told]
         if rows:
-            self._next = self._connection.execute(
-                _APPEND, (self.writer, at, _encode(rows).decode())
-            ).lastrowid
+            self._write(rows, at)
 
     def taken(self) -> bool:
         """Whether somebody else has added what was written down to the tables."""

@@ -87,7 +87,7 @@ class Usage:
         self._flushing = threading.Lock()
         self._pending: list[tuple[Decision, Request, float]] = []
         self._fresh: list[Count] = []  # those counted since they were written down
-        self._turn = self._numbers = 0
+        self._turn = 0
         self._current = self._former = Pending(self._connection)
         self._settling: list[list[Count]] = []  # on the way into the tables, in pieces
         self._minutes: dict[int, Counts] = {}
@@ -106,24 +106,23 @@ class Usage:
 
     def note(self, decision: Decision, request: Request, now: float) -> None:
         """Count a decision, and keep it whole when it is a refusal."""
-        credential, grant, reason = decision.credential, decision.grant, decision.reason
+        credential, reason = decision.credential, decision.reason
         client, agent = None, ""
         key: Key
         if credential is None:
             # Of those who proved nothing only the sum is kept, so that a flood of them is small.
-            key = (id(decision.area), id(decision.rule), reason)
+            key = (id(reason), id(decision.area), id(decision.rule))
         else:
-            client = request.client
+            grant, client = decision.grant, request.client
             agent = request.headers.get("user-agent", "")[: AGENT_READ + 1]
-            by = grant.application_key_id if grant is not None else ""
             key = (
+                id(reason),
                 id(decision.area),
                 id(decision.rule),
-                reason,
-                client,
-                agent,
                 credential.id,
-                by,
+                grant.application_key_id if grant is not None else "",
+                id(client),
+                agent,
             )
         with self._lock:
             if not self._begins <= now < self._ends:
@@ -155,7 +154,7 @@ class Usage:
         """Begin a count; where there are too many, of the credential wherever it was used."""
         if self._held >= MAX_SOURCES and decision.credential is not None:
             client, agent = None, ""
-            key = (*key[:3], client, agent, *key[5:])
+            key = (*key[:5], id(client), agent)
             count = self._counts.get(key)
             if count is not None:
                 count.times += 1
@@ -165,9 +164,18 @@ class Usage:
             self.uncounted += 1
             return None
         self._held += 1
-        area, rule, grant = decision.area, decision.rule, decision.grant
-        what = (int(self._begins), decision.credential, grant, area, rule, decision.reason)
-        count = self._counts[key] = Count(now, what, client, agent)
+        count = self._counts[key] = Count(
+            int(self._begins),
+            decision.reason,
+            decision.credential,
+            decision.grant,
+            decision.area,
+            decision.rule,
+            client,
+            agent,
+            now,
+            now,
+        )
         return count
 
     def flush(self, *, everything: bool = True) -> None:
@@ -224,7 +232,7 @@ class Usage:
             raise
         for what, number in dropped.items():
             self._told[what] += number
-        self._have_told(told)
+        self._have_told(told, fresh)
         if at_once:
             self._settling.pop(0)
         self._settle_rest()
@@ -246,7 +254,7 @@ class Usage:
                     with self._lock:
                         self._look_again(fresh)
                     raise
-                self._have_told(told)
+                self._have_told(told, fresh)
 
     def _full(self, ticks: float) -> bool:
         """Whether it is time to write into the tables."""
@@ -279,7 +287,7 @@ class Usage:
         return [counts[at : at + PIECE] for at in range(0, len(counts), PIECE)]
 
     def _tell(self, fresh: list[Count], *, former: bool) -> Told:
-        """Write counts down, inside a transaction; return how often they are then told."""
+        """Write counts down, inside a transaction; return how often more they are then told."""
         pending = self._former if former else self._current
         if pending.taken():
             if former:
@@ -291,18 +299,11 @@ class Usage:
                     forget_told(
                         count for minute in self._minutes.values() for count in minute.values()
                     )
-        told = []
-        for count in fresh:
-            if count.number < 0:
-                self._numbers += 1
-                count.number = self._numbers
-            told.append((count, count.times))
-        pending.append(told, self._batch, self._clock())
-        return told
+        return pending.append(fresh, self._batch, self._clock())
 
-    def _have_told(self, told: Told) -> None:
-        for count, times in told:
-            count.told = times
+    def _have_told(self, told: Told, fresh: list[Count]) -> None:
+        for count, row in zip(fresh, told, strict=True):
+            count.told += row[1]
 
     def _settle(self) -> None:
         """Write the next piece into the tables, inside a transaction."""

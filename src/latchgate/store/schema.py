@@ -491,7 +491,7 @@ use_source = sa.Table(
     sa.Column("refused", sa.BigInteger, nullable=False),  # of them
     sa.Column("first_at", sa.Float, nullable=False),
     sa.Column("last_at", sa.Float, nullable=False),
-    sa.Index("use_source_by_age", "last_at"),
+    sa.Index("use_source_by_first", "first_at"),
     sqlite_with_rowid=False,
 )
 

@@ -75,7 +75,7 @@ def _usage() -> None:
         sa.Column("last_at", sa.Float, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.create_index("use_source_by_age", "use_source", ["last_at"])
+    op.create_index("use_source_by_first", "use_source", ["first_at"])
     op.create_table(
         "use_total",
         sa.Column("counted", sa.Text, primary_key=True),
