@@ -1,4 +1,4 @@
-"""Counts on the way into their tables: each is added once, whoever crashes and whoever adds them."""
+"""Counts on the way into their tables: each is added once, whoever crashes and whoever adds it."""
 
 from __future__ import annotations
 

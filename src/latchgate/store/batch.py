@@ -1,10 +1,10 @@
 """One batch of counters, written into every table that is derived from them.
 
 Rule of this file: one transaction writes minutes, hours and days, so that each table is exact by
-itself and no roll-up can be lost or done twice. A batch goes into a
-table in memory, many rows at once, and from there into the others: statements that run without
-Python's lock, instead of thousands that hold it between rows. Rows come in the order of the tables' keys: a page of the database is
-then changed, and written, once for all of its rows.
+itself and no roll-up can be lost or done twice. A batch goes into a table in memory, many rows at
+once, and from there into the others: statements that run without Python's lock, instead of
+thousands that hold it between rows. Rows come in the order of the tables' keys, so that a page of
+the database is changed, and written, once for all of its rows.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SOURCES_A_BATCH = 100
 _MAX_REMEMBERED = 4_096
 _encode = msgspec.json.Encoder().encode
 
-# What tells counts of one minute apart, cheap to make and to compare. Objects are in it by identity:
-# the count keeps them, so that no other can have it in the meantime.
+# What tells counts of one minute apart, cheap to make and to compare. Objects are in it by their
+# identity: the count keeps them, so that no other can have it in the meantime.
 Key = tuple[object, ...]
 # What is known of a count: all columns of a batch but how often and when last.
 Row = tuple[int, str, str, str, str, str, str, str, int, str, str, str, str, float]
@@ -100,9 +100,8 @@ _EMPTY = "DELETE FROM temp.batch"
 _OUT = ", ".join(f"row ->> {n}" for n in range(len(_COLUMNS)))
 _ABREAST = 100
 # A third of what JSON costs, and without Python's lock for as long; too few rows go as JSON.
-_FILL_ABREAST = "INSERT INTO temp.batch VALUES " + ", ".join(
-    [f"({', '.join('?' * len(_COLUMNS))})"] * _ABREAST
-)
+_PLACES = f"({', '.join('?' * len(_COLUMNS))})"
+_FILL_ABREAST = f"INSERT INTO temp.batch VALUES {', '.join([_PLACES] * _ABREAST)}"  # noqa: S608 - words of this program
 _FILL = (
     "INSERT INTO temp.batch WITH one(row) AS MATERIALIZED (SELECT value FROM json_each(?))"  # noqa: S608 - words of this program
     f" SELECT {_OUT} FROM one"

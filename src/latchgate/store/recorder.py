@@ -44,6 +44,7 @@ MAX_SOURCES = 40_000
 MAX_KEYS = 50_000
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
+_Noted = tuple[Decision, Request, float]
 
 _REFUSAL = (
     "INSERT INTO refusal (id, at, ring, credential_id, reason, decision)"
@@ -85,7 +86,7 @@ class Usage:
             raise
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self._pending: list[tuple[Decision, Request, float]] = []
+        self._pending: list[_Noted] = []
         self._fresh: list[Count] = []  # those counted since they were written down
         self._turn = 0
         self._current = self._former = Pending(self._connection)
@@ -195,23 +196,12 @@ class Usage:
                 self.adopt(before=self._clock() - STALE_SECONDS)
 
     def _write(self, *, everything: bool) -> None:
-        fresh: list[Count] = []
-        begun: list[Count] | None = None
-        with self._lock:
-            noted, self._pending = self._pending, []
-            ticks = self._ticks()
-            if everything or ticks - self._counted >= COUNTED_SECONDS:
-                self._counted = ticks
-                fresh = self._turn_over()
-                if self._held and not self._settling and (everything or self._full(ticks)):
-                    self._settled = ticks
-                    begun = self._begin_anew()
-            lost = {"refusal": self.dropped, "count": self.uncounted}
-        if begun is not None:
+        noted, fresh, begun, lost = self._take(everything=everything)
+        if begun:
             self._former, self._current = self._current, Pending(self._connection)
-            self._settling = self._in_pieces(begun)
-        if begun is not None and len(self._settling) == 1:
-            fresh = []  # they need not be written down first
+            self._settling = in_pieces(begun)
+            if len(self._settling) == 1:
+                fresh = []  # they need not be written down first
         dropped = {what: number - self._told[what] for what, number in lost.items()}
         refusals = [row for row in map(self._row, noted) if row is not None]
         at_once = bool(self._settling) and not fresh
@@ -221,13 +211,13 @@ class Usage:
             with self._transaction():
                 self._connection.executemany(_REFUSAL, refusals)
                 self._batch.drop(dropped)
-                told = self._tell(fresh, former=begun is not None)
+                told = self._tell(fresh, former=bool(begun))
                 if at_once:
                     self._settle()
         except StoreError:
             with self._lock:
                 self.dropped += len(refusals)
-                if begun is None:
+                if not begun:
                     self._look_again(fresh)
             raise
         for what, number in dropped.items():
@@ -236,6 +226,23 @@ class Usage:
         if at_once:
             self._settling.pop(0)
         self._settle_rest()
+
+    def _take(
+        self, *, everything: bool
+    ) -> tuple[list[_Noted], list[Count], list[Count], dict[str, int]]:
+        """Return refusals, the counts to write down, those to settle, and what was lost so far."""
+        with self._lock:
+            noted, self._pending = self._pending, []
+            fresh: list[Count] = []
+            begun: list[Count] = []
+            ticks = self._ticks()
+            if everything or ticks - self._counted >= COUNTED_SECONDS:
+                self._counted = ticks
+                fresh = self._turn_over()
+                if self._held and not self._settling and (everything or self._full(ticks)):
+                    self._settled = ticks
+                    begun = self._begin_anew()
+            return noted, fresh, begun, {"refusal": self.dropped, "count": self.uncounted}
 
     def _settle_rest(self) -> None:
         """Write into the tables, and down in the meantime what is counted in the meantime."""
@@ -281,35 +288,31 @@ class Usage:
         self._held = 0
         return counts
 
-    def _in_pieces(self, counts: list[Count]) -> list[list[Count]]:
-        """Return counts in the order of the tables' keys, by the transactions they are written in."""
-        counts.sort(key=place)
-        return [counts[at : at + PIECE] for at in range(0, len(counts), PIECE)]
-
     def _tell(self, fresh: list[Count], *, former: bool) -> Told:
         """Write counts down, inside a transaction; return how often more they are then told."""
+        if former:
+            self._look_after_former()
+        elif self._current.taken():
+            self._current = Pending(self._connection)
+            with self._lock:
+                for counts in self._minutes.values():
+                    forget_told(counts.values())
         pending = self._former if former else self._current
-        if pending.taken():
-            if former:
-                self._former = pending = Pending(self._connection)
-                forget_told(count for piece in self._settling for count in piece)
-            else:
-                self._current = pending = Pending(self._connection)
-                with self._lock:
-                    forget_told(
-                        count for minute in self._minutes.values() for count in minute.values()
-                    )
         return pending.append(fresh, self._batch, self._clock())
 
     def _have_told(self, told: Told, fresh: list[Count]) -> None:
         for count, row in zip(fresh, told, strict=True):
             count.told += row[1]
 
-    def _settle(self) -> None:
-        """Write the next piece into the tables, inside a transaction."""
+    def _look_after_former(self) -> None:
         if self._former.taken():
             self._former = Pending(self._connection)
-            forget_told(count for piece in self._settling for count in piece)
+            for piece in self._settling:
+                forget_told(piece)
+
+    def _settle(self) -> None:
+        """Write the next piece into the tables, inside a transaction."""
+        self._look_after_former()
         piece = self._settling[0]
         describe = self._batch.describe
         self._batch.add(
@@ -341,7 +344,7 @@ class Usage:
             with faults(), transaction(self._connection) as connection:
                 adopt(connection, self._batch, writer)
 
-    def _row(self, noted: tuple[Decision, Request, float]) -> tuple[Any, ...] | None:
+    def _row(self, noted: _Noted) -> tuple[Any, ...] | None:
         decision, request, now = noted
         kept = record(decision, request, now, self._redact)
         try:
@@ -391,6 +394,12 @@ class Usage:
             self.flush()
         finally:
             self._connection.close()
+
+
+def in_pieces(counts: list[Count]) -> list[list[Count]]:
+    """Return counts in the order of the tables' keys, one list for each transaction."""
+    counts.sort(key=place)
+    return [counts[at : at + PIECE] for at in range(0, len(counts), PIECE)]
 
 
 @contextmanager
