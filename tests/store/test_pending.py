@@ -13,7 +13,8 @@ from latchgate.core.redact import redactor
 from latchgate.store import recorder as recording
 from latchgate.store import sqlite
 from latchgate.store.errors import StoreError
-from latchgate.store.recorder import SETTLED_SECONDS, STALE_SECONDS, TRIM_SECONDS, Usage
+from latchgate.store.pending import STALE_SECONDS
+from latchgate.store.recorder import SETTLED_SECONDS, TRIM_SECONDS, Usage
 from latchgate.store.sqlite import driver
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()

@@ -34,7 +34,7 @@ TRIM_SECONDS = 60.0
 # Counts are written down after the first, and into their tables after a time that grows with
 # their number: what many keys cost is then shared by many requests of each.
 COUNTED_SECONDS = 0.4
-KEY_SECONDS = 0.001
+KEY_SECONDS = 0.005
 SETTLED_SECONDS = 10.0
 SETTLED_KEYS = 30_000
 PIECE = 1_000  # of keys to a transaction, so that nothing else waits for the database for long
