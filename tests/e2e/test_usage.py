@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sys
 
 import pytest
-from tests.world import Server, raw_rows, until
+from tests.world import LATCHGATE, Server, raw_rows, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 COUNTED = "SELECT COALESCE(SUM(count), 0) FROM {table} WHERE credential_id = '{key}'"
+# The server as it is, but that it waits long before it adds counts to their tables.
+UNSETTLED = """
+from latchgate.store import recorder
+
+recorder.KEY_SECONDS = recorder.SETTLED_SECONDS = 3_600.0
+from latchgate.cli import main
+main()
+"""
 
 
 @pytest.fixture
@@ -24,6 +34,14 @@ def counted(server, key):
         raw_rows(server.folder / "latchgate-usage.db", COUNTED.format(table=table, key=key))[0][0]
         for table in ("use_minute", "use_hour", "use_day")
     }
+
+
+def waiting(server, key):
+    """Return the counts of a key that are still to be added to the tables."""
+    found = raw_rows(server.folder / "latchgate-usage.db", "SELECT counts FROM use_pending")
+    told = [count for (text,) in found for count in json.loads(text)]
+    mine = {number for number, _, _, what in told if what is not None and key in what}
+    return sum(times for number, times, _, _ in told if number in mine)
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
@@ -47,3 +65,24 @@ def test_a_server_that_is_killed_loses_nothing_that_was_written(server):
     assert server.allows(made["key"])  # and it goes on where it was
     server.stop()
     assert counted(server, made["id"]) == {41}
+
+
+def test_what_a_killed_server_had_not_added_yet_the_next_adds_once(tmp_path):
+    server = Server.made(tmp_path / "lg", workers=1)
+    server.command = (sys.executable, "-c", UNSETTLED)
+    try:
+        server.start()
+        made = server.create()
+        for _ in range(40):
+            assert server.allows(made["key"])
+        until(lambda: waiting(server, made["id"]) == 40, seconds=30, what="the counts")
+        assert counted(server, made["id"]) == {0}
+        server.kill()
+        server.command, server.workers = LATCHGATE, 2  # which start at once
+        server.start()
+        until(lambda: counted(server, made["id"]) == {40}, seconds=30, what="what was left")
+        assert server.stop() == 0
+    finally:
+        server.kill()
+    assert counted(server, made["id"]) == {40}
+    assert waiting(server, made["id"]) == 0

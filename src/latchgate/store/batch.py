@@ -1,19 +1,23 @@
 """One batch of counters, written into every table that is derived from them.
 
 Rule of this file: one transaction writes minutes, hours and days, so that each table is exact by
-itself and no roll-up can be lost or done twice. A whole batch goes in as one JSON value, and from
-a table in memory into the others: statements that run without Python's lock, instead of thousands
-that hold it between rows.
+itself and no roll-up can be lost or done twice. A batch goes into a table in memory, many rows at
+once, and from there into the others: statements that run without Python's lock, instead of
+thousands that hold it between rows. Rows come in the order of the tables' keys, so that a page of
+the database is changed, and written, once for all of its rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 
 import msgspec
 
+from latchgate.core.model import Credential, Grant
 from latchgate.core.network import Address
-from latchgate.core.price import Price
+from latchgate.core.policy import Area, Rule
 from latchgate.core.reason import Reason
 from latchgate.store.sqlite import Connection
 
@@ -25,22 +29,49 @@ SOURCES_A_BATCH = 100
 _MAX_REMEMBERED = 4_096
 _encode = msgspec.json.Encoder().encode
 
-# Credential, application key, area, scope, reason, address, agent, tenant, project, price.
-Key = tuple[str, str, str, str, Reason, Address | None, str, str, str, Price | None]
+# What tells counts of one minute apart, cheap to make and to compare. Objects are in it by their
+# identity: the count keeps them, so that no other can have it in the meantime.
+Key = tuple[object, ...]
+# What is known of a count: all columns of a batch but how often and when last.
+Row = tuple[int, str, str, str, str, str, str, str, int, str, str, str, str, float]
 
 
-class Count:
-    """How often a key was seen, first and last when (Unix seconds), and with which application."""
+class Count(msgspec.Struct, gc=False):
+    """How often something was seen, first and last when (Unix seconds), and of what it is.
 
-    __slots__ = ("application_id", "first", "last", "times")
+    `at` is the first second of its minute. `told` is how often of them it was written down,
+    `number` its name there; `turn` in which batch it was seen last. The collector of cycles need
+    not look at it: what it holds holds no count.
+    """
 
-    def __init__(self, at: float, application_id: str) -> None:
-        self.times = 1
-        self.first = self.last = at
-        self.application_id = application_id
+    at: int
+    reason: Reason
+    credential: Credential | None
+    grant: Grant | None
+    area: Area | None
+    rule: Rule | None
+    client: Address | None
+    agent: str
+    first: float
+    last: float
+    times: int = 1
+    told: int = 0
+    number: int = -1
+    turn: int = -1
+    row: Row | None = None
 
 
 Counts = dict[Key, Count]
+
+
+_spelled = lru_cache(maxsize=8_192)(Address.__str__)
+
+
+def place(count: Count) -> str:
+    """Return where a count stands in a batch: by its credential, as rows stand in the tables."""
+    credential = count.credential
+    return credential.source_id if credential is not None else ""
+
 
 _COLUMNS = (
     "at",
@@ -53,19 +84,24 @@ _COLUMNS = (
     "reason",
     "price",
     "currency",
-    "count",
     "key_id",
     "address",
     "agent",
     "first",
+    "count",
     "last",
 )
+_KEY_ID = _COLUMNS.index("key_id")
 _OF_USE = _COLUMNS[1:8]
 _OF_DAY = _COLUMNS[1:10]
 _TABLE = f"CREATE TEMP TABLE batch ({', '.join(_COLUMNS)})"
 _EMPTY = "DELETE FROM temp.batch"
 # Materialized: otherwise each column would write out and read the row's JSON anew.
 _OUT = ", ".join(f"row ->> {n}" for n in range(len(_COLUMNS)))
+_ABREAST = 100
+# A third of what JSON costs, and without Python's lock for as long; too few rows go as JSON.
+_PLACES = f"({', '.join('?' * len(_COLUMNS))})"
+_FILL_ABREAST = f"INSERT INTO temp.batch VALUES {', '.join([_PLACES] * _ABREAST)}"  # noqa: S608 - words of this program
 _FILL = (
     "INSERT INTO temp.batch WITH one(row) AS MATERIALIZED (SELECT value FROM json_each(?))"  # noqa: S608 - words of this program
     f" SELECT {_OUT} FROM one"
@@ -99,7 +135,6 @@ _SOURCE = (
     " ON CONFLICT (credential_id, address, agent, area, application_id)"
     " DO UPDATE SET count = use_source.count + excluded.count,"
     " refused = use_source.refused + excluded.refused,"
-    " first_at = MIN(use_source.first_at, excluded.first_at),"
     " last_at = MAX(use_source.last_at, excluded.last_at)"
 )
 _TOTAL = (
@@ -133,58 +168,86 @@ class Batch:
         self._connection = connection
         self._redact = redact
         self._agents: dict[str, str] = {}
+        self._sources: dict[str, set[tuple[Address | None, str]]] = {}
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute(_TABLE)
 
-    def write(self, minutes: Mapping[int, Counts], dropped: Mapping[str, int]) -> None:
-        """Add counts, by minute since 1970, and numbers of what was dropped, by what it was."""
-        rows = list(self._rows(minutes))
-        if rows:
-            execute = self._connection.execute
-            execute(_FILL, (_encode(rows).decode(),))
-            for statement in _OF_CREDENTIALS:
+    def add(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Add rows, each a Row with how often and when last, in the order of their credentials."""
+        if not rows:
+            return
+        execute = self._connection.execute
+        whole = len(rows) - len(rows) % _ABREAST
+        for at in range(0, whole, _ABREAST):
+            execute(_FILL_ABREAST, tuple(chain.from_iterable(rows[at : at + _ABREAST])))
+        if whole < len(rows):
+            execute(_FILL, (_encode(rows[whole:]).decode(),))
+        for statement in _OF_CREDENTIALS:
+            execute(statement)
+        if any(row[_KEY_ID] for row in rows):
+            for statement in _OF_APPLICATIONS:
                 execute(statement)
-            if any(row[11] for row in rows):
-                for statement in _OF_APPLICATIONS:
-                    execute(statement)
-            execute(_EMPTY)
+        execute(_EMPTY)
+
+    def drop(self, dropped: Mapping[str, int]) -> None:
+        """Add numbers of what was dropped, by what it was."""
         for what, number in dropped.items():
             if number:
                 self._connection.execute(_DROPPED, (what, number))
 
+    def begin(self) -> None:
+        """Begin another batch: of each credential some more sources may be told apart."""
+        self._sources.clear()
+
+    def describe(self, count: Count) -> Row:
+        """Return what a count is of, in columns; agents without secrets."""
+        at, area, rule, reason = count.at, count.area, count.rule, count.reason.value
+        credential, grant = count.credential, count.grant
+        scope, price = "", None
+        if rule is not None and rule.scope is not None:
+            scope, price = rule.scope, rule.price
+        path = area.path if area is not None else ""
+        if credential is None:
+            found: Row
+            found = (at, "", "", "", "", path, scope, reason, 0, "", "", "", "", count.first)
+            count.row = found
+            return found
+        by = application = ""
+        if grant is not None and grant.application is not None:
+            by, application = grant.application_key_id, grant.application.id
+        known = credential.source_id
+        client, told = self._source(known, count)
+        millionths, currency = (price if count.reason is Reason.ALLOWED else None) or (0, "")
+        count.row = found = (
+            at,
+            credential.tenant_id,
+            credential.project_id,
+            known,
+            application,
+            path,
+            scope,
+            reason,
+            millionths,
+            currency,
+            by,
+            _spelled(client) if client is not None else "",
+            (self._agents.get(told) or self._agent(told)) if told else "",
+            count.first,
+        )
+        return found
+
+    def _source(self, credential_id: str, count: Count) -> tuple[Address | None, str]:
+        source = count.client, count.agent
+        known = self._sources.setdefault(credential_id, set())
+        if source not in known:
+            if len(known) >= SOURCES_A_BATCH:
+                return None, ""
+            known.add(source)
+        return source
+
     def forget(self) -> None:
         """Forget how agents are worded: what is a secret may have been learnt since."""
         self._agents.clear()
-
-    def _rows(self, minutes: Mapping[int, Counts]) -> Iterator[tuple[object, ...]]:
-        sources: dict[str, set[tuple[Address | None, str]]] = {}
-        for minute, counts in minutes.items():
-            at = minute * MINUTE
-            for key, count in counts.items():
-                credential, by, area, scope, reason, client, told, tenant, project, price = key
-                known = sources.setdefault(credential, set())
-                if (client, told) not in known:
-                    if len(known) >= SOURCES_A_BATCH:
-                        client, told = None, ""
-                    else:
-                        known.add((client, told))
-                yield (
-                    at,
-                    tenant,
-                    project,
-                    credential,
-                    count.application_id,
-                    area,
-                    scope,
-                    reason,
-                    *(price or (0, "")),
-                    count.times,
-                    by,
-                    str(client) if client is not None else "",
-                    (self._agents.get(told) or self._agent(told)) if told else "",
-                    count.first,
-                    count.last,
-                )
 
     def _agent(self, told: str) -> str:
         """Return what may be kept of a `user-agent`: printable, masked, short."""

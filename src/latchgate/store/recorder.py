@@ -8,6 +8,7 @@ one table is counted; everything else is derived from it here, in a thread of it
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +19,11 @@ import msgspec
 
 from latchgate.core.explain import record
 from latchgate.core.model import Decision, Request
+from latchgate.core.network import Address
 from latchgate.core.reason import Reason
-from latchgate.store.batch import AGENT_READ, MINUTE, Batch, Count, Counts, Key
+from latchgate.store.batch import AGENT_READ, MINUTE, Batch, Count, Counts, Key, place
 from latchgate.store.errors import StoreError
+from latchgate.store.pending import STALE_SECONDS, Pending, Told, adopt, forget_told, left
 from latchgate.store.reads import SCHEMA_HEAD, check_schema
 from latchgate.store.sqlite import Connection, connect, faults
 
@@ -28,13 +31,20 @@ BATCH_SECONDS = 0.2
 KEEP_SECONDS = 7 * 86_400
 KEEP_PER_RING = 100_000
 TRIM_SECONDS = 60.0
+# Counts are written down after the first, and into their tables after a time that grows with
+# their number: what many keys cost is then shared by many requests of each.
 COUNTED_SECONDS = 0.4
+KEY_SECONDS = 0.005
+SETTLED_SECONDS = 10.0
+SETTLED_KEYS = 30_000
+PIECE = 1_000  # of keys to a transaction, so that nothing else waits for the database for long
 MAX_PENDING = 400
-# Of keys between two batches: beyond the first number addresses and agents are counted together.
+# Of keys between two times: beyond the first number addresses and agents are counted together.
 MAX_SOURCES = 40_000
 MAX_KEYS = 50_000
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
+_Noted = tuple[Decision, Request, float]
 
 _REFUSAL = (
     "INSERT INTO refusal (id, at, ring, credential_id, reason, decision)"
@@ -76,14 +86,18 @@ class Usage:
             raise
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self._pending: list[tuple[Decision, Request, float]] = []
+        self._pending: list[_Noted] = []
+        self._fresh: list[Count] = []  # those counted since they were written down
+        self._turn = 0
+        self._current = self._former = Pending(self._connection)
+        self._settling: list[list[Count]] = []  # on the way into the tables, in pieces
         self._minutes: dict[int, Counts] = {}
         self._counts: Counts = {}
         self._begins = self._ends = 0.0  # of the minute that `_counts` is of
         self._held = 0
         self.dropped = self.uncounted = 0  # refusals that were not kept, decisions not counted
         self._told = {"refusal": 0, "count": 0}  # of them, what the database knows
-        self._trimmed = self._counted = ticks()
+        self._trimmed = self._counted = self._settled = ticks()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="usage", daemon=True)
 
@@ -93,67 +107,77 @@ class Usage:
 
     def note(self, decision: Decision, request: Request, now: float) -> None:
         """Count a decision, and keep it whole when it is a refusal."""
-        area, rule, reason = decision.area, decision.rule, decision.reason
-        credential, grant = decision.credential, decision.grant
-        path = area.path if area is not None else ""
-        scope, price = "", None
-        if rule is not None and rule.scope is not None:
-            scope, price = rule.scope, rule.price
-        by = application = ""
+        credential, reason = decision.credential, decision.reason
+        client, agent = None, ""
         key: Key
         if credential is None:
             # Of those who proved nothing only the sum is kept, so that a flood of them is small.
-            key = ("", "", path, scope, reason, None, "", "", "", None)
+            key = (id(reason), id(decision.area), id(decision.rule))
         else:
-            if grant is not None and grant.application is not None:
-                by, application = grant.application_key_id, grant.application.id
+            grant, client = decision.grant, request.client
+            agent = request.headers.get("user-agent", "")[: AGENT_READ + 1]
             key = (
-                credential.source_id if credential.minted else credential.id,
-                by,
-                path,
-                scope,
-                reason,
-                request.client,
-                request.headers.get("user-agent", "")[: AGENT_READ + 1],
-                credential.tenant_id,
-                credential.project_id,
-                price if reason is Reason.ALLOWED else None,
+                id(reason),
+                id(decision.area),
+                id(decision.rule),
+                credential.id,
+                grant.application_key_id if grant is not None else "",
+                id(client),
+                agent,
             )
         with self._lock:
             if not self._begins <= now < self._ends:
-                self._turn(now)
+                self._turn_to(now)
             count = self._counts.get(key)
-            if count is not None:
+            if count is None:
+                count = self._first(key, decision, now, client, agent)
+            else:
                 count.times += 1
                 count.last = now
-            else:
-                self._count_first(key, now, application)
+            if count is not None and count.turn != self._turn:
+                count.turn = self._turn
+                self._fresh.append(count)
             if reason is not Reason.ALLOWED:
                 if len(self._pending) < MAX_PENDING:
                     self._pending.append((decision, request, now))
                 else:
                     self.dropped += 1
 
-    def _turn(self, now: float) -> None:
+    def _turn_to(self, now: float) -> None:
         """Count in another minute from now on: a batch may hold the end of one and the next."""
         minute = int(now // MINUTE)
         self._counts = self._minutes.setdefault(minute, {})
         self._begins, self._ends = float(minute * MINUTE), float(minute * MINUTE + MINUTE)
 
-    def _count_first(self, key: Key, now: float, application: str) -> None:
+    def _first(
+        self, key: Key, decision: Decision, now: float, client: Address | None, agent: str
+    ) -> Count | None:
         """Begin a count; where there are too many, of the credential wherever it was used."""
-        if self._held >= MAX_SOURCES:
-            key = (*key[:5], None, "", *key[7:])
+        if self._held >= MAX_SOURCES and decision.credential is not None:
+            client, agent = None, ""
+            key = (*key[:5], id(client), agent)
             count = self._counts.get(key)
             if count is not None:
                 count.times += 1
                 count.last = now
-                return
+                return count
         if self._held >= MAX_KEYS:
             self.uncounted += 1
-            return
+            return None
         self._held += 1
-        self._counts[key] = Count(now, application)
+        count = self._counts[key] = Count(
+            int(self._begins),
+            decision.reason,
+            decision.credential,
+            decision.grant,
+            decision.area,
+            decision.rule,
+            client,
+            agent,
+            now,
+            now,
+        )
+        return count
 
     def flush(self, *, everything: bool = True) -> None:
         """Write what was noted; StoreError when the refusals of a batch were lost.
@@ -162,24 +186,165 @@ class Usage:
         add up to fewer rows. Those that could not be written wait for the next batch.
         """
         with self._flushing:
-            minutes: dict[int, Counts] = {}
-            with self._lock:
-                pending, self._pending = self._pending, []
-                if everything or self._ticks() - self._counted >= COUNTED_SECONDS:
-                    self._counted = self._ticks()
-                    minutes, self._minutes = self._minutes, {}
-                    self._counts, self._begins, self._ends = {}, 0.0, 0.0
-                    self._held = 0
-                lost = {"refusal": self.dropped, "count": self.uncounted}
-            dropped = {what: number - self._told[what] for what, number in lost.items()}
-            if pending or minutes or any(dropped.values()):
-                self._write(pending, minutes, dropped)
+            self._write(everything=everything)
+            if everything and self._held:  # those before had waited for the database
+                self._write(everything=True)
             if self._ticks() - self._trimmed >= TRIM_SECONDS:
                 self._trimmed = self._ticks()
                 self._batch.forget()
                 self.trim()
+                self.adopt(before=self._clock() - STALE_SECONDS)
 
-    def _row(self, noted: tuple[Decision, Request, float]) -> tuple[Any, ...] | None:
+    def _write(self, *, everything: bool) -> None:
+        noted, fresh, begun, lost = self._take(everything=everything)
+        if begun:
+            self._former, self._current = self._current, Pending(self._connection)
+            self._settling = in_pieces(begun)
+            if len(self._settling) == 1:
+                fresh = []  # they need not be written down first
+        dropped = {what: number - self._told[what] for what, number in lost.items()}
+        refusals = [row for row in map(self._row, noted) if row is not None]
+        at_once = bool(self._settling) and not fresh
+        if not (refusals or fresh or at_once or any(dropped.values())):
+            return
+        try:
+            with self._transaction():
+                self._connection.executemany(_REFUSAL, refusals)
+                self._batch.drop(dropped)
+                told = self._tell(fresh, former=bool(begun))
+                if at_once:
+                    self._settle()
+        except StoreError:
+            with self._lock:
+                self.dropped += len(refusals)
+                if not begun:
+                    self._look_again(fresh)
+            raise
+        for what, number in dropped.items():
+            self._told[what] += number
+        self._have_told(told, fresh)
+        if at_once:
+            self._settling.pop(0)
+        self._settle_rest()
+
+    def _take(
+        self, *, everything: bool
+    ) -> tuple[list[_Noted], list[Count], list[Count], dict[str, int]]:
+        """Return refusals, the counts to write down, those to settle, and what was lost so far."""
+        with self._lock:
+            noted, self._pending = self._pending, []
+            fresh: list[Count] = []
+            begun: list[Count] = []
+            ticks = self._ticks()
+            if everything or ticks - self._counted >= COUNTED_SECONDS:
+                self._counted = ticks
+                fresh = self._turn_over()
+                if self._held and not self._settling and (everything or self._full(ticks)):
+                    self._settled = ticks
+                    begun = self._begin_anew()
+            return noted, fresh, begun, {"refusal": self.dropped, "count": self.uncounted}
+
+    def _settle_rest(self) -> None:
+        """Write into the tables, and down in the meantime what is counted in the meantime."""
+        while self._settling:
+            with self._transaction():
+                self._settle()
+            self._settling.pop(0)
+            if self._settling and self._ticks() - self._counted >= COUNTED_SECONDS:
+                with self._lock:
+                    self._counted = self._ticks()
+                    fresh = self._turn_over()
+                try:
+                    with self._transaction():
+                        told = self._tell(fresh, former=False)
+                except StoreError:
+                    with self._lock:
+                        self._look_again(fresh)
+                    raise
+                self._have_told(told, fresh)
+
+    def _full(self, ticks: float) -> bool:
+        """Whether it is time to write into the tables."""
+        waits = min(SETTLED_SECONDS, self._held * KEY_SECONDS)
+        return self._held >= SETTLED_KEYS or ticks - self._settled >= waits
+
+    def _turn_over(self) -> list[Count]:
+        """Return the counts that went up since the last turn, and begin another; with the lock."""
+        fresh, self._fresh = self._fresh, []
+        self._turn += 1
+        return fresh
+
+    def _look_again(self, fresh: list[Count]) -> None:
+        """Have counts written down in the next turn, which could not be in this; with the lock."""
+        for count in fresh:
+            if count.turn != self._turn:
+                count.turn = self._turn
+                self._fresh.append(count)
+
+    def _begin_anew(self) -> list[Count]:
+        """Return all counts, and begin to count from nothing; with the lock."""
+        counts = [count for minute in self._minutes.values() for count in minute.values()]
+        self._minutes, self._counts, self._begins, self._ends = {}, {}, 0.0, 0.0
+        self._held = 0
+        return counts
+
+    def _tell(self, fresh: list[Count], *, former: bool) -> Told:
+        """Write counts down, inside a transaction; return how often more they are then told."""
+        if former:
+            self._look_after_former()
+        elif self._current.taken():
+            self._current = Pending(self._connection)
+            with self._lock:
+                for counts in self._minutes.values():
+                    forget_told(counts.values())
+        pending = self._former if former else self._current
+        return pending.append(fresh, self._batch, self._clock())
+
+    def _have_told(self, told: Told, fresh: list[Count]) -> None:
+        for count, row in zip(fresh, told, strict=True):
+            count.told += row[1]
+
+    def _look_after_former(self) -> None:
+        if self._former.taken():
+            self._former = Pending(self._connection)
+            for piece in self._settling:
+                forget_told(piece)
+
+    def _settle(self) -> None:
+        """Write the next piece into the tables, inside a transaction."""
+        self._look_after_former()
+        piece = self._settling[0]
+        describe = self._batch.describe
+        self._batch.add(
+            [(*(one.row or describe(one)), one.times, one.last) for one in piece if one.times]
+        )
+        if len(self._settling) == 1:
+            self._former.clear()
+            self._batch.begin()
+        else:
+            self._former.settled(piece, self._clock())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            with faults(), transaction(self._connection):
+                yield
+        except BaseException:
+            self._former.revert()
+            self._current.revert()
+            raise
+        self._former.confirm()
+        self._current.confirm()
+
+    def adopt(self, *, before: float) -> None:
+        """Add what recorders left that crashed, and wrote nothing since then (Unix seconds)."""
+        for writer in left(self._connection, before=before):
+            if writer in {self._current.writer, self._former.writer}:
+                continue
+            with faults(), transaction(self._connection) as connection:
+                adopt(connection, self._batch, writer)
+
+    def _row(self, noted: _Noted) -> tuple[Any, ...] | None:
         decision, request, now = noted
         kept = record(decision, request, now, self._redact)
         try:
@@ -190,40 +355,6 @@ class Usage:
         ring, credential_id = kept["tenant"] or "", kept["credential"]
         return (decision.id, now, ring, credential_id, str(decision.reason), written)
 
-    def _write(
-        self,
-        pending: list[tuple[Decision, Request, float]],
-        minutes: dict[int, Counts],
-        dropped: dict[str, int],
-    ) -> None:
-        refusals = [row for row in map(self._row, pending) if row is not None]
-        try:
-            with faults(), transaction(self._connection) as connection:
-                connection.executemany(_REFUSAL, refusals)
-                self._batch.write(minutes, dropped)
-        except StoreError:
-            with self._lock:
-                self._take_back(minutes)
-                self.dropped += len(refusals)
-            raise
-        for what, number in dropped.items():
-            self._told[what] += number
-
-    def _take_back(self, minutes: dict[int, Counts]) -> None:
-        """Count what could not be written with what comes next."""
-        for minute, counts in minutes.items():
-            into = self._minutes.setdefault(minute, {})
-            for key, count in counts.items():
-                found = into.get(key)
-                if found is not None:
-                    found.times += count.times
-                    found.first = count.first
-                elif self._held < MAX_KEYS:
-                    self._held += 1
-                    into[key] = count
-                else:
-                    self.uncounted += count.times
-
     def trim(self) -> None:
         """Drop refusals past their age, and the oldest of a ring that is over its number."""
         with faults(), transaction(self._connection) as connection:
@@ -232,6 +363,12 @@ class Usage:
                 connection.execute(_OVER, (ring, ring, self._keep_per_ring))
 
     def _write_on(self) -> None:
+        try:
+            # Of living ones too: they see it, and begin anew.
+            with self._flushing:
+                self.adopt(before=math.inf)
+        except StoreError:
+            _log.exception("what a crash left of usage is still to be counted")
         while not self._stop.wait(BATCH_SECONDS):
             try:
                 self.flush(everything=False)
@@ -257,6 +394,12 @@ class Usage:
             self.flush()
         finally:
             self._connection.close()
+
+
+def in_pieces(counts: list[Count]) -> list[list[Count]]:
+    """Return counts in the order of the tables' keys, one list for each transaction."""
+    counts.sort(key=place)
+    return [counts[at : at + PIECE] for at in range(0, len(counts), PIECE)]
 
 
 @contextmanager

@@ -491,7 +491,7 @@ use_source = sa.Table(
     sa.Column("refused", sa.BigInteger, nullable=False),  # of them
     sa.Column("first_at", sa.Float, nullable=False),
     sa.Column("last_at", sa.Float, nullable=False),
-    sa.Index("use_source_by_age", "last_at"),
+    sa.Index("use_source_by_first", "first_at"),
     sqlite_with_rowid=False,
 )
 
@@ -511,6 +511,17 @@ last_use = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("address", sa.Text),
     sa.Column("agent", sa.Text),
+)
+
+# Counts that are still to be added to the tables above, by who counted them (store/pending.py).
+use_pending = sa.Table(
+    "use_pending",
+    usage,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("writer", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("counts", sa.Text, nullable=False),
+    sa.Index("use_pending_by_writer", "writer", "at"),
 )
 
 # How decisions compared with those of the old system of an area (store/shadows.py).

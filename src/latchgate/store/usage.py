@@ -34,7 +34,7 @@ _SOURCES_OF = (
     f" ORDER BY last_at DESC, address, agent, area, application_id LIMIT {SOURCES_KEPT}"
 )
 _NEWCOMERS = (
-    "SELECT DISTINCT credential_id FROM use_source INDEXED BY use_source_by_age"
+    "SELECT DISTINCT credential_id FROM use_source INDEXED BY use_source_by_first"
     " WHERE last_at >= ? AND first_at >= ? ORDER BY credential_id LIMIT ?"
 )
 _EVER = "SELECT counted, area, reason, count FROM use_total ORDER BY counted, area, reason"

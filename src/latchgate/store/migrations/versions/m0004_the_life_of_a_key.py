@@ -75,7 +75,7 @@ def _usage() -> None:
         sa.Column("last_at", sa.Float, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.create_index("use_source_by_age", "use_source", ["last_at"])
+    op.create_index("use_source_by_first", "use_source", ["first_at"])
     op.create_table(
         "use_total",
         sa.Column("counted", sa.Text, primary_key=True),
@@ -83,6 +83,14 @@ def _usage() -> None:
         sa.Column("reason", sa.Text, primary_key=True),
         sa.Column("count", sa.BigInteger, nullable=False),
     )
+    op.create_table(
+        "use_pending",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("writer", sa.Text, nullable=False),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("counts", sa.Text, nullable=False),
+    )
+    op.create_index("use_pending_by_writer", "use_pending", ["writer", "at"])
     op.add_column("last_use", sa.Column("agent", sa.Text))
     op.execute(
         "INSERT INTO use_hour SELECT hour * 3600, '', '', credential_id, '', '', scope, reason,"

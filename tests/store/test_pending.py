@@ -1,0 +1,205 @@
+"""Counts on the way into their tables: each is added once, whoever crashes and whoever adds it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from tests.world import asking, raw_rows, until
+
+from latchgate.core.redact import redactor
+from latchgate.store import recorder as recording
+from latchgate.store import sqlite
+from latchgate.store.errors import StoreError
+from latchgate.store.pending import STALE_SECONDS
+from latchgate.store.recorder import SETTLED_SECONDS, TRIM_SECONDS, Usage
+from latchgate.store.sqlite import driver
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+TABLES = ("use_minute", "use_hour", "use_day", "use_source", "use_total")
+
+
+class Crashing:
+    """A recorder that can write down and not settle, and be left alone as a crash leaves it."""
+
+    def __init__(self, world):
+        self.world, self.now, self.ticks = world, NOON, 0.0
+        self.recorder = Usage(
+            world.usage_database,
+            redact=redactor(),
+            ticks=lambda: self.ticks,
+            clock=lambda: self.now,
+        )
+        self.engine = world.engine(clock=lambda: self.now, on_decision=self.recorder.note)
+
+    def use(self, *keys, times=1, **how):
+        for key in keys * times:
+            assert self.engine.decide(asking(key, **how)).allowed
+
+    def write_down(self):
+        self.ticks += recording.COUNTED_SECONDS + 0.1
+        self.recorder.flush(everything=False)
+
+
+@pytest.fixture
+def crashing(world, monkeypatch):
+    monkeypatch.setattr(recording, "KEY_SECONDS", SETTLED_SECONDS)
+    made = []
+
+    def another():
+        made.append(Crashing(world))
+        return made[-1]
+
+    yield another
+    for one in made:
+        one.recorder.close()
+
+
+def sums(world):
+    """Return the sum of every table of counts, and how many rows wait to be added."""
+    found = [
+        raw_rows(world.usage_database, f"SELECT COALESCE(SUM(count), 0) FROM {table}")[0][0]  # noqa: S608
+        for table in TABLES
+    ]
+    return set(found), len(raw_rows(world.usage_database, "SELECT id FROM use_pending"))
+
+
+def test_many_keys_are_written_down_at_once_and_into_the_tables_later(world, crashing):
+    one, key = crashing(), world.key()
+    for _ in range(3):
+        one.use(key, times=2)
+        one.write_down()
+    assert sums(world) == ({0}, 3)
+    one.ticks += SETTLED_SECONDS
+    one.recorder.flush(everything=False)
+    assert sums(world) == ({6}, 0)
+
+
+def test_what_a_crash_left_is_added_once_by_whoever_starts_next(world, crashing):
+    dead, key, other = crashing(), world.key(), world.key()
+    for at in range(3):
+        dead.now = NOON + at
+        dead.use(key, other, key, client="192.0.2.9")
+        dead.write_down()
+    for _ in range(2):
+        next_one = crashing()
+        next_one.recorder.adopt(before=math.inf)
+        assert sums(world) == ({9}, 0)
+    seen = "SELECT count, first_at, last_at FROM use_source ORDER BY 1"
+    assert raw_rows(world.usage_database, seen) == [(3, NOON, NOON + 2), (6, NOON, NOON + 2)]
+    uses = "SELECT DISTINCT at, address FROM last_use"
+    assert raw_rows(world.usage_database, uses) == [(NOON + 2, "192.0.2.9")]
+
+
+def test_many_that_start_at_once_add_what_was_left_once(world, crashing):
+    dead, keys = crashing(), [world.key() for _ in range(5)]
+    for _ in range(4):
+        dead.use(*keys)
+        dead.write_down()
+    others = [crashing() for _ in range(4)]
+    together = threading.Barrier(len(others))
+
+    def start(one):
+        together.wait(30)
+        one.recorder.adopt(before=math.inf)
+
+    threads = [threading.Thread(target=start, args=(one,)) for one in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sums(world) == ({20}, 0)
+
+
+def test_a_started_recorder_adds_what_was_left_by_itself(world, crashing):
+    dead = crashing()
+    dead.use(world.key(), times=7)
+    dead.write_down()
+    crashing().recorder.start()
+    until(lambda: sums(world) == ({7}, 0), seconds=30, what="what was left")
+
+
+def test_a_living_recorder_whose_counts_were_added_by_another_adds_only_the_rest(world, crashing):
+    alive, other, key, new = crashing(), crashing(), world.key(), world.key()
+    alive.use(key, times=3)
+    alive.write_down()
+    alive.use(key, times=2)  # not written down yet
+    other.recorder.adopt(before=math.inf)
+    assert sums(world) == ({3}, 0)
+    alive.write_down()
+    alive.use(key, new)
+    alive.write_down()
+    other.recorder.adopt(before=math.inf)
+    assert sums(world) == ({7}, 0)
+    alive.use(key)
+    alive.recorder.flush()
+    assert sums(world) == ({8}, 0)
+
+
+def test_what_nobody_touches_is_added_within_minutes_and_what_lives_is_left_alone(world, crashing):
+    dead, alive, one, key = crashing(), crashing(), crashing(), world.key()
+    dead.use(key)
+    dead.write_down()
+    one.now = alive.now = NOON + STALE_SECONDS + 1
+    alive.use(key)
+    alive.write_down()
+    one.ticks += TRIM_SECONDS
+    one.recorder.flush(everything=False)
+    assert sums(world) == ({1}, 1)
+
+
+def test_a_crash_between_two_pieces_loses_and_doubles_nothing(world, crashing, monkeypatch):
+    monkeypatch.setattr(recording, "PIECE", 2)
+    dead, keys = crashing(), [world.key() for _ in range(5)]
+    dead.use(*keys)
+    dead.write_down()
+    dead.use(*keys, times=2)
+    settle, pieces = dead.recorder._batch.add, []
+
+    def crash(rows):
+        pieces.append(rows)
+        if len(pieces) == 3:
+            raise driver.OperationalError("the machine is off")
+        settle(rows)
+
+    dead.recorder._batch.add = crash
+    with pytest.raises(StoreError):
+        dead.recorder.flush()
+    assert sums(world)[0] == {12}  # two pieces of two keys
+    crashing().recorder.adopt(before=math.inf)
+    assert sums(world) == ({15}, 0)
+    dead.recorder.flush()  # it lives, after all
+    assert sums(world) == ({15}, 0)
+
+
+def test_counts_that_wait_for_the_database_are_each_added_once(world, crashing, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
+    monkeypatch.setattr(recording, "PIECE", 2)
+    one, keys = crashing(), [world.key() for _ in range(5)]
+    one.use(*keys)
+    one.write_down()
+    other = driver.connect(str(world.usage_database), isolation_level=None)
+    for everything in (False, True):
+        one.use(*keys)
+        other.execute("BEGIN IMMEDIATE")
+        one.ticks += recording.COUNTED_SECONDS
+        with pytest.raises(StoreError):
+            one.recorder.flush(everything=everything)
+        other.execute("ROLLBACK")
+    other.close()
+    one.use(*keys)
+    one.recorder.flush()
+    assert sums(world) == ({20}, 0)
+
+
+def test_when_there_are_very_many_keys_they_are_not_kept_in_memory_for_longer(
+    world, crashing, monkeypatch
+):
+    monkeypatch.setattr(recording, "SETTLED_KEYS", 3)
+    one = crashing()
+    one.use(*[world.key() for _ in range(3)])
+    one.write_down()
+    assert sums(world) == ({3}, 0)
+    assert one.recorder._held == 0
