@@ -124,6 +124,11 @@ CONFIGURATION: Words = {
     "usage.minutes": "Days that counts by the minute are kept.",
     "usage.hours": "Days that counts by the hour are kept.",
     "usage.days": "Days that counts by the day are kept; amounts are summed of these.",
+    "access_log": "Of the access log, below.",
+    "access_log.directory": "Folder of the access log, made when it is first needed. None: no access"
+    " log is written.",
+    "access_log.days": "Days that its files are kept.",
+    "access_log.max_megabytes": "MiB that its files may take together; the oldest go first.",
     "usage.sources": "Days that an address and a program are kept after a credential's last use"
     " from there.",
     "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
@@ -405,6 +410,7 @@ def configuration() -> str:
         ("leaks.", config_entries.LeaksEntry),
         ("leaks.partners.", config_entries.PartnerEntry),
         ("usage.", config_entries.UsageEntry),
+        ("access_log.", config_entries.AccessLogEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from latchgate.config_entries import (
+    AccessLogEntry,
     AuditEntry,
     ConfigEntry,
     LeaksEntry,
@@ -85,6 +86,15 @@ class AuditExport:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessFiles:
+    """Where the access log is written, for how many days it is kept and how large it may get."""
+
+    directory: Path
+    days: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Partner:
     """Who may report leaks, and where their public keys are: at a URL, or in a file."""
 
@@ -111,6 +121,7 @@ class Config:
     mail: MailServer | None
     audit: AuditExport | None
     usage: UsageEntry
+    access_log: AccessFiles | None
     partners: tuple[Partner, ...]
     log_level: str
 
@@ -234,6 +245,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),
         usage=entry.usage,
+        access_log=_access_log(entry.access_log, folder, at),
         log_level=entry.log_level,
     )
 
@@ -298,6 +310,18 @@ def _audit_export(
     if keep is not None and keep < every:
         raise at("audit.keep", "must be as long as export_every, or longer")
     return AuditExport(folder / entry.export_directory, every, keep)
+
+
+def _access_log(
+    entry: AccessLogEntry, folder: Path, at: Callable[[str, object], ConfigError]
+) -> AccessFiles | None:
+    if entry.directory is None:
+        if entry != AccessLogEntry():
+            raise at("access_log", "nothing is written without directory")
+        return None
+    if not entry.directory:
+        raise at("access_log.directory", "must name a folder")
+    return AccessFiles(folder / entry.directory, entry.days, entry.max_megabytes << 20)
 
 
 def _partners(

@@ -109,6 +109,17 @@ class UsageEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sources: _Days = 90
 
 
+class AccessLogEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[access_log]`: a line for each decision, in files of `directory`; off unless that is set.
+
+    Files go when they are older than `days`, the oldest first when all are over `max_megabytes`.
+    """
+
+    directory: str | None = None
+    days: _Days = 30
+    max_megabytes: Annotated[int, msgspec.Meta(ge=1, le=1_048_576)] = 1024
+
+
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
@@ -131,3 +142,4 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     audit: AuditEntry = AuditEntry()
     leaks: LeaksEntry = LeaksEntry()
     usage: UsageEntry = UsageEntry()
+    access_log: AccessLogEntry = AccessLogEntry()

@@ -31,6 +31,7 @@ from latchgate.core.redact import Redactor
 from latchgate.signin.jwks import fetch
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
+from latchgate.store.access_log import AccessLog
 from latchgate.store.errors import StoreError
 from latchgate.store.recorder import Usage
 from latchgate.store.shadows import ShadowLog
@@ -211,9 +212,13 @@ class Verifier:
                 redact.learn(policy.patterns())
                 return policy
 
-            usage = Usage(
-                self._config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
-            )
+            clocks = {"ticks": time.monotonic, "clock": time.time}
+            kept, listing = self._config.access_log, None
+            if kept is not None:
+                listing = AccessLog(
+                    kept.directory, redact=redact, max_bytes=kept.max_bytes, **clocks
+                )
+            usage = Usage(self._config.usage_database, redact=redact, access_log=listing, **clocks)
             passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
             assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
             try:
@@ -225,7 +230,7 @@ class Verifier:
                     compile_policy=compile_policy,
                     passwords=passwords,
                     assertions=assertions,
-                    on_decision=usage.note,
+                    on_decision=usage.on_decision,
                 )
             except BaseException:
                 usage.close()
@@ -240,7 +245,7 @@ class Verifier:
             )
             shadows = Shadows(
                 note=differences.note,
-                on_decision=usage.note,
+                on_decision=usage.on_decision,
                 entropy=secrets.token_bytes,
                 clock=time.time,
                 ticks=time.monotonic,
@@ -251,7 +256,9 @@ class Verifier:
     def _forget(self) -> None:
         """Drop what a fork copied: connections, locks and threads belong to the parent."""
         self._open_lock = threading.Lock()
-        self._opened = None
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.usage.let_go()
 
 
 def _follow(engine: Engine, stop: threading.Event) -> None:

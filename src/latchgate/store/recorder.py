@@ -19,6 +19,7 @@ import msgspec
 from latchgate.core.explain import record
 from latchgate.core.model import Decision, Request
 from latchgate.core.reason import Reason
+from latchgate.store.access_log import AccessLog
 from latchgate.store.batch import AGENT_READ, MINUTE, Batch, Count, Counts, Key
 from latchgate.store.errors import StoreError
 from latchgate.store.reads import SCHEMA_HEAD, check_schema
@@ -51,7 +52,8 @@ _OVER = (
 class Usage:
     """The recorder of one process: noted on the verify path, written by a thread of its own.
 
-    `redact` masks secrets in what a request said of itself. `ticks` never jumps.
+    `redact` masks secrets in what a request said of itself. `ticks` never jumps. `access_log` is
+    written by the same thread, and `on_decision` is what every decision is to be told to.
     """
 
     def __init__(
@@ -62,7 +64,10 @@ class Usage:
         ticks: Callable[[], float],
         clock: Callable[[], float],
         keep_per_ring: int = KEEP_PER_RING,
+        access_log: AccessLog | None = None,
     ) -> None:
+        self._access_log = access_log
+        self.on_decision = self.note if access_log is None else _both(access_log.note, self.note)
         self._redact = redact
         self._ticks = ticks
         self._clock = clock
@@ -82,7 +87,7 @@ class Usage:
         self._begins = self._ends = 0.0  # of the minute that `_counts` is of
         self._held = 0
         self.dropped = self.uncounted = 0  # refusals that were not kept, decisions not counted
-        self._told = {"refusal": 0, "count": 0}  # of them, what the database knows
+        self._told = {"refusal": 0, "count": 0, "line": 0}  # of them, what the database knows
         self._trimmed = self._counted = ticks()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="usage", daemon=True)
@@ -162,6 +167,8 @@ class Usage:
         add up to fewer rows. Those that could not be written wait for the next batch.
         """
         with self._flushing:
+            if self._access_log is not None:
+                self._access_log.flush()
             minutes: dict[int, Counts] = {}
             with self._lock:
                 pending, self._pending = self._pending, []
@@ -170,7 +177,7 @@ class Usage:
                     minutes, self._minutes = self._minutes, {}
                     self._counts, self._begins, self._ends = {}, 0.0, 0.0
                     self._held = 0
-                lost = {"refusal": self.dropped, "count": self.uncounted}
+                lost = {"refusal": self.dropped, "count": self.uncounted, "line": self._unlisted}
             dropped = {what: number - self._told[what] for what, number in lost.items()}
             if pending or minutes or any(dropped.values()):
                 self._write(pending, minutes, dropped)
@@ -178,6 +185,10 @@ class Usage:
                 self._trimmed = self._ticks()
                 self._batch.forget()
                 self.trim()
+
+    @property
+    def _unlisted(self) -> int:
+        return self._access_log.dropped if self._access_log is not None else 0
 
     def _row(self, noted: tuple[Decision, Request, float]) -> tuple[Any, ...] | None:
         decision, request, now = noted
@@ -257,6 +268,23 @@ class Usage:
             self.flush()
         finally:
             self._connection.close()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Close the file of the access log, which a forked child has too."""
+        if self._access_log is not None:
+            self._access_log.close()
+
+
+_Note = Callable[[Decision, Request, float], None]
+
+
+def _both(first: _Note, second: _Note) -> _Note:
+    def note(decision: Decision, request: Request, now: float) -> None:
+        first(decision, request, now)
+        second(decision, request, now)
+
+    return note
 
 
 @contextmanager
