@@ -125,8 +125,8 @@ CONFIGURATION: Words = {
     "usage.hours": "Days that counts by the hour are kept.",
     "usage.days": "Days that counts by the day are kept; amounts are summed of these.",
     "access_log": "Of the access log, below.",
-    "access_log.directory": "Folder of the access log, made when it is first needed. None: no access"
-    " log is written.",
+    "access_log.directory": "Folder of the access log, made when it is first needed. None: no"
+    " access log is written.",
     "access_log.days": "Days that its files are kept.",
     "access_log.max_megabytes": "MiB that its files may take together; the oldest go first.",
     "usage.sources": "Days that an address and a program are kept after a credential's last use"

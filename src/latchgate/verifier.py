@@ -12,13 +12,13 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from latchgate import providers
-from latchgate.config import ConfigError, load
+from latchgate.config import AccessFiles, ConfigError, load
 from latchgate.core.answer import identity, notices, refusal
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE
@@ -212,13 +212,13 @@ class Verifier:
                 redact.learn(policy.patterns())
                 return policy
 
-            clocks = {"ticks": time.monotonic, "clock": time.time}
-            kept, listing = self._config.access_log, None
-            if kept is not None:
-                listing = AccessLog(
-                    kept.directory, redact=redact, max_bytes=kept.max_bytes, **clocks
-                )
-            usage = Usage(self._config.usage_database, redact=redact, access_log=listing, **clocks)
+            usage = Usage(
+                self._config.usage_database,
+                redact=redact,
+                ticks=time.monotonic,
+                clock=time.time,
+                access_log=_access_log(self._config.access_log, redact),
+            )
             passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
             assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
             try:
@@ -259,6 +259,18 @@ class Verifier:
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.usage.let_go()
+
+
+def _access_log(kept: AccessFiles | None, redact: Callable[[str], str]) -> AccessLog | None:
+    if kept is None:
+        return None
+    return AccessLog(
+        kept.directory,
+        redact=redact,
+        ticks=time.monotonic,
+        clock=time.time,
+        max_bytes=kept.max_bytes,
+    )
 
 
 def _follow(engine: Engine, stop: threading.Event) -> None:

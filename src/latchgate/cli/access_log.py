@@ -6,8 +6,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
-from urllib.parse import urlencode
 
 import rich_click as click
 
@@ -17,7 +17,7 @@ _PATH = "/manage/v1/access-log"
 _COLUMNS = ("at", "outcome", "reason", "method", "path", "credential_id", "address")
 _POLL_SECONDS = 1.0
 # Workers write a little later than they decide: as far back is looked each time.
-_OVERLAP = "5s"
+_OVERLAP_SECONDS = 5
 _MOST = 10_000
 
 
@@ -55,7 +55,8 @@ def access_log(
         return
     if written == "json" or "until" in query:
         raise click.UsageError("--follow goes on for good: no --until, and --format table or jsonl")
-    _follow(query, written)
+    with suppress(KeyboardInterrupt):
+        _follow(query, written)
 
 
 def _print(query: Mapping[str, str], written: str) -> None:
@@ -81,6 +82,7 @@ def _follow(query: Mapping[str, str], written: str) -> None:
     shown: Counter[bytes] = Counter()
     asked = dict(query)
     while True:
+        begun = time.monotonic()
         told: dict[str, Any] = call("GET", _PATH, "rows", "reached", params=asked)
         seen = Counter(map(_encoded, told["rows"]))
         left = seen - shown
@@ -98,8 +100,9 @@ def _follow(query: Mapping[str, str], written: str) -> None:
         if shown and told["reached"] is not None:
             click.echo("More came than can be shown; some lines were left out.", err=True)
         shown = seen
-        asked = {**query, "since": _OVERLAP, "limit": str(_MOST)}
         time.sleep(_POLL_SECONDS)
+        since = round(time.monotonic() - begun) + _OVERLAP_SECONDS
+        asked = {**query, "since": f"{since}s", "limit": str(_MOST)}
 
 
 def _encoded(row: Mapping[str, Any]) -> bytes:

@@ -267,8 +267,13 @@ def _access_log(config: Config, redact: Callable[[str], str]) -> AccessLog | Non
     kept = config.access_log
     if kept is None:
         return None
-    clocks = {"ticks": time.monotonic, "clock": time.time}
-    return AccessLog(kept.directory, redact=redact, max_bytes=kept.max_bytes, **clocks)
+    return AccessLog(
+        kept.directory,
+        redact=redact,
+        ticks=time.monotonic,
+        clock=time.time,
+        max_bytes=kept.max_bytes,
+    )
 
 
 def _partners(config: Config) -> Partners:
