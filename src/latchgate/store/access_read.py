@@ -28,7 +28,7 @@ _MAX_LINE = 64 << 10
 _AT = slice(7, 31)  # of a line that begins {"at":"2026-11-22T06:20:00.123Z"
 _PREFIX = b'{"at":"'
 # Threads note out of order by a little, and clocks are set back by a little.
-_SLACK_SECONDS = 60.0
+_SLACK_SECONDS = 1.0
 _encode = msgspec.json.encode
 
 
@@ -96,7 +96,8 @@ class AccessReader:
         except _Spent:
             # Of that millisecond another process may have more: it belongs to the next answer.
             kept = [one for one in lines if one["at"].encode() > at]
-            return Found(kept, moment(parse_rfc3339(min(at, until).decode()) + 0.001))
+            after = moment(parse_rfc3339(min(at, until).decode()) + 0.001)
+            return Found(kept, min(after, until.decode()))
         return Found(lines, None)
 
     def _merged(self, wanted: Wanted, budget: _Budget) -> Iterator[tuple[bytes, bytes]]:
@@ -140,7 +141,9 @@ def _end(opened: IO[bytes], begin: bytes, budget: _Budget) -> int:
         opened.seek(middle)
         budget.spend(_MAX_LINE)
         _, _, rest = opened.read(_MAX_LINE).partition(b"\n" + _PREFIX)
-        if rest and (_PREFIX + rest)[_AT] < begin:
+        if not rest:  # no line of ours; whoever reads on passes over it
+            break
+        if (_PREFIX + rest)[_AT] < begin:
             low = middle
         else:
             high = middle

@@ -118,7 +118,7 @@ EXAMPLES: dict[type, dict[str, Any]] = {
                 "area": "/v1/storage",
                 "scope": "storage:write",
                 "credential_id": "k3v9q1m7x2ab",
-                "kind": "service_key",
+                "kind": "wayscloud.service_key",
                 "owner_id": "u-6t1x9f3kq2m7x1vb",
                 "tenant_id": "t-9f3kq2m7x1vb4c8d",
                 "project_id": "p-2b7wq9h4zk3m6t1x",
