@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latchgate import config_entries
-from latchgate.config import AccessFiles, Address, AuditExport, ConfigError, TlsFiles, load, parse_address
+from latchgate.config import (
+    AccessFiles,
+    Address,
+    AuditExport,
+    ConfigError,
+    TlsFiles,
+    load,
+    parse_address,
+)
 from latchgate.core.network import parse_address as parse_client
 from latchgate.serve.local import CONFIG_TEXT
 
@@ -324,7 +332,12 @@ def test_what_is_no_address_is_refused_by_its_text(text):
 
 @pytest.mark.parametrize(
     "entry",
-    [config_entries.ConfigEntry, config_entries.ListenEntry, config_entries.GatewaysEntry, config_entries.TlsEntry],
+    [
+        config_entries.ConfigEntry,
+        config_entries.ListenEntry,
+        config_entries.GatewaysEntry,
+        config_entries.TlsEntry,
+    ],
     ids=lambda entry: entry.__name__,
 )
 def test_every_key_is_documented_where_it_is_declared(entry):
