@@ -2,9 +2,9 @@
 
 The door's own protocol is given the bytes that nginx sends, without sockets, in turns of one run:
 with one that notes nothing, with the recorder, and with one that writes the access log too. What is
-counted is CPU of the whole process: the writer's thread, SQLite and files are in it. Without sockets
-the door is cheaper than behind nginx, so that the share told here is the upper end. Traffic of three
-sorts: few keys, many keys of which few are busy (Zipf), and many keys evenly, which is the worst.
+counted is CPU of the whole process: the writer's thread, SQLite and files are in it. Without
+sockets the door is cheaper than behind nginx, so that the share told here is the upper end. Traffic
+of three sorts: few keys, many keys of which few are busy (Zipf), and many keys evenly, the worst.
 """
 
 from __future__ import annotations
