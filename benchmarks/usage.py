@@ -1,10 +1,10 @@
 """What recording usage costs the verify door: `python benchmarks/usage.py [--write]`.
 
-The door's own protocol is given the bytes that nginx sends, without sockets, once with the recorder
-and once with one that notes nothing, in turns of one run. What is counted is CPU of the whole
-process: the writer's thread and SQLite are in it. Without sockets the door is cheaper than behind
-nginx, so that the share told here is the upper end. Traffic of three sorts: few keys, many keys of
-which few are busy (Zipf), and many keys evenly, which is the worst there is.
+The door's own protocol is given the bytes that nginx sends, without sockets, in turns of one run:
+with one that notes nothing, with the recorder, and with one that writes the access log too. What is
+counted is CPU of the whole process: the writer's thread, SQLite and files are in it. Without
+sockets the door is cheaper than behind nginx, so that the share told here is the upper end. Traffic
+of three sorts: few keys, many keys of which few are busy (Zipf), and many keys evenly, the worst.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from latchgate.doors.console import console
 from latchgate.doors.verify import VerifyDoor
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
+from latchgate.store.access_log import AccessLog
 from latchgate.store.recorder import Usage
 from latchgate.verify.engine import Engine
 
@@ -119,15 +120,27 @@ def _asked(pattern: str, questions: list[bytes], count: int) -> list[bytes]:
     return rng.choices(questions, k=count)
 
 
-async def _round(config: Config, asked: list[bytes], *, recorded: bool) -> float:
+def _built_in() -> str:
+    return providers.text(providers.BUILT_IN)
+
+
+def _shipped() -> dict[str, str]:
+    return {f"{name}.toml": providers.text(f"{name}.toml") for name in providers.SHIPPED}
+
+
+async def _round(config: Config, asked: list[bytes], *, how: str) -> float:
     """Return the CPU microseconds of a request, the writing of what was noted included."""
     usage = None
-    if recorded:
-        usage = Usage(
-            config.usage_database, redact=redactor(), ticks=time.monotonic, clock=time.time
-        )
+    if how != "off":
+        clocks: dict[str, Any] = {"ticks": time.monotonic, "clock": time.time}
+        redact = redactor(with_built_in(_shipped(), _built_in(), version=1).patterns())
+        listing = None
+        if how == "logged":
+            folder = config.database.with_name("access")
+            listing = AccessLog(folder, redact=redact, max_bytes=1 << 30, **clocks)
+        usage = Usage(config.usage_database, redact=redact, access_log=listing, **clocks)
         usage.start()
-    with _door(config, usage.note if usage is not None else _nothing) as (protocol, wire):
+    with _door(config, usage.on_decision if usage is not None else _nothing) as (protocol, wire):
         for one in asked[: len(asked) // 4]:
             protocol.data_received(one)
         wire.passed = 0
@@ -145,22 +158,29 @@ async def _round(config: Config, asked: list[bytes], *, recorded: bool) -> float
 
 
 def _measured(config: Config, asked: list[bytes], rounds: int) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {"off": [], "on": []}
+    found: dict[str, list[float]] = {"off": [], "on": [], "logged": []}
     for _ in range(rounds):
         for name, each in found.items():
-            each.append(asyncio.run(_round(config, asked, recorded=name == "on")))
+            each.append(asyncio.run(_round(config, asked, how=name)))
     return found
 
 
 def _row(name: str, found: dict[str, list[float]]) -> str:
-    shares = [on / off - 1 for on, off in zip(found["on"], found["off"], strict=True)]
-    share = statistics.median(shares)
-    off, on = statistics.median(found["off"]), statistics.median(found["on"])
-    reached = "reached" if share <= WANTED else "MISSED"
+    off, on, logged = (statistics.median(found[how]) for how in ("off", "on", "logged"))
+    share = _share(found["on"], found["off"])
+    reached = "reached" if statistics.median(share) <= WANTED else "MISSED"
     return (
-        f"| {name} | {off:.2f} | {on:.2f} | {share:.1%} ({min(shares):.1%} to {max(shares):.1%})"
-        f" | ≤ {WANTED:.0%}: {reached} |"
+        f"| {name} | {off:.2f} | {on:.2f} | {_spread(share)} | ≤ {WANTED:.0%}: {reached}"
+        f" | {logged:.2f} | {_spread(_share(found['logged'], found['on']))} |"
     )
+
+
+def _share(more: list[float], less: list[float]) -> list[float]:
+    return [one / other - 1 for one, other in zip(more, less, strict=True)]
+
+
+def _spread(shares: list[float]) -> str:
+    return f"{statistics.median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%})"
 
 
 def main() -> int:
@@ -198,8 +218,10 @@ def main() -> int:
             "process, its writer's thread included, off and on in turns. Medians; the share of",
             "each pair. Without sockets the door is cheaper: behind nginx the share is smaller.",
             "",
-            "| traffic | off | on | cost | wanted |",
-            "|---|---|---|---|---|",
+            "The last two columns: with the access log too, and what that costs beside counting.",
+            "",
+            "| traffic | off | on | cost | wanted | access log | its cost |",
+            "|---|---|---|---|---|---|---|",
             *rows,
             "",
         ]

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import rich_click as click
 
-from latchgate import cli, config, providers
+from latchgate import cli, config_entries, providers
 from latchgate.core import path
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE, challenge_error, challenged
@@ -124,6 +124,11 @@ CONFIGURATION: Words = {
     "usage.minutes": "Days that counts by the minute are kept.",
     "usage.hours": "Days that counts by the hour are kept.",
     "usage.days": "Days that counts by the day are kept; amounts are summed of these.",
+    "access_log": "Of the access log, below.",
+    "access_log.directory": "Folder of the access log, made when it is first needed. None: no"
+    " access log is written.",
+    "access_log.days": "Days that its files are kept.",
+    "access_log.max_megabytes": "MiB that its files may take together; the oldest go first.",
     "usage.sources": "Days that an address and a program are kept after a credential's last use"
     " from there.",
     "tls.certificate": "PEM file: the certificate, then those between it and its authority. SIGHUP"
@@ -395,16 +400,17 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
 def configuration() -> str:
     """Every key of `latchgate.toml`, and what is fixed."""
     entries = (
-        ("", config.ConfigEntry),
-        ("listen.", config.ListenEntry),
-        ("gateways.", config.GatewaysEntry),
-        ("tls.", config.TlsEntry),
-        ("audit.", config.AuditEntry),
-        ("webhooks.", config.WebhooksEntry),
-        ("mail.", config.MailEntry),
-        ("leaks.", config.LeaksEntry),
-        ("leaks.partners.", config.PartnerEntry),
-        ("usage.", config.UsageEntry),
+        ("", config_entries.ConfigEntry),
+        ("listen.", config_entries.ListenEntry),
+        ("gateways.", config_entries.GatewaysEntry),
+        ("tls.", config_entries.TlsEntry),
+        ("audit.", config_entries.AuditEntry),
+        ("webhooks.", config_entries.WebhooksEntry),
+        ("mail.", config_entries.MailEntry),
+        ("leaks.", config_entries.LeaksEntry),
+        ("leaks.partners.", config_entries.PartnerEntry),
+        ("usage.", config_entries.UsageEntry),
+        ("access_log.", config_entries.AccessLogEntry),
     )
     rows = [row for prefix, entry in entries for row in _keys(entry, prefix)]
     told = _table(("Key", "Type", "Default", "Meaning"), _with_words(rows, CONFIGURATION))

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latchgate import config
-from latchgate.config import Address, AuditExport, ConfigError, TlsFiles, load, parse_address
+from latchgate import config_entries
+from latchgate.config import (
+    AccessFiles,
+    Address,
+    AuditExport,
+    ConfigError,
+    TlsFiles,
+    load,
+    parse_address,
+)
 from latchgate.core.network import parse_address as parse_client
 from latchgate.serve.local import CONFIG_TEXT
 
@@ -36,6 +44,11 @@ key = "/etc/lg.key"
 export_directory = "journal"
 export_every = "1d"
 keep = "400d"
+
+[access_log]
+directory = "access"
+days = 7
+max_megabytes = 20
 """
 
 
@@ -75,6 +88,7 @@ def test_a_whole_file_is_read_with_absolute_paths(file):
     assert parse_client("10.1.2.3") in found.trusted
     assert parse_client("127.0.0.1") not in found.trusted
     assert found.profile == folder / "profile.toml"
+    assert found.access_log == AccessFiles(folder / "access", 7, 20 << 20)
 
 
 def test_an_empty_file_means_every_default(file):
@@ -184,6 +198,9 @@ def test_nobody_may_be_believed(file):
         ("[tls]\nkey = 'x'", "1: tls", "name the file of the certificate too"),
         ("[tls]\nkey = 'x'\ncertificate = ''", "1: tls", "belong together"),
         ("[tls]\nkey = ''\ncertificate = ''", "1: tls", "belong together"),
+        ("[access_log]\ndays = 3", "1: access_log", "nothing is written without directory"),
+        ("[access_log]\ndirectory = ''", "2: access_log.directory", "must name a folder"),
+        ("[access_log]\ndirectory = 'a'\nmax_megabytes = 0", "3: access_log.max_megabytes", ">= 1"),
         ("usage_database = 'latchgate.db'", "1: usage_database", "another file than database"),
         ("[webhooks]\nallowed_networks = ['x']", "2: webhooks.allowed_networks", "'x'"),
         ("[webhooks]\nallowed = []", "2: webhooks.allowed", "unknown key 'allowed'"),
@@ -315,7 +332,12 @@ def test_what_is_no_address_is_refused_by_its_text(text):
 
 @pytest.mark.parametrize(
     "entry",
-    [config.ConfigEntry, config.ListenEntry, config.GatewaysEntry, config.TlsEntry],
+    [
+        config_entries.ConfigEntry,
+        config_entries.ListenEntry,
+        config_entries.GatewaysEntry,
+        config_entries.TlsEntry,
+    ],
     ids=lambda entry: entry.__name__,
 )
 def test_every_key_is_documented_where_it_is_declared(entry):

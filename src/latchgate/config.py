@@ -1,7 +1,8 @@
 """`latchgate.toml`: what one server is told, checked before anything starts.
 
-Rule of this file: every key is documented where it is declared (docs/reference/configuration.md
-is made from here), and an unknown or impossible one is refused with file, key and line.
+Rule of this file: every key is documented where it is declared (`config_entries.py`;
+docs/reference/configuration.md is made from there), and an unknown or impossible one is refused
+with file, key and line.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
 
 import msgspec
 
+from latchgate.config_entries import (
+    AccessLogEntry,
+    AuditEntry,
+    ConfigEntry,
+    LeaksEntry,
+    MailEntry,
+    UsageEntry,
+)
 from latchgate.core.duration import parse_duration
 from latchgate.core.network import Networks
 from latchgate.core.toml_lines import line_of
@@ -22,129 +30,6 @@ from latchgate.core.toml_lines import line_of
 
 class ConfigError(Exception):
     """The configuration can't be used; the message names file, line, key and what is wrong."""
-
-
-class ListenEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[listen]`: where `api`, `console` and `verify` answer, each `HOST:PORT`.
-
-    `verify` also takes `unix:PATH`.
-    """
-
-    api: str = "127.0.0.1:8420"
-    console: str = "127.0.0.1:8421"
-    verify: str = "127.0.0.1:8422"
-
-
-class GatewaysEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[gateways]`: `trusted` lists the addresses and networks whose word is believed.
-
-    Only they may ask on the verify address, and only what they forward counts.
-    """
-
-    trusted: tuple[str, ...] = ("127.0.0.1", "::1")
-
-
-class TlsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[tls]`: `certificate` and `key`, PEM files that make API and console speak HTTPS.
-
-    Both or neither. The verify address stays in the clear: gateways ask it on the same machine.
-    """
-
-    certificate: str | None = None
-    key: str | None = None
-
-
-class WebhooksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[webhooks]`: `allowed_networks` lists networks of one's own that events may be sent to.
-
-    Elsewhere only public addresses are sent to, over https; in these plain http will do too.
-    """
-
-    allowed_networks: tuple[str, ...] = ()
-
-
-class MailEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[mail]`: the server that warnings by e-mail are handed to; without `host` none are sent.
-
-    `tls` says how it is spoken to: `starttls`, `implicit` or `none`. `from` is who they come from.
-    """
-
-    host: str | None = None
-    port: int | None = None
-    tls: Literal["starttls", "implicit", "none"] = "starttls"
-    username: str | None = None
-    password_file: str | None = None
-    sender: str | None = msgspec.field(default=None, name="from")
-    ca: str | None = None
-
-
-class AuditEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[audit]`: the journal's export on a schedule, off unless `export_every` is set.
-
-    `export_directory` is where segments are written, `export_every` how often and `keep` how long
-    they stay, as durations such as `1d`; without `keep` they stay for good.
-    """
-
-    export_directory: str | None = None
-    export_every: str | None = None
-    keep: str | None = None
-
-
-class PartnerEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[[leaks.partners]]`: one who searches for leaked secrets, and the keys it signs with.
-
-    `keys_url` is where its public keys are, `keys_file` a file of them; one of the two. Both hold
-    what GitHub publishes of its secret scanning: `public_keys` with `key_identifier` and `key`.
-    """
-
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
-    keys_url: str | None = None
-    keys_file: str | None = None
-
-
-class LeaksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[leaks]`: `partners` may report leaked secrets at `POST /leaks`; nobody unless told."""
-
-    partners: tuple[PartnerEntry, ...] = ()
-
-
-_Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
-
-
-class UsageEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """`[usage]`: for how many days counts by the minute, hour and day are kept, and sources.
-
-    A source is where a credential was used from, and with which program.
-    """
-
-    minutes: _Days = 2
-    hours: _Days = 35
-    days: _Days = 400
-    sources: _Days = 90
-
-
-class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The whole file; relative paths start at the file's own folder.
-
-    `database` is the SQLite file of records and journal, `usage_database` the one of usage and
-    refusals. `policy` lists the policy files that `policy check` and `policy apply` read.
-    `master_key` is the file of the key that seals private signing keys. `log_level` is the least
-    that is logged: debug, info, warning or error.
-    """
-
-    database: str = "latchgate.db"
-    usage_database: str = "latchgate-usage.db"
-    master_key: str = "master.key"
-    policy: tuple[str, ...] = ("providers/wayscloud.toml",)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    listen: ListenEntry = ListenEntry()
-    gateways: GatewaysEntry = GatewaysEntry()
-    tls: TlsEntry = TlsEntry()
-    webhooks: WebhooksEntry = WebhooksEntry()
-    mail: MailEntry = MailEntry()
-    audit: AuditEntry = AuditEntry()
-    leaks: LeaksEntry = LeaksEntry()
-    usage: UsageEntry = UsageEntry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +86,15 @@ class AuditExport:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessFiles:
+    """Where the access log is written, for how many days it is kept and how large it may get."""
+
+    directory: Path
+    days: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Partner:
     """Who may report leaks, and where their public keys are: at a URL, or in a file."""
 
@@ -227,6 +121,7 @@ class Config:
     mail: MailServer | None
     audit: AuditExport | None
     usage: UsageEntry
+    access_log: AccessFiles | None
     partners: tuple[Partner, ...]
     log_level: str
 
@@ -350,6 +245,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),
         usage=entry.usage,
+        access_log=_access_log(entry.access_log, folder, at),
         log_level=entry.log_level,
     )
 
@@ -414,6 +310,18 @@ def _audit_export(
     if keep is not None and keep < every:
         raise at("audit.keep", "must be as long as export_every, or longer")
     return AuditExport(folder / entry.export_directory, every, keep)
+
+
+def _access_log(
+    entry: AccessLogEntry, folder: Path, at: Callable[[str, object], ConfigError]
+) -> AccessFiles | None:
+    if entry.directory is None:
+        if entry != AccessLogEntry():
+            raise at("access_log", "nothing is written without directory")
+        return None
+    if not entry.directory:
+        raise at("access_log.directory", "must name a folder")
+    return AccessFiles(folder / entry.directory, entry.days, entry.max_megabytes << 20)
 
 
 def _partners(

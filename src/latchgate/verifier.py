@@ -12,13 +12,13 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from latchgate import providers
-from latchgate.config import ConfigError, load
+from latchgate.config import AccessFiles, ConfigError, load
 from latchgate.core.answer import identity, notices, refusal
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE
@@ -31,6 +31,7 @@ from latchgate.core.redact import Redactor
 from latchgate.signin.jwks import fetch
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
+from latchgate.store.access_log import AccessLog
 from latchgate.store.errors import StoreError
 from latchgate.store.recorder import Usage
 from latchgate.store.shadows import ShadowLog
@@ -212,7 +213,11 @@ class Verifier:
                 return policy
 
             usage = Usage(
-                self._config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
+                self._config.usage_database,
+                redact=redact,
+                ticks=time.monotonic,
+                clock=time.time,
+                access_log=_access_log(self._config.access_log, redact),
             )
             passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
             assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
@@ -225,7 +230,7 @@ class Verifier:
                     compile_policy=compile_policy,
                     passwords=passwords,
                     assertions=assertions,
-                    on_decision=usage.note,
+                    on_decision=usage.on_decision,
                 )
             except BaseException:
                 usage.close()
@@ -240,7 +245,7 @@ class Verifier:
             )
             shadows = Shadows(
                 note=differences.note,
-                on_decision=usage.note,
+                on_decision=usage.on_decision,
                 entropy=secrets.token_bytes,
                 clock=time.time,
                 ticks=time.monotonic,
@@ -251,7 +256,21 @@ class Verifier:
     def _forget(self) -> None:
         """Drop what a fork copied: connections, locks and threads belong to the parent."""
         self._open_lock = threading.Lock()
-        self._opened = None
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.usage.let_go()
+
+
+def _access_log(kept: AccessFiles | None, redact: Callable[[str], str]) -> AccessLog | None:
+    if kept is None:
+        return None
+    return AccessLog(
+        kept.directory,
+        redact=redact,
+        ticks=time.monotonic,
+        clock=time.time,
+        max_bytes=kept.max_bytes,
+    )
 
 
 def _follow(engine: Engine, stop: threading.Event) -> None:

@@ -10,7 +10,7 @@ import pytest
 import rich_click as click
 from tests.docs.transcript import ROOT
 
-from latchgate import cli, config
+from latchgate import cli, config_entries
 from latchgate.core.dialects.table import TABLE
 from latchgate.core.kinds import (
     account_password,
@@ -72,10 +72,11 @@ def test_every_reason_has_its_row_with_every_answer(reason):
 @pytest.mark.parametrize(
     ("entry", "prefix"),
     [
-        (config.ConfigEntry, ""),
-        (config.ListenEntry, "listen."),
-        (config.GatewaysEntry, "gateways."),
-        (config.TlsEntry, "tls."),
+        (config_entries.ConfigEntry, ""),
+        (config_entries.ListenEntry, "listen."),
+        (config_entries.GatewaysEntry, "gateways."),
+        (config_entries.TlsEntry, "tls."),
+        (config_entries.AccessLogEntry, "access_log."),
     ],
 )
 def test_every_configuration_key_has_its_row(entry, prefix):

@@ -223,7 +223,7 @@ def left(tmp_path_factory):
     with server.config.open("r+") as file:
         text = file.read()
         file.seek(0)
-        file.write('log_level = "debug"\n' + text)
+        file.write(f'log_level = "debug"\n{text}\n[access_log]\ndirectory = "access"\n')
     (folder / "faulty.py").write_text(FAULTY)
     (folder / "none").write_text("")
     server.command = (sys.executable, str(folder / "faulty.py"))
@@ -256,6 +256,7 @@ def left(tmp_path_factory):
     done = server.cli("export", "all.jsonl", "--journal", "--config", str(server.config))
     assert done.code == 0, done.err
     kept |= {one.name: one.read_bytes() for one in databases(server)}
+    kept["access log"] = b"".join(one.read_bytes() for one in server.folder.glob("access/*"))
     kept |= {"log": server.log.encode(), "audit export": export, "explained": b"".join(told)}
     kept["export"] = (server.folder / "all.jsonl").read_bytes()
     key = (server.folder / "master.key").read_text().strip()
@@ -313,3 +314,5 @@ def test_what_went_wrong_was_told_all_the_same(left):
         assert told in log, told
     assert log.count("***") > 100
     assert b"credential_unknown" in kept["latchgate-usage.db"]
+    assert kept["access log"].count(b"***") > 100
+    assert b"curl ***" in kept["access log"]

@@ -71,6 +71,11 @@ _VERBS = {
         "Report leaked keys, list leaks, say what happens then.",
     ),
     "usage": ("latchgate.cli.usage", "usage", "Count requests, and sum what they cost."),
+    "access-log": (
+        "latchgate.cli.access_log",
+        "access_log",
+        "Show who was allowed and refused what.",
+    ),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }
 

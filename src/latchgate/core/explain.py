@@ -32,7 +32,7 @@ def record(
         # Cut before it is masked: masking 8 KB takes milliseconds.
         "method": redact(request.method[:80])[:40],
         "host": redact(request.host[:520])[:260],
-        "path": _masked_path(request.target.partition("?")[0][:3072], redact)[:2048],
+        "path": masked_path(request.target.partition("?")[0][:3072], redact)[:2048],
         "client": str(request.client) if request.client is not None else None,
         "allowed": decision.allowed,
         "reason": str(decision.reason),
@@ -48,7 +48,7 @@ def record(
     }
 
 
-def _masked_path(path: str, redact: Callable[[str], str]) -> str:
+def masked_path(path: str, redact: Callable[[str], str]) -> str:
     """Mask a secret in a path, percent-encoded too: then the decoded path is kept, masked."""
     if "%" in path:
         plain = unquote(path)

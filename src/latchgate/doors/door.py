@@ -14,6 +14,7 @@ from latchgate.core.network import Networks
 from latchgate.manage.actor import Caller
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
+from latchgate.store.access_read import AccessReader
 from latchgate.store.journal import Store
 from latchgate.store.shadows import ShadowReader
 from latchgate.store.usage import UsageReader
@@ -31,6 +32,7 @@ class Door:
     store: Store
     usage: UsageReader
     shadows: ShadowReader
+    access_log: AccessReader | None  # None where no access log is written
     engine: Engine
     passwords: Passwords
     signers: Signers

@@ -8,6 +8,7 @@ again after a crash without doing harm twice.
 from __future__ import annotations
 
 from latchgate.jobs import alerts, audit_export, rotation, source_alerts
+from latchgate.jobs.access_log import ACCESS_LOG
 from latchgate.jobs.deliveries import Deliveries
 from latchgate.jobs.job import Job
 from latchgate.jobs.retention import RETENTION
@@ -19,6 +20,7 @@ JOBS: tuple[Job, ...] = (
     rotation.JOB,
     audit_export.JOB,
     RETENTION,
+    ACCESS_LOG,
     alerts.JOB,
     alerts.BILLING,
     source_alerts.JOB,

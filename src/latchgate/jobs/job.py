@@ -28,12 +28,22 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessFiles:
+    """Where the access log is, for how many days it is kept and how large it may get."""
+
+    directory: Path
+    days: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What jobs work with; built by the composition root.
 
     `webhook_networks` are those of the operator's own that events may be sent to; `mail` is None
-    where no e-mail is sent, `export` where the journal is exported to nowhere. `policy` returns the
-    policy in force, `clock` Unix seconds, `entropy` n random bytes.
+    where no e-mail is sent, `export` where the journal is exported to nowhere, `access_log`
+    where none is written. `policy` returns the policy in force, `clock` Unix seconds, `entropy` n
+    random bytes.
     """
 
     store: Store
@@ -49,6 +59,7 @@ class Work:
     clock: Callable[[], float]
     entropy: Callable[[int], bytes]
     export: Export | None = None
+    access_log: AccessFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from latchgate.doors.gate import gate
 from latchgate.doors.listener import Listener
 from latchgate.doors.verify import VerifyDoor
 from latchgate.jobs import JOBS
-from latchgate.jobs.job import Export, Work
+from latchgate.jobs.job import AccessFiles, Export, Work
 from latchgate.jobs.mail import Mailer
 from latchgate.jobs.runner import Runner
 from latchgate.jobs.sending import resolve
@@ -61,6 +61,8 @@ from latchgate.signin.oidc import Assertions
 from latchgate.signin.partners import Partners, Signer, read_keys
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
+from latchgate.store.access_log import AccessLog
+from latchgate.store.access_read import AccessReader
 from latchgate.store.journal import Store
 from latchgate.store.recorder import Usage
 from latchgate.store.retention import Retention
@@ -150,7 +152,14 @@ def run_worker(
         redact.learn(policy.patterns())
         return policy
 
-    usage = Usage(config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time)
+    kept = config.access_log
+    usage = Usage(
+        config.usage_database,
+        redact=redact,
+        ticks=time.monotonic,
+        clock=time.time,
+        access_log=_access_log(config, redact),
+    )
     store = Store(config.database, clock=time.time)
     rehash = Rehash(store)
     passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes, on_renewal=rehash)
@@ -163,14 +172,14 @@ def run_worker(
         compile_policy=compile_policy,
         passwords=passwords,
         assertions=assertions,
-        on_decision=usage.note,
+        on_decision=usage.on_decision,
     )
     differences = ShadowLog(
         config.usage_database, redact=redact, ticks=time.monotonic, clock=time.time
     )
     shadows = Shadows(
         note=differences.note,
-        on_decision=usage.note,
+        on_decision=usage.on_decision,
         entropy=secrets.token_bytes,
         clock=time.time,
         ticks=time.monotonic,
@@ -182,6 +191,7 @@ def run_worker(
         store=store,
         usage=reader,
         shadows=compared,
+        access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,
         engine=engine,
         passwords=passwords,
         signers=Signers(
@@ -222,6 +232,7 @@ def run_worker(
         clock=time.time,
         entropy=secrets.token_bytes,
         export=_export(config),
+        access_log=AccessFiles(**dataclasses.asdict(kept)) if kept is not None else None,
     )
     jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)
     servers = [
@@ -250,6 +261,19 @@ def run_worker(
         compared.close()
         reader.close()
         store.close()
+
+
+def _access_log(config: Config, redact: Callable[[str], str]) -> AccessLog | None:
+    kept = config.access_log
+    if kept is None:
+        return None
+    return AccessLog(
+        kept.directory,
+        redact=redact,
+        ticks=time.monotonic,
+        clock=time.time,
+        max_bytes=kept.max_bytes,
+    )
 
 
 def _partners(config: Config) -> Partners:

@@ -21,6 +21,7 @@ from latchgate.core.explain import record
 from latchgate.core.model import Decision, Request
 from latchgate.core.network import Address
 from latchgate.core.reason import Reason
+from latchgate.store.access_log import AccessLog
 from latchgate.store.batch import AGENT_READ, MINUTE, Batch, Count, Counts, Key, place
 from latchgate.store.errors import StoreError
 from latchgate.store.pending import STALE_SECONDS, Pending, Told, adopt, forget_told, left
@@ -61,7 +62,8 @@ _OVER = (
 class Usage:
     """The recorder of one process: noted on the verify path, written by a thread of its own.
 
-    `redact` masks secrets in what a request said of itself. `ticks` never jumps.
+    `redact` masks secrets in what a request said of itself. `ticks` never jumps. `access_log` is
+    written by the same thread, and `on_decision` is what every decision is to be told to.
     """
 
     def __init__(
@@ -72,7 +74,10 @@ class Usage:
         ticks: Callable[[], float],
         clock: Callable[[], float],
         keep_per_ring: int = KEEP_PER_RING,
+        access_log: AccessLog | None = None,
     ) -> None:
+        self._access_log = access_log
+        self.on_decision = self.note if access_log is None else _both(access_log.note, self.note)
         self._redact = redact
         self._ticks = ticks
         self._clock = clock
@@ -96,7 +101,7 @@ class Usage:
         self._begins = self._ends = 0.0  # of the minute that `_counts` is of
         self._held = 0
         self.dropped = self.uncounted = 0  # refusals that were not kept, decisions not counted
-        self._told = {"refusal": 0, "count": 0}  # of them, what the database knows
+        self._told = {"refusal": 0, "count": 0, "line": 0}  # of them, what the database knows
         self._trimmed = self._counted = self._settled = ticks()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="usage", daemon=True)
@@ -186,6 +191,8 @@ class Usage:
         add up to fewer rows. Those that could not be written wait for the next batch.
         """
         with self._flushing:
+            if self._access_log is not None:
+                self._access_log.flush()
             self._write(everything=everything)
             if everything and self._held:  # those before had waited for the database
                 self._write(everything=True)
@@ -194,6 +201,10 @@ class Usage:
                 self._batch.forget()
                 self.trim()
                 self.adopt(before=self._clock() - STALE_SECONDS)
+
+    @property
+    def _unlisted(self) -> int:
+        return self._access_log.dropped if self._access_log is not None else 0
 
     def _write(self, *, everything: bool) -> None:
         noted, fresh, begun, lost = self._take(everything=everything)
@@ -242,7 +253,8 @@ class Usage:
                 if self._held and not self._settling and (everything or self._full(ticks)):
                     self._settled = ticks
                     begun = self._begin_anew()
-            return noted, fresh, begun, {"refusal": self.dropped, "count": self.uncounted}
+            lost = {"refusal": self.dropped, "count": self.uncounted, "line": self._unlisted}
+            return noted, fresh, begun, lost
 
     def _settle_rest(self) -> None:
         """Write into the tables, and down in the meantime what is counted in the meantime."""
@@ -394,6 +406,23 @@ class Usage:
             self.flush()
         finally:
             self._connection.close()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Close the file of the access log, which a forked child has too."""
+        if self._access_log is not None:
+            self._access_log.close()
+
+
+_Note = Callable[[Decision, Request, float], None]
+
+
+def _both(first: _Note, second: _Note) -> _Note:
+    def note(decision: Decision, request: Request, now: float) -> None:
+        first(decision, request, now)
+        second(decision, request, now)
+
+    return note
 
 
 def in_pieces(counts: list[Count]) -> list[list[Count]]:

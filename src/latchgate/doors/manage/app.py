@@ -20,6 +20,7 @@ from starlette.routing import Route
 from latchgate.core.policy_file import PolicyError
 from latchgate.doors.manage import (
     access_keys,
+    access_log,
     account,
     alerts,
     applications,
@@ -150,6 +151,7 @@ OPERATIONS = (
     *leaks.OPERATIONS,
     *shadows.OPERATIONS,
     *usage.OPERATIONS,
+    *access_log.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
     *metrics.OPERATIONS,

@@ -7,6 +7,7 @@ from typing import Any
 
 from latchgate.doors.manage import (
     access_keys,
+    access_log,
     account,
     alerts,
     applications,
@@ -441,6 +442,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     shapes.Explanation: _EXPLANATION,
     **usage.EXAMPLES,
+    **access_log.EXAMPLES,
     audit.AuditPage: {"rows": [_ROW], "next": None},
     Head: _HEAD,
     audit.AuditVerify: {"against": _HEAD},

@@ -57,10 +57,11 @@ def _of_use(counts: Iterable[Ever]) -> Iterator[Metric]:
     )
     dropped = CounterMetricFamily(
         "latchgate_usage_dropped",
-        "Refusals that were not kept, and decisions that were not counted, for want of room",
+        "Refusals that were not kept, decisions that were not counted, and lines that are missing"
+        " in the access log, for want of room",
         labels=("what",),
     )
-    lost = {"count": 0, "refusal": 0}
+    lost = {"count": 0, "line": 0, "refusal": 0}
     for one in counts:
         if one.counted == "dropped":
             lost[one.reason] = one.count

@@ -9,13 +9,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from latchgate.core.duration import parse_duration
-from latchgate.core.timestamp import parse_rfc3339, rfc3339
+from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage import tabular
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_parameters
+from latchgate.doors.manage.reading import read_parameters, read_time
 from latchgate.manage import keys, usage
 from latchgate.manage.errors import InvalidError
 from latchgate.store.usage import Column, Period
@@ -138,7 +137,7 @@ async def show_key_usage(door: Door, request: HttpRequest) -> Response:
     """Show how a key was used, and from where."""
     told = read_parameters(request, _KEY_QUERY)
     key_id, now = request.path_params["key_id"], door.clock()
-    since = _time("since", told.get("since", "30d"), now)
+    since = read_time("since", told.get("since", "30d"), now)
     key = await run_in_threadpool(keys.shown, door.store, caller(request), key_id)
     return json_answer(await run_in_threadpool(_of_key, door, key.id, since, now))
 
@@ -190,8 +189,8 @@ def _asked(told: dict[str, str], now: float) -> usage.Asked:
         faults.append(("by", f"tells apart by {period} where that is the period"))
     if faults:
         raise InvalidError(faults)
-    since = _time("since", told.get("since", _SINCE), now)
-    until = _time("until", told["until"], now) if "until" in told else now + 1
+    since = read_time("since", told.get("since", _SINCE), now)
+    until = read_time("until", told["until"], now) if "until" in told else now + 1
     if since >= until:
         raise InvalidError([("since", "must be before until")])
     return usage.Asked(by, _PERIODS[period], since, until, _only(told))
@@ -200,16 +199,6 @@ def _asked(told: dict[str, str], now: float) -> usage.Asked:
 def _only(told: dict[str, str]) -> dict[str, str]:
     named = {"tenant" if name == "tenant_id" else name: text for name, text in told.items()}
     return {name: named[name] for name in usage.FILTERS if name in named}
-
-
-def _time(name: str, text: str, now: float) -> float:
-    """Read an RFC 3339 time, or a duration before now."""
-    try:
-        if text[:4].isdigit() and text[4:5] == "-":
-            return parse_rfc3339(text)
-        return now - parse_duration(text)
-    except ValueError as error:
-        raise InvalidError([(name, f"{error}; or a time: 2026-12-01T00:00:00Z")]) from error
 
 
 _KEY_QUERY: dict[str, dict[str, Any]] = {
