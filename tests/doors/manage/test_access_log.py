@@ -162,7 +162,7 @@ def test_two_workers_write_files_of_their_own_and_sigterm_loses_nothing(tmp_path
             ]
             return pids <= {one[1] for one in named if one}
 
-        counted: list[str] = []
+        counted: list[int] = []
         until(writers, seconds=30, what="a line of each worker")
         for _ in range(20):
             assert server.allows(made["key"])
