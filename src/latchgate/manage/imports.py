@@ -39,10 +39,15 @@ from latchgate.signin.foreign import is_foreign
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 
-BATCH = 2_000
+BATCH = 5_000
 _SALT_BYTES = 16
 _PHC_PARTS = 5  # of `$argon2id$v=…$m=…$salt$hash`, and what is before it
 _TABLE = schema.credential
+# A page of ids is one JSON value: as many parameters take longer to write out than to look up.
+_IDS = sa.func.json_each(sa.bindparam("ids")).table_valued("value")
+_KEPT = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.tenant_id, _TABLE.c.digest).where(
+    _TABLE.c.id.in_(sa.select(_IDS.c.value))
+)
 Numbered = tuple[int, ImportLine | str]
 
 
@@ -170,16 +175,20 @@ class Importer:
         key = (found.kind.name, line.services, line.scopes, line.networks, line.expires_at)
         known = self._terms.get(key)
         if known is None:
-            known = self._terms[key] = terms_of(self._policy, found.kind, line, now)
+            known = terms_of(self._policy, found.kind, line, now)
+            lacking = self._holds.lacking(known.scopes)
+            if lacking:
+                raise LineError(f"scopes: you don't hold {', '.join(lacking)}")
             if len(self._terms) > BATCH:
                 self._terms.clear()
-        lacking = self._holds.lacking(known.scopes)
-        if lacking:
-            raise LineError(f"scopes: you don't hold {', '.join(lacking)}")
+            self._terms[key] = known
         return known
 
     def _worked(self, one: _Ready, kept: dict[str, Any], outcome: Outcome) -> bool:
         """Work out what is stored of a line; what is stored already is worked out as it was."""
+        if one.found.digest is not None:
+            one.digest = one.found.digest
+            return True
         row = kept.get(one.found.id)
         slow = is_slow(one.found)
         if slow and ((row is None and self._dry_run) or (row is not None and _was_used(one, row))):
@@ -346,9 +355,7 @@ def _kept(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Any]:
     wanted = list(ids)
     if not wanted:
         return {}
-    columns = (_TABLE.c.id, _TABLE.c.kind, _TABLE.c.tenant_id, _TABLE.c.digest)
-    named: sa.BindParameter[str] = sa.bindparam("ids", expanding=True)
-    rows = connection.execute(sa.select(*columns).where(_TABLE.c.id.in_(named)), {"ids": wanted})
+    rows = connection.execute(_KEPT, {"ids": msgspec.json.encode(wanted).decode()})
     return {row.id: row for row in rows}
 
 
