@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -87,6 +88,19 @@ class Outcome(msgspec.Struct):
         self.n = other.n or self.n
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What whoever imports is bound by.
+
+    `holds` is what they may hand out, `barred` the user whom they import nothing for, `slow` how
+    many hashes at a time they may have wrapped; None for no bound.
+    """
+
+    holds: Scopes = ALL
+    barred: str | None = None
+    slow: int | None = None
+
+
 class _Ready(msgspec.Struct):
     """A line whose credential is known, and what of the database it needs."""
 
@@ -100,7 +114,7 @@ class _Ready(msgspec.Struct):
 class Importer:
     """Takes lines for one tenant.
 
-    `holds` is what whoever imports may hand out; `entropy` gives n random bytes, `now` is Unix
+    `bounds` are those of whoever imports; `entropy` gives n random bytes, `now` is Unix
     seconds. With `dry_run` everything is judged and nothing is changed.
     """
 
@@ -113,7 +127,7 @@ class Importer:
         *,
         defaults: Defaults,
         entropy: Callable[[int], bytes],
-        holds: Scopes = ALL,
+        bounds: Bounds = Bounds(),
         dry_run: bool = False,
     ) -> None:
         self._store = store
@@ -122,8 +136,10 @@ class Importer:
         self._tenant_id = tenant_id
         self._defaults = defaults
         self._entropy = entropy
-        self._holds = holds
+        self._bounds = bounds
+        self._holds = bounds.holds
         self._dry_run = dry_run
+        self._wrapped = 0
         self._terms: dict[object, Terms] = {}
         told = msgspec.structs.asdict(defaults.line)
         self._given = {name: value for name, value in told.items() if value is not None}
@@ -133,7 +149,7 @@ class Importer:
 
         InvalidError when nothing can be imported for the tenant; StoreError.
         """
-        outcome = Outcome()
+        outcome, self._wrapped = Outcome(), 0
         ready = list(self._prepared(lines, outcome, now))
         with self._store.reading() as connection:
             # Of the others nothing is slow to work out; they are looked up with what is written.
@@ -195,11 +211,19 @@ class Importer:
             return True
         salt = _salt_of(bytes(row.digest)) if row is not None else b""
         try:
+            if slow:
+                self._count_slow()
             one.digest = worked_out(one.found, salt or self._entropy(_SALT_BYTES))
         except LineError as error:
             outcome.failed.append(Failure(one.number, str(error)))
             return False
         return True
+
+    def _count_slow(self) -> None:
+        self._wrapped += 1
+        most = self._bounds.slow
+        if most is not None and self._wrapped > most:
+            raise LineError(f"hash: only {most} as weak are taken at a time; send it in another")
 
     def _enter(
         self,
@@ -268,6 +292,8 @@ class Importer:
             role_id = whose.role(role) if role is not None else None
             if project_id is None:
                 raise LineError("project: name the one that new users are made in")
+            if role_id is not None:
+                self._check_role(whose, [role_id])
             user_id = new_id("u", self._entropy)
             if change is not None:
                 users.add(change, user_id, self._tenant_id, owner, "main")
@@ -275,7 +301,15 @@ class Importer:
                     roles.assign(change, self._tenant_id, user_id, project_id, role_id)
             whose.made(owner, user_id, project_id)
             outcome.users += 1
-        return whose.home(owner, line.project)
+        home = whose.home(owner, line.project)
+        if home.user_id == self._bounds.barred:
+            raise LineError("owner: is you, and what you came with has an end or networks")
+        return home
+
+    def _check_role(self, whose: Whose, role_ids: list[str]) -> None:
+        lacking = self._holds.lacking(whose.scopes_of(role_ids))
+        if lacking:
+            raise LineError(f"roles: you don't hold {', '.join(lacking)}")
 
     def _row(self, one: _Ready, home: Home, now: float) -> dict[str, Any]:
         line, found, terms = one.line, one.found, one.terms
@@ -323,9 +357,7 @@ class Importer:
             raise LineError("login: has a password already, which stays as it is")
         if is_key:
             row["roles"] = [whose.role(role) for role in line.roles or ()]
-            lacking = self._holds.lacking(whose.scopes_of(row["roles"]))
-            if lacking:
-                raise LineError(f"roles: you don't hold {', '.join(lacking)}")
+            self._check_role(whose, row["roles"])
             if not row["roles"]:
                 raise LineError("roles: an access key stands for one or more")
         else:

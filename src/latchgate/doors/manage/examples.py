@@ -13,6 +13,7 @@ from latchgate.doors.manage import (
     audit,
     basic,
     developers,
+    imports,
     leaks,
     lifetimes,
     links,
@@ -456,5 +457,6 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     **rotation.EXAMPLES,
     **leaks.EXAMPLES,
+    **imports.EXAMPLES,
     **shadows.EXAMPLES,
 }
