@@ -3,7 +3,7 @@
     python benchmarks/imports.py [--keys 200000] [--write]
 
 Makes a database in a temporary folder and a file of JSON lines, and imports it as the command does:
-reading, judging and writing in durable transactions of 2,000, each key with its journal row. The
+reading, judging and writing in durable transactions of 5,000, each key with its journal row. The
 chain is checked afterwards by the program's own auditor, and a second run of the same file is
 measured too. Prints what it measured with machine, date and commit; `--write` adds it to
 benchmarks/RESULTS.md.

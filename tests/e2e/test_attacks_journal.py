@@ -258,6 +258,19 @@ def report_leaks(server):
     return server.call("POST", "/manage/v1/leaks", sent), [held]
 
 
+def import_credentials(server):
+    held = f"wayscloud_storage_{secrets.token_hex(6)}_{secrets.token_hex(20)}"
+    line = {
+        "kind": "wayscloud.service_key",
+        "secret": held,
+        "owner": "admin",
+        "services": ["storage"],
+    }
+    return server.call("POST", "/manage/v1/imports", {"lines": [line, {**line, "id": held}]}), [
+        held
+    ]
+
+
 # Each returns its answer, or its answer and secrets that were used on the way.
 DRIVERS = {
     one.__name__: one
@@ -289,6 +302,7 @@ DRIVERS = {
         issue_application_key,
         reissue_application_key,
         report_leaks,
+        import_credentials,
     )
 }
 

@@ -20,7 +20,7 @@ from latchgate.core.secret import BASE62
 from latchgate.manage import keys
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.import_lines import ImportLine, made_line
-from latchgate.manage.imports import Defaults, Importer, Outcome
+from latchgate.manage.imports import Bounds, Defaults, Importer, Outcome
 from latchgate.manage.listing import Query
 from latchgate.signin import password
 from latchgate.store import schema
@@ -275,10 +275,10 @@ def test_nothing_is_imported_for_a_suspended_tenant(world):
 
 
 def test_nobody_hands_out_what_they_do_not_hold(world):
-    outcome = take(world, key_line(drawn()), holds=Scopes.of(["acme:write"]))
+    outcome = take(world, key_line(drawn()), bounds=Bounds(Scopes.of(["acme:write"])))
     assert problems(outcome) == {1: "scopes: you don't hold acme:read"}
     line = {"kind": "acme.account_password", "login": "ada", "hash": "0" * 40}
-    assert "don't hold *" in problems(take(world, line, holds=Scopes.of(["acme:read"])))[1]
+    assert "don't hold *" in problems(take(world, line, bounds=Bounds(Scopes.of(["acme:read"]))))[1]
 
 
 def test_an_imported_password_opens_and_its_hash_is_replaced_once_however_many_use_it(world):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
+from dataclasses import replace
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from tests.world import compiled
 
+from latchgate.core.kinds import ImportedKey
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.scope import NONE
 from latchgate.manage import leak_rules, leaks
 from latchgate.manage.actor import Caller
 from latchgate.manage.applications import new_token, token_digest
+from latchgate.manage.import_lines import ImportLine
+from latchgate.manage.imports import Defaults, Importer
 from latchgate.manage.leak_rules import LeakRuleSpec
 from latchgate.manage.leaks import LeakedToken, LeakLookup
 from latchgate.manage.listing import Query
@@ -205,3 +210,46 @@ def test_a_developers_token_is_told_of(world, policy):
         )
     leak, _ = told_of(world, policy, token)
     assert (leak.action, leak.noun, leak.record) == ("notify", "application", "x")
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_a_key_whose_hash_alone_was_imported_is_proven_by_its_text(world, policy, algorithm):
+    text = f"wayscloud_storage_{secrets.token_hex(6)}_{secrets.token_hex(20)}"
+    key_id = text.split("_")[2]
+    line = ImportLine(
+        kind=KIND,
+        id=key_id,
+        hash=hashlib.new(algorithm, text.encode()).hexdigest(),
+        owner=world.owner.user_id,
+        services=("storage",),
+    )
+    importer = Importer(
+        world.store,
+        policy,
+        PARTNER,
+        world.owner.tenant_id,
+        defaults=Defaults(),
+        entropy=secrets.token_bytes,
+    )
+    assert importer.take([(1, line)], now=time.time()).imported == 1
+    other = f"wayscloud_storage_{key_id}_{secrets.token_hex(20)}"
+    assert told_of(world, policy, other)[0] is None
+    assert stored(world, key_id).revoked_at is None
+    leak, _ = told_of(world, policy, text)
+    assert (leak.record, leak.action) == (key_id, "revoke")
+    assert stored(world, key_id).revoked_at is not None
+
+
+@pytest.mark.parametrize("pattern", ["ak_[0-9A-Za-z]{40}", "[0-9A-Za-z]{40}"])
+def test_an_imported_key_of_any_shape_is_proven(world, policy, pattern):
+    kind = ImportedKey.configured("acme.imported_key", {"pattern": pattern, "hash": "sha256"})
+    text = ("ak_" if pattern.startswith("ak_") else "") + secrets.token_hex(20)
+    made, own = kind.of_text(text), world.key()
+    with world.changing() as change:
+        table = schema.credential
+        row = {"id": made.credential_id, "digest": made.digest, "kind": kind.name}
+        change.execute(sa.update(table).where(table.c.id == own.id).values(row))
+    known = replace(policy, kinds={**policy.kinds, kind.name: kind})
+    assert told_of(world, known, text[::-1])[0] is None
+    leak, _ = told_of(world, known, text)
+    assert (leak.record, leak.action) == (made.credential_id, "revoke")

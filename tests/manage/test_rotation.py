@@ -18,7 +18,7 @@ from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Decision, Token
 from latchgate.core.reason import Reason
 from latchgate.core.scope import ALL, Scopes
-from latchgate.manage import access_keys, basic, disabling, keys, rotation, tokens
+from latchgate.manage import access_keys, basic, disabling, keys, lifetimes, rotation, tokens
 from latchgate.manage.errors import (
     ForbiddenError,
     InvalidError,
@@ -155,6 +155,28 @@ def test_a_successor_lives_as_long_as_the_old_one_was_made_for(world, admin, clo
     assert again.successor.expires_at == clock.now + 5 * DAY
     stays, _, _ = rotate(world, admin, world.key().id)
     assert stays.successor.expires_at is None
+
+
+@pytest.mark.parametrize("kind", ["*", "wayscloud.service_key"])
+def test_a_successor_lives_no_longer_than_its_tenant_lets_it(world, admin, clock, kind):
+    forever, year, week = (
+        world.key(),
+        world.key(expires_at=clock.now + 365 * DAY),
+        world.key(expires_at=clock.now + 7 * DAY),
+    )
+    told = lifetimes.LifetimeSpec(maximum_life="30d")
+    lifetimes.set_lifetime(world.store, POLICY, admin, kind, told)
+    before = world.head()
+    later = {"expires_at": "1970-02-12T00:00:00Z"}
+    for spec, field in (({"expires_in": "31d"}, "expires_in"), (later, "expires_at")):
+        with pytest.raises(InvalidError, match="at most 30d") as refused:
+            rotate(world, admin, year.id, **spec)
+        assert [name for name, _ in refused.value.faults] == [field]
+    assert world.head() == before
+    ends = [rotate(world, admin, one.id)[0].successor.expires_at for one in (forever, year, week)]
+    assert ends == [clock.now + days * DAY for days in (30, 30, 7)]
+    asked, _, _ = rotate(world, admin, world.key().id, expires_in="30d")
+    assert asked.successor.expires_at == clock.now + 30 * DAY
 
 
 @pytest.mark.parametrize(

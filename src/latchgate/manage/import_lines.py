@@ -39,7 +39,7 @@ class LineError(Exception):
     """What is wrong with one line, in words that hold nothing of its secret."""
 
 
-class ImportLine(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class ImportLine(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """One credential of another system; what is left out is what the import says for all.
 
     `secret` is the key or password itself, `hash` what the other system kept of it. `owner` and

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -39,10 +40,15 @@ from latchgate.signin.foreign import is_foreign
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 
-BATCH = 2_000
+BATCH = 5_000
 _SALT_BYTES = 16
 _PHC_PARTS = 5  # of `$argon2id$v=…$m=…$salt$hash`, and what is before it
 _TABLE = schema.credential
+# A page of ids is one JSON value: as many parameters take longer to write out than to look up.
+_IDS = sa.func.json_each(sa.bindparam("ids")).table_valued("value")
+_KEPT = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.tenant_id, _TABLE.c.digest).where(
+    _TABLE.c.id.in_(sa.select(_IDS.c.value))
+)
 Numbered = tuple[int, ImportLine | str]
 
 
@@ -82,6 +88,19 @@ class Outcome(msgspec.Struct):
         self.n = other.n or self.n
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What whoever imports is bound by.
+
+    `holds` is what they may hand out, `barred` the user whom they import nothing for, `slow` how
+    many hashes at a time they may have wrapped; None for no bound.
+    """
+
+    holds: Scopes = ALL
+    barred: str | None = None
+    slow: int | None = None
+
+
 class _Ready(msgspec.Struct):
     """A line whose credential is known, and what of the database it needs."""
 
@@ -95,7 +114,7 @@ class _Ready(msgspec.Struct):
 class Importer:
     """Takes lines for one tenant.
 
-    `holds` is what whoever imports may hand out; `entropy` gives n random bytes, `now` is Unix
+    `bounds` are those of whoever imports; `entropy` gives n random bytes, `now` is Unix
     seconds. With `dry_run` everything is judged and nothing is changed.
     """
 
@@ -108,7 +127,7 @@ class Importer:
         *,
         defaults: Defaults,
         entropy: Callable[[int], bytes],
-        holds: Scopes = ALL,
+        bounds: Bounds = Bounds(),
         dry_run: bool = False,
     ) -> None:
         self._store = store
@@ -117,8 +136,10 @@ class Importer:
         self._tenant_id = tenant_id
         self._defaults = defaults
         self._entropy = entropy
-        self._holds = holds
+        self._bounds = bounds
+        self._holds = bounds.holds
         self._dry_run = dry_run
+        self._wrapped = 0
         self._terms: dict[object, Terms] = {}
         told = msgspec.structs.asdict(defaults.line)
         self._given = {name: value for name, value in told.items() if value is not None}
@@ -128,7 +149,7 @@ class Importer:
 
         InvalidError when nothing can be imported for the tenant; StoreError.
         """
-        outcome = Outcome()
+        outcome, self._wrapped = Outcome(), 0
         ready = list(self._prepared(lines, outcome, now))
         with self._store.reading() as connection:
             # Of the others nothing is slow to work out; they are looked up with what is written.
@@ -170,27 +191,39 @@ class Importer:
         key = (found.kind.name, line.services, line.scopes, line.networks, line.expires_at)
         known = self._terms.get(key)
         if known is None:
-            known = self._terms[key] = terms_of(self._policy, found.kind, line, now)
+            known = terms_of(self._policy, found.kind, line, now)
+            lacking = self._holds.lacking(known.scopes)
+            if lacking:
+                raise LineError(f"scopes: you don't hold {', '.join(lacking)}")
             if len(self._terms) > BATCH:
                 self._terms.clear()
-        lacking = self._holds.lacking(known.scopes)
-        if lacking:
-            raise LineError(f"scopes: you don't hold {', '.join(lacking)}")
+            self._terms[key] = known
         return known
 
     def _worked(self, one: _Ready, kept: dict[str, Any], outcome: Outcome) -> bool:
         """Work out what is stored of a line; what is stored already is worked out as it was."""
+        if one.found.digest is not None:
+            one.digest = one.found.digest
+            return True
         row = kept.get(one.found.id)
         slow = is_slow(one.found)
         if slow and ((row is None and self._dry_run) or (row is not None and _was_used(one, row))):
             return True
         salt = _salt_of(bytes(row.digest)) if row is not None else b""
         try:
+            if slow:
+                self._count_slow()
             one.digest = worked_out(one.found, salt or self._entropy(_SALT_BYTES))
         except LineError as error:
             outcome.failed.append(Failure(one.number, str(error)))
             return False
         return True
+
+    def _count_slow(self) -> None:
+        self._wrapped += 1
+        most = self._bounds.slow
+        if most is not None and self._wrapped > most:
+            raise LineError(f"hash: only {most} as weak are taken at a time; send it in another")
 
     def _enter(
         self,
@@ -259,6 +292,8 @@ class Importer:
             role_id = whose.role(role) if role is not None else None
             if project_id is None:
                 raise LineError("project: name the one that new users are made in")
+            if role_id is not None:
+                self._check_role(whose, [role_id])
             user_id = new_id("u", self._entropy)
             if change is not None:
                 users.add(change, user_id, self._tenant_id, owner, "main")
@@ -266,7 +301,15 @@ class Importer:
                     roles.assign(change, self._tenant_id, user_id, project_id, role_id)
             whose.made(owner, user_id, project_id)
             outcome.users += 1
-        return whose.home(owner, line.project)
+        home = whose.home(owner, line.project)
+        if home.user_id == self._bounds.barred:
+            raise LineError("owner: is you, and what you came with has an end or networks")
+        return home
+
+    def _check_role(self, whose: Whose, role_ids: list[str]) -> None:
+        lacking = self._holds.lacking(whose.scopes_of(role_ids))
+        if lacking:
+            raise LineError(f"roles: you don't hold {', '.join(lacking)}")
 
     def _row(self, one: _Ready, home: Home, now: float) -> dict[str, Any]:
         line, found, terms = one.line, one.found, one.terms
@@ -314,9 +357,7 @@ class Importer:
             raise LineError("login: has a password already, which stays as it is")
         if is_key:
             row["roles"] = [whose.role(role) for role in line.roles or ()]
-            lacking = self._holds.lacking(whose.scopes_of(row["roles"]))
-            if lacking:
-                raise LineError(f"roles: you don't hold {', '.join(lacking)}")
+            self._check_role(whose, row["roles"])
             if not row["roles"]:
                 raise LineError("roles: an access key stands for one or more")
         else:
@@ -346,9 +387,7 @@ def _kept(connection: sa.Connection, ids: Iterable[str]) -> dict[str, Any]:
     wanted = list(ids)
     if not wanted:
         return {}
-    columns = (_TABLE.c.id, _TABLE.c.kind, _TABLE.c.tenant_id, _TABLE.c.digest)
-    named: sa.BindParameter[str] = sa.bindparam("ids", expanding=True)
-    rows = connection.execute(sa.select(*columns).where(_TABLE.c.id.in_(named)), {"ids": wanted})
+    rows = connection.execute(_KEPT, {"ids": msgspec.json.encode(wanted).decode()})
     return {row.id: row for row in rows}
 
 

@@ -17,11 +17,13 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.event import Event
+from latchgate.core.kinds import AnyKind, ImportedKey
 from latchgate.core.kinds.project_token import ProjectToken
+from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.leaks import DEVELOPER_TOKEN, OWN, identify, shapes
-from latchgate.core.model import Noun, Refused
+from latchgate.core.model import Noun, Presented, Refused
 from latchgate.core.policy import Policy
-from latchgate.core.secret import CROCKFORD_LOWER, digest, spell
+from latchgate.core.secret import CROCKFORD_LOWER, digest, same, spell
 from latchgate.keyring.signing import Purpose, signed
 from latchgate.manage.actor import Caller
 from latchgate.manage.leak_rules import EVERY
@@ -167,9 +169,37 @@ def _proven(store: Store, policy: Policy, text: str) -> _Found | None:
         for kind, read in identify(text, shapes(policy.kinds)):
             found = _by_digest(connection, kind, read.digest)
             found = found or _by_signature(connection, policy, kind, text)
+            found = found or _by_claim(connection, policy.kinds.get(kind), text)
             if found is not None:
                 return found
+        # Those of no beginning that could be searched for have no shape of a leak.
+        for imported in policy.kinds.values():
+            if isinstance(imported, ImportedKey) and imported.leak is None:
+                found = _by_claim(connection, imported, text)
+                if found is not None:
+                    return found
     return None
+
+
+def _by_claim(connection: sa.Connection, kind: AnyKind | None, text: str) -> _Found | None:
+    """Return what a key is of whose hash alone was imported: found by id, proven by a digest."""
+    claimed: Presented | Refused | None = None
+    if isinstance(kind, ServiceKey):
+        claimed = kind.claim(text)
+    elif isinstance(kind, ImportedKey) and kind.is_shaped(text):
+        claimed = kind.of_text(text)
+    if kind is None or not isinstance(claimed, Presented):
+        return None
+    table = schema.credential
+    wanted = sa.select(table).where(
+        table.c.id == claimed.credential_id, table.c.kind == claimed.kind
+    )
+    row = connection.execute(wanted).mappings().first()
+    if row is None:
+        return None
+    held = bytes(row["digest"])
+    proven = [same(held, one) for one in (claimed.digest, *claimed.others)]
+    return _Found(Noun.CREDENTIAL, kind.name, stored(row)) if any(proven) else None
 
 
 def _by_digest(connection: sa.Connection, kind: str, told: bytes) -> _Found | None:

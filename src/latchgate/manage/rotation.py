@@ -26,6 +26,7 @@ from latchgate.manage.actor import Caller
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.key_terms import read_expiry
+from latchgate.manage.lifetimes import bounded
 from latchgate.manage.notifications import notify
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.renewal import may_renew
@@ -49,7 +50,7 @@ class RotationSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `grace` is how long the old one works on, `7d` unless told (an app password's none), `0` for
     not at all, 90 days at most. `until_quiet` ends the grace once the old one was unused for so
     long. The new one lives as long as the old one was made for, unless `expires_in` (a duration)
-    or `expires_at` (RFC 3339) says otherwise.
+    or `expires_at` (RFC 3339) says otherwise, and no longer than the tenant's maximum life.
     """
 
     grace: _Text | None = None
@@ -119,7 +120,7 @@ class _Terms:
     grace: int
     quiet: int | None
     expires_at: float | None
-    told: bool  # an end was asked for
+    field: str | None  # what an end was asked for with
 
 
 def rotate(
@@ -149,7 +150,7 @@ def rotate(
         _check_stands(row, rows.noun, change.at)
         kind = _kind(policy, row, rows.noun)
         issued = kind.issue(Spec(service=_spelled(kind, row)), entropy(kind.entropy_bytes))
-        ends = _successor_ends(terms, row, rows, change.at)
+        ends = _successor_ends(change, terms, row, rows)
         may_renew(change.connection, policy, caller, row, expires_at=ends, opened=rows.opened)
         if rows.check is not None:
             rows.check(change, row, terms.grace, ends)
@@ -202,13 +203,15 @@ def _settle(spec: RotationSpec, rows: Rows, now: float) -> _Terms:
         if quiet is not None and grace is not None and quiet > grace:
             faults.append(("until_quiet", "is longer than the grace, which would end before"))
     expires_at = read_expiry(spec.expires_in, spec.expires_at, now, faults)
-    told = spec.expires_in is not None or spec.expires_at is not None
-    if expires_at is not None and rows.longest is not None and expires_at > now + rows.longest:
+    field = None
+    if spec.expires_in is not None or spec.expires_at is not None:
         field = "expires_in" if spec.expires_in is not None else "expires_at"
-        faults.append((field, f"must be at most {round(rows.longest / 3600)}h ahead"))
+    longest = rows.longest
+    if field and expires_at is not None and longest is not None and expires_at > now + longest:
+        faults.append((field, f"must be at most {round(longest / 3600)}h ahead"))
     if faults or grace is None:
         raise InvalidError(faults)
-    return _Terms(grace, quiet, expires_at, told)
+    return _Terms(grace, quiet, expires_at, field)
 
 
 def read_grace(text: str, faults: list[tuple[str, str]]) -> int | None:
@@ -261,13 +264,32 @@ def _spelled(kind: IssuedKind, row: dict[str, Any]) -> str:
     return first
 
 
-def _successor_ends(terms: _Terms, row: dict[str, Any], rows: Rows, now: float) -> float | None:
-    if terms.told:
-        return terms.expires_at
+def _successor_ends(change: Change, terms: _Terms, row: dict[str, Any], rows: Rows) -> float | None:
+    """Return when a successor ends: as asked, InvalidError past the tenant's maximum life.
+
+    What nobody asked for is the life of the old one, cut to the maximum of today.
+    """
+    if terms.field is not None:
+        return _bounded(change, row, terms.expires_at, field=terms.field)
+    most = _bounded(change, row, None)
     if row["expires_at"] is None:
-        return None
+        return most
     life: float = row["expires_at"] - row["created_at"]
-    return now + (life if rows.longest is None else min(life, rows.longest))
+    ends = change.at + (life if rows.longest is None else min(life, rows.longest))
+    return ends if most is None else min(ends, most)
+
+
+def _bounded(
+    change: Change, row: dict[str, Any], expires_at: float | None, *, field: str = "expires_at"
+) -> float | None:
+    return bounded(
+        change.connection,
+        row["tenant_id"],
+        row["kind"],
+        created_at=change.at,
+        expires_at=expires_at,
+        field=field,
+    )
 
 
 def _supersede(

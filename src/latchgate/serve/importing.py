@@ -33,7 +33,7 @@ def import_lines(
     dry_run: bool,
     on_batch: Callable[[int, Outcome], None],
 ) -> Outcome:
-    """Import lines in transactions of 2,000; `on_batch` is told the lines and outcome of each.
+    """Import lines in transactions of 5,000; `on_batch` is told the lines and outcome of each.
 
     `tenant` is an id or a name, None where there is one alone. NotFoundError when it is not there,
     InvalidError when it is suspended, PolicyError when what is published can't be used, StoreError.

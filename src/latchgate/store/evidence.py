@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.seal import BLANK, Told, encode
 from latchgate.store.sqlite import Connection, connect, driver, faults
 
 COLUMNS = (
@@ -37,23 +36,6 @@ _ROWS = f"SELECT {', '.join(COLUMNS)} FROM journal ORDER BY n LIMIT -1 OFFSET ?"
 _PAGE = 500
 _HEADS = "SELECT n, hash, epoch FROM journal_head LIMIT 2"
 _KEYS = "SELECT id, public FROM signing_key"
-_encode = msgspec.json.Encoder().encode
-_BLANK = msgspec.UNSET
-
-
-class _Told(msgspec.Struct, gc=False):
-    """What a row's hash covers, in the order of the names; what is unset is left out."""
-
-    action: str
-    actor: str
-    address: str | msgspec.UnsetType
-    at: float
-    credential_id: str | msgspec.UnsetType
-    detail: str
-    n: int
-    noun: str
-    record: str
-    tenant_id: str | None
 
 
 def whole(page: Sequence[Row], n: int, digest: bytes) -> int:
@@ -62,7 +44,7 @@ def whole(page: Sequence[Row], n: int, digest: bytes) -> int:
     Each has the next number, the hash before it, and a hash of its own as `journal.chain` works it
     out, in a third of its time; values of a type, or text, that no row of ours holds end the count.
     """
-    encode, sha256, last = _encode, hashlib.sha256, n
+    sha256, last = hashlib.sha256, n
     for row in page:
         (
             number,
@@ -94,12 +76,12 @@ def whole(page: Sequence[Row], n: int, digest: bytes) -> int:
             and (address is None or type(address) is str)
         ):
             break
-        told = _Told(
+        told = Told(
             action,
             actor,
-            _BLANK if address is None else address,
+            BLANK if address is None else address,
             at,
-            _BLANK if credential is None else credential,
+            BLANK if credential is None else credential,
             detail,
             number,
             noun,

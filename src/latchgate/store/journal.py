@@ -7,10 +7,10 @@ anyone is answered (ARCHITECTURE §6 rule 1).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from latchgate.core.model import Noun
 from latchgate.store import schema
 from latchgate.store.bell import Bell
 from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store.seal import BLANK, Told, seal
 from latchgate.store.sqlite import connect, driver
 
 _encode = msgspec.json.Encoder(order="sorted").encode
+_encode_as_given = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 GENESIS = bytes(32)
-_ORIGIN = frozenset({"credential_id", "address"})
 # The pool's own time-out is no database error to SQLAlchemy.
 _FAULTS = (sa.exc.DBAPIError, sa.exc.TimeoutError)
 
@@ -45,18 +46,6 @@ _TAKE_MANY = (
 )
 # What many rows touch is kept in memory until the commit, and copied into the file less often.
 _MANY = ("PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=8000")
-_NOTED = (
-    "n",
-    "at",
-    "actor",
-    "action",
-    "noun",
-    "record",
-    "tenant_id",
-    "detail",
-    "credential_id",
-    "address",
-)
 _WRITE = sa.insert(schema.journal)
 _SEAL = sa.update(schema.journal_head).values(hash=sa.bindparam("chained"))
 
@@ -153,12 +142,29 @@ class Change:
         taken = self.connection.execute(_TAKE_MANY, {"count": len(rows)}).one()
         n: int = taken.n - len(rows)
         previous = bytes(taken.hash)
-        noted: list[tuple[Any, ...]] = []
-        added: list[tuple[Any, ...]] = []
-        columns = [name for name in rows[0] if name in table.c]
-        told = [name for name in rows[0] if name not in schema.SECRET_COLUMNS]
-        spelled = [name in schema.JSON_COLUMNS for name in columns]
-        row = {
+        names = sorted(name for name in rows[0] if name not in schema.SECRET_COLUMNS)
+        every = [*names, *(name for name in rows[0] if name in schema.SECRET_COLUMNS)]
+        values = list(map(itemgetter(*every), rows))
+        told, here = self._told_of_all(action, noun, tenant_id), every.index("id")
+        records, details, hashes = [], [], [previous]
+        for number, row in enumerate(values, n + 1):
+            # What is secret stands behind the names, and so is left out.
+            detail = {"after": dict(zip(names, row, strict=False))}
+            told.n, told.record = number, row[here]
+            told.detail = _encode_as_given(detail).decode()
+            records.append(told.record)
+            details.append(told.detail)
+            hashes.append(seal(hashes[-1], told))
+        self.n = n + len(rows)
+        numbers = range(n + 1, self.n + 1)
+        noted: dict[str, Sequence[Any]] = {
+            "n": numbers,
+            "record": records,
+            "detail": details,
+            "previous": hashes[:-1],
+            "hash": hashes[1:],
+        }
+        alike = {
             "at": self.at,
             "actor": self.actor.name,
             "action": action,
@@ -167,37 +173,51 @@ class Change:
             "credential_id": self.actor.credential_id,
             "address": self.actor.address,
         }
-        for record in rows:
-            n += 1
-            detail = _encode({"after": {name: record[name] for name in told}}).decode()
-            row |= {"n": n, "record": record["id"], "detail": detail}
-            chained = chain(previous, row)
-            noted.append((*(row[name] for name in _NOTED), previous, chained))
-            previous = chained
-            added.append(
-                (
-                    *(
-                        _encode(value).decode() if is_json and value is not None else value
-                        for is_json, value in zip(
-                            spelled, [record[name] for name in columns], strict=True
-                        )
-                    ),
-                    n,
-                )
-            )
-        self._write_many(schema.journal.name, (*_NOTED, "previous", "hash"), noted)
-        self._write_many(table.name, (*columns, "version"), added)
-        self.connection.execute(_SEAL, {"chained": previous})
-        self.n = n
-        return n
+        noted |= {name: [value] * len(rows) for name, value in alike.items()}
+        self._write_many(schema.journal.name, noted)
+        added: dict[str, Sequence[Any]] = {"version": numbers}
+        for name, column in zip(every, zip(*values, strict=True), strict=True):
+            if name in table.c:
+                added[name] = _spelled(column) if name in schema.JSON_COLUMNS else column
+        self._write_many(table.name, added)
+        self.connection.execute(_SEAL, {"chained": hashes[-1]})
+        return self.n
 
-    def _write_many(
-        self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
-    ) -> None:
-        """Insert rows in the transaction under way; the driver's own errors become SQLAlchemy's."""
-        places = ", ".join("?" * len(columns))
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - names of our own schema
-        self.connection.exec_driver_sql(statement, list(rows))
+    def _told_of_all(self, action: str, noun: Noun, tenant_id: str | None) -> Told:
+        """Return what many rows tell alike, to be filled in."""
+        actor = self.actor
+        return Told(
+            action=action,
+            actor=actor.name,
+            address=BLANK if actor.address is None else actor.address,
+            at=self.at,
+            credential_id=BLANK if actor.credential_id is None else actor.credential_id,
+            detail="",
+            n=0,
+            noun=str(noun),
+            record="",
+            tenant_id=tenant_id,
+        )
+
+    def _write_many(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Insert rows, given as columns; the driver's own errors become SQLAlchemy's.
+
+        For each None, bool and bytes the driver looks for an adapter, which takes longer than all
+        the rest: columns without a value are left out, the others are given as what needs none.
+        """
+        given = {}
+        for name, values in columns.items():
+            types = set(map(type, values))
+            if types == {type(None)}:
+                continue
+            given[name] = values
+            if types == {bytes}:
+                given[name] = list(map(bytearray, values))
+            elif types == {bool}:
+                given[name] = list(map(int, values))
+        places = ", ".join("?" * len(given))
+        statement = f"INSERT INTO {table} ({', '.join(given)}) VALUES ({places})"  # noqa: S608 - names of our own schema
+        self.connection.exec_driver_sql(statement, list(zip(*given.values(), strict=True)))
 
     def alter(
         self,
@@ -242,17 +262,19 @@ def stored(row: Mapping[str, Any] | sa.RowMapping) -> dict[str, Any]:
 
 
 def chain(previous: bytes, row: Mapping[str, Any]) -> bytes:
-    """Return the hash of a journal row over the row and the hash before it.
+    """Return the hash of a journal row over the row and the hash before it."""
+    told = {name: row[name] for name in Told.__struct_fields__}
+    blank = {name: BLANK for name in ("credential_id", "address") if told[name] is None}
+    return seal(previous, Told(**told | blank))
 
-    What an actor came with and from is left out where it is not known: so rows from before those
-    columns keep their hash.
-    """
-    told = {
-        name: value
-        for name, value in row.items()
-        if name not in {"previous", "hash"} and (value is not None or name not in _ORIGIN)
-    }
-    return hashlib.sha256(previous + _encode(told)).digest()
+
+def _spelled(values: Sequence[Any]) -> list[str | None]:
+    """Return lists and maps as JSON; of those that many rows share each is spelled once."""
+    known: dict[int, str | None] = {id(None): None}
+    for value in values:
+        if id(value) not in known:
+            known[id(value)] = _encode(value).decode()
+    return [known[id(value)] for value in values]
 
 
 class Store:

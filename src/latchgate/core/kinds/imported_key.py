@@ -25,7 +25,10 @@ from latchgate.core.standing import verified
 
 MAX_LENGTH = 512
 MIN_DISTINCT = 8  # characters: a random text of 128 bits has more
-_HEX_DIGITS = {"sha256": 64, "sha512": 128}
+_HEXADECIMAL = {
+    "sha256": re.compile("[0-9a-f]{64}"),
+    "sha512": re.compile("[0-9a-f]{128}"),
+}
 _AUTHORIZATION = "authorization"
 # What every key of a pattern begins with, where that is plain text, is what scanners look for.
 _ANCHOR = re.compile(r"[A-Za-z0-9_-]{3,}(?![A-Za-z0-9_?*+{|-])")
@@ -159,9 +162,9 @@ class ImportedKey:
         """
         if self.hash == "latchgate":
             raise ValueError(f"{self.name} is imported as secret: its hash is latchgate")
-        digits = _HEX_DIGITS[self.hash]
         told = told.removeprefix(f"{self.hash}:").lower()
-        if re.fullmatch(f"[0-9a-f]{{{digits}}}", told) is None:
+        if _HEXADECIMAL[self.hash].fullmatch(told) is None:
+            digits = 2 * hashlib.new(self.hash).digest_size
             raise ValueError(f"must be {self.hash} in {digits} hexadecimal digits")
         return self._of(told)
 

@@ -14,6 +14,7 @@ from latchgate.doors.manage import (
     audit,
     basic,
     developers,
+    imports,
     leaks,
     lifetimes,
     links,
@@ -458,5 +459,6 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     **rotation.EXAMPLES,
     **leaks.EXAMPLES,
+    **imports.EXAMPLES,
     **shadows.EXAMPLES,
 }

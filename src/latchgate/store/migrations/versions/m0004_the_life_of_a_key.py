@@ -34,7 +34,8 @@ def _rotation() -> None:
     op.add_column("application_key", sa.Column("expires_at", sa.Float))
     op.add_column("credential", sa.Column("predecessor_id", sa.Text))
     op.add_column("credential", sa.Column("disabled_at", sa.Float))
-    op.create_index("credential_by_end", "credential", ["expires_at"])
+    ends = sa.text("expires_at IS NOT NULL")
+    op.create_index("credential_by_end", "credential", ["expires_at"], sqlite_where=ends)
 
 
 def _notifications() -> None:
