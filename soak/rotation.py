@@ -1,0 +1,2 @@
+"""Placeholder."""
+from soak.backup import STEP
