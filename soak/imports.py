@@ -10,7 +10,6 @@ import hashlib
 import json
 import random
 import secrets
-import string
 import subprocess
 import time
 from collections.abc import Iterator
@@ -47,8 +46,7 @@ PAUSE_SECONDS = 0.01  # between a client's requests
 STANDING = 200
 SAMPLE = 2_000
 _LOOK_SECONDS = 0.1
-_LETTERS = string.ascii_letters + string.digits
-_FOREIGN_LENGTH = 40
+_FOREIGN_BYTES = 20  # 40 characters
 _STORAGE, _ACME = "/v1/storage/bucket/object", "/acme/things"
 _POLICY = """
 provider = "acme"
@@ -86,10 +84,10 @@ class _Load:
     threads: Threads = field(default_factory=Threads)
     took: list[float] = field(default_factory=list)  # seconds of each answer
 
-    def ask(self, seed: int) -> None:
+    def ask(self) -> None:
         """Ask about one standing key after another."""
         keys = self.standing[:]
-        random.Random(seed).shuffle(keys)
+        random.SystemRandom().shuffle(keys)
         with Gateway(self.server) as gateway:
             while not self.threads.stop.is_set():
                 for asked in keys:
@@ -131,8 +129,8 @@ def run(folder: Path, keys: int) -> Figures:
     load = _Load(server, standing)
     try:
         before, begun = peak_rss(server.pid), time.monotonic()
-        for seed in range(CLIENTS):
-            load.threads.start(load.ask, seed)
+        for _ in range(CLIENTS):
+            load.threads.start(load.ask)
         first = _imported(server, file, load, kill_at=keys // 2)
         ((there,),) = raw_rows(database, _THERE)
         second = _imported(server, file, load)
@@ -181,7 +179,7 @@ def _write(file: Path, keys: int) -> _Written:
     policy = compiled({**FILES, "acme.toml": _POLICY}, 1)
     foreign = cast("ImportedKey", policy.kinds["acme.imported_key"])
     native = cast("ServiceKey", policy.kinds["wayscloud.service_key"])
-    asked = set(random.Random().sample(range(keys), min(SAMPLE, keys)))
+    asked = set(random.SystemRandom().sample(range(keys), min(SAMPLE, keys)))
     written = _Written([], [], [])
     with file.open("w", encoding="utf-8") as out:
         for number in range(keys):
@@ -191,7 +189,7 @@ def _write(file: Path, keys: int) -> _Written:
                 text, key_id, target = issued.secret.reveal(), issued.id, _STORAGE
                 line |= {"kind": native.name, "secret": text, "services": ["storage"]}
             else:
-                text, target = f"ak_live_{_drawn(_FOREIGN_LENGTH)}", _ACME
+                text, target = f"ak_live_{secrets.token_hex(_FOREIGN_BYTES)}", _ACME
                 key_id = foreign.of_text(text).credential_id
                 line |= {"kind": foreign.name, "scopes": ["acme:read"]}
                 hashed = {"hash": hashlib.sha256(text.encode()).hexdigest()}
@@ -204,15 +202,11 @@ def _write(file: Path, keys: int) -> _Written:
     return written
 
 
-def _drawn(length: int) -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(length))
-
-
 def _other(text: str) -> str:
     """Return a key that is as well formed and has another secret; of ours, with the same id."""
     if text.startswith("ak_live_"):
-        return f"ak_live_{_drawn(_FOREIGN_LENGTH)}"
-    body = text[: -(RANDOM_LENGTH + CHECKSUM_LENGTH)] + _drawn(RANDOM_LENGTH)
+        return f"ak_live_{secrets.token_hex(_FOREIGN_BYTES)}"
+    body = text[: -(RANDOM_LENGTH + CHECKSUM_LENGTH)] + secrets.token_hex(RANDOM_LENGTH // 2)
     return body + checksum(body)
 
 

@@ -76,7 +76,7 @@ def _busy() -> float:
     before = sum(core_seconds(core) for core in numbers)
     time.sleep(_LOOK_SECONDS)
     used = sum(core_seconds(core) for core in numbers) - before
-    return used / (_LOOK_SECONDS * len(numbers))
+    return min(used / (_LOOK_SECONDS * len(numbers)), 1.0)
 
 
 def _positive(text: str) -> int:
