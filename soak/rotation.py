@@ -50,7 +50,7 @@ _NOTED += " ('key.create', 'key.rotate', 'key.retire')"
 
 
 @dataclass(slots=True)
-class _Slot:
+class Slot:
     """One key in use, and how far its rotation is; each flag is set before or after a call."""
 
     id: str
@@ -73,14 +73,14 @@ class _Slot:
 
 
 @dataclass(slots=True)
-class _Client:
+class Client:
     """Asks with secrets over one kept connection, judges each answer, and counts what was sent."""
 
     gateway: Gateway
     sent: Counter[str] = field(default_factory=Counter)
     count: int = 0  # of all, for others to read meanwhile
 
-    def old(self, slot: _Slot) -> None:
+    def old(self, slot: Slot) -> None:
         """Ask with the old secret; LostError when the answer is not the right one."""
         answered, ended = slot.answered, slot.ended  # as the request begins
         said = self._ask(slot.id, slot.old)
@@ -92,7 +92,7 @@ class _Client:
         fair = ended or (slot.at_once and slot.begun)
         require(fair, f"{slot.id}: the old secret was answered {said.status} in its grace")
 
-    def new(self, slot: _Slot) -> None:
+    def new(self, slot: Slot) -> None:
         """Ask with the new secret, once there is one; LostError unless it is accepted."""
         if slot.new is None:
             return
@@ -112,19 +112,19 @@ class _Soak:
     """The server, the keys in use on it, and everybody who asks."""
 
     server: Server
-    slots: list[_Slot]
+    slots: list[Slot]
     threads: Threads = field(default_factory=Threads)
-    clients: list[_Client] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def client(self, gateway: Gateway) -> _Client:
+    def client(self, gateway: Gateway) -> Client:
         """Return one more who asks, whose requests count."""
-        made = _Client(gateway)
+        made = Client(gateway)
         with self._lock:
             self.clients.append(made)
         return made
 
-    def use(self, slots: list[_Slot]) -> None:
+    def use(self, slots: list[Slot]) -> None:
         """Use some keys in turn, with every secret of theirs, until told to stop."""
         with Gateway(self.server) as gateway:
             client = self.client(gateway)
@@ -136,7 +136,7 @@ class _Soak:
                     if self.threads.stop.wait(PAUSE_SECONDS):
                         return
 
-    def rotate(self, slots: list[_Slot]) -> tuple[list[float], float]:
+    def rotate(self, slots: list[Slot]) -> tuple[list[float], float]:
         """Rotate keys from several threads; the seconds of each call, and of all."""
         waiting, took, rotators = iter(slots), list[float](), Threads()
         begun = time.monotonic()
@@ -146,7 +146,7 @@ class _Soak:
         self.threads.check()
         return took, time.monotonic() - begun
 
-    def _rotator(self, waiting: Iterable[_Slot], took: list[float]) -> None:
+    def _rotator(self, waiting: Iterable[Slot], took: list[float]) -> None:
         with Gateway(self.server) as gateway:
             client = self.client(gateway)
             for slot in _shared(waiting, self._lock):
@@ -157,7 +157,7 @@ class _Soak:
                     client.old(slot)  # begins after the receipt
                 client.new(slot)
 
-    def _rotated(self, slot: _Slot) -> None:
+    def _rotated(self, slot: Slot) -> None:
         slot.begun = True
         answer = self.server.call("POST", f"/manage/v1/keys/{slot.id}/rotation", slot.grace)
         require(answer.status == 201, f"{slot.id}: a rotation was answered {answer.status}")
@@ -188,7 +188,7 @@ class _Soak:
         return sum((client.sent for client in self.clients), Counter())
 
 
-def _shared(waiting: Iterable[_Slot], lock: threading.Lock) -> Iterable[_Slot]:
+def _shared(waiting: Iterable[Slot], lock: threading.Lock) -> Iterable[Slot]:
     turns = iter(waiting)
     while True:
         with lock:
@@ -202,7 +202,7 @@ def run(folder: Path, keys: int) -> Figures:
     """Run the step in a new folder with so many keys; LostError when something is lost."""
     server = Server.made(folder / "lg")
     at_once = max(1, keys // AT_ONCE_SHARE)
-    slots = [_Slot(key.id, question(key.text)) for key in stocked(server, keys + at_once)]
+    slots = [Slot(key.id, question(key.text)) for key in stocked(server, keys + at_once)]
     for slot in slots[keys:]:
         slot.at_once = True
     for slot in slots[:keys:QUIET_EVERY]:
@@ -227,7 +227,7 @@ def run(folder: Path, keys: int) -> Figures:
     return Figures(f"rotations of {keys:,} keys in use, and {at_once:,} more at once", told)
 
 
-def _in_grace(soak: _Soak, slots: list[_Slot]) -> dict[str, str]:
+def _in_grace(soak: _Soak, slots: list[Slot]) -> dict[str, str]:
     """Rotate with a grace, use both secrets, move to the new ones, and let quiet graces end."""
     before, begun = soak.asked, time.monotonic()
     took, seconds = soak.rotate(slots)
@@ -256,7 +256,7 @@ def _in_grace(soak: _Soak, slots: list[_Slot]) -> dict[str, str]:
     }
 
 
-def _after_receipts(soak: _Soak, slots: list[_Slot]) -> dict[str, str]:
+def _after_receipts(soak: _Soak, slots: list[Slot]) -> dict[str, str]:
     """Rotate without a grace; the rotator and the key's own client ask with the old one after."""
     before = soak.asked
     took, seconds = soak.rotate(slots)
