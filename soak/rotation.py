@@ -76,7 +76,7 @@ class Slot:
 class Client:
     """Asks with secrets over one kept connection, judges each answer, and counts what was sent."""
 
-    gateway: Gateway
+    ask: Callable[[bytes], Said]
     sent: Counter[str] = field(default_factory=Counter)
     count: int = 0  # of all, for others to read meanwhile
 
@@ -101,7 +101,7 @@ class Client:
         require(not said.deprecated, f"{slot.successor}: Deprecation on the new one")
 
     def _ask(self, credential_id: str, asked: bytes) -> Said:
-        said = self.gateway.ask(asked)
+        said = self.ask(asked)
         self.sent[credential_id] += 1
         self.count += 1
         return said
@@ -119,7 +119,7 @@ class _Soak:
 
     def client(self, gateway: Gateway) -> Client:
         """Return one more who asks, whose requests count."""
-        made = Client(gateway)
+        made = Client(gateway.ask)
         with self._lock:
             self.clients.append(made)
         return made

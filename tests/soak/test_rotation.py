@@ -7,20 +7,10 @@ from soak.rotation import Client, Slot
 from soak.steps import LostError, Said
 
 ALLOWED, DEPRECATED, REFUSED = Said(200, False), Said(200, True), Said(401, False)  # noqa: FBT003 - fields of an answer
-BEFORE = {}
+BEFORE: dict[str, bool] = {}
 UNDER_WAY = {"begun": True}
 IN_GRACE = {"begun": True, "answered": True}
 AFTER = {"begun": True, "answered": True, "ended": True}
-
-
-class Answering:
-    """A gateway with one answer."""
-
-    def __init__(self, said):
-        self.said = said
-
-    def ask(self, _question):
-        return self.said
 
 
 def lost(wanted):
@@ -50,7 +40,7 @@ def test_what_an_old_secret_may_be_answered_in_each_state_of_its_rotation(
     state, at_once, said, wrong
 ):
     slot = Slot("old", b"", at_once=at_once, **state)
-    client = Client(Answering(said))
+    client = Client(lambda _question: said)
     with lost(wrong):
         client.old(slot)
     assert client.sent == {"old": 1}
@@ -58,7 +48,7 @@ def test_what_an_old_secret_may_be_answered_in_each_state_of_its_rotation(
 
 @pytest.mark.parametrize(("said", "wrong"), [(ALLOWED, False), (DEPRECATED, True), (REFUSED, True)])
 def test_a_new_secret_is_always_accepted_and_never_deprecated(said, wrong):
-    client = Client(Answering(said))
+    client = Client(lambda _question: said)
     with lost(wrong):
         client.new(Slot("old", b"", successor="new", new=b"", **IN_GRACE))
     assert client.sent == {"new": 1}
