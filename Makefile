@@ -83,7 +83,7 @@ lock: $(DEV) ## pin the dependencies of pyproject.toml anew (LOCK_ARGS=--upgrade
 bench: $(DEV) ## measure verification (BENCH_ARGS=…)
 	@$(BIN)/python benchmarks/verify.py $(BENCH_ARGS)
 
-soak: $(DEV) ## run for long and lose nothing (SOAK_ARGS=…)
+soak: $(DEV) ## import, rotate and restore under load, and lose nothing (SOAK_ARGS=…)
 	@$(BIN)/python soak/run.py $(SOAK_ARGS)
 
 clean: ## remove what make made; .latchgate, which holds your data, stays

@@ -18,7 +18,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
 
-from benchmarks.machine import ROOT, UnableError, calibrate, facts
+from benchmarks import results
+from benchmarks.machine import UnableError, calibrate, facts
 from benchmarks.stock import stock
 
 from latchgate.manage.chain import Report, verify_database
@@ -45,8 +46,7 @@ def main() -> None:
         sys.exit(f"audit.py: {error}")
     print(text)
     if told.write:
-        results = ROOT / "benchmarks" / "RESULTS.md"
-        results.write_text(f"{results.read_text().rstrip()}\n\n{text}")
+        results.write(text)
 
 
 def _measured(folder: Path, keys: int) -> str:

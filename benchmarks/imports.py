@@ -23,6 +23,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
 
+from benchmarks import results
 from benchmarks.machine import facts
 
 from latchgate.config import load
@@ -34,7 +35,6 @@ from latchgate.serve.importing import import_lines
 from latchgate.serve.local import initialize
 
 WANTED = 20_000
-RESULTS = Path(__file__).with_name("RESULTS.md")
 POLICY = """
 provider = "acme"
 title = "Acme"
@@ -96,9 +96,16 @@ def main() -> None:
         _publish(config.database)
         file = folder / "keys.jsonl"
         written(file, told.keys)
+        about = facts()
         lines = [
-            f"machine and commit: {', '.join(f'{key} {value}' for key, value in facts().items())}",
+            f"## Imports, {about.pop('date')}",
+            "",
+            *(f"- {name}: {value}" for name, value in about.items()),
+            "",
+            f"    python benchmarks/imports.py --keys {told.keys}",
+            "",
             f"{told.keys} keys, one process, wanted {WANTED} a second:",
+            "",
         ]
         for what in ("first run", "second run, everything there already"):
             begun, worked = time.perf_counter(), time.process_time()
@@ -126,7 +133,7 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if told.write:
-        _write(text)
+        results.write(text)
 
 
 def _nothing(_count: int, _outcome: Outcome) -> None:
@@ -142,15 +149,6 @@ def _publish(database: Path) -> None:
     with store.change(Actor(name="local:benchmark", tenant_id=None)) as change:
         publish(change, {**files, "acme.toml": POLICY})
     store.close()
-
-
-def _write(text: str) -> None:
-    before = RESULTS.read_text(encoding="utf-8")
-    at = before.index("\n## ")
-    section = (
-        f"\n## Imports, {time.strftime('%Y-%m-%d')}\n\n    python benchmarks/imports.py\n\n{text}\n"
-    )
-    RESULTS.write_text(before[:at] + section + before[at:], encoding="utf-8")
 
 
 if __name__ == "__main__":

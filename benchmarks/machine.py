@@ -15,6 +15,7 @@ import shutil
 import statistics
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,8 @@ from latchgate.store.sqlite import driver
 
 ROOT = Path(__file__).absolute().parent.parent
 REFERENCE_SHA256_US = 0.24  # of the machine that the wanted figures were set on
+_BESIDE: Mapping[str, str] = {"nginx": "-v", "wrk": "-v"}
+_MEASURED = ("src", "benchmarks/*.py", "soak", "locks")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -85,6 +88,13 @@ def memory(process_id: int) -> Memory:
     return Memory(int(found["Rss"]) / 1024, int(found["Pss"]) / 1024)
 
 
+def peak_rss(process_id: int) -> float:
+    """Return the most that a process was resident with since it began, in MiB."""
+    text = Path(f"/proc/{process_id}/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) / 1024 if found is not None else 0.0  # none: it is ending
+
+
 def calibrate() -> dict[str, float]:
     """Return what machines and builds of Python can be compared by: medians over short runs.
 
@@ -129,9 +139,12 @@ def program(name: str) -> str:
     return found
 
 
-def facts() -> dict[str, str]:
-    """Return what a reader needs to judge the figures by."""
-    return {
+def facts(*, beside: Mapping[str, str] = _BESIDE) -> dict[str, str]:
+    """Return what a reader needs to judge the figures by.
+
+    `beside` are programs that took part, each with the option that makes it say its version.
+    """
+    told = {
         "date": dt.datetime.now(tz=dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit(),
         "machine": f"{_cpu_model()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
@@ -141,8 +154,9 @@ def facts() -> dict[str, str]:
             [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools", "msgspec")]
             + [f"SQLite {driver.sqlite_version}"]
         ),
-        "beside": f"{_said('nginx', '-v')}; {_said('wrk', '-v')}",
+        "beside": "; ".join(_said(name, option) for name, option in beside.items()),
     }
+    return {name: value for name, value in told.items() if value}
 
 
 def commit() -> str:
@@ -151,7 +165,7 @@ def commit() -> str:
     if git is None or not (ROOT / ".git").exists():
         return "unknown"
     named = _output(git, "rev-parse", "--short=10", "HEAD")
-    changed = _output(git, "status", "--porcelain", "--", "src", "benchmarks/*.py", "locks")
+    changed = _output(git, "status", "--porcelain", "--", *_MEASURED)
     return f"{named} with local changes" if changed else named
 
 

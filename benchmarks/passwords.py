@@ -28,6 +28,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
 
 import sqlalchemy as sa
+from benchmarks import results
 from benchmarks.load import Load
 from benchmarks.machine import ROOT, UnableError, calibrate, cores, cpu, facts
 from benchmarks.programs import Server, latchgate
@@ -68,8 +69,7 @@ def main() -> None:
         sys.exit(f"passwords.py: {error}")
     print(text)
     if told.write:
-        results = ROOT / "benchmarks" / "RESULTS.md"
-        results.write_text(f"{results.read_text().rstrip()}\n\n{text}")
+        results.write(text)
 
 
 def _measured(folder: Path) -> str:

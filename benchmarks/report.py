@@ -1,12 +1,10 @@
-"""Figures in words: tables, what was wanted and what was measured, and the file that keeps them."""
+"""Figures in words: tables, what was wanted and what was measured."""
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.load import CONNECTIONS, Round
 from benchmarks.machine import REFERENCE_SHA256_US, Memory
@@ -17,13 +15,6 @@ WANTED_DECISION_US = 10.0
 WANTED_START_SECONDS = 1.5
 WANTED_MEMORY_MIB = 90.0
 DISTURBED = 0.05
-
-_TOP = """\
-# Results
-
-What `make bench` measured, newest first. Each section is one run: its figures may be compared with
-each other, those of two machines only through the calibration. A figure that was missed says so.
-"""
 
 _SECTION = """\
 ## {date}, commit {commit}
@@ -230,15 +221,3 @@ def _spread(values: list[float], form: str) -> str:
 def _table(head: str, rows: Iterable[str]) -> str:
     bars = "|".join("---" for _ in head.split("|"))
     return "\n".join([f"| {head} |", f"|{bars}|", *(f"| {row} |" for row in rows)])
-
-
-def write(file: Path, about: dict[str, str], section: str) -> None:
-    """Put a run on top of the file, in place of an earlier one of the same day and commit."""
-    day = about["date"].partition(" ")[0]
-    old = file.read_text(encoding="utf-8") if file.exists() else _TOP
-    top, *sections = re.split(r"^(?=## )", old, flags=re.MULTILINE)
-    same = re.compile(rf"## {re.escape(day)} [^\n]*, commit {re.escape(about['commit'])}\n")
-    kept = [one for one in sections if not same.match(one)]
-    file.write_text(
-        "".join([top.rstrip(), "\n\n", section, *("\n" + k for k in kept)]).rstrip() + "\n"
-    )

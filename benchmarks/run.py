@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks import results as kept
 from benchmarks.load import Load, Round
 from benchmarks.machine import ROOT, Memory, UnableError, cores, cpu, facts, memory, program
 from benchmarks.programs import Server, constant, latchgate, nginx
@@ -66,7 +67,7 @@ def main() -> None:
     if told.json is not None:
         told.json.write_text(json.dumps({"about": about, **asdict(results)}, indent=1) + "\n")
     if told.write:
-        report.write(ROOT / "benchmarks" / "RESULTS.md", about, text)
+        kept.write(text)
 
 
 def facts_or_exit() -> dict[str, str]:

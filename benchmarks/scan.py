@@ -21,6 +21,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
 
+from benchmarks import results
 from benchmarks.machine import ROOT, calibrate, facts
 
 from latchgate import providers
@@ -44,8 +45,7 @@ def main() -> None:
     text = _measured(told.megabytes * 1_000_000)
     print(text)
     if told.write:
-        results = ROOT / "benchmarks" / "RESULTS.md"
-        results.write_text(f"{results.read_text().rstrip()}\n\n{text}")
+        results.write(text)
 
 
 def _measured(size: int) -> str:

@@ -28,7 +28,8 @@ from urllib.parse import urlsplit
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
 
-from benchmarks.machine import ROOT, UnableError, calibrate, cores, cpu, facts, program
+from benchmarks import results
+from benchmarks.machine import UnableError, calibrate, cores, cpu, facts, program
 from interop.keystone.oracle import FOLDER, Keystone
 from tests.clients.identity import Identity, Person, of_latchgate
 from tests.e2e.stack import Latchgate, curl, text_of
@@ -245,8 +246,7 @@ def main() -> None:
         sys.exit(f"tokens.py: {error}")
     print(text)
     if told.write:
-        results = ROOT / "benchmarks" / "RESULTS.md"
-        results.write_text(f"{results.read_text().rstrip()}\n\n{text}")
+        results.write(text)
 
 
 def _run(folder: Path, seconds: int, rounds: int, *, alone: bool) -> str:

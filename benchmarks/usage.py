@@ -29,8 +29,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
 
 import uvicorn
-from benchmarks.machine import ROOT, facts
-from benchmarks.report import write
+from benchmarks import results
+from benchmarks.machine import facts
 from benchmarks.stock import Question, stock
 from uvicorn.server import ServerState
 
@@ -228,7 +228,7 @@ def main() -> int:
     )
     print(section)
     if told.write:
-        write(ROOT / "benchmarks" / "RESULTS.md", about, section)
+        results.write(section)
     return 0
 
 

@@ -7,21 +7,18 @@ looked for.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soak.steps import Figures, Step, require
-from tests.world import Run, Server, World, chain_faults, latchgate
+from soak.steps import Figures, Step, Threads, command, require, stocked, timed
+from tests.world import Server, chain_faults
 
 WRITERS = 2
 READERS = 2
 WARM_SECONDS = 2.0
 AFTER_SECONDS = 1.0
 SAMPLE = 500
-COMMAND_SECONDS = 3_600.0
 
 
 @dataclass(slots=True)
@@ -29,16 +26,15 @@ class _Load:
     """What was acknowledged, each with the moment after its answer; and how much was asked."""
 
     server: Server
-    stop: threading.Event = field(default_factory=threading.Event)
+    threads: Threads = field(default_factory=Threads)
     made: list[tuple[float, str]] = field(default_factory=list)
     revoked: list[tuple[float, str]] = field(default_factory=list)
     asked: list[float] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
 
     def write(self) -> None:
         """Make keys; revoke every third."""
         at = 0
-        while not self.stop.is_set():
+        while not self.threads.stop.is_set():
             key = self.server.create(name="soak")
             at += 1
             if at % 3:
@@ -50,53 +46,39 @@ class _Load:
 
     def read(self, known: str) -> None:
         """Ask about a key that stands."""
-        while not self.stop.is_set():
+        while not self.threads.stop.is_set():
             require(self.server.allows(known), "a key that stands was refused")
             self.asked.append(time.monotonic())
-
-    def running(self, work: Callable[..., None], *told: str) -> threading.Thread:
-        """Start a thread that keeps what went wrong, for the end."""
-
-        def run() -> None:
-            try:
-                work(*told)
-            except Exception as error:  # noqa: BLE001 - told at the end, whatever it is
-                if not self.stop.is_set():
-                    self.faults.append(f"{type(error).__name__}: {error}")
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        return thread
 
 
 def run(folder: Path, keys: int) -> Figures:
     """Run the step in a new folder with a stock of `keys`; LostError when something is lost."""
     server = Server.made(folder / "lg")
-    stock = _stocked(server, keys)
+    stock = [key.text for key in stocked(server, keys)]
     server.start()
     load = _Load(server)
     try:
-        threads = [load.running(load.write) for _ in range(WRITERS)]
-        threads += [load.running(load.read, stock[0]) for _ in range(READERS)]
+        for _ in range(WRITERS):
+            load.threads.start(load.write)
+        for _ in range(READERS):
+            load.threads.start(load.read, stock[0])
         time.sleep(WARM_SECONDS)
         file, begun = folder / "soak.tar", time.monotonic()
-        _command(server, "backup", str(file))
+        command(server, "backup", str(file))
         ended = time.monotonic()
         time.sleep(AFTER_SECONDS)
-        load.stop.set()
+        load.threads.stop.set()
         server.kill()
-        for thread in threads:
-            thread.join()
+        load.threads.join()
     finally:
-        load.stop.set()
+        load.threads.stop.set()
         server.kill()
-    require(not load.faults, "; ".join(load.faults))
-    verifying = _timed(lambda: _command(server, "backup", "verify", str(file), config=False))
-    restoring = _timed(lambda: _command(server, "restore", str(file)))
+    verifying = timed(lambda: command(server, "backup", "verify", str(file), config=False))
+    restoring = timed(lambda: command(server, "restore", str(file)))
     require(not chain_faults(server.folder / "latchgate.db"), "the journal's chain does not hold")
     made = [key for at, key in load.made if at < begun]
     revoked = [key for at, key in load.revoked if at < begun]
-    starting = _timed(server.start)
+    starting = timed(server.start)
     try:
         for key in (*made, *stock[:: max(1, len(stock) // SAMPLE)]):
             require(server.allows(key), f"a key made before the backup is lost: {key[:30]}…")
@@ -107,7 +89,7 @@ def run(folder: Path, keys: int) -> Figures:
     during = sum(begun <= at < ended for at in load.asked)
     changes = sum(begun <= at < ended for at, _ in (*load.made, *load.revoked))
     return Figures(
-        "Restore from a backup made under load",
+        "a restore from a backup made under load",
         {
             "keys in stock": f"{keys:,}",
             "backup of the running server": f"{ended - begun:.2f} s, {file.stat().st_size:,} bytes",
@@ -120,32 +102,6 @@ def run(folder: Path, keys: int) -> Figures:
             ),
         },
     )
-
-
-def _stocked(server: Server, keys: int) -> list[str]:
-    """Make many keys by rows, in changes of a thousand."""
-    world = World.beside(server)
-    made: list[str] = []
-    try:
-        while len(made) < keys:
-            with world.changing() as change:
-                made += [world.key_in(change).text for _ in range(min(1_000, keys - len(made)))]
-    finally:
-        world.close()
-    return made
-
-
-def _command(server: Server, *args: str, config: bool = True) -> Run:
-    more = ("--config", str(server.config)) if config else ()
-    done = latchgate(*args, *more, "--json", seconds=COMMAND_SECONDS)
-    require(done.code == 0, f"{' '.join(args)}: {done.err}")
-    return done
-
-
-def _timed(work: Callable[[], object]) -> float:
-    begun = time.monotonic()
-    work()
-    return time.monotonic() - begun
 
 
 STEP = Step("backup", run, keys=20_000)
