@@ -8,6 +8,7 @@ import json
 import pytest
 from tests.store.accesses import DAY, NOON
 
+from latchgate.core.timestamp import parse_rfc3339
 from latchgate.store import access_read
 from latchgate.store.access_files import name_of
 from latchgate.store.access_log import moment
@@ -62,7 +63,7 @@ def test_whoever_goes_on_where_it_stopped_misses_nothing_and_sees_nothing_twice(
         seen += found.lines
         if found.reached is None:
             break
-        until = access_read.parse_rfc3339(found.reached)
+        until = parse_rfc3339(found.reached)
         assert turn < 10
     assert [one["n"] for one in seen] == [*range(2999, -1, -1), -1]
 
@@ -85,8 +86,8 @@ def test_bytes_are_bounded_and_the_answer_says_so_and_is_whole_so_far(folder, mo
         turns += 1
         if found.reached is None:
             break
-        assert access_read.parse_rfc3339(found.reached) < until
-        until = access_read.parse_rfc3339(found.reached)
+        assert parse_rfc3339(found.reached) < until
+        until = parse_rfc3339(found.reached)
     assert turns > 2
     assert [one["n"] for one in seen] == [*range(2999, -1, -1), -1]
 

@@ -43,12 +43,14 @@ def used(logged):
     assert not server.allows(made["key"], method="PUT")
     assert server.call("GET", "/manage/v1/keys", token=made["key"]).status == 401
     assert server.allows(other.text)
-    for one, count in ((made["id"], 2), (other.id, 1)):
-        until(
-            lambda one=one, count=count: len(rows(server, f"?credential={one}")) == count,
-            seconds=30,
-            what="the lines",
-        )
+    until(
+        lambda: (
+            len(rows(server, f"?credential={made['id']}")) == 2
+            and len(rows(server, f"?credential={other.id}")) == 1
+        ),
+        seconds=30,
+        what="the lines",
+    )
     return made, other
 
 
@@ -161,7 +163,7 @@ def test_two_workers_write_files_of_their_own_and_sigterm_loses_nothing(tmp_path
             ]
             return pids <= {one[1] for one in named if one}
 
-        counted = []
+        counted: list[int] = []
         until(writers, seconds=30, what="a line of each worker")
         for _ in range(20):
             assert server.allows(made["key"])
