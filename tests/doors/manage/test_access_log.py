@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import json
 import re
@@ -34,10 +33,6 @@ def rows(server, query="", token=None):
     return answer.json["rows"]
 
 
-def listed(server, credential, count):
-    return len(rows(server, f"?credential={credential}")) == count
-
-
 @pytest.fixture(scope="module")
 def used(logged):
     """A key of the operator's tenant, used at both doors, and one of another tenant."""
@@ -48,8 +43,14 @@ def used(logged):
     assert not server.allows(made["key"], method="PUT")
     assert server.call("GET", "/manage/v1/keys", token=made["key"]).status == 401
     assert server.allows(other.text)
-    for one, count in ((made["id"], 2), (other.id, 1)):
-        until(functools.partial(listed, server, one, count), seconds=30, what="the lines")
+    until(
+        lambda: (
+            len(rows(server, f"?credential={made['id']}")) == 2
+            and len(rows(server, f"?credential={other.id}")) == 1
+        ),
+        seconds=30,
+        what="the lines",
+    )
     return made, other
 
 
