@@ -453,12 +453,12 @@ def test_no_thread_of_ours_is_inside_the_database_while_a_process_forks(
     inside, left = threading.Event(), threading.Event()
 
     def slowly(real):
-        def wrapped(*args):
+        def wrapped(*args, **kwargs):
             inside.set()
             time.sleep(0.5)
             inside.clear()
             left.set()
-            return real(*args)
+            return real(*args, **kwargs)
 
         return wrapped
 

@@ -18,6 +18,8 @@ from tests.world import (
     until,
 )
 
+from latchgate.manage.imports import BATCH
+
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 COUNT = 20_000
 IMPORTED = "SELECT COUNT(*) FROM credential WHERE kind = 'wayscloud.service_key'"
@@ -104,7 +106,7 @@ def test_an_import_killed_in_the_middle_is_run_again_with_nothing_lost_or_double
     process.send_signal(signal.SIGKILL)
     process.communicate()
     there = raw_rows(database, IMPORTED)[0][0]
-    assert there % 2_000 == 0
+    assert there % BATCH == 0
     assert not chain_faults(database)
     done = latchgate(*words, "--config", str(server.config), "--json")
     assert done.code == 0, done.err

@@ -223,7 +223,8 @@ def test_the_same_number_of_files_is_open_after_many_requests(server):
     for _ in range(100):
         server.allows(made["key"])
         server.call("GET", "/manage/v1/keys")
-    until(lambda: files_open() <= before + 2, what="closed connections")
+    # The jobs may have opened their lock and a connection meanwhile; 200 requests leave nothing.
+    until(lambda: files_open() <= before + 10, what="closed connections")
 
 
 # --- refusals to start, in this process
