@@ -238,3 +238,10 @@ def test_in_the_shipped_policy_an_encoded_slash_never_changes_which_area_is_chos
     chosen = SHIPPED.match("api.example.com", read.text)
     assert chosen is not None
     assert chosen is decoded_match(SHIPPED, read.text)
+
+
+def test_a_scope_that_is_asked_for_has_one_rule_so_that_use_of_it_adds_up():
+    policy = SHIPPED
+    assert policy.rule_for("storage:read") is policy.rule_for("storage:read")
+    assert policy.rule_for("storage:read").scope == "storage:read"
+    assert policy.rule_for("nothing:known").price is None

@@ -16,6 +16,8 @@ from latchgate.core.network import Networks
 from latchgate.core.price import Price
 from latchgate.core.shadow import Shadow
 
+_MAX_ASKED = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -107,6 +109,8 @@ class Policy:
     covers: Mapping[str, str]  # path prefix -> dialect of what no area covers below it
     # What was found for a method, host and target, remembered by the decision (verify/check).
     located: dict[tuple[str, str, str], object] = field(repr=False)
+    # One rule for each scope that applications ask for themselves: use is counted by the rule.
+    _asked: dict[str, Rule] = field(repr=False)
     _by_host: Mapping[str | None, Mapping[str, Area]] = field(repr=False)
     _depth: int = field(repr=False)
     _shadowed: bool = field(repr=False)
@@ -129,7 +133,7 @@ class Policy:
         prefixes = [area.path for area in areas] + list(covers)
         depth = max((prefix.count("/") for prefix in prefixes), default=0)
         shadowed = any(area.shadow is not None for area in areas)
-        return cls(version, areas, services, kinds, covers, {}, by_host, depth, shadowed)
+        return cls(version, areas, services, kinds, covers, {}, {}, by_host, depth, shadowed)
 
     @property
     def shadowed(self) -> bool:
@@ -188,10 +192,16 @@ class Policy:
         """Return what leaked credentials look like, for whoever masks them."""
         return [kind.pattern for kind in self.kinds.values() if kind.pattern is not None]
 
-    def price_of(self, scope: str) -> Price | None:
-        """Return what one allowed request of a scope costs; None where it costs nothing."""
+    def rule_for(self, scope: str) -> Rule:
+        """Return what a request needs whose application asks for a scope itself, with its price."""
+        found = self._asked.get(scope)
+        if found is not None:
+            return found
         service = self.services.get(scope.partition(":")[0])
-        return service.prices.get(scope) if service is not None else None
+        made = Rule(scope=scope, price=service.prices.get(scope) if service is not None else None)
+        if len(self._asked) < _MAX_ASKED:
+            self._asked[scope] = made
+        return made
 
     def scopes_of(self, service: str) -> frozenset[str]:
         """Return every scope of a service; empty when there is no such service."""

@@ -25,7 +25,7 @@ from latchgate.core.model import (
     Request,
 )
 from latchgate.core.path import Path, read_path, without_parameters
-from latchgate.core.policy import Area, Policy, Rule
+from latchgate.core.policy import Area, Policy
 from latchgate.core.reason import Reason, Step
 from latchgate.core.secret import DIGEST_LENGTH, Secret
 from latchgate.verify.cache import Cache
@@ -81,7 +81,7 @@ def _is_open(walk: Walk, area: Area) -> bool:
         rule = walk.rule
         opened = area.public or (rule is not None and rule.public)
         return opened or (area.preflight and is_preflight(request))
-    walk.rule = Rule(scope=request.scope, price=walk.policy.price_of(request.scope))
+    walk.rule = walk.policy.rule_for(request.scope)
     walk.trace.append((Step.RULE, True, (request.method, area, walk.rule)))
     return False
 
