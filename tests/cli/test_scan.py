@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +29,6 @@ GIT = {
     "GIT_COMMITTER_NAME": "a",
     "GIT_COMMITTER_EMAIL": "a@example.com",
 }
-needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not there")
 
 
 def git(folder, *arguments, code=0, **env):
@@ -184,7 +182,6 @@ def test_a_secret_across_the_border_of_windows_is_found_once(lead):
     assert (found[0].line, found[0].column) == (lead + 1, 1)
 
 
-@needs_git
 def test_what_the_next_commit_brings_is_read_from_the_index(repository):
     (repository / "a\nb").write_text(KEY)
     (repository / "gone").write_text(KEY)
@@ -199,7 +196,6 @@ def test_what_the_next_commit_brings_is_read_from_the_index(repository):
     assert latchgate("scan", "--staged", cwd=repository).code == 0
 
 
-@needs_git
 def test_history_names_the_first_commit_and_its_path(repository):
     (repository / "keys.txt").write_text(f"\n{KEY}\n")
     git(repository, "add", "-A")
@@ -218,7 +214,6 @@ def test_history_names_the_first_commit_and_its_path(repository):
     ]
 
 
-@needs_git
 def test_no_repository_is_an_error_with_gits_own_words(tmp_path):
     for option in ("--staged", "--git-history", "--install-hook"):
         run = latchgate("scan", option, cwd=tmp_path, env={"GIT_CEILING_DIRECTORIES": "/"})
@@ -226,7 +221,6 @@ def test_no_repository_is_an_error_with_gits_own_words(tmp_path):
         assert "not a git repository" in run.err
 
 
-@needs_git
 def test_the_hook_refuses_a_commit_and_never_replaces_another_hook(repository, tmp_path):
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -265,7 +259,6 @@ def test_names_that_are_no_text_are_shown_all_the_same(tmp_path):
     assert named(b"\xff") == "\ufffd"
 
 
-@needs_git
 def test_this_repository_holds_no_secret_of_ours():
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=60

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tomllib
 
@@ -12,7 +11,6 @@ from tests.core.test_leaks import KNOWN, SECRETS
 
 from latchgate.core.scan_rules import gitleaks
 
-GO = shutil.which("go")
 PROGRAM = """\
 package main
 
@@ -49,14 +47,13 @@ def test_every_shape_has_a_rule():
 
 
 @pytest.mark.e2e
-@pytest.mark.skipif(GO is None, reason="no Go here: make test installs it")
 def test_gos_own_regular_expressions_take_them(tmp_path):
     (tmp_path / "main.go").write_text(PROGRAM)
     pairs = [
         (rule["regex"], SECRETS[name]) for name, rule in zip(KNOWN, rules().values(), strict=True)
     ]
     done = subprocess.run(
-        [str(GO), "run", "main.go"],
+        ["go", "run", "main.go"],
         cwd=tmp_path,
         input=json.dumps(pairs),
         capture_output=True,
