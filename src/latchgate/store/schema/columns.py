@@ -1,0 +1,36 @@
+"""What all the tables share: the two databases, a record's version, and how columns are kept."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+main = sa.MetaData()
+usage = sa.MetaData()
+
+# Lists and maps, kept as JSON text.
+JSON_COLUMNS = frozenset(
+    {
+        "services",
+        "scopes",
+        "networks",
+        "metadata",
+        "implies",
+        "roles",
+        "access_rules",
+        "denied_tokens",
+        "basic_switched",
+        "tenants",
+        "contact",
+        "options",
+        "data",
+        "warning_days",
+        "events",
+    }
+)
+# What no journal row repeats.
+SECRET_COLUMNS = frozenset({"digest", "owner_digest", "private", "sealed_secret", "sealed_former"})
+
+
+def version() -> sa.Column[int]:
+    """Return the column that holds the journal number of a record's last change: its ETag."""
+    return sa.Column("version", sa.BigInteger, nullable=False)
