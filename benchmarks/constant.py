@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from latchgate.cli import main
 from latchgate.doors.verify import VerifyDoor, VerifyProtocol
-from latchgate.serve import worker
+from latchgate.serve import assembly
 
 _answer = b""
 
@@ -47,5 +47,5 @@ class ConstantDoor(VerifyDoor):
 
 if __name__ == "__main__":
     _answer = Path(sys.argv.pop(1)).read_bytes()
-    vars(worker)["VerifyDoor"] = ConstantDoor
+    vars(assembly)["VerifyDoor"] = ConstantDoor
     main()

@@ -25,7 +25,7 @@ from tests.world import LATCHGATE, Server, environment, free_port, http_request,
 from latchgate.config import TlsFiles
 from latchgate.doors import listener
 from latchgate.doors.listener import Listener
-from latchgate.serve import worker
+from latchgate.serve import servers
 from latchgate.serve.tls import Certificate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
@@ -219,8 +219,8 @@ def test_a_connection_cut_at_any_point_leaves_nothing_in_the_log(shared, authori
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> Iterator[Port]:
     """A TLS listener whose limits are small."""
-    monkeypatch.setattr(worker, "HANDSHAKE_SECONDS", HANDSHAKE)
-    monkeypatch.setattr(worker, "CLOSE_SECONDS", 0.5)
+    monkeypatch.setattr(servers, "HANDSHAKE_SECONDS", HANDSHAKE)
+    monkeypatch.setattr(servers, "CLOSE_SECONDS", 0.5)
     monkeypatch.setattr(listener, "HEAD_SECONDS", HEAD)
     monkeypatch.setattr(listener, "BODY_SECONDS", BODY)
     monkeypatch.setattr(listener, "IDLE_SECONDS", IDLE)

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from uvicorn._types import ASGI3Application
 
-from latchgate.serve.worker import TlsServer
+from latchgate.serve.servers import TlsServer
 
 Port = tuple[str, int]
 

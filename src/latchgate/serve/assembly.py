@@ -1,0 +1,265 @@
+"""What one worker is made of: databases, an engine, the doors over it, the jobs beside it.
+
+Rule of this file: it puts together and takes apart, and decides nothing. The clock, the entropy
+and the files of the configuration reach everything else through here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from latchgate import providers
+from latchgate.config import Config
+from latchgate.core.policy import Policy
+from latchgate.core.policy_file import with_built_in
+from latchgate.core.redact import Redactor
+from latchgate.doors import (
+    application_form,
+    keystone,
+    leaks,
+    manage,
+    teracloud,
+    upcloud,
+    wayscloud,
+)
+from latchgate.doors.application_form import ApplicationForm
+from latchgate.doors.console import console
+from latchgate.doors.door import Door
+from latchgate.doors.gate import gate
+from latchgate.doors.verify import VerifyDoor
+from latchgate.jobs import JOBS
+from latchgate.jobs.job import AccessFiles, Export, Work
+from latchgate.jobs.mail import Mailer
+from latchgate.jobs.runner import Runner
+from latchgate.jobs.sending import resolve
+from latchgate.keyring import master
+from latchgate.keyring.signing import Purpose
+from latchgate.manage import signing_keys
+from latchgate.manage.rehash import Rehash
+from latchgate.serve.servers import Application
+from latchgate.signin.jose import PublicKey
+from latchgate.signin.jwks import fetch
+from latchgate.signin.oidc import Assertions
+from latchgate.signin.partners import Partners, Signer, read_keys
+from latchgate.signin.pool import Passwords
+from latchgate.signin.quota import Quota
+from latchgate.store.access_log import AccessLog
+from latchgate.store.access_read import AccessReader
+from latchgate.store.journal import Store
+from latchgate.store.recorder import Usage
+from latchgate.store.retention import Retention
+from latchgate.store.shadows import ShadowLog, ShadowReader
+from latchgate.store.usage import UsageReader
+from latchgate.tokens.signers import Signers
+from latchgate.verify.engine import Engine
+from latchgate.verify.shadow import Shadows
+
+# Requests for an application that one address may send, by API or form, to each worker.
+REQUESTS = 5
+REQUEST_SECONDS = 3_600.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """Both databases, as they are written and as they are read."""
+
+    store: Store
+    usage: Usage
+    counts: UsageReader
+    differences: ShadowLog
+    compared: ShadowReader
+
+    @classmethod
+    def of(cls, config: Config, redact: Callable[[str], str]) -> Databases:
+        """Open them."""
+        file, ticks, clock = config.usage_database, time.monotonic, time.time
+        kept, log = config.access_log, None
+        if kept is not None:
+            log = AccessLog(
+                kept.directory, redact=redact, ticks=ticks, clock=clock, max_bytes=kept.max_bytes
+            )
+        return cls(
+            store=Store(config.database, clock=clock),
+            usage=Usage(file, redact=redact, ticks=ticks, clock=clock, access_log=log),
+            counts=UsageReader(file),
+            differences=ShadowLog(file, redact=redact, ticks=ticks, clock=clock),
+            compared=ShadowReader(file),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Deciders:
+    """What decides, and what it asks that takes long."""
+
+    engine: Engine
+    passwords: Passwords
+    rehash: Rehash
+    assertions: Assertions
+    shadows: Shadows
+
+    @classmethod
+    def of(cls, config: Config, databases: Databases, redact: Redactor) -> Deciders:
+        """Read what is published; StoreError, PolicyError where nothing can be decided by it."""
+        built_in = providers.text(providers.BUILT_IN)
+
+        def compile_policy(files: dict[str, str], version: int) -> Policy:
+            policy = with_built_in(files, built_in, version=version)
+            redact.learn(policy.patterns())
+            return policy
+
+        ticks, entropy = time.monotonic, secrets.token_bytes
+        rehash = Rehash(databases.store)
+        passwords = Passwords(ticks=ticks, entropy=entropy, on_renewal=rehash)
+        assertions = Assertions(ticks=ticks, entropy=entropy, fetch=fetch)
+        engine = Engine(
+            config.database,
+            clock=time.time,
+            ticks=ticks,
+            entropy=entropy,
+            compile_policy=compile_policy,
+            passwords=passwords,
+            assertions=assertions,
+            on_decision=databases.usage.on_decision,
+        )
+        shadows = Shadows(
+            note=databases.differences.note,
+            on_decision=databases.usage.on_decision,
+            entropy=entropy,
+            clock=time.time,
+            ticks=ticks,
+        )
+        return cls(engine, passwords, rehash, assertions, shadows)
+
+
+class Assembly:
+    """One worker's parts; `api`, `console` and `verify` are what its three addresses answer."""
+
+    def __init__(self, config: Config, redact: Redactor) -> None:
+        """Put it together; StoreError, PolicyError when it can't start. Nothing runs yet."""
+        self._databases = Databases.of(config, redact)
+        self._deciders = Deciders.of(config, self._databases, redact)
+        self._partners = _partners(config)
+        self.engine, self.shadows = self._deciders.engine, self._deciders.shadows
+        requests = Quota(REQUESTS, REQUEST_SECONDS)
+        door = _door(config, self._databases, self._deciders, requests, redact)
+        form = ApplicationForm(
+            store=door.store,
+            requests=requests,
+            trusted=config.trusted,
+            ticks=time.monotonic,
+            entropy=secrets.token_bytes,
+        )
+        self.api = _api(door, self._partners)
+        self.console: Application = console({application_form.PATH: form})
+        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
+        work = _work(config, self._databases, self.engine, redact)
+        self._jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)
+
+    def start(self) -> None:
+        """Begin what runs beside the doors."""
+        self._databases.usage.start()
+        self._jobs.start()
+
+    def close(self) -> None:
+        """End everything: what writes before what is written to."""
+        self._jobs.close()
+        self._deciders.passwords.close()
+        self._deciders.rehash.close()
+        self._deciders.assertions.close()
+        self._partners.close()
+        self.engine.close()
+        self._databases.differences.close()
+        self._databases.usage.close()
+        self._databases.compared.close()
+        self._databases.counts.close()
+        self._databases.store.close()
+
+
+def _door(
+    config: Config,
+    databases: Databases,
+    deciders: Deciders,
+    requests: Quota,
+    redact: Callable[[str], str],
+) -> Door:
+    kept, store, engine = config.access_log, databases.store, deciders.engine
+    return Door(
+        store=store,
+        usage=databases.counts,
+        shadows=databases.compared,
+        access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,
+        engine=engine,
+        passwords=deciders.passwords,
+        signers=Signers(
+            current=lambda: signing_keys.current(store, Purpose.TOKEN),
+            load=lambda: master.load(config.master_key),
+            position=lambda: engine.position,
+        ),
+        requests=requests,
+        trusted=config.trusted,
+        built_in=providers.text(providers.BUILT_IN),
+        api_url=config.api.url,
+        webhook_networks=config.webhook_networks,
+        master_key=config.master_key,
+        redact=redact,
+        clock=time.time,
+        ticks=time.monotonic,
+        entropy=secrets.token_bytes,
+    )
+
+
+def _api(door: Door, partners: Partners) -> Application:
+    """Return the API's address: Latchgate's own API and those of the providers, behind one gate."""
+    doors = (
+        (manage.BELOW, manage.application(door)),
+        (teracloud.BELOW, teracloud.application(door)),
+        (upcloud.BELOW, upcloud.application(door)),
+        (wayscloud.BELOW, wayscloud.application(door)),
+        (keystone.BELOW, keystone.application(door)),
+        (leaks.BELOW, leaks.application(door, partners)),
+    )
+    return gate(door, {path: inner for below, inner in doors for path in below})
+
+
+def _work(
+    config: Config, databases: Databases, engine: Engine, redact: Callable[[str], str]
+) -> Work:
+    kept, told = config.access_log, config.audit
+    return Work(
+        store=databases.store,
+        usage=databases.counts,
+        usage_database=config.usage_database,
+        retention=Retention(**msgspec.structs.asdict(config.usage)),
+        policy=lambda: engine.policy,
+        webhook_networks=config.webhook_networks,
+        mail=Mailer(**dataclasses.asdict(config.mail)) if config.mail is not None else None,
+        resolve=resolve,
+        master_key=config.master_key,
+        redact=redact,
+        clock=time.time,
+        entropy=secrets.token_bytes,
+        export=Export(told.directory, told.every, told.keep) if told is not None else None,
+        access_log=AccessFiles(**dataclasses.asdict(kept)) if kept is not None else None,
+    )
+
+
+def _partners(config: Config) -> Partners:
+    """Return who may report leaks; one whose file can't be read reports nothing, and is told of."""
+    signers: list[Signer] = []
+    for one in config.partners:
+        keys: tuple[PublicKey, ...] = ()
+        if one.keys_file is not None:
+            try:
+                keys = read_keys(one.keys_file.read_bytes())
+            except (OSError, ValueError) as error:
+                _log.error("the keys of the partner %s can't be read: %s", one.name, error)
+        signers.append(Signer(one.name, one.keys_url, keys))
+    return Partners(signers, fetch=fetch, ticks=time.monotonic)

@@ -1,0 +1,95 @@
+"""The HTTP servers of one worker: uvicorn, with our listeners and the limits it has no setting for.
+
+Rule of this file: how connections are taken and ended. What is answered is the doors'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from latchgate.doors.console import console
+from latchgate.doors.listener import Listener
+from latchgate.doors.verify import VerifyDoor
+from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate
+
+DRAIN_SECONDS = 10
+MAX_API_CONNECTIONS = 1_000
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+_COMMON: dict[str, Any] = {
+    "ws": "none",
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_graceful_shutdown": DRAIN_SECONDS,
+}
+
+
+class TlsServer(uvicorn.Server):
+    """A uvicorn server with the time limits of TLS that uvicorn has no setting for."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on bound sockets; a peer has 10 s for its handshake, where uvloop gives 60."""
+        context = self.config.ssl
+        if context is None:
+            await super().startup(sockets)
+            return
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        make = functools.partial(
+            protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state={},
+        )
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                make,
+                sock=bound,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                ssl_shutdown_timeout=CLOSE_SECONDS,
+                backlog=self.config.backlog,
+            )
+            for bound in sockets or ()
+        ]
+        self.started = True
+
+
+class WorkerServer(TlsServer):
+    """One that leaves signals to the worker, which runs three of them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def api_server(application: Application, certificate: Certificate | None) -> WorkerServer:
+    """Return the server of API or console, over TLS where there is a certificate."""
+    context = certificate.context if certificate is not None else None
+    return WorkerServer(
+        uvicorn.Config(
+            application,
+            http=Listener,
+            limit_concurrency=MAX_API_CONNECTIONS,
+            ssl_context_factory=(lambda *_: context) if context is not None else None,
+            **_COMMON,
+        )
+    )
+
+
+def verify_server(door: VerifyDoor) -> WorkerServer:
+    """Return the server that gateways ask."""
+    # The door answers in its protocol; uvicorn only wants an application to exist.
+    factory: Any = door.protocol  # uvicorn calls it like a class
+    return WorkerServer(uvicorn.Config(console({}), http=factory, **_COMMON))
