@@ -114,6 +114,7 @@ class Config:
     policy: tuple[Path, ...]
     api: Address
     console: Address
+    console_url: str | None
     verify: Address
     trusted: Networks
     tls: TlsFiles | None
@@ -133,6 +134,11 @@ class Config:
         )
 
     @property
+    def issuer(self) -> str:
+        """Where browsers reach the console, which is the issuer of its tokens (RFC 8414 §2)."""
+        return self.console_url if self.console_url is not None else self.console.url
+
+    @property
     def profile(self) -> Path:
         """The command line's profile, beside the configuration."""
         return self.file.with_name("profile.toml")
@@ -144,6 +150,11 @@ _ADDRESS = re.compile(
 _SOCKET = re.compile(r"unix:/[A-Za-z0-9._/@+-]{1,100}")
 _MAX_PORT = 65_535
 MIN_EXPORT_SECONDS = 60
+# An origin, as browsers write it (RFC 6454 §6.2); in the clear on this machine alone.
+_CONSOLE_URL = re.compile(
+    r"https://[a-z0-9.-]{1,253}(?::[0-9]{1,5})?"
+    r"|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]{1,5})?"
+)
 # Over TLS, or from this machine.
 _KEYS_URL = re.compile(
     r"https://[!-~]{1,2000}|http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::[0-9]+)?/[!-~]*"
@@ -216,6 +227,9 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted = Networks.of(entry.gateways.trusted)
     except ValueError as error:
         raise at("gateways.trusted", error) from error
+    url = entry.console.url
+    if url is not None and not _CONSOLE_URL.fullmatch(url):
+        raise at("console.url", "must be an origin such as https://login.example.com, no path")
     try:
         webhook_networks = Networks.of(entry.webhooks.allowed_networks)
     except ValueError as error:
@@ -237,6 +251,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         policy=tuple(folder / name for name in entry.policy),
         api=found["api"],
         console=found["console"],
+        console_url=url,
         verify=found["verify"],
         trusted=trusted,
         tls=None,

@@ -21,6 +21,16 @@ class ListenEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verify: str = "127.0.0.1:8422"
 
 
+class ConsoleEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[console]`: `url`, where browsers reach the console, as `https://login.example.com`.
+
+    Sign-in, OAuth2 and OpenID Connect are there, and it is the issuer of their tokens. Unless told
+    it is the address that the console listens on.
+    """
+
+    url: str | None = None
+
+
 class GatewaysEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[gateways]`: `trusted` lists the addresses and networks whose word is believed.
 
@@ -135,6 +145,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     policy: tuple[str, ...] = ("providers/wayscloud.toml",)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     listen: ListenEntry = ListenEntry()
+    console: ConsoleEntry = ConsoleEntry()
     gateways: GatewaysEntry = GatewaysEntry()
     tls: TlsEntry = TlsEntry()
     webhooks: WebhooksEntry = WebhooksEntry()

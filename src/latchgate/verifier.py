@@ -207,8 +207,10 @@ class Verifier:
             redact = _redact
             attach(redact)
 
+            given = {"oauth_token": {"issuer": self._config.issuer}}
+
             def compile_policy(files: dict[str, str], version: int) -> Policy:
-                policy = with_built_in(files, built_in, version=version)
+                policy = with_built_in(files, built_in, version=version, given=given)
                 redact.learn(policy.patterns())
                 return policy
 

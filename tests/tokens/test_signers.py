@@ -9,7 +9,7 @@ import pytest
 
 from latchgate.keyring.errors import KeyringError
 from latchgate.keyring.master import MasterKey
-from latchgate.keyring.signing import Purpose, draw
+from latchgate.keyring.signing import Purpose, draw, unseal
 from latchgate.tokens.signers import Signers
 
 MASTER = MasterKey(bytes(range(32)))
@@ -36,7 +36,9 @@ class Keys:
         return self.master
 
     def signers(self):
-        return Signers(current=self.current, load=self.load, position=lambda: self.position)
+        return Signers(
+            current=self.current, load=self.load, unseal=unseal, position=lambda: self.position
+        )
 
 
 def test_a_key_is_read_and_opened_once_while_nothing_changes():

@@ -41,6 +41,11 @@ class Noun(StrEnum):
     WEBHOOK = "webhook"
     ALERT = "alert"
     LEAK_RULE = "leak_rule"
+    OAUTH_CLIENT = "oauth_client"
+    CONSENT = "consent"
+    AUTHENTICATOR = "authenticator"
+    SESSION = "session"
+    WORKLOAD = "workload"
     DATABASE = "database"  # the whole of it, when a backup was restored
 
 
@@ -159,7 +164,8 @@ class Credential(msgspec.Struct, frozen=True):
     its parent is what it was minted from. Of tokens minted from it, those in `denied_tokens` and
     those issued before `tokens_after` were deleted. One that was rotated is `superseded_by` another
     since `superseded_at` and ends with its grace, at `expires_at`; the one in its place knows it as
-    its `predecessor_id`. One that is disabled may be enabled again. Times are Unix seconds.
+    its `predecessor_id`. One that is disabled may be enabled again. `application_id` names the
+    program that it was given to: it stands only while that does. Times are Unix seconds.
     """
 
     id: str
@@ -188,6 +194,7 @@ class Credential(msgspec.Struct, frozen=True):
     superseded_at: float | None = None
     predecessor_id: str | None = None
     disabled_at: float | None = None
+    application_id: str | None = None
 
     @property
     def source_id(self) -> str:
@@ -258,10 +265,23 @@ class Token(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     expires_at: float
 
 
+class AccessToken(msgspec.Struct, frozen=True):
+    """What an OAuth2 access token says: minted from which credential, with which scopes.
+
+    Times are Unix seconds. Source: RFC 9068 §2.2.
+    """
+
+    id: str
+    credential_id: str
+    scopes: Scopes
+    issued_at: float
+    expires_at: float
+
+
 class Signed(msgspec.Struct, frozen=True):
     """A token as it was presented: what it says, and the signature that is to be checked."""
 
-    token: Token
+    token: Token | AccessToken
     key_id: str
     message: bytes
     signature: bytes

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
 
 import msgspec
@@ -55,6 +56,8 @@ _WORDS = frozenset({*_ACCEPTED, *EXCHANGED, APPLICATION_KEY})
 BUILT_IN = "(built in) latchgate.toml"
 LATCHGATE = "latchgate"  # the provider whose kinds and services every file may use
 
+NOTHING: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+
 _Fault = Callable[[str, str], None]
 
 
@@ -80,9 +83,14 @@ class PolicyError(Exception):
         super().__init__("\n".join(str(fault) for fault in faults))
 
 
-def read_policy(files: Mapping[str, str], *, version: int) -> Policy:
-    """Compile policy files, given as name -> text; PolicyError lists every fault."""
-    reader = _Reader()
+def read_policy(
+    files: Mapping[str, str], *, version: int, given: Mapping[str, Mapping[str, object]] = NOTHING
+) -> Policy:
+    """Compile policy files, given as name -> text; PolicyError lists every fault.
+
+    `given` are settings of kinds, by the kind's word, that the server adds to those in files.
+    """
+    reader = _Reader(given)
     for name, text in files.items():
         entry = reader.parse(name, text)
         if entry is not None:
@@ -99,20 +107,27 @@ def read_policy(files: Mapping[str, str], *, version: int) -> Policy:
     )
 
 
-def with_built_in(files: Mapping[str, str], built_in: str, *, version: int) -> Policy:
-    """Compile published files together with Latchgate's own (`built_in`).
+def with_built_in(
+    files: Mapping[str, str],
+    built_in: str,
+    *,
+    version: int,
+    given: Mapping[str, Mapping[str, object]] = NOTHING,
+) -> Policy:
+    """Compile published files together with Latchgate's own (`built_in`), as `read_policy` does.
 
     PolicyError when they make no policy, or when one would take the place of Latchgate's own.
     """
     if BUILT_IN in files:
         raise PolicyError([PolicyFault(BUILT_IN, 1, "", "this name is Latchgate's own")])
-    return read_policy({BUILT_IN: built_in, **files}, version=version)
+    return read_policy({BUILT_IN: built_in, **files}, version=version, given=given)
 
 
 class _Reader:
     """Collects what the files declare, and every fault on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Mapping[str, Mapping[str, object]]) -> None:
+        self.given = given
         self.faults: list[PolicyFault] = []
         self.areas: list[tuple[_Where, Area]] = []
         self.services: dict[str, Service] = {}
@@ -173,7 +188,7 @@ class _Reader:
             name = f"{own.entry.provider}.{word}"
             kind: AnyKind
             try:
-                settings = msgspec.convert(told, dict[str, object])
+                settings = msgspec.convert(told, dict[str, object]) | dict(self.given.get(word, {}))
                 if word == APPLICATION_KEY:
                     kind = own.application = ApplicationKeyKind.configured(name, settings)
                 elif word in EXCHANGED:

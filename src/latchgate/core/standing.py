@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from latchgate.core.model import (
+    Application,
     Credential,
     Facts,
     Grant,
@@ -83,17 +84,21 @@ def assemble(
     owner_rights: Scopes,
     parent: Facts | None,
     roles: frozenset[str] = frozenset(),
+    application: Application | None = None,
 ) -> Facts:
     """Put together what is known of a credential: rights = issued ∩ owner now ∩ parent now.
 
     A parent that does not stand gives nothing. `owner_rights` is what the owner's roles in the
     credential's project hold now, for a credential of roles those of `roles`, which it has left.
+    `application` is the program that it was given to, if it was given to one.
     """
     if parent is not None and parent.credential.tenant_id != credential.tenant_id:
         parent = None
     gap = _gap(credential, owner, tenant, project, parent)
     if gap is None and credential.roles is not None and credential.project_id and not roles:
         gap = Reason.ROLES_WITHDRAWN
+    if gap is None and owner is not None and credential.application_id is not None:
+        gap = _gap_of_application(credential.application_id, application, owner)
     grant = None
     if gap is None and owner is not None:
         rights = credential.scopes & owner_rights
@@ -102,7 +107,13 @@ def assemble(
         elif parent is not None:
             # Its roles were met with the parent's already, and may be of another project.
             rights &= parent.credential.scopes
-        grant = Grant(credential=credential, owner=owner, rights=rights, roles=roles)
+        grant = Grant(
+            credential=credential,
+            owner=owner,
+            rights=rights,
+            application=application,
+            roles=roles,
+        )
     return Facts(
         credential=credential, owner_rights=owner_rights, parent=parent, gap=gap, grant=grant
     )
@@ -131,6 +142,14 @@ def _gap(
     if credential.parent_id is not None and parent is None:
         return Reason.PARENT_GONE
     return None
+
+
+def _gap_of_application(
+    application_id: str, application: Application | None, owner: User
+) -> Reason | None:
+    if application is None or not application.approved:
+        return Reason.APPLICATION_NOT_APPROVED
+    return Reason.APPLICATION_BLOCKED if application_id in owner.blocked else None
 
 
 def verified(

@@ -11,6 +11,8 @@ from starlette.requests import Request as HttpRequest
 
 from latchgate.core.model import Decision
 from latchgate.core.network import Networks
+from latchgate.keyring.jwt import JwtSigner
+from latchgate.keyring.signing import Signer
 from latchgate.manage.actor import Caller
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
@@ -35,7 +37,8 @@ class Door:
     access_log: AccessReader | None  # None where no access log is written
     engine: Engine
     passwords: Passwords
-    signers: Signers
+    signers: Signers[Signer]
+    jwt_signers: Signers[JwtSigner]
     requests: Quota
     trusted: Networks
     built_in: str

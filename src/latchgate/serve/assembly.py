@@ -40,7 +40,8 @@ from latchgate.jobs.mail import Mailer
 from latchgate.jobs.runner import Runner
 from latchgate.jobs.sending import resolve
 from latchgate.keyring import master
-from latchgate.keyring.signing import Purpose
+from latchgate.keyring.jwt import unseal_jwt
+from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
 from latchgate.manage.rehash import Rehash
 from latchgate.serve.servers import Application
@@ -110,8 +111,10 @@ class Deciders:
         """Read what is published; StoreError, PolicyError where nothing can be decided by it."""
         built_in = providers.text(providers.BUILT_IN)
 
+        given = {"oauth_token": {"issuer": config.issuer}}
+
         def compile_policy(files: dict[str, str], version: int) -> Policy:
-            policy = with_built_in(files, built_in, version=version)
+            policy = with_built_in(files, built_in, version=version, given=given)
             redact.learn(policy.patterns())
             return policy
 
@@ -201,6 +204,13 @@ def _door(
         signers=Signers(
             current=lambda: signing_keys.current(store, Purpose.TOKEN),
             load=lambda: master.load(config.master_key),
+            unseal=unseal,
+            position=lambda: engine.position,
+        ),
+        jwt_signers=Signers(
+            current=lambda: signing_keys.current(store, Purpose.OAUTH),
+            load=lambda: master.load(config.master_key),
+            unseal=unseal_jwt,
             position=lambda: engine.position,
         ),
         requests=requests,

@@ -16,7 +16,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from latchgate.config import Config
-from latchgate.core.timestamp import rfc3339
+from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.keyring import master
 from latchgate.keyring.master import MasterKey
 from latchgate.keyring.signing import SealedKey, spell
@@ -123,8 +123,8 @@ def _keys(config: Config, held: MasterKey | None, who: str) -> tuple[list[Sealed
     """Make the first signing keys, under a new master key if there was none."""
     store = Store(config.database, clock=time.time)
     try:
-        if signing_keys.any_known(store):
-            return [], False
+        if held is None and signing_keys.any_known(store):
+            return [], False  # the master key is lost: only `signing-key replace` draws another
         key = held or master.create(config.master_key, secrets.token_bytes)
         actor = Actor(name=f"local:{who}", tenant_id=None)
         return signing_keys.ensure(store, actor, key, entropy=secrets.token_bytes), held is None
@@ -169,7 +169,8 @@ def listed_signing_keys(config: Config) -> list[dict[str, object]]:
                 "purpose": row.purpose,
                 "public_key": spell(bytes(row.public)),
                 "created_at": rfc3339(row.created_at),
-                "retired_at": rfc3339(row.retired_at) if row.retired_at is not None else None,
+                "begins_at": maybe_rfc3339(row.begins_at),
+                "retired_at": maybe_rfc3339(row.retired_at),
             }
             for row in signing_keys.listed(store)
         ]

@@ -322,6 +322,22 @@ class Store:
                 # Even after a failed commit: should it have happened, every cache must look.
                 self._bell.ring()
 
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Run writes that no verifier needs and no journal row tells, all or none of them.
+
+        Raises as `change` does.
+        """
+        try:
+            with self._writer.begin() as connection:
+                yield connection
+        except sa.exc.IntegrityError as error:
+            msg = "another record already has this id or name"
+            raise ConflictError(msg) from error
+        except _FAULTS as error:
+            msg = "whether it was written is not known"
+            raise OutcomeUnknownError(msg) from error
+
     def ring(self) -> None:
         """Announce again: a repeated revoke makes every cache look anew."""
         self._bell.ring()

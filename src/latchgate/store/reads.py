@@ -41,7 +41,7 @@ _CREDENTIAL = (
     "SELECT id, kind, tenant_id, project_id, owner_id, parent_id, services, scopes, networks,"
     " environment, external_id, digest, created_at, expires_at, revoked_at, issues,"
     " name, roles, access_rules, denied_tokens, tokens_after,"
-    " superseded_by, superseded_at, predecessor_id, disabled_at"
+    " superseded_by, superseded_at, predecessor_id, disabled_at, application_id"
     " FROM credential WHERE id = ?"
 )
 _USER = (
@@ -71,7 +71,7 @@ _SINCE = (
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _SCHEMA = "SELECT version_num FROM alembic_version"
 PAGE = 1_000
-SCHEMA_HEAD = "0004"  # the newest migration; compared at start without loading Alembic
+SCHEMA_HEAD = "0005"  # the newest migration; compared at start without loading Alembic
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,7 @@ def _credential(connection: Connection, record_id: str) -> Credential | None:
         superseded_at=row[22],
         predecessor_id=row[23],
         disabled_at=row[24],
+        application_id=row[25],
     )
 
 

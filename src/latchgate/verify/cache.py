@@ -22,12 +22,16 @@ _UNDERIVED = frozenset(
     {
         Noun.POLICY,
         Noun.LOGIN,
-        Noun.APPLICATION,
         Noun.APPLICATION_KEY,
         Noun.STORAGE,
         Noun.LIFETIME,
         Noun.WEBHOOK,
         Noun.ALERT,
+        Noun.OAUTH_CLIENT,
+        Noun.CONSENT,
+        Noun.AUTHENTICATOR,
+        Noun.SESSION,
+        Noun.WORKLOAD,
     }
 )
 

@@ -16,7 +16,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from latchgate.core.model import Decision, Facts, Key, Record, Refused, Request, Token
+from latchgate.core.model import (
+    AccessToken,
+    Decision,
+    Facts,
+    Key,
+    Record,
+    Refused,
+    Request,
+    Token,
+)
 from latchgate.core.policy import Policy
 from latchgate.core.reason import Reason
 from latchgate.signin.oidc import Assertions
@@ -196,7 +205,7 @@ class Engine:
                 raise
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
-    def standing(self, kind: str, token: Token) -> Facts | None:
+    def standing(self, kind: str, token: Token | AccessToken) -> Facts | None:
         """Return what a token would stand for now, before it is signed; None without its source.
 
         StoreError when the database can't be read.

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from latchgate.core import assertion
 from latchgate.core.model import (
+    AccessToken,
     Application,
     ApplicationFacts,
     ApplicationKey,
@@ -109,7 +110,7 @@ def _gather_signed(
 
 
 def stand_for(
-    cache: Cache, kind: str, token: Token, told: bytes
+    cache: Cache, kind: str, token: Token | AccessToken, told: bytes
 ) -> Generator[Need, Told, Facts | None]:
     """Put together the credential that a token stands for; None when its source is gone."""
 
@@ -143,8 +144,17 @@ def _is_ours(walk: Walk, presented: Presented, signed: Signed) -> Generator[Need
     return right
 
 
-def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credential:
-    """Return the credential that a token stands for, below the one that it was minted from."""
+def minted(kind: str, token: Token | AccessToken, source: Credential, told: bytes) -> Credential:
+    """Return the credential that a token stands for, below the one that it was minted from.
+
+    One with scopes of its own makes more only where it was given for that (a grant): what was
+    exchanged for it may be wider.
+    """
+    if isinstance(token, AccessToken):
+        project_id, scopes, roles = source.project_id, token.scopes, None
+        issues = source.issues and source.application_id is not None
+    else:
+        project_id, scopes, roles, issues = token.project_id, ALL, token.roles, token.issues
     ends_at = token.expires_at
     if source.superseded_by is not None and source.expires_at is not None:
         ends_at = min(ends_at, source.expires_at)  # so that its bearer is told the true end
@@ -155,13 +165,13 @@ def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credenti
         id=token.id,
         kind=kind,
         tenant_id=source.tenant_id,
-        project_id=token.project_id,
+        project_id=project_id,
         owner_id=source.owner_id,
         parent_id=source.id,
         services=None,
-        scopes=ALL,
+        scopes=scopes,
         networks=None,
-        issues=token.issues,
+        issues=issues,
         environment=source.environment,
         external_id=source.external_id,
         digest=told,
@@ -169,11 +179,12 @@ def minted(kind: str, token: Token, source: Credential, told: bytes) -> Credenti
         expires_at=ends_at,
         revoked_at=token.issued_at if deleted else None,
         name=source.name,
-        roles=token.roles,
+        roles=roles,
         access_rules=source.access_rules,
         minted=True,
         superseded_by=source.superseded_by,
         superseded_at=source.superseded_at,
+        application_id=source.application_id,
     )
 
 
@@ -258,6 +269,9 @@ def _assemble(credential: Credential, get: _Get, parents_left: int) -> Facts:
     owner = get((Noun.USER, credential.owner_id))
     tenant = get((Noun.TENANT, credential.tenant_id))
     project = get((Noun.PROJECT, credential.project_id))
+    application = None
+    if credential.application_id is not None:
+        application = get((Noun.APPLICATION, credential.application_id))
     parent = None
     if credential.parent_id is not None and parents_left:
         above = get((Noun.CREDENTIAL, credential.parent_id))
@@ -284,6 +298,7 @@ def _assemble(credential: Credential, get: _Get, parents_left: int) -> Facts:
         owner_rights=owner_rights,
         parent=parent,
         roles=frozenset(left),
+        application=application if isinstance(application, Application) else None,
     )
 
 

@@ -15,7 +15,9 @@ from latchgate.core.kinds.account_password import AccountPassword
 from latchgate.core.kinds.api_token import ApiToken
 from latchgate.core.kinds.app_password import AppPassword
 from latchgate.core.kinds.application_key import ApplicationKeyKind
+from latchgate.core.kinds.client_secret import ClientSecret
 from latchgate.core.kinds.imported_key import ImportedKey
+from latchgate.core.kinds.oauth_token import OauthToken
 from latchgate.core.kinds.oidc_bearer import OidcBearer
 from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.kinds.service_key import ServiceKey
@@ -99,11 +101,13 @@ KINDS: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
 # It is signed and recorded nowhere: minted (tokens/) instead of issued.
 SIGNED: Mapping[str, Callable[[str, Mapping[str, object]], Kind]] = {
     "project_token": ProjectToken.configured,
+    "oauth_token": OauthToken.configured,
 }
 
 # It is exchanged for a token, and never sent with a request of its own: no area accepts it.
-EXCHANGED: Mapping[str, Callable[[str, Mapping[str, object]], AccessKey]] = {
+EXCHANGED: Mapping[str, Callable[[str, Mapping[str, object]], AccessKey | ClientSecret]] = {
     "access_key": AccessKey.configured,
+    "client_secret": ClientSecret.configured,
 }
 
 # The same, of what Latchgate does not issue: an identity provider signs it, a link makes it ours.
@@ -128,12 +132,14 @@ __all__ = [
     "SIGNED",
     "AnyKind",
     "ApplicationKeyKind",
+    "ClientSecret",
     "ImportedKey",
     "Issued",
     "IssuedKind",
     "Kind",
     "LeakShape",
     "Leaked",
+    "OauthToken",
     "OidcBearer",
     "Spec",
 ]

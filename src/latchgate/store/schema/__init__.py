@@ -58,6 +58,15 @@ from latchgate.store.schema.notices import (
     notification,
     webhook,
 )
+from latchgate.store.schema.oauth import (
+    consent,
+    oauth_client,
+    oauth_code,
+    oauth_device,
+    oauth_refresh,
+    workload,
+)
+from latchgate.store.schema.sessions import authenticator, ceremony, session
 
 __all__ = [
     "JSON_COLUMNS",
@@ -68,6 +77,9 @@ __all__ = [
     "application",
     "application_block",
     "application_key",
+    "authenticator",
+    "ceremony",
+    "consent",
     "credential",
     "delivery",
     "idempotency",
@@ -81,12 +93,17 @@ __all__ = [
     "login_credential",
     "main",
     "notification",
+    "oauth_client",
+    "oauth_code",
+    "oauth_device",
+    "oauth_refresh",
     "permission",
     "policy_version",
     "project",
     "refusal",
     "role",
     "role_assignment",
+    "session",
     "shadow_count",
     "shadow_difference",
     "signing_key",
@@ -102,4 +119,5 @@ __all__ = [
     "user",
     "warned",
     "webhook",
+    "workload",
 ]

@@ -52,6 +52,7 @@ signing_key = sa.Table(
     sa.Column("private", sa.LargeBinary, nullable=False),  # under the master key
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("retired_at", sa.Float),
+    sa.Column("begins_at", sa.Float),  # when it began to sign; None while it is only published
 )
 
 idempotency = sa.Table(

@@ -25,6 +25,11 @@ JSON_COLUMNS = frozenset(
         "data",
         "warning_days",
         "events",
+        "redirect_uris",
+        "logout_uris",
+        "grant_types",
+        "methods",
+        "claims",
     }
 )
 # What no journal row repeats.

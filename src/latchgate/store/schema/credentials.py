@@ -39,6 +39,7 @@ credential = sa.Table(
     sa.Column("predecessor_id", sa.Text),  # the one whose place it took
     sa.Column("quiet_seconds", sa.Float),  # its grace ends when it was unused for as long
     sa.Column("disabled_at", sa.Float),
+    sa.Column("application_id", sa.Text),  # the program that a grant was given to
     version(),
     sa.Index("credential_by_owner", "owner_id"),
     sa.Index("credential_listing", "tenant_id", "created_at", "id"),
