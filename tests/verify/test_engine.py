@@ -21,7 +21,7 @@ from tests.world import FILES, WAYSCLOUD, World, asking, until
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Noun
-from latchgate.core.policy_file import PolicyError
+from latchgate.core.policy_faults import PolicyError
 from latchgate.core.reason import Reason
 from latchgate.manage import keys
 from latchgate.signin.jwks import fetch

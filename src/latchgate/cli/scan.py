@@ -115,7 +115,8 @@ def _known(policies: tuple[Path, ...]) -> dict[str, LeakShape]:
     """Return what secrets look like by policy files: those named, else those shipped."""
     from latchgate import providers
     from latchgate.core.leaks import shapes
-    from latchgate.core.policy_file import PolicyError, with_built_in
+    from latchgate.core.policy_faults import PolicyError
+    from latchgate.core.policy_file import with_built_in
 
     try:
         texts = {file.name: file.read_text("utf-8") for file in policies} or {

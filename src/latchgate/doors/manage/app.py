@@ -17,7 +17,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from latchgate.core.policy_file import PolicyError
+from latchgate.core.policy_faults import PolicyError
 from latchgate.doors.manage import (
     access_keys,
     access_log,
