@@ -144,6 +144,8 @@ CONFIGURATION: Words = {
     "mail.username": "Together with `password_file`.",
     "mail.password_file": "File whose first line is the password; mode 0600, read at each e-mail.",
     "mail.from": "The address that e-mail comes from.",
+    "mail.operator": "Who is written to of what is no tenant's: leaked application keys, and alerts"
+    " of what everybody's requests come to.",
     "mail.ca": "PEM file of the authorities that its certificate may come from, instead of the"
     " system's.",
     "tls.key": "PEM file of its private key, without a password. Both keys or neither.",

@@ -129,6 +129,7 @@ def mailer(port, authority, tmp_path, *, tls="starttls", password=None):
         username="latchgate" if password is not None else None,
         password_file=file if password is not None else None,
         sender=SENDER,
+        operator=None,
         ca=authority.file,
     )
 

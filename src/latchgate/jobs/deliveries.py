@@ -29,6 +29,7 @@ from latchgate.store import schema
 from latchgate.store.journal import Change, stored
 
 MAIL = "mail"
+OPERATOR = "operator"  # the target of mail that is for no user
 # Seconds after each attempt that failed; after the last it is given up. 75 hours in all.
 WAITS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 KEEP_SECONDS = 30 * 86_400.0
@@ -119,16 +120,19 @@ def route(work: Work) -> int:
 
 
 def _targets(connection: sa.Connection, work: Work, row: sa.RowMapping) -> list[tuple[str, str]]:
-    """Return (channel, target) of everybody who hears of a notification."""
-    hears = sa.select(_WEBHOOK.c.id, _WEBHOOK.c.events).where(
-        _WEBHOOK.c.tenant_id == row["tenant_id"], _WEBHOOK.c.active.is_(True)
-    )
+    """Return (channel, target) of everybody who hears of a notification; None is the operator."""
+    whose = _WEBHOOK.c.tenant_id.is_not_distinct_from(row["tenant_id"])
+    hears = sa.select(_WEBHOOK.c.id, _WEBHOOK.c.events).where(whose, _WEBHOOK.c.active.is_(True))
     found: list[tuple[str, str]] = []
     for one in connection.execute(hears).all():
         events = _decode(one.events)
         if not events or row["event"] in events:
             found.append((webhooks.CHANNEL, one.id))
-    if work.mail is not None and row["user_id"] is not None:
+    if work.mail is None:
+        return found
+    if row["tenant_id"] is None and work.mail.operator is not None:
+        found.append((MAIL, OPERATOR))
+    if row["user_id"] is not None:
         table = schema.user
         mine = sa.select(table.c.email).where(table.c.id == row["user_id"])
         if connection.execute(mine).scalar_one_or_none() is not None:
@@ -217,12 +221,9 @@ def payload(row: dict[str, Any]) -> bytes:
 def _mailed(work: Work, row: dict[str, Any]) -> Outcome:
     if work.mail is None:
         return Outcome(error="no mail server is configured", final=True)
-    table = schema.user
-    with work.store.reading() as connection:
-        mine = sa.select(table.c.email).where(table.c.id == row["target"])
-        email = connection.execute(mine).scalar_one_or_none()
+    email = work.mail.operator if row["target"] == OPERATOR else _email(work, row["target"])
     if email is None:
-        return Outcome(error="the user has no e-mail address", final=True)
+        return Outcome(error="there is no e-mail address any more", final=True)
     message = written(
         work.mail.sender,
         email,
@@ -233,6 +234,14 @@ def _mailed(work: Work, row: dict[str, Any]) -> Outcome:
     )
     work.mail.send(message)
     return Outcome(status=200)
+
+
+def _email(work: Work, user_id: str) -> str | None:
+    table = schema.user
+    with work.store.reading() as connection:
+        mine = sa.select(table.c.email).where(table.c.id == user_id)
+        found: str | None = connection.execute(mine).scalar_one_or_none()
+    return found
 
 
 def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:

@@ -32,6 +32,7 @@ _SUBJECTS = {
     Event.CREDENTIAL_ROTATED: "A credential of yours was rotated",
     Event.CREDENTIAL_GRACE_ENDED: "A rotated credential of yours has ended",
     Event.CREDENTIAL_LEAKED: "A credential of yours was found in public",
+    Event.ALERT_RAISED: "An alert was raised",
 }
 # The end of a kind's name -> the command that puts another in its place.
 _ROTATE = {
@@ -55,6 +56,7 @@ class Mailer:
     username: str | None
     password_file: Path | None
     sender: str
+    operator: str | None  # who is written to of what is no tenant's
     ca: Path | None
 
     def send(self, message: EmailMessage) -> None:
