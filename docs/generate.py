@@ -331,6 +331,7 @@ LIFETIME: Words = {
 WEBHOOK: Words = {
     "url": "Where events are sent: https, and a public address.",
     "events": "Those it hears of. Empty: every one, also of later versions.",
+    "whose": "Whose events it hears of: the tenant's own, or those that are no tenant's.",
     "description": "What it is for.",
 }
 ACCESS_KEY_PROOF: Words = {

@@ -25,6 +25,7 @@ from latchgate.manage.notifications import notify
 from latchgate.manage.records import IfMatch
 from latchgate.manage.webhooks import WebhookPatch, WebhookSpec, Whose
 from latchgate.store import schema
+from latchgate.store.errors import ConflictError
 
 POLICY = compiled(FILES, 1)
 HERE = "the administrator's tenant"
@@ -328,6 +329,54 @@ def test_a_slow_webhook_leaves_room_for_others(site, admin):
         webhooks.queue(change, told, "webhook", "quick", entropy=secrets.token_bytes)
     chosen = [row["target"] for row in deliveries._due(site.work)]
     assert sorted(chosen) == ["quick", slow.id, slow.id]
+
+
+def test_each_tenants_first_comes_before_anothers_second(site, admin):
+    busy = [(admin.tenant_id, f"slow-{at}") for at in range(40)]
+    places = [*busy, (site.world.tenant(), "quick")]
+    with site.world.changing() as change:
+        for tenant_id, target in places:
+            fields = {"tenant_id": tenant_id, "user_id": None, "entropy": secrets.token_bytes}
+            told = notify(change, Event.ALERT_RAISED, "k1", data={}, **fields)
+            webhooks.queue(change, told, "webhook", target, entropy=secrets.token_bytes)
+    chosen = [row["target"] for row in deliveries._due(site.work)]
+    assert "quick" in chosen[:2]
+    assert len(chosen) == deliveries.OF_ONE + 1
+
+
+def test_what_waits_for_one_place_has_a_bound(site, admin, monkeypatch, caplog):
+    monkeypatch.setattr(webhooks, "MAX_WAITING", 3)
+    made, _ = make(site, admin)
+    for _ in range(5):
+        happen(site)
+    assert deliveries.route(site.work) == 5
+    assert deliveries.route(site.work) == 0
+    assert [row.state for row in rows(site)] == ["pending"] * 3
+    assert f"too much waits for {made.id}" in caplog.text
+    with pytest.raises(ConflictError):
+        webhooks.test(site.world.store, admin, made.id, entropy=secrets.token_bytes)
+
+
+@pytest.mark.parametrize("gone", [{"active": False}, {"deleted_at": 1.0}])
+def test_users_who_are_disabled_or_gone_are_not_written_to(site, gone):
+    user, table = site.world.owner.user_id, schema.user
+    values = {"email": "a@b.example", **gone}
+    with site.world.changing() as change:
+        change.execute(sa.update(table).where(table.c.id == user).values(values))
+    happen(site, user_id=user)
+    with_mail = dataclasses.replace(site.work, mail=SimpleNamespace(operator=None))
+    assert deliveries.route(with_mail) == 1
+    assert rows(site) == []
+
+
+def test_what_waits_is_kept_however_old_it_is(site, admin):
+    make(site, admin)
+    event = happen(site)
+    deliveries.route(site.work)
+    site.clock.now += 2 * KEEP_SECONDS
+    deliveries.trim(site.work)
+    assert [row.notification_id for row in rows(site)] == [event]
+    assert len(site.told()) == 1
 
 
 def test_mail_that_nobody_sends_any_more_is_given_up(site):

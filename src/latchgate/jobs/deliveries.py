@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -109,8 +108,13 @@ def route(work: Work) -> int:
             return 0
     with work.store.change(ACTOR) as change:
         rows = change.execute(fresh).mappings().all()
+        waiting = webhooks.waiting(change)
         for row in rows:
             for channel, target in _targets(change.connection, work, row):
+                if waiting[target] >= webhooks.MAX_WAITING:
+                    _log.warning("too much waits for %s: %s is not queued", target, row["id"])
+                    continue
+                waiting[target] += 1
                 webhooks.queue(change, row["id"], channel, target, entropy=work.entropy)
         ids = [row["id"] for row in rows]
         change.execute(
@@ -132,22 +136,34 @@ def _targets(connection: sa.Connection, work: Work, row: sa.RowMapping) -> list[
         return found
     if row["tenant_id"] is None and work.mail.operator is not None:
         found.append((MAIL, OPERATOR))
-    if row["user_id"] is not None:
-        table = schema.user
-        mine = sa.select(table.c.email).where(table.c.id == row["user_id"])
-        if connection.execute(mine).scalar_one_or_none() is not None:
-            found.append((MAIL, row["user_id"]))
+    user_id = row["user_id"]
+    if user_id is None:
+        return found
+    if connection.execute(_address(user_id)).scalar_one_or_none() is not None:
+        found.append((MAIL, user_id))
     return found
 
 
+def _address(user_id: str) -> sa.Select[tuple[str | None]]:
+    """Select where a user is written to; nowhere once they are disabled or gone."""
+    table = schema.user
+    here = sa.and_(table.c.id == user_id, table.c.active.is_(True), table.c.deleted_at.is_(None))
+    return sa.select(table.c.email).where(here)
+
+
 def _due(work: Work) -> list[dict[str, Any]]:
-    """Return deliveries that are due, the longest due first, few to one place or of one tenant."""
-    turn = sa.func.row_number().over(
-        partition_by=_DELIVERY.c.target, order_by=(_DELIVERY.c.next_at, _DELIVERY.c.id)
-    )
+    """Return deliveries that are due, few to one place or of one tenant.
+
+    Each tenant's first comes before any other's second: who has much waiting, at a place that is
+    slow, holds up nobody else.
+    """
+    by_age = (_DELIVERY.c.next_at, _DELIVERY.c.id)
+    place = sa.func.row_number().over(partition_by=_DELIVERY.c.target, order_by=by_age)
     mine = (_DELIVERY.c.state == "pending", _DELIVERY.c.next_at <= work.clock())
-    due = sa.select(_DELIVERY, turn.label("turn")).where(*mine).subquery()
-    wanted = (
+    due = sa.select(_DELIVERY, place.label("place")).where(*mine).subquery()
+    age = (due.c.next_at, due.c.id)
+    turn = sa.func.row_number().over(partition_by=_NOTIFICATION.c.tenant_id, order_by=age)
+    few = (
         sa.select(
             due,
             _NOTIFICATION.c.event,
@@ -155,20 +171,20 @@ def _due(work: Work) -> list[dict[str, Any]]:
             _NOTIFICATION.c.tenant_id,
             _NOTIFICATION.c.at.label("happened_at"),
             _NOTIFICATION.c.data,
+            turn.label("turn"),
         )
         .join(_NOTIFICATION, _NOTIFICATION.c.id == due.c.notification_id)
-        .where(due.c.turn <= TO_ONE)
-        .order_by(due.c.next_at, due.c.id)
-        .limit(1_000)
+        .where(due.c.place <= TO_ONE)
+        .subquery()
     )
-    chosen: list[dict[str, Any]] = []
-    of: Counter[str | None] = Counter()
+    wanted = (
+        sa.select(few)
+        .where(few.c.turn <= OF_ONE)
+        .order_by(few.c.turn, few.c.next_at, few.c.id)
+        .limit(AT_ONCE)
+    )
     with work.store.reading() as connection:
-        for row in connection.execute(wanted).mappings():
-            of[row["tenant_id"]] += 1
-            if of[row["tenant_id"]] <= OF_ONE and len(chosen) < AT_ONCE:
-                chosen.append(stored(row))
-    return chosen
+        return [stored(row) for row in connection.execute(wanted).mappings()]
 
 
 def attempt(work: Work, row: dict[str, Any]) -> Outcome:
@@ -237,11 +253,8 @@ def _mailed(work: Work, row: dict[str, Any]) -> Outcome:
 
 
 def _email(work: Work, user_id: str) -> str | None:
-    table = schema.user
     with work.store.reading() as connection:
-        mine = sa.select(table.c.email).where(table.c.id == user_id)
-        found: str | None = connection.execute(mine).scalar_one_or_none()
-    return found
+        return connection.execute(_address(user_id)).scalar_one_or_none()
 
 
 def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
@@ -275,10 +288,12 @@ def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
 def trim(work: Work) -> None:
     """Drop deliveries past their age, and a day later the notifications that they show."""
     past = work.clock() - KEEP_SECONDS
-    routed = _NOTIFICATION.c.routed.is_(True)
+    waits = _DELIVERY.c.state == "pending"
+    needed = sa.select(_DELIVERY.c.notification_id).where(waits)
+    shown = sa.and_(_NOTIFICATION.c.routed.is_(True), _NOTIFICATION.c.id.not_in(needed))
     for table, clause, before in (
-        (_DELIVERY, sa.true(), past),
-        (_NOTIFICATION, routed, past - 86_400.0),
+        (_DELIVERY, sa.not_(waits), past),
+        (_NOTIFICATION, shown, past - 86_400.0),
     ):
         old = sa.select(table.c.id).where(clause, table.c.at < before).limit(TRIMMED)
         gone = TRIMMED

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import smtplib
+import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.errors import MessageError
@@ -23,7 +26,8 @@ from typing import Any
 from latchgate.core.event import Event
 from latchgate.jobs.sending import SendError
 
-SMTP_SECONDS = 10.0
+SMTP_SECONDS = 10.0  # for each answer
+ALL_SECONDS = 30.0  # from the greeting to the end
 _SUBJECTS = {
     Event.CREDENTIAL_EXPIRING: "A credential of yours expires soon",
     Event.CREDENTIAL_ROTATION_DUE: "A credential of yours should be rotated",
@@ -63,12 +67,15 @@ class Mailer:
         """Hand over a message; SendError says why it was not taken."""
         try:
             context = ssl.create_default_context(cafile=self.ca)
-            with self._connected(context) as server:
+            with closing(self._connected(context)) as server, _limited(server):
                 if self.tls == "starttls":
                     server.starttls(context=context)
                 if self.username is not None and self.password_file is not None:
                     server.login(self.username, _password(self.password_file))
                 server.send_message(message)
+                # It was taken: whatever comes of taking leave, it must not be sent again.
+                with suppress(smtplib.SMTPException, OSError):
+                    server.quit()
         except smtplib.SMTPResponseException as error:
             raise SendError(f"the mail server answered {error.smtp_code}") from error
         except smtplib.SMTPRecipientsRefused as error:
@@ -81,6 +88,23 @@ class Mailer:
         if self.tls == "implicit":
             return smtplib.SMTP_SSL(*where, timeout=SMTP_SECONDS, context=context)
         return smtplib.SMTP(*where, timeout=SMTP_SECONDS)
+
+
+@contextmanager
+def _limited(server: smtplib.SMTP) -> Iterator[None]:
+    """End a conversation at its time: a server that says a word now and then never times out."""
+
+    def end() -> None:
+        with suppress(OSError, AttributeError):
+            server.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(ALL_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def written(

@@ -8,6 +8,7 @@ Standard Webhooks specification.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -36,6 +37,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with
 SECRET_BYTES = 32
 FORMER_SECONDS = 86_400.0  # how long what is sent is signed with the secret before, too
 MAX_WEBHOOKS = 20
+MAX_WAITING = 10_000  # on their way to one place; what happens beyond that it doesn't hear of
 CHANNEL = "webhook"
 OPERATOR = "operator:webhooks.write"  # whose holders see and change those of no tenant
 _TABLE = schema.webhook
@@ -257,12 +259,14 @@ def test(
 ) -> StoredDelivery:
     """Send an event to one webhook and to nobody else; returns the delivery, which is pending.
 
-    NotFoundError; ForbiddenError for one that is switched off.
+    NotFoundError; ForbiddenError for one that is switched off, ConflictError where too much waits.
     """
     with store.change(caller.actor) as change:
         row = _own(change.connection, caller, webhook_id)
         if not row["active"]:
             raise ForbiddenError("the webhook is switched off; switch it on first")
+        if waiting(change)[webhook_id] >= MAX_WAITING:
+            raise ConflictError("Too much is on its way to the webhook already; wait.")
         notification = notify(
             change,
             Event.WEBHOOK_TEST,
@@ -297,6 +301,14 @@ def deliveries(
         told = connection.execute(sa.select(table.c.id, table.c.event).where(table.c.id.in_(ids)))
         events = {one.id: one.event for one in told}
     return [_delivery(row, events[row["notification_id"]]) for row in rows], following
+
+
+def waiting(change: Change) -> Counter[str]:
+    """Return how much is on its way to each place."""
+    column = _DELIVERY.c
+    pending = sa.select(column.target).where(column.state == "pending")
+    counted = pending.add_columns(sa.func.count().label("waiting")).group_by(column.target)
+    return Counter({row.target: row.waiting for row in change.execute(counted)})
 
 
 def queue(

@@ -254,7 +254,7 @@ OPERATIONS = (
         _WRITE,
         answer=Delivery,
         status=202,
-        refusals=(404,),
+        refusals=(404, 409),
     ),
     Operation(
         "GET",
