@@ -144,7 +144,7 @@ def _targets(connection: sa.Connection, work: Work, row: sa.RowMapping) -> list[
     return found
 
 
-def _address(user_id: str) -> sa.Select[tuple[str | None]]:
+def _address(user_id: str) -> sa.Select[Any]:
     """Select where a user is written to; nowhere once they are disabled or gone."""
     table = schema.user
     here = sa.and_(table.c.id == user_id, table.c.active.is_(True), table.c.deleted_at.is_(None))
@@ -254,7 +254,8 @@ def _mailed(work: Work, row: dict[str, Any]) -> Outcome:
 
 def _email(work: Work, user_id: str) -> str | None:
     with work.store.reading() as connection:
-        return connection.execute(_address(user_id)).scalar_one_or_none()
+        found: str | None = connection.execute(_address(user_id)).scalar_one_or_none()
+    return found
 
 
 def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:

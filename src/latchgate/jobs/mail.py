@@ -95,8 +95,10 @@ def _limited(server: smtplib.SMTP) -> Iterator[None]:
     """End a conversation at its time: a server that says a word now and then never times out."""
 
     def end() -> None:
-        with suppress(OSError, AttributeError):
-            server.sock.shutdown(socket.SHUT_RDWR)
+        open_one = server.sock  # of TLS, once that was begun
+        if open_one is not None:
+            with suppress(OSError):
+                open_one.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(ALL_SECONDS, end)
     timer.daemon = True
