@@ -23,5 +23,6 @@ JOBS: tuple[Job, ...] = (
     ACCESS_LOG,
     alerts.JOB,
     alerts.BILLING,
+    alerts.HISTORY,
     source_alerts.JOB,
 )
