@@ -60,7 +60,7 @@ def create(
 @json_option
 def list_webhooks(*, as_json: bool, **asked: Any) -> None:
     """List webhooks, oldest first unless told."""
-    columns = ("id", "url", "whose", "events", "active", "last_status", "last_at")
+    columns = ("id", "url", "events", "active", "last_status", "last_at", "whose")
     show_list(_PATH, "webhooks", columns, again="latchgate webhook list", as_json=as_json, **asked)
 
 
