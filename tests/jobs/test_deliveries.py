@@ -17,7 +17,7 @@ from latchgate.core.scope import Scopes
 from latchgate.jobs import deliveries
 from latchgate.jobs.deliveries import KEEP_SECONDS, WAITS, Deliveries
 from latchgate.keyring import master
-from latchgate.manage import webhooks
+from latchgate.manage import delivery_queue, webhooks
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
 from latchgate.manage.lifetimes import DAY
 from latchgate.manage.listing import Query
@@ -325,8 +325,8 @@ def test_a_slow_webhook_leaves_room_for_others(site, admin):
         fields = {"tenant_id": admin.tenant_id, "user_id": None, "entropy": secrets.token_bytes}
         told = notify(change, Event.ALERT_RAISED, "k1", data={}, **fields)
         for _ in range(1_500):
-            webhooks.queue(change, told, "webhook", slow.id, entropy=secrets.token_bytes)
-        webhooks.queue(change, told, "webhook", "quick", entropy=secrets.token_bytes)
+            delivery_queue.add(change, told, "webhook", slow.id, entropy=secrets.token_bytes)
+        delivery_queue.add(change, told, "webhook", "quick", entropy=secrets.token_bytes)
     chosen = [row["target"] for row in deliveries._due(site.work)]
     assert sorted(chosen) == ["quick", slow.id, slow.id]
 
@@ -338,14 +338,14 @@ def test_each_tenants_first_comes_before_anothers_second(site, admin):
         for tenant_id, target in places:
             fields = {"tenant_id": tenant_id, "user_id": None, "entropy": secrets.token_bytes}
             told = notify(change, Event.ALERT_RAISED, "k1", data={}, **fields)
-            webhooks.queue(change, told, "webhook", target, entropy=secrets.token_bytes)
+            delivery_queue.add(change, told, "webhook", target, entropy=secrets.token_bytes)
     chosen = [row["target"] for row in deliveries._due(site.work)]
     assert "quick" in chosen[:2]
     assert len(chosen) == deliveries.OF_ONE + 1
 
 
 def test_what_waits_for_one_place_has_a_bound(site, admin, monkeypatch, caplog):
-    monkeypatch.setattr(webhooks, "MAX_WAITING", 3)
+    monkeypatch.setattr(delivery_queue, "MAX_WAITING", 3)
     made, _ = make(site, admin)
     for _ in range(5):
         happen(site)

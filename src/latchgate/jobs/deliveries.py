@@ -23,11 +23,11 @@ from latchgate.jobs.mail import written
 from latchgate.jobs.sending import SendError, post, signed
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
-from latchgate.manage import webhooks
+from latchgate.manage import delivery_queue, webhooks
+from latchgate.manage.delivery_queue import MAIL, WEBHOOK
 from latchgate.store import schema
 from latchgate.store.journal import Change, stored
 
-MAIL = "mail"
 OPERATOR = "operator"  # the target of mail that is for no user
 # Seconds after each attempt that failed; after the last it is given up. 75 hours in all.
 WAITS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -108,14 +108,14 @@ def route(work: Work) -> int:
             return 0
     with work.store.change(ACTOR) as change:
         rows = change.execute(fresh).mappings().all()
-        waiting = webhooks.waiting(change)
+        waiting = delivery_queue.waiting(change)
         for row in rows:
             for channel, target in _targets(change.connection, work, row):
-                if waiting[target] >= webhooks.MAX_WAITING:
+                if waiting[target] >= delivery_queue.MAX_WAITING:
                     _log.warning("too much waits for %s: %s is not queued", target, row["id"])
                     continue
                 waiting[target] += 1
-                webhooks.queue(change, row["id"], channel, target, entropy=work.entropy)
+                delivery_queue.add(change, row["id"], channel, target, entropy=work.entropy)
         ids = [row["id"] for row in rows]
         change.execute(
             sa.update(_NOTIFICATION).where(_NOTIFICATION.c.id.in_(ids)).values(routed=True)
@@ -131,7 +131,7 @@ def _targets(connection: sa.Connection, work: Work, row: sa.RowMapping) -> list[
     for one in connection.execute(hears).all():
         events = _decode(one.events)
         if not events or row["event"] in events:
-            found.append((webhooks.CHANNEL, one.id))
+            found.append((WEBHOOK, one.id))
     if work.mail is None:
         return found
     if row["tenant_id"] is None and work.mail.operator is not None:
@@ -262,7 +262,7 @@ def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
     """Write down how an attempt went, and when the next one is."""
     tried = row["attempts"] + 1
     values: dict[str, Any] = {"attempts": tried, "last_error": None}
-    gone = outcome.status == GONE and row["channel"] == webhooks.CHANNEL
+    gone = outcome.status == GONE and row["channel"] == WEBHOOK
     if outcome.delivered:
         values |= {"state": "delivered", "settled_at": change.at}
     else:
@@ -274,7 +274,7 @@ def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
             values["next_at"] = change.at + WAITS[tried - 1]
     mine = sa.and_(_DELIVERY.c.id == row["id"], _DELIVERY.c.state == "pending")
     change.execute(sa.update(_DELIVERY).where(mine).values(values))
-    if row["channel"] != webhooks.CHANNEL:
+    if row["channel"] != WEBHOOK:
         return
     told = {"last_status": outcome.word[:MAX_ERROR], "last_at": change.at}
     here = _WEBHOOK.c.id == row["target"]

@@ -125,11 +125,11 @@ def _post(
     }
     # The name goes into SNI and is what the certificate must be for.
     more: dict[str, Any] = {"sni_hostname": to.host, "trace": watch.trace}
-    until_then = watch.until - time.monotonic()  # a connection under way can't be ended before
+    left = watch.until - time.monotonic()  # a connection being made has no socket to end
     with (
         httpx2.Client(
             verify=_authorities(),
-            timeout=max(until_then, 0.001),
+            timeout=max(left, 0.001),
             follow_redirects=False,
             trust_env=False,
         ) as client,

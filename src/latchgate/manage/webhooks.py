@@ -8,7 +8,6 @@ Standard Webhooks specification.
 from __future__ import annotations
 
 import base64
-from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -22,26 +21,25 @@ from latchgate.core.model import Noun
 from latchgate.core.network import Networks
 from latchgate.core.secret import Secret
 from latchgate.keyring.master import MasterKey
+from latchgate.manage import delivery_queue
 from latchgate.manage.actor import Caller
+from latchgate.manage.delivery_queue import StoredDelivery
 from latchgate.manage.errors import ForbiddenError, InvalidError
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.keys import Text
-from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
+from latchgate.manage.listing import Filter, Listing, Query, by, page, truth
 from latchgate.manage.notifications import notify
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find, new_id
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
-from latchgate.store.journal import Change, Store
+from latchgate.store.journal import Store
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with
 SECRET_BYTES = 32
 FORMER_SECONDS = 86_400.0  # how long what is sent is signed with the secret before, too
 MAX_WEBHOOKS = 20
-MAX_WAITING = 10_000  # on their way to one place; what happens beyond that it doesn't hear of
-CHANNEL = "webhook"
 OPERATOR = "operator:webhooks.write"  # whose holders see and change those of no tenant
 _TABLE = schema.webhook
-_DELIVERY = schema.delivery
 _Url = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_URL)]
 _Events = Annotated[list[Event], msgspec.Meta(max_length=32)]
 
@@ -87,20 +85,6 @@ class StoredWebhook(msgspec.Struct, frozen=True):
     whose: Whose
 
 
-class StoredDelivery(msgspec.Struct, frozen=True):
-    """An event on its way to a webhook; times are Unix seconds."""
-
-    id: str
-    event_id: str
-    event: str
-    at: float
-    state: str
-    attempts: int
-    next_attempt_at: float | None
-    settled_at: float | None
-    last_error: str | None
-
-
 def _of(text: str, _now: float) -> sa.ColumnElement[bool]:
     of_operator = _TABLE.c.tenant_id.is_(None)
     return of_operator if Whose(text) is Whose.OPERATOR else sa.not_(of_operator)
@@ -114,13 +98,6 @@ LISTING = Listing(
         "whose": Filter({"type": "string", "enum": list(Whose)}, _of),
     },
     sorts={"created_at": by(_TABLE.c.created_at), "url": by(_TABLE.c.url)},
-)
-DELIVERIES = Listing(
-    table=_DELIVERY,
-    searched=("id", "notification_id"),
-    filters={"state": equals(_DELIVERY.c.state, "pending", "delivered", "failed")},
-    sorts={"at": by(_DELIVERY.c.at)},
-    default=("-at",),
 )
 
 
@@ -249,7 +226,7 @@ def delete(store: Store, caller: Caller, webhook_id: str, *, match: IfMatch = AN
         change.note(
             "webhook.delete", Noun.WEBHOOK, webhook_id, tenant_id=row["tenant_id"], detail=told
         )
-        change.execute(sa.delete(_DELIVERY).where(_to(webhook_id)))
+        change.execute(sa.delete(schema.delivery).where(delivery_queue.to(webhook_id)))
         change.execute(sa.delete(_TABLE).where(_TABLE.c.id == webhook_id))
     return _stored(row)
 
@@ -265,7 +242,7 @@ def test(
         row = _own(change.connection, caller, webhook_id)
         if not row["active"]:
             raise ForbiddenError("the webhook is switched off; switch it on first")
-        if waiting(change)[webhook_id] >= MAX_WAITING:
+        if delivery_queue.waiting(change)[webhook_id] >= delivery_queue.MAX_WAITING:
             raise ConflictError("Too much is on its way to the webhook already; wait.")
         notification = notify(
             change,
@@ -278,7 +255,9 @@ def test(
         )
         table = schema.notification
         change.execute(sa.update(table).where(table.c.id == notification).values(routed=True))
-        delivery = queue(change, notification, CHANNEL, webhook_id, entropy=entropy)
+        delivery = delivery_queue.add(
+            change, notification, delivery_queue.WEBHOOK, webhook_id, entropy=entropy
+        )
         change.note(
             "webhook.test",
             Noun.WEBHOOK,
@@ -286,7 +265,7 @@ def test(
             tenant_id=row["tenant_id"],
             detail={"delivery": delivery["id"]},
         )
-    return _delivery(delivery, str(Event.WEBHOOK_TEST))
+    return delivery_queue.shown(delivery, str(Event.WEBHOOK_TEST))
 
 
 def deliveries(
@@ -295,45 +274,7 @@ def deliveries(
     """Return a page of what was sent to a webhook, newest first unless told; NotFoundError."""
     with store.reading() as connection:
         _own(connection, caller, webhook_id)
-        rows, following = page(connection, DELIVERIES, query, _to(webhook_id), now=now)
-        table = schema.notification
-        ids = [row["notification_id"] for row in rows]
-        told = connection.execute(sa.select(table.c.id, table.c.event).where(table.c.id.in_(ids)))
-        events = {one.id: one.event for one in told}
-    return [_delivery(row, events[row["notification_id"]]) for row in rows], following
-
-
-def waiting(change: Change) -> Counter[str]:
-    """Return how much is on its way to each place."""
-    column = _DELIVERY.c
-    pending = sa.select(column.target).where(column.state == "pending")
-    counted = pending.add_columns(sa.func.count().label("waiting")).group_by(column.target)
-    return Counter({row.target: row.waiting for row in change.execute(counted)})
-
-
-def queue(
-    change: Change,
-    notification: str,
-    channel: str,
-    target: str,
-    *,
-    entropy: Callable[[int], bytes],
-) -> dict[str, Any]:
-    """Write down that a notification is to go somewhere, at once; returns the delivery."""
-    row = {
-        "id": new_id("dl", entropy),
-        "notification_id": notification,
-        "channel": channel,
-        "target": target,
-        "at": change.at,
-        "attempts": 0,
-        "next_at": change.at,
-        "state": "pending",
-        "last_error": None,
-        "settled_at": None,
-    }
-    change.execute(sa.insert(_DELIVERY).values(row))
-    return row
+        return delivery_queue.listed(connection, webhook_id, query, now=now)
 
 
 def signing_keys(master: MasterKey, row: dict[str, Any], now: float) -> list[bytes]:
@@ -369,10 +310,6 @@ def _about(webhook_id: str) -> bytes:
     return b"webhook " + webhook_id.encode()
 
 
-def _to(webhook_id: str) -> sa.ColumnElement[bool]:
-    return sa.and_(_DELIVERY.c.channel == CHANNEL, _DELIVERY.c.target == webhook_id)
-
-
 def _own(
     connection: sa.Connection, caller: Caller, webhook_id: str, *, match: IfMatch = ANY
 ) -> dict[str, Any]:
@@ -390,18 +327,3 @@ def _mine(caller: Caller) -> sa.ColumnElement[bool]:
 def _stored(row: dict[str, Any]) -> StoredWebhook:
     told = row | {"whose": Whose.OPERATOR if row["tenant_id"] is None else Whose.TENANT}
     return StoredWebhook(**{name: told[name] for name in StoredWebhook.__struct_fields__})
-
-
-def _delivery(row: dict[str, Any], event: str) -> StoredDelivery:
-    pending = row["state"] == "pending"
-    return StoredDelivery(
-        id=row["id"],
-        event_id=row["notification_id"],
-        event=event,
-        at=row["at"],
-        state=row["state"],
-        attempts=row["attempts"],
-        next_attempt_at=row["next_at"] if pending else None,
-        settled_at=row["settled_at"],
-        last_error=row["last_error"],
-    )

@@ -18,7 +18,7 @@ from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
-from latchgate.manage import webhooks
+from latchgate.manage import delivery_queue, webhooks
 from latchgate.manage.webhooks import WebhookPatch, WebhookSpec, Whose
 
 _PATH = "/manage/v1/webhooks"
@@ -170,7 +170,7 @@ async def test_webhook(door: Door, request: HttpRequest) -> Response:
 
 async def list_deliveries(door: Door, request: HttpRequest) -> Response:
     """List what was sent to a webhook, and how that went."""
-    query = read_query(list(request.query_params.multi_items()), webhooks.DELIVERIES)
+    query = read_query(list(request.query_params.multi_items()), delivery_queue.LISTING)
     webhook_id = request.path_params["webhook_id"]
     found, following = await run_in_threadpool(
         webhooks.deliveries, door.store, caller(request), webhook_id, query, now=door.clock()
@@ -178,7 +178,7 @@ async def list_deliveries(door: Door, request: HttpRequest) -> Response:
     return json_answer(DeliveryPage([_shown(one) for one in found], following))
 
 
-def _shown(one: webhooks.StoredDelivery) -> Delivery:
+def _shown(one: delivery_queue.StoredDelivery) -> Delivery:
     return told(one, Delivery, at=rfc3339(one.at))
 
 
@@ -263,7 +263,7 @@ OPERATIONS = (
         "List what was sent to a webhook",
         _READ,
         answer=DeliveryPage,
-        listing=webhooks.DELIVERIES,
+        listing=delivery_queue.LISTING,
         refusals=(404, 422),
     ),
 )
