@@ -202,4 +202,4 @@ def test_when_there_are_very_many_keys_they_are_not_kept_in_memory_for_longer(
     one.use(*[world.key() for _ in range(3)])
     one.write_down()
     assert sums(world) == ({3}, 0)
-    assert one.recorder._held == 0
+    assert one.recorder._current.held == 0
