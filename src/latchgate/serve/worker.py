@@ -52,6 +52,7 @@ from latchgate.keyring.errors import KeyringError
 from latchgate.keyring.signing import Purpose
 from latchgate.manage import signing_keys
 from latchgate.manage.applications import DEVELOPER_PATTERN
+from latchgate.manage.census import Census
 from latchgate.manage.rehash import Rehash
 from latchgate.serve.logs import configure
 from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate, CertificateError
@@ -189,6 +190,7 @@ def run_worker(
     compared = ShadowReader(config.usage_database)
     door = Door(
         store=store,
+        census=Census(store, clock=time.time, ticks=time.monotonic),
         usage=reader,
         shadows=compared,
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,

@@ -356,10 +356,10 @@ class Engine:
         )
 
     def head(self) -> int:
-        """Return the journal's head as the database's file has it; StoreError when it can't be read.
+        """Return the journal's head as the file of the database has it now.
 
-        On a connection of its own: one that was open before answers from pages that it remembers,
-        and goes on when the file was overwritten or is gone.
+        StoreError when it can't be read. On a connection of its own: one that was open before
+        answers from pages that it remembers, and goes on when the file was overwritten or is gone.
         """
         connection = connect(self._database, durable=True, read_only=True)
         try:
