@@ -1,11 +1,11 @@
 """What recording usage costs the verify door: `python benchmarks/usage.py [--write]`.
 
-First as the door is used: two servers on one core, one that records and one that doesn't, are asked
-over sockets in turns. Then the door's own protocol is given the same bytes without sockets, with one
-that notes nothing, with the recorder, and with one that writes the access log too; that is cheaper
-than any door, so that the share is larger. What is counted is CPU of the whole process: the
-writer's thread, SQLite and files are in it. Traffic of three sorts: few keys, many keys of which
-few are busy (Zipf), and many keys evenly, the worst.
+First as the door is used: two servers on one core, one that records and one that doesn't, are
+asked over sockets in turns. Then the door's own protocol is given the same bytes without sockets,
+with one that notes nothing, with the recorder, and with one that writes the access log too; that
+is cheaper than any door, so that the share is larger. What is counted is CPU of the whole process:
+the writer's thread, SQLite and files are in it. Traffic of three sorts: few keys, many keys of
+which few are busy (Zipf), and many keys evenly, the worst.
 """
 
 from __future__ import annotations
@@ -270,17 +270,18 @@ def main() -> int:
             "",
             f"    {command}",
             "",
-            "CPU µs a request of `latchgate serve`, asked over sockets, as the kernel counts it for",
-            "the whole process; with recording off and on in turns, all rounds together. *Later* is",
-            "what is written after a round, and how much more that is with recording. The share of",
-            "both, and its spread over the rounds.",
+            "CPU µs a request of `latchgate serve`, asked over sockets, as the kernel counts it",
+            "for the whole process; with recording off and on in turns, all rounds together.",
+            "*Later* is what is written after a round, as far as it is more with recording. The",
+            "share of both, and its spread over the rounds.",
             "",
             "| traffic | off | on | later | cost | wanted |",
             "|---|---|---|---|---|---|",
             *served,
             "",
-            "The same of the door's own protocol without sockets, which no gateway can ask: medians",
-            "and the share of each pair. Every key's counts are written out once for so few requests.",
+            "The same of the door's own protocol without sockets, which no gateway can ask:",
+            "medians, and the share of each pair. Each key's counts are written out once for so",
+            "few requests.",
             "The last two columns: with the access log too, and what that costs beside counting.",
             "",
             "| traffic | off | on | cost | access log | its cost |",
