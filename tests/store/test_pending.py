@@ -11,7 +11,7 @@ from tests.world import asking, raw_rows, until
 
 from latchgate.core.redact import redactor
 from latchgate.store import recorder as recording
-from latchgate.store import sqlite
+from latchgate.store import sqlite, tally
 from latchgate.store.errors import StoreError
 from latchgate.store.pending import STALE_SECONDS
 from latchgate.store.recorder import SETTLED_SECONDS, TRIM_SECONDS, Usage
@@ -224,7 +224,7 @@ def test_what_is_counted_while_the_database_fails_for_long_does_not_fill_memory(
     world, crashing, monkeypatch
 ):
     monkeypatch.setattr(sqlite, "BUSY_MS", 1)
-    monkeypatch.setattr(recording, "MAX_KEYS", 3)
+    monkeypatch.setattr(tally, "MAX_KEYS", 3)
     one, keys = crashing(), [world.key() for _ in range(2)]
     other = driver.connect(str(world.usage_database), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

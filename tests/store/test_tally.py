@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
+import threading
+from collections import Counter
+
 import pytest
 from tests.world import asking
 
@@ -24,11 +29,11 @@ class Counting:
         decision, request, _ = self.noted[-1]
         self.tally.add(decision, request, at)
 
-    def taken(self):
+    def taken(self, *, everything=False):
         """Return what was taken as (minute, credential, times), nothing left out."""
         return [
             (minute - int(NOON), count.credential.id if count.credential else "", times)
-            for minute, more in self.tally.take()
+            for minute, more in self.tally.take(everything=everything)
             for count, times in more.items()
         ]
 
@@ -71,9 +76,7 @@ def test_what_nobody_used_between_two_agings_is_let_go_of_and_the_rest_is_kept(w
     counting.add(idle)
     now = {count.credential.id: count for _, more in counting.tally.take() for count in more}
     assert now[used.id] is first[used.id]
-    assert now[used.id].times == 4
     assert now[idle.id] is not first[idle.id]
-    assert now[idle.id].times == 1
 
 
 def test_an_aging_loses_nothing_that_was_not_taken_yet(world, counting):
@@ -104,3 +107,46 @@ def test_where_there_is_no_more_room_it_says_so_and_counts_what_is_lost(
     counting.add(keys[3])
     assert (counting.tally.crowded, counting.tally.uncounted) == (False, 2)
     assert sum(times for _, _, times in counting.taken()) == 3
+
+
+def test_threads_that_add_while_another_takes_lose_and_double_nothing(world, counting, monkeypatch):
+    monkeypatch.setattr(tallying, "MAX_SEEN", 7)
+    keys = [world.key() for _ in range(3)]
+    for key in keys:
+        counting.add(key)
+    told = [(decision, request) for decision, request, _ in counting.noted]
+    counting.tally.take()
+    ended = threading.Event()
+
+    def work():
+        for turn in range(2_000):
+            decision, request = told[turn % 3]
+            counting.tally.add(decision, request, NOON + turn / 1_000)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    taken = []
+
+    def take():
+        while not ended.is_set():
+            taken.append(counting.taken())
+            counting.tally.age()
+
+    taker = threading.Thread(target=take)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        taker.start()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        ended.set()
+        taker.join(60)
+    finally:
+        sys.setswitchinterval(before)
+    taken.append(counting.taken(everything=True))
+    sums = Counter()
+    for minute, key_id, times in itertools.chain.from_iterable(taken):
+        sums[key_id] += times
+        assert minute == 0
+    assert sorted(sums.values()) == sorted(4 * len(range(at, 2_000, 3)) for at in range(3))

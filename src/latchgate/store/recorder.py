@@ -23,7 +23,7 @@ from latchgate.store.pending import STALE_SECONDS, Due, Pending, adopt, left
 from latchgate.store.reads import SCHEMA_HEAD, check_schema
 from latchgate.store.refusals import KEEP_PER_RING, Refusals
 from latchgate.store.sqlite import Connection, connect, faults
-from latchgate.store.tally import MAX_KEYS, Minute, Tally
+from latchgate.store.tally import Minute, Tally
 
 BATCH_SECONDS = 0.2
 TRIM_SECONDS = 60.0
@@ -72,7 +72,6 @@ class Usage:
         self._untold: list[Minute] = []
         self._current = self._former = Pending(self._connection)
         self._pieces: list[list[Due]] = []  # of the former, on the way into the tables
-        self._lost = 0  # decisions that were counted and could not be kept
         self._told = {"refusal": 0, "count": 0, "line": 0}  # dropped, as the database knows it
         self._trimmed = self._counted = self._settled = ticks()
         self._stop = threading.Event()
@@ -96,7 +95,7 @@ class Usage:
     @property
     def uncounted(self) -> int:
         """How many decisions were not counted."""
-        return self._tally.uncounted + self._lost
+        return self._tally.uncounted
 
     def flush(self, *, everything: bool = True) -> None:
         """Write what was noted; StoreError when the refusals of a batch were lost.
@@ -128,13 +127,7 @@ class Usage:
         if not everything and ticks - self._counted < COUNTED_SECONDS:
             return False
         self._counted = ticks
-        self._untold += self._tally.take()
-        # More than one is left of each minute only where the database failed again and again.
-        held = sum(len(more) for _, more in self._untold)
-        while held > MAX_KEYS and len(self._untold) > 1:
-            _, oldest = self._untold.pop(0)
-            held -= len(oldest)
-            self._lost += sum(oldest.values())
+        self._untold += self._tally.take(everything=everything)
         return True
 
     def _full(self) -> bool:
@@ -161,8 +154,10 @@ class Usage:
                     self._current.clear()
                 elif untold:
                     self._current.append(untold, self._batch, self._clock())
-        except StoreError:
+        except BaseException:
             self._refusals.drop(len(refusals))
+            self._tally.put_back(untold)
+            self._untold = []
             raise
         for what, number in dropped.items():
             self._told[what] += number

@@ -1,14 +1,18 @@
 """What was decided, counted in memory: all that counting costs a request is in this file.
 
-Rule of this file: on the verify path one entry of one table goes up. Entries outlive batches, so
-that what a credential, an area or a program is called is worked out once and not for each batch;
-those that nobody used between two agings are let go of. Memory is bounded: beyond a number,
-addresses and agents are counted together, and beyond another decisions are only counted as lost.
+Rule of this file: on the verify path the time goes to the end of one entry's list, without a lock:
+appending to a list and cutting its front are single steps of the interpreter. Entries outlive
+batches, so that what a credential, an area or a program is called is worked out once and not for
+each batch; those that nobody used between two agings are let go of. Memory is bounded: beyond a
+number, addresses and agents are counted together, and beyond another decisions are only counted
+as lost.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from itertools import chain
 
 import msgspec
 
@@ -23,6 +27,7 @@ AGENT_READ = 600
 # Of entries: beyond the first number addresses and agents are counted together.
 MAX_SOURCES = 40_000
 MAX_KEYS = 50_000
+MAX_SEEN = 1_000  # times in one list: then they are added up, whoever comes
 
 # What tells entries apart, cheap to make and to compare. Objects are in it by their identity: the
 # entry keeps them, so that no other can have it in the meantime.
@@ -32,11 +37,10 @@ Row = tuple[str, str, str, str, str, str, str, int, str, str, str, str, float]
 
 
 class Count(msgspec.Struct, gc=False, eq=False):
-    """How often something was seen, first and last when (Unix seconds), and of what it is.
+    """When something was seen, first and last (Unix seconds), and what it is.
 
-    `times` only grows; `taken` is how many of them were taken already, `turn` when it was seen
-    last. `row` is its wording, as of `wording`. The collector of cycles need not look at it: what
-    it holds holds no count.
+    `seen` are the times that are still to be added up. `row` is its wording, as of `wording`. The
+    collector of cycles need not look at it: what it holds holds no count.
     """
 
     reason: Reason
@@ -48,16 +52,13 @@ class Count(msgspec.Struct, gc=False, eq=False):
     agent: str
     first: float
     last: float
-    times: int = 1
-    taken: int = 0
-    turn: int = -1
+    seen: list[float]
     row: Row | None = None
     wording: int = -1
 
 
 # Of one minute (its first second): how often each was seen in it.
 Minute = tuple[int, dict[Count, int]]
-_Seen = tuple[int, list[tuple[Count, int]]]
 
 
 class Tally:
@@ -67,21 +68,19 @@ class Tally:
         self._lock = threading.Lock()
         self._counts: dict[Key, Count] = {}
         self._older: dict[Key, Count] = {}  # not used since the last aging
-        self._fresh: list[Count] = []  # seen in this turn
-        self._ended: list[_Seen] = []
-        self._turn = 0
-        self._begins = self._ends = 0.0  # of the minute that is counted in
+        self._fresh: list[Count] = []  # those whose list is no longer empty
+        self._before: list[Count] = []
+        self._minutes: dict[int, dict[Count, int]] = {}
         self.crowded = False  # whether there was no room for an entry since the last aging
         self.uncounted = 0
 
     def add(self, decision: Decision, request: Request, now: float) -> None:
         """Count one decision of a moment (Unix seconds)."""
-        reason, credential = decision.reason, decision.credential
-        agent = None
+        credential = decision.credential
         key: Key
         if credential is None:
             # Of those who proved nothing only the sum is kept, so that a flood of them is small.
-            key = (id(reason), id(decision.area), id(decision.rule))
+            key = (id(decision.reason), id(decision.area), id(decision.rule))
         else:
             grant = decision.grant
             agent = request.headers.get("user-agent")
@@ -91,91 +90,125 @@ class Tally:
                 credential.id,
                 id(decision.rule),
                 id(decision.area),
-                id(reason),
+                id(decision.reason),
                 id(request.client),
                 agent,
                 "" if grant is None else grant.application_key_id,
             )
-        with self._lock:
-            if not self._begins <= now < self._ends:
-                self._turn_to(now)
-            count = self._counts.get(key)
+        count = self._counts.get(key)
+        if count is None:
+            count = self._first(key, decision, request, now)
             if count is None:
-                count = self._first(key, decision, request, now, agent or "")
-                if count is None:
-                    return
-            else:
-                count.times += 1
-                count.last = now
-            if count.turn != self._turn:
-                count.turn = self._turn
-                self._fresh.append(count)
+                return
+        seen = count.seen
+        if not seen:
+            self._fresh.append(count)
+        seen.append(now)
+        if len(seen) >= MAX_SEEN:
+            self._add_up([count])
 
-    def _turn_to(self, now: float) -> None:
-        """Count in another minute from now on: what was seen up to now is of the one before."""
-        self._end()
-        minute = int(now // MINUTE) * MINUTE
-        self._begins, self._ends = float(minute), float(minute + MINUTE)
-
-    def _end(self) -> None:
-        """Keep what was seen in this turn, and begin another; with the lock."""
-        if self._fresh:
-            seen = [(count, count.times) for count in self._fresh]
-            self._ended.append((int(self._begins), seen))
-            self._fresh = []
-        self._turn += 1
-
-    def _first(
-        self, key: Key, decision: Decision, request: Request, now: float, agent: str
-    ) -> Count | None:
+    def _first(self, key: Key, decision: Decision, request: Request, now: float) -> Count | None:
         """Begin an entry; where there are too many, of the credential wherever it was used."""
-        known = self._older.pop(key, None)
-        client = request.client if decision.credential is not None else None
-        if known is None and len(self._counts) >= MAX_SOURCES:
-            self.crowded = True
-            if decision.credential is not None:
-                client, agent = None, ""
-                key = (*key[:4], id(client), None, key[6])
-                known = self._counts.get(key) or self._older.pop(key, None)
-        if known is not None:
-            self._counts[key] = known
-            known.times += 1
-            known.last = now
-            return known
-        if len(self._counts) >= MAX_KEYS:
-            self.uncounted += 1
-            return None
-        count = self._counts[key] = Count(
-            decision.reason,
-            decision.credential,
-            decision.grant,
-            decision.area,
-            decision.rule,
-            client,
-            agent,
-            now,
-            now,
-        )
-        return count
-
-    def take(self) -> list[Minute]:
-        """Return how often each was seen since the last call, by minute."""
+        client, agent = None, ""
+        if decision.credential is not None:
+            client, agent = request.client, str(key[5] or "")
         with self._lock:
-            self._end()
-            ended, self._ended = self._ended, []
-        taken: list[Minute] = []
-        for minute, seen in ended:
-            more: dict[Count, int] = {}
-            for count, times in seen:
-                more[count] = times - count.taken
-                count.taken = times
-            taken.append((minute, more))
-        return taken
+            known = self._counts.get(key) or self._older.pop(key, None)
+            if known is None and len(self._counts) >= MAX_SOURCES:
+                self.crowded = True
+                if decision.credential is not None:
+                    client, agent = None, ""
+                    key = (*key[:4], id(client), None, key[6])
+                    known = self._counts.get(key) or self._older.pop(key, None)
+            if known is None and len(self._counts) >= MAX_KEYS:
+                self.uncounted += 1
+                return None
+            if known is None:
+                known = Count(
+                    decision.reason,
+                    decision.credential,
+                    decision.grant,
+                    decision.area,
+                    decision.rule,
+                    client,
+                    agent,
+                    now,
+                    now,
+                    [],
+                )
+            self._counts[key] = known
+            return known
+
+    def take(self, *, everything: bool = False) -> list[Minute]:
+        """Return how often each was seen since the last call, by minute.
+
+        A time that another thread adds at this very moment may be left for the next call, but not
+        when `everything` is asked for and nobody adds any more.
+        """
+        left = [count for count in list(self._counts.values()) if count.seen] if everything else ()
+        self._add_up(left)
+        with self._lock:
+            taken, self._minutes = self._minutes, {}
+        return list(taken.items())
+
+    def _add_up(self, more: Iterable[Count]) -> None:
+        """Add up what was seen since the last time, and of some counts whatever there is.
+
+        Those before are looked at once more: a thread may have found its list filled, or the list
+        of filled ones, just before both were emptied.
+        """
+        with self._lock:
+            before, fresh, self._fresh = self._before, self._fresh, []
+            late = [count for count in before if count.seen]
+            for count in chain(fresh, late, more):
+                times = count.seen[:]
+                if times:
+                    del count.seen[: len(times)]
+                    self._put(count, times)
+            fresh += late
+            self._before = fresh
+            self._bound()
+
+    def _put(self, count: Count, times: list[float]) -> None:
+        """Add times to the minutes that they are of."""
+        first, last = (times[0], times[0]) if len(times) == 1 else (min(times), max(times))
+        count.last = max(count.last, last)
+        minute = int(first // MINUTE) * MINUTE
+        if last < minute + MINUTE:
+            self._sum(minute, count, len(times))
+        else:
+            for at in times:
+                self._sum(int(at // MINUTE) * MINUTE, count, 1)
+
+    def _sum(self, minute: int, count: Count, times: int) -> None:
+        counts = self._minutes.setdefault(minute, {})
+        counts[count] = counts.get(count, 0) + times
+
+    def put_back(self, taken: Iterable[Minute]) -> None:
+        """Have something taken again that could not be written; too much of it is lost."""
+        with self._lock:
+            for minute, counts in taken:
+                for count, times in counts.items():
+                    self._sum(minute, count, times)
+            self._bound()
+
+    def _bound(self) -> None:
+        """Let go of the oldest minutes where nobody could write for long; with the lock."""
+        if len(self._minutes) < 2:  # noqa: PLR2004 - the one that is counted in is always kept
+            return
+        held = sum(map(len, self._minutes.values()))
+        for minute in sorted(self._minutes)[:-1]:
+            if held <= MAX_KEYS:
+                return
+            lost = self._minutes.pop(minute)
+            held -= len(lost)
+            self.uncounted += sum(lost.values())
 
     def age(self) -> None:
         """Let go of what was not used since the last call."""
         with self._lock:
-            # Freed without the lock: that takes milliseconds.
             before, self._older, self._counts = self._older, self._counts, {}
             self.crowded = False
-        del before
+        # And of nothing that a thread filled while both lists were emptied under it.
+        left = [*before.values(), *self._older.values()]
+        self._add_up([count for count in left if count.seen])
