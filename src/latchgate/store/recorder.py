@@ -34,6 +34,7 @@ KEY_SECONDS = 0.005
 SETTLED_SECONDS = 30.0
 SETTLED_KEYS = 60_000
 PIECE = 1_000  # of keys to a transaction, so that nothing else waits for the database for long
+_ALLOWED = Reason.ALLOWED  # looked up through its class it takes a third of a count
 _log = logging.getLogger(__name__)
 
 
@@ -84,7 +85,7 @@ class Usage:
     def note(self, decision: Decision, request: Request, now: float) -> None:
         """Count a decision, and keep it whole when it is a refusal."""
         self._add(decision, request, now)
-        if decision.reason is not Reason.ALLOWED:
+        if decision.reason is not _ALLOWED:
             self._refusals.note(decision, request, now)
 
     @property
