@@ -79,7 +79,7 @@ from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.manage.webhooks import WebhookSpec
 from latchgate.serve import tls
-from latchgate.store import recorder
+from latchgate.store import recorder, refusals
 from latchgate.verify import cache, receipts
 
 PAGES = Path(__file__).parent / "reference"
@@ -391,8 +391,8 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Faults of a journal that a check lists", lambda: chain.MAX_FAULTS),
     ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
     ("Seconds between batches of refusals and counts", lambda: recorder.BATCH_SECONDS),
-    ("Days a refusal is kept", lambda: recorder.KEEP_SECONDS // 86_400),
-    ("Refusals kept for each tenant, and for nobody", lambda: recorder.KEEP_PER_RING),
+    ("Days a refusal is kept", lambda: refusals.KEEP_SECONDS // 86_400),
+    ("Refusals kept for each tenant, and for nobody", lambda: refusals.KEEP_PER_RING),
     ("Seconds that sending one event may take", lambda: round(sending.SEND_SECONDS)),
     ("Attempts to send one event", lambda: len(deliveries.WAITS) + 1),
     ("Days an event and its deliveries are kept", lambda: round(deliveries.KEEP_SECONDS / 86_400)),

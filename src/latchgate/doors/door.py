@@ -12,6 +12,7 @@ from starlette.requests import Request as HttpRequest
 from latchgate.core.model import Decision
 from latchgate.core.network import Networks
 from latchgate.manage.actor import Caller
+from latchgate.manage.census import Census
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.access_read import AccessReader
@@ -30,6 +31,7 @@ class Door:
     """Built by the composition root."""
 
     store: Store
+    census: Census
     usage: UsageReader
     shadows: ShadowReader
     access_log: AccessReader | None  # None where no access log is written

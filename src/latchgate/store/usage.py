@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 
-from latchgate.store.batch import DAY, HOUR, MINUTE
+from latchgate.store.batch import DAY, HOUR
 from latchgate.store.sqlite import connect, faults
+from latchgate.store.tally import MINUTE
 
 SOURCES_KEPT = 100
 _decode = msgspec.json.Decoder().decode
