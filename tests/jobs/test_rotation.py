@@ -13,7 +13,8 @@ from tests.world import FILES, World, compiled
 from latchgate.core.event import Event
 from latchgate.jobs import JOBS, rotation
 from latchgate.manage import keys
-from latchgate.manage.rotation import Asked, RotationSpec, rotate
+from latchgate.manage.rotation import Asked, rotate
+from latchgate.manage.rotation_terms import RotationSpec
 from latchgate.store import schema
 from latchgate.store.errors import StoreError
 from latchgate.store.usage import LastUse

@@ -29,7 +29,8 @@ from latchgate.manage.errors import (
 from latchgate.manage.idempotency import Once
 from latchgate.manage.listing import Query
 from latchgate.manage.records import IfMatch
-from latchgate.manage.rotation import WEEK, Asked, RotationSpec
+from latchgate.manage.rotation import Asked
+from latchgate.manage.rotation_terms import WEEK, RotationSpec
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.verify.gather import minted
