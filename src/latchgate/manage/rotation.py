@@ -19,10 +19,11 @@ from latchgate.core.kinds import Issued, Spec
 from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL, Scopes
+from latchgate.core.timestamp import rfc3339
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import NotFoundError
 from latchgate.manage.idempotency import Once, recall, remember
-from latchgate.manage.notifications import notify
+from latchgate.manage.notifications import about, notify
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.renewal import may_renew
 from latchgate.manage.rotation_terms import (
@@ -152,27 +153,6 @@ def shown_of(store: Store, successor_id: str, rows: Rows) -> StoredRotation:
         return _of_successor(connection, rows, successor_id)
 
 
-def retire(change: Change, credential_id: str, *, entropy: Callable[[int], bytes]) -> None:
-    """End the grace of a rotated credential now, inside a change; nothing where it has ended."""
-    wanted = sa.select(_TABLE).where(_TABLE.c.id == credential_id)
-    row = change.execute(wanted).mappings().one_or_none()
-    if row is None or row["superseded_by"] is None or row["revoked_at"] is not None:
-        return
-    tenant_id, after = row["tenant_id"], {"revoked_at": change.at}
-    change.alter(
-        f"{_word(row)}.retire", Noun.CREDENTIAL, _TABLE, dict(row), after, tenant_id=tenant_id
-    )
-    notify(
-        change,
-        Event.CREDENTIAL_GRACE_ENDED,
-        credential_id,
-        tenant_id=tenant_id,
-        user_id=row["owner_id"],
-        data={"successor": row["superseded_by"], "kind": row["kind"], "name": row["name"]},
-        entropy=entropy,
-    )
-
-
 def _check_stands(row: dict[str, Any], noun: str, now: float) -> None:
     """Refuse what was rotated before, naming its successor, and what opens nothing any more."""
     name = f"The {noun} {row['id']!r}"
@@ -198,7 +178,7 @@ def _supersede(
 
     `own` are columns of the successor that are not its predecessor's.
     """
-    tenant_id, word = row["tenant_id"], _word(row)
+    tenant_id, word = row["tenant_id"], word_of(row)
     made = {name: value for name, value in row.items() if name not in {"version", *_OWN}}
     made |= dict.fromkeys(_OWN)
     made |= own
@@ -226,7 +206,7 @@ def _supersede(
     if not terms.grace:
         after["revoked_at"] = change.at
     n = change.alter(f"{word}.rotate", noun, _TABLE, row, after, tenant_id=tenant_id)
-    told = {"successor": issued.id, "kind": row["kind"], "name": row["name"], "ends_at": ends_at}
+    told = about(row) | {"successor": issued.id, "ends_at": rfc3339(ends_at)}
     notify(
         change,
         Event.CREDENTIAL_ROTATED,
@@ -270,7 +250,7 @@ def _adopt(change: Change, old_id: str, new_id: str, tenant_id: str) -> None:
     below = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.parent_id)
     for child in change.execute(below.where(_TABLE.c.parent_id == old_id)).mappings().all():
         change.alter(
-            f"{_word(child)}.move",
+            f"{word_of(child)}.move",
             Noun.CREDENTIAL,
             _TABLE,
             dict(child),
@@ -279,7 +259,8 @@ def _adopt(change: Change, old_id: str, new_id: str, tenant_id: str) -> None:
         )
 
 
-def _word(row: dict[str, Any] | sa.RowMapping) -> str:
+def word_of(row: Mapping[str, Any] | sa.RowMapping) -> str:
+    """Return how the journal calls what is done to a row's kind: the first part of its actions."""
     sort: str = row["kind"].partition(".")[2]
     return _WORDS.get(sort, sort)
 
