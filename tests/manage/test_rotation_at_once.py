@@ -56,36 +56,50 @@ def acted(world, act, record) -> str:
         )
     except ConflictError as error:
         return json.dumps({"conflict": error.detail})
+    assert issued is not None
     return json.dumps({"successor": made.successor.id, "secret": issued.secret.reveal()})
+
+
+class Another:
+    """A process that rotates or revokes, over the database of a world."""
+
+    def __init__(self, world: World, act: str) -> None:
+        command = [sys.executable, "-c", PROCESS, str(world.database.parent), act]
+        root, pipe = Path(__file__).parents[2], subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=root, text=True)
+
+    def tell(self, record: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{record}\n")
+        self._process.stdin.flush()
+
+    def hear(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def end(self) -> None:
+        self._process.communicate(timeout=LIMIT)
 
 
 @pytest.fixture
 def at_once(world):
-    """Start two processes; what is returned has both act on one key and returns what came of it."""
-    started = []
+    """Start processes; what is returned has all act on one key and returns what came of it."""
+    started: list[Another] = []
 
     def start(*acts):
-        for act in acts:
-            command = [sys.executable, "-c", PROCESS, str(world.database.parent), act]
-            root = Path(__file__).parents[2]
-            pipe = subprocess.PIPE
-            started.append(
-                subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=root, text=True, bufsize=1)
-            )
-        assert [one.stdout.readline() for one in started] == ["ready\n"] * len(acts)
+        started.extend(Another(world, act) for act in acts)
+        assert {one.hear() for one in started} == {"ready"}
 
-        def act(record):
+        def together(record):
             for one in started:
-                one.stdin.write(f"{record}\n")
-            return [json.loads(one.stdout.readline()) for one in started]
+                one.tell(record)
+            return [json.loads(one.hear()) for one in started]
 
-        return act
+        return together
 
     yield start
     for one in started:
-        one.stdin.close()
-        one.wait(LIMIT)
-        one.stdout.close()
+        one.end()
 
 
 def row_of(world, record):
@@ -166,14 +180,14 @@ def test_each_use_at_the_edge_of_the_grace_is_judged_by_its_own_time(tmp_path):
         key = world.key()
         told = json.loads(acted(world, "2h", key.id))
         ends_at = row_of(world, key.id).expires_at
-        seen, start = [], threading.Barrier(5)
+        seen: list[tuple[float, Reason]] = []
+        start = threading.Barrier(5)
 
         def use(offset):
             # Each with a clock of its own, as each verifier has.
             engine = world.engine(clock=lambda: ends_at + offset)
             start.wait(LIMIT)
-            for _ in range(50):
-                seen.append((offset, decide(engine, key.text).reason))
+            seen.extend((offset, decide(engine, key.text).reason) for _ in range(50))
 
         def end():
             start.wait(LIMIT)
