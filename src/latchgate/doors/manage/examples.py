@@ -23,6 +23,7 @@ from latchgate.doors.manage import (
     projects,
     roles,
     rotation,
+    seen,
     shadows,
     shapes,
     storage,
@@ -347,7 +348,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     tokens.Token: _TOKEN,
     tokens.NewToken: {**_TOKEN, "token": _SHOWN_ONCE},
     tokens.TokenPage: {"tokens": [_TOKEN], "next": None},
-    tokens.DeletedToken: {"id": _TOKEN["id"], "deleted_at": _AT, "receipt": _RECEIPT},
+    seen.DeletedCredential: {"id": _TOKEN["id"], "deleted_at": _AT, "receipt": _RECEIPT},
     AccessKeySpec: {
         "name": "deploy",
         "roles": ["uploader"],
@@ -360,11 +361,6 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     access_keys.AccessKey: _ACCESS_KEY,
     access_keys.NewAccessKey: {**_ACCESS_KEY, "secret": _SHOWN_ONCE, "auth_url": None},
     access_keys.AccessKeyPage: {"access_keys": [_ACCESS_KEY], "next": None},
-    access_keys.DeletedAccessKey: {
-        "id": _ACCESS_KEY["id"],
-        "deleted_at": _AT,
-        "receipt": _RECEIPT,
-    },
     ApplicationSpec: {
         name: _APPLICATION[name] for name in ("name", "vendor", "contact", "purpose", "developer")
     },
