@@ -22,14 +22,14 @@ from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL, EVERY
 from latchgate.core.secret import Secret
-from latchgate.manage import access_rules, logins, passwords
+from latchgate.manage import logins, passwords
 from latchgate.manage.access_rules import RuleSpec, StoredRule
 from latchgate.manage.actor import Caller
 from latchgate.manage.administrators import Roles, usable
 from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.manage.gate import may_issue
-from latchgate.manage.granted import Granted, Maker
+from latchgate.manage.granted import Granted, Maker, check_rules, given_rules
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.key_terms import read_expiry
 from latchgate.manage.keys import Line, Name, Text
@@ -184,7 +184,9 @@ def create(
             expires_at=expires_at,
             issues=spec.unrestricted,
             roles=granted.roles,
-            access_rules=msgspec.to_builtins(_rules(change, maker, spec, entropy)),
+            access_rules=msgspec.to_builtins(
+                given_rules(change, maker, spec.access_rules, entropy=entropy)
+            ),
         )
         row = _named(change, caller, new)
         key = _stored(row, usable(change.connection, caller.tenant_id))
@@ -312,7 +314,7 @@ def rows(policy: Policy, caller: Caller, now: float) -> Rows:
         granted = Granted.of(change.connection, maker, row["project_id"], row["roles"])
         may_issue(maker.caller, granted.scopes, None, expires_at)
         rules = msgspec.convert(row["access_rules"], list[StoredRule] | None)
-        _check_rules(maker, rules)
+        check_rules(maker, rules)
 
     whose = (
         _TABLE.c.owner_id == caller.owner.id,
@@ -360,35 +362,6 @@ def _ended(change: Change, caller: Caller, row: dict[str, Any]) -> tuple[StoredA
         tenant_id=caller.tenant_id,
     )
     return _stored(row | {"revoked_at": change.at, "version": n}, known), n
-
-
-def _rules(
-    change: Change, maker: Maker, spec: AccessKeySpec, entropy: Callable[[int], bytes]
-) -> list[StoredRule] | None:
-    """Return the rules of a new key: those asked for, or those of what it is made with."""
-    limit = maker.access_rules
-    asked = spec.access_rules
-    if asked is None:
-        if limit is None:
-            return None
-        asked = [access_rules.naming(request) for request in sorted(limit)]
-    rules = access_rules.kept(change, maker.caller.owner.id, asked, entropy=entropy)
-    _check_rules(maker, rules)
-    return rules
-
-
-def _check_rules(maker: Maker, rules: list[StoredRule] | None) -> None:
-    """Refuse requests that the maker may not make itself; None is every one (ForbiddenError)."""
-    limit = maker.access_rules
-    if limit is None:
-        return
-    if rules is None:
-        raise ForbiddenError("the access rules you came with don't name every request")
-    for rule in rules:
-        if rule.request not in limit:
-            service, method, path = rule.request
-            msg = f"the access rules you came with don't name {method} {service} {path}"
-            raise ForbiddenError(msg)
 
 
 def _kind(policy: Policy) -> AccessKey:
