@@ -60,6 +60,7 @@ from latchgate.doors.manage import developers as manage_developers
 from latchgate.doors.manage import lifetimes as manage_lifetimes
 from latchgate.doors.manage import links as manage_links
 from latchgate.doors.manage import passwords as manage_passwords
+from latchgate.doors.manage import seen as manage_seen
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage import storage as manage_storage
 from latchgate.doors.manage import tokens as manage_tokens
@@ -579,10 +580,9 @@ def management() -> str:
             manage_passwords.TakenPassword,
             manage_tokens.Token,
             manage_tokens.TokenPage,
-            manage_tokens.DeletedToken,
+            manage_seen.DeletedCredential,
             manage_access_keys.AccessKey,
             manage_access_keys.AccessKeyPage,
-            manage_access_keys.DeletedAccessKey,
             manage_lifetimes.Lifetime,
             manage_lifetimes.Lifetimes,
             manage_lifetimes.OverduePage,

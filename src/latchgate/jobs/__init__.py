@@ -18,6 +18,7 @@ JOBS: tuple[Job, ...] = (
     Job("warnings", 5.0, Warnings().run),
     Job("deliveries", 1.0, Deliveries().run),
     rotation.JOB,
+    rotation.ENDED,
     audit_export.JOB,
     RETENTION,
     ACCESS_LOG,

@@ -247,7 +247,7 @@ def _with_application(
     application = kind.verify(presented, facts, grant.owner, walk.now, walk.trace)
     if isinstance(application, Refused):
         return application
-    return walk.cache.together(grant, application, presented.credential_id)
+    return walk.cache.together(grant, application, facts.key)
 
 
 def _judge(

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import msgspec
 
-from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, SentBearer, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
 from latchgate.core.secret import (
@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceKey:
+class ServiceKey(SentBearer):
     """A key bound to services, sent as Bearer or in the header `key_header` (lower case).
 
     `cross_service` is spelled where a key is across services; its record says which.
@@ -84,11 +84,6 @@ class ServiceKey:
         read = msgspec.convert(settings, Settings)
         header = read.key_header.lower() if read.key_header else None
         return cls(name=name, brand=read.brand, key_header=header, cross_service=read.cross_service)
-
-    @property
-    def scheme(self) -> str:
-        """Return the HTTP authentication scheme it is challenged with."""
-        return "Bearer"
 
     @property
     def carriers(self) -> tuple[str, ...]:

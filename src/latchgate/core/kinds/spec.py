@@ -1,4 +1,4 @@
-"""What goes into issuing a credential, what comes out, and how one is known where it leaked."""
+"""What goes into issuing a credential, what comes out, how it is sent, and how a leak is known."""
 
 from __future__ import annotations
 
@@ -54,3 +54,34 @@ class LeakShape:
     length: int
     pattern: str
     recognise: Callable[[str], Leaked | None]
+
+
+class _Sent:
+    __slots__ = ()
+
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """Return the headers, in lower case, that it is read from."""
+        return ("authorization",)
+
+
+class SentBearer(_Sent):
+    """How a kind is sent that comes as `Authorization: Bearer` (RFC 6750)."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> str:
+        """Return the HTTP authentication scheme it is challenged with."""
+        return "Bearer"
+
+
+class SentBasic(_Sent):
+    """How a kind is sent that comes as `Authorization: Basic` (RFC 7617)."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> str:
+        """Return the HTTP authentication scheme it is challenged with."""
+        return "Basic"

@@ -10,6 +10,7 @@ from latchgate.doors.manage import (
     basic,
     links,
     passwords,
+    seen,
     tokens,
 )
 from latchgate.doors.manage.examples.records import AT, PROJECT, RECEIPT, ROLE, SHOWN_ONCE, USER
@@ -134,7 +135,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     tokens.Token: _TOKEN,
     tokens.NewToken: {**_TOKEN, "token": SHOWN_ONCE},
     tokens.TokenPage: {"tokens": [_TOKEN], "next": None},
-    tokens.DeletedToken: {"id": _TOKEN["id"], "deleted_at": AT, "receipt": RECEIPT},
+    seen.DeletedCredential: {"id": _TOKEN["id"], "deleted_at": AT, "receipt": RECEIPT},
     AccessKeySpec: {
         "name": "deploy",
         "roles": ["uploader"],
@@ -147,9 +148,4 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     access_keys.AccessKey: _ACCESS_KEY,
     access_keys.NewAccessKey: {**_ACCESS_KEY, "secret": SHOWN_ONCE, "auth_url": None},
     access_keys.AccessKeyPage: {"access_keys": [_ACCESS_KEY], "next": None},
-    access_keys.DeletedAccessKey: {
-        "id": _ACCESS_KEY["id"],
-        "deleted_at": AT,
-        "receipt": RECEIPT,
-    },
 }
