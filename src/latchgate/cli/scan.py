@@ -244,7 +244,7 @@ def _checked(found: list[Hit]) -> list[dict[str, Any]]:
     """Ask the server which digests it knows; no secret is sent."""
     from latchgate.cli.api import call
 
-    asked = {(one.finding.kind, one.finding.digest.hex()): None for one in found}
+    asked = dict.fromkeys(pair for one in found for pair in _digests(one))
     known: dict[tuple[str, str], dict[str, Any]] = {}
     rest = iter(asked)
     while batch := list(itertools.islice(rest, _BATCH)):
@@ -253,7 +253,19 @@ def _checked(found: list[Hit]) -> list[dict[str, Any]]:
             known[one["kind"], one["digest"]] = {
                 name: value for name, value in one.items() if name not in {"kind", "digest"}
             }
-    return [_told(one, known.get((one.finding.kind, one.finding.digest.hex()))) for one in found]
+    answers = ((one, (known[pair] for pair in _digests(one) if pair in known)) for one in found)
+    return [_told(one, next(told, None)) for one, told in answers]
+
+
+def _digests(hit: Hit) -> list[tuple[str, str]]:
+    """Return what a finding may be stored as: its kind with each digest, as they are asked for.
+
+    Those of imported hashes say before a colon which hash it was.
+    """
+    found = hit.finding
+    others = [one.split(b":", 1) for one in found.others]
+    told = [found.digest.hex(), *(f"{word.decode()}:{raw.hex()}" for word, raw in others)]
+    return [(found.kind, one) for one in told]
 
 
 def _read_baseline(file: Path | None) -> frozenset[str]:

@@ -49,7 +49,8 @@ class Finding:
     """A secret in some bytes, without its text: where it is, what names it, how sure that is.
 
     `start` and `end` are offsets into the bytes, of what it was decoded from where `form` is
-    base64 or percent. `masked` shows what may be shown. `id` is its public id where it tells one.
+    base64 or percent. `masked` shows what may be shown. `id` is its public id where it tells one,
+    `others` are further digests, for keys whose hash alone was imported.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Finding:
     id: str | None
     digest: bytes = field(repr=False)
     masked: str
+    others: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -267,6 +269,7 @@ def _finding(kind: str, read: Leaked, start: int) -> Finding:
         id=read.id,
         digest=read.digest,
         masked=f"{read.shown}…",
+        others=read.others,
     )
 
 
