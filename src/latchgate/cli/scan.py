@@ -90,7 +90,8 @@ def scan(  # noqa: PLR0913 - options of one verb
         raise click.UsageError("name a file or folder, or - for standard input")
     unread: list[str] = []
     with _git_faults():
-        found = _found(known, _sources(paths, unread, history=git_history, staged=staged))
+        read = _sources(paths, unread, history=git_history, staged=staged)
+        found = _found(known, read, unread)
         if git_history:
             found = _traced(found, _folder(paths))
     told = _checked(found) if check else [_told(one, None) for one in found]
@@ -174,7 +175,7 @@ def _sources(
             yield from sources.files([Path(path)], unread)
 
 
-def _found(known: dict[str, LeakShape], read: Iterable[Source]) -> list[Hit]:
+def _found(known: dict[str, LeakShape], read: Iterable[Source], unread: list[str]) -> list[Hit]:
     from latchgate.cli.sources import hits
     from latchgate.core.leaks import Finder
 
@@ -182,7 +183,10 @@ def _found(known: dict[str, LeakShape], read: Iterable[Source]) -> list[Hit]:
     found: list[Hit] = []
     show = _progress()
     for count, source in enumerate(read, 1):
-        found += hits(finder, source)
+        try:
+            found.extend(hits(finder, source))  # those before a fault stay
+        except OSError as error:
+            unread.append(f"{source.path}: {error.strerror}")
         show(count, len(found))
     show(0, 0)
     return found
@@ -208,18 +212,16 @@ def _traced(found: list[Hit], folder: Path) -> list[Hit]:
     """Say in which commit and under which path each object came in."""
     from dataclasses import replace
 
-    from latchgate.cli.sources import origin
+    from latchgate.cli.sources import origins
 
-    known: dict[str, tuple[str | None, str]] = {}
-    traced = []
-    for one in found:
-        if one.object is None or one.path:
-            traced.append(one)
-            continue
-        if one.object not in known:
-            known[one.object] = origin(folder, one.object)
-        commit, path = known[one.object]
-        traced.append(replace(one, commit=commit, path=path))
+    lost = dict.fromkeys(one.object for one in found if one.object is not None and not one.path)
+    known = origins(folder, list(lost))
+    traced = [
+        replace(one, commit=known[one.object][0], path=known[one.object][1])
+        if one.object is not None and not one.path
+        else one
+        for one in found
+    ]
     return sorted(traced, key=lambda one: (one.path, one.line, one.column, one.commit or ""))
 
 
