@@ -162,6 +162,10 @@ def test_a_baseline_leaves_out_what_is_known(tmp_path):
     run = latchgate("scan", ".", "--baseline", "known", cwd=tmp_path)
     assert [one.partition(":")[0] for one in lines(run)] == ["new.txt"]
     assert latchgate("scan", ".", "--baseline", "none", cwd=tmp_path).code == 2
+    # Written anew, it keeps what it knew and is still there.
+    both = ("--baseline", "known", "--write-baseline", "known")
+    assert latchgate("scan", ".", *both, cwd=tmp_path).code == 0
+    assert latchgate("scan", ".", "--baseline", "known", cwd=tmp_path).code == 0
 
 
 def test_policy_files_say_which_brands_are_ours(tmp_path):

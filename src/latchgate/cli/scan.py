@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,23 +86,14 @@ def scan(  # noqa: PLR0913 - options of one verb
     if install_hook:
         _install(paths)
         return
-    if not paths and not git_history and not staged:
-        raise click.UsageError("name a file or folder, or - for standard input")
     unread: list[str] = []
-    with _git_faults():
-        read = _sources(paths, unread, history=git_history, staged=staged)
-        found = _found(known, read, unread)
-        if git_history:
-            found = _traced(found, _folder(paths))
+    found = _found(known, paths, unread, history=git_history, staged=staged)
     told = _checked(found) if check else [_told(one, None) for one in found]
+    told = [one for one in told if grade == "likely" or one["grade"] == "certain"]
     ignored = _read_baseline(baseline)
-    told = [
-        one
-        for one in told
-        if one["fingerprint"] not in ignored and (grade == "likely" or one["grade"] == "certain")
-    ]
     if write_baseline is not None:
         _write_baseline(write_baseline, told)
+    told = [one for one in told if one["fingerprint"] not in ignored]
     _print(told, unread, "json" if as_json else shape)
     for line in unread:
         click.echo(f"latchgate: {one_line(line)}", err=True)
@@ -168,6 +159,8 @@ def _sources(
     if staged:
         yield from sources.staged(Path())
         return
+    if not paths:
+        raise click.UsageError("name a file or folder, or - for standard input")
     for path in paths:
         if path == "-":
             yield sources.Source("-", sys.stdin.buffer)
@@ -175,21 +168,30 @@ def _sources(
             yield from sources.files([Path(path)], unread)
 
 
-def _found(known: dict[str, LeakShape], read: Iterable[Source], unread: list[str]) -> list[Hit]:
+def _found(
+    known: dict[str, LeakShape],
+    paths: tuple[str, ...],
+    unread: list[str],
+    *,
+    history: bool,
+    staged: bool,
+) -> list[Hit]:
     from latchgate.cli.sources import hits
     from latchgate.core.leaks import Finder
 
     finder = Finder(known)
     found: list[Hit] = []
     show = _progress()
-    for count, source in enumerate(read, 1):
-        try:
-            found.extend(hits(finder, source))  # those before a fault stay
-        except OSError as error:
-            unread.append(f"{source.path}: {error.strerror}")
-        show(count, len(found))
-    show(0, 0)
-    return found
+    with _git_faults():
+        read = _sources(paths, unread, history=history, staged=staged)
+        for count, source in enumerate(read, 1):
+            try:
+                found.extend(hits(finder, source))  # those before a fault stay
+            except OSError as error:
+                unread.append(f"{source.path}: {error.strerror}")
+            show(count, len(found))
+        show(0, 0)
+        return _traced(found, _folder(paths)) if history else found
 
 
 def _progress() -> Callable[[int, int], None]:

@@ -22,7 +22,8 @@ _GENERAL = (
     rf"(?i:(\b{_SCHEME}\s+))[A-Za-z0-9._~+/=-]{{8,}}",
     rf"(?i:((?:password|secret|token)(?:{_QUOTE})?\s*[:=]\s*)){_VALUE}",
     r"(\beyJ)[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?",  # a JSON Web Token
-    r"(whsec_)[A-Za-z0-9+/]{16,}={0,2}",  # a webhook's secret, which is of no kind either
+    # A webhook's secret, which is of no kind either; in a URL its base64 is escaped.
+    r"(whsec_)(?:[A-Za-z0-9+/_-]|%2[BbFf]){16,}(?:=|%3[Dd]){0,2}",
     r"(lgdev_)[0-9A-Za-z]{8,}",  # an application's developer, who is of no kind
 )
 
