@@ -88,6 +88,7 @@ SPELLED = {
     "developer token",
     "latchgate key",
     "bearer",
+    "webhook secret",
 }
 
 
@@ -117,6 +118,9 @@ def everything(server):
         "project token": project,
         "developer token": developer,
         "latchgate key": server.create("manage", scopes=[])["key"],
+        "webhook secret": call(
+            "POST", "/manage/v1/webhooks", {"url": "https://hooks.example.com/"}
+        ).json["secret"],
         "bearer": f"eyJhbGciOiJFZERTQSJ9.{claims.decode()}.{secrets.token_urlsafe(64)}",
     }
 
