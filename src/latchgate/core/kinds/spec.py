@@ -30,7 +30,8 @@ class Leaked:
     """A secret known in some text: its first `length` characters, and what names it.
 
     `certain` says that its checksum is right, or as much; `id` is its public id where the text
-    tells it, `shown` the part that may be shown.
+    tells it, `shown` the part that may be shown. `others` are digests under which it is stored
+    where its hash alone was imported.
     """
 
     length: int
@@ -38,6 +39,7 @@ class Leaked:
     digest: bytes
     shown: str
     certain: bool
+    others: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
