@@ -3,10 +3,10 @@
     python benchmarks/imports.py [--keys 200000] [--write]
 
 Makes a database in a temporary folder and a file of JSON lines, and imports it as the command does:
-writing in durable transactions of 20,000, each key with its journal row, while another process reads
-and judges; the CPU told is of the one that writes. The chain is checked afterwards by the program's own auditor, and a second run of the same file is
-measured too. Prints what it measured with machine, date and commit; `--write` adds it to
-benchmarks/RESULTS.md.
+writing in durable transactions of 20,000, each key with its journal row, while another process
+reads and judges; the CPU told is of the one that writes. The chain is checked afterwards by the
+program's own auditor, and a second run of the same file is measured too. Prints what it measured
+with machine, date and commit; `--write` adds it to benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
