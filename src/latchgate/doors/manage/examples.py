@@ -14,6 +14,7 @@ from latchgate.doors.manage import (
     audit,
     basic,
     developers,
+    export,
     imports,
     leaks,
     lifetimes,
@@ -459,6 +460,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     **rotation.EXAMPLES,
     **leaks.EXAMPLES,
+    **export.EXAMPLES,
     **imports.EXAMPLES,
     **shadows.EXAMPLES,
 }
