@@ -11,8 +11,9 @@ from tests.world import Server, chain_faults, latchgate, mode, raw_rows
 
 from latchgate.config import load
 from latchgate.manage.chain import verify_database
+from latchgate.manage.export_form import FORMAT
 from latchgate.serve.backup import BackupError
-from latchgate.serve.export import APART, FORMAT, LEFT_OUT, export, tables
+from latchgate.serve.export import APART, LEFT_OUT, export, tables
 from latchgate.serve.load import load_export
 from latchgate.store import schema
 from latchgate.store.migrate import migrate

@@ -9,6 +9,7 @@ from latchgate.doors.manage import (
     access_log,
     account,
     alerts,
+    export,
     imports,
     leaks,
     lifetimes,
@@ -132,6 +133,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     **access_log.EXAMPLES,
     **rotation.EXAMPLES,
     **leaks.EXAMPLES,
+    **export.EXAMPLES,
     **imports.EXAMPLES,
     **shadows.EXAMPLES,
 }
