@@ -43,6 +43,7 @@ from latchgate.keyring import master
 from latchgate.keyring.jwt import unseal_jwt
 from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
+from latchgate.manage.census import Census
 from latchgate.manage.rehash import Rehash
 from latchgate.serve.servers import Application
 from latchgate.signin.jose import PublicKey
@@ -196,6 +197,7 @@ def _door(
     kept, store, engine = config.access_log, databases.store, deciders.engine
     return Door(
         store=store,
+        census=Census(store, clock=time.time, ticks=time.monotonic),
         usage=databases.counts,
         shadows=databases.compared,
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,

@@ -169,7 +169,7 @@ def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
         if other not in area.kinds and other is not area.application and other.parse(request):
             trace.append((Step.READ, False, (other.name, "this area does not accept it", accepted)))
             return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
-    for name in dict.fromkeys(name for kind in area.kinds for name in kind.carriers):
+    for name in area.carriers:
         if name in request.headers:
             return _unread(walk, area, name)
     trace.append((Step.READ, False, (None, "no credential was sent", accepted)))
@@ -189,17 +189,17 @@ def _stray(request: Request, area: Area) -> str | None:
     Every one that is sent must be valid. `Authorization` of a scheme that the area doesn't take was
     meant for somebody else: clients add Basic by themselves (.netrc).
     """
-    carriers = dict.fromkeys(name for kind in area.kinds for name in kind.carriers)
-    sent = [name for name in carriers if name in request.headers]
-    if len(sent) < 2:  # noqa: PLR2004 - one alone is what was read
+    if len(area.carriers) < 2:  # noqa: PLR2004 - one alone is what was read
         return None
-    schemes = {kind.scheme.lower() for kind in area.kinds}
+    sent = [name for name in area.carriers if name in request.headers]
+    if len(sent) < 2:  # noqa: PLR2004 - as above
+        return None
     for name in sent:
         value = request.headers[name]
         alone = msgspec.structs.replace(request, headers={name: value})
         if any(kind.parse(alone) for kind in area.kinds):
             continue
-        if name != "authorization" or value.partition(" ")[0].lower() in schemes:
+        if name != "authorization" or value.partition(" ")[0].lower() in area.schemes:
             return name
     return None
 
@@ -247,7 +247,7 @@ def _with_application(
     application = kind.verify(presented, facts, grant.owner, walk.now, walk.trace)
     if isinstance(application, Refused):
         return application
-    return walk.cache.together(grant, application, presented.credential_id)
+    return walk.cache.together(grant, application, facts.key)
 
 
 def _judge(

@@ -365,9 +365,16 @@ class Engine:
         )
 
     def head(self) -> int:
-        """Return the journal's head as the store has it now; StoreError when it can't be read."""
-        with self._lock:
-            return read_head(self._reader)[0]
+        """Return the journal's head as the file of the database has it now.
+
+        StoreError when it can't be read. On a connection of its own: one that was open before
+        answers from pages that it remembers, and goes on when the file was overwritten or is gone.
+        """
+        connection = connect(self._database, durable=True, read_only=True)
+        try:
+            return read_head(connection)[0]
+        finally:
+            connection.close()
 
     def pause(self) -> None:
         """Wait until no thread is inside the database, and keep them out until `resume`."""

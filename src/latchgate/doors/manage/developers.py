@@ -25,7 +25,7 @@ from latchgate.manage import applications, developers
 from latchgate.manage.applications import ApplicationSpec, StoredApplication
 from latchgate.manage.developers import Proof, Reissue, StoredApplicationKey, Target
 from latchgate.manage.errors import InvalidError, TooManyError
-from latchgate.manage.rotation import read_grace
+from latchgate.manage.rotation_terms import read_grace
 
 _PATH = "/manage/v1/application-requests"
 _ONE = f"{_PATH}/{{application_id}}"
