@@ -24,7 +24,7 @@ from latchgate.core.standing import MAX_PARENTS
 from latchgate.core.timestamp import parse_rfc3339
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import InvalidError, NotFoundError
-from latchgate.manage.gate import check_depth, may_issue
+from latchgate.manage.gate import check_depth, may_issue, sourced
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.lifetimes import bounded
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
@@ -161,7 +161,7 @@ def create(
             expires_at=expires_at,
             field="expires_in" if spec.expires_in is not None else "expires_at",
         )
-        networks = may_issue(caller, asked, networks, expires_at)
+        networks = may_issue(sourced(change.connection, caller), asked, networks, expires_at)
         row["networks"] = networks.listed() if networks is not None else None
         remember(change, caller, once, issued.id)
         if row["parent_id"] is not None:
