@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.kinds.access_key import AccessKey
-from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import NONE, Scopes
 from latchgate.core.standing import MAX_PARENTS
@@ -23,7 +21,7 @@ from latchgate.manage.access_rules import RuleSpec, StoredRule
 from latchgate.manage.actor import Caller
 from latchgate.manage.administrators import Roles, reached, usable
 from latchgate.manage.errors import ForbiddenError, InvalidError
-from latchgate.manage.gate import check_depth
+from latchgate.manage.gate import check_depth, sourced
 from latchgate.store import schema
 from latchgate.store.journal import Change, stored
 
@@ -66,26 +64,15 @@ class Maker:
             )
         if not credential.minted:
             return cls(caller, None, rules)
+        bounded = sourced(connection, caller)
         table = schema.credential
-        found = connection.execute(sa.select(table).where(table.c.id == credential.source_id))
-        row = found.mappings().one_or_none()
-        if row is None or row["revoked_at"] is not None:
-            raise ForbiddenError("what your token was minted from is gone")
-        source = stored(row)
-        listed = source["networks"]
-        # A token lasts for hours; what it makes may last as long as what it was minted from.
-        bounds = msgspec.structs.replace(
-            credential,
-            expires_at=source["expires_at"],
-            networks=Networks.of(listed) if listed is not None else None,
-        )
-        grant = msgspec.structs.replace(caller.grant, credential=bounds)
+        kind = sa.select(table.c.kind).where(table.c.id == credential.source_id)
         parent_id: str | None = None
-        if isinstance(policy.kinds.get(source["kind"]), AccessKey):
-            parent_id = source["id"]
+        if isinstance(policy.kinds.get(connection.execute(kind).scalar_one()), AccessKey):
+            parent_id = credential.source_id
             # One fewer: the tokens of the new key stand below it.
-            check_depth(connection, source["id"], MAX_PARENTS - 1)
-        return cls(Caller(grant, caller.address), parent_id, rules)
+            check_depth(connection, parent_id, MAX_PARENTS - 1)
+        return cls(bounded, parent_id, rules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from latchgate.core.scope import Scopes
 from latchgate.manage.actor import Caller
 from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import InvalidError
-from latchgate.manage.gate import may_issue
+from latchgate.manage.gate import may_issue, sourced
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.key_terms import settle
 from latchgate.manage.lifetimes import bounded
@@ -168,7 +168,8 @@ def issue(
             expires_at=terms.expires_at,
             field="expires_in" if spec.expires_in is not None else "expires_at",
         )
-        networks = may_issue(caller, terms.scopes, terms.networks, expires_at)
+        maker = sourced(change.connection, caller)
+        networks = may_issue(maker, terms.scopes, terms.networks, expires_at)
         remember(change, caller, once, issued.id)
         return insert(
             change,

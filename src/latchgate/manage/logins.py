@@ -22,7 +22,7 @@ from latchgate.core.standing import rights_of
 from latchgate.manage.actor import Caller
 from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
-from latchgate.manage.gate import may_hand_out, may_issue
+from latchgate.manage.gate import may_hand_out, may_issue, sourced
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, stored
@@ -272,7 +272,11 @@ def _roles(connection: sa.Connection, tenant_id: str) -> dict[str, Role]:
 
 
 def check_gives(
-    caller: Caller, holder: Holder, opened: Scopes, expires_at: float | None = None
+    connection: sa.Connection,
+    caller: Caller,
+    holder: Holder,
+    opened: Scopes,
+    expires_at: float | None = None,
 ) -> tuple[Scopes, Networks | None]:
     """Return the scopes and networks of a new password; ForbiddenError when it can't be given.
 
@@ -283,7 +287,7 @@ def check_gives(
     """
     now = holder.rights & opened
     if holder.id == caller.owner.id:
-        networks = may_issue(caller, now, None, expires_at)
+        networks = may_issue(sourced(connection, caller), now, None, expires_at)
         return (ALL if caller.credential.scopes.every else now), networks
     if not caller.credential.issues:
         raise ForbiddenError("the credential you came with may not make others")

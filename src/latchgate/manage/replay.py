@@ -47,6 +47,10 @@ def _shared(now: list[str], was: list[str]) -> list[str]:
     return now if set(kept) == set(now) else kept
 
 
+def _still(now: list[str], was: list[str]) -> list[str]:
+    return [one for one in now if one in was]
+
+
 def _inside(now: list[str] | None, was: list[str] | None) -> list[str] | None:
     """Take the later networks where they lie within those of the backup."""
     if was is None or (now is not None and not Networks.of(was).within(Networks.of(now))):
@@ -72,6 +76,18 @@ _RULES: tuple[tuple[Noun, sa.Table, Mapping[str, Rule]], ...] = (
         Noun.APPLICATION_KEY,
         schema.application_key,
         {"revoked_at": _earlier, "expires_at": _earlier},
+    ),
+    (
+        Noun.OAUTH_CLIENT,
+        schema.oauth_client,
+        {
+            "disabled_at": _earlier,
+            "withdrawn_at": _earlier,
+            "scopes": _shared,
+            "grant_types": _still,
+            "redirect_uris": _still,
+            "logout_uris": _still,
+        },
     ),
     (
         Noun.CREDENTIAL,
@@ -107,6 +123,7 @@ def narrow(change: Change, replaced: Path) -> list[Narrowed]:
         done += _roles(change, before)
         done += _logins(change, before)
         done += _blocks(change, before)
+        done += _consents(change, before)
     return done
 
 
@@ -210,3 +227,20 @@ def _blocks(change: Change, before: Connection) -> Iterator[Narrowed]:
         change.note(ACTION, Noun.USER, row["user_id"], tenant_id=whose.tenant_id, detail=detail)
         change.execute(sa.insert(table).values(**row))
         yield Narrowed(str(Noun.USER), row["user_id"], [f"blocks {row['application_id']}"])
+
+
+def _consents(change: Change, before: Connection) -> Iterator[Narrowed]:
+    """Take consents that were withdrawn, where user and client are known; their grants ended."""
+    table, user = schema.consent, schema.user
+    held = {row["id"] for row in _rows(before, "SELECT id FROM consent")}
+    known = {row["id"] for row in _rows(before, "SELECT id FROM account")}
+    known_clients = {row["id"] for row in _rows(before, "SELECT id FROM oauth_client")}
+    listed = sa.select(table, user.c.tenant_id).join(user, user.c.id == table.c.user_id)
+    for row in change.execute(listed).all():
+        unknown = row.user_id not in known or row.client_id not in known_clients
+        if row.id in held or unknown:
+            continue
+        detail = {"taken": {"user_id": row.user_id, "client_id": row.client_id}}
+        change.note(ACTION, Noun.CONSENT, row.id, tenant_id=row.tenant_id, detail=detail)
+        change.execute(sa.delete(table).where(table.c.id == row.id))
+        yield Narrowed(str(Noun.CONSENT), row.id, ["withdrawn"])

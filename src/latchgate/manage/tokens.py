@@ -23,7 +23,7 @@ from latchgate.core.standing import MAX_PARENTS
 from latchgate.manage.actor import Caller
 from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import InvalidError, NotFoundError
-from latchgate.manage.gate import check_depth, may_issue
+from latchgate.manage.gate import check_depth, may_issue, sourced
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.key_terms import read_expiry
 from latchgate.manage.lifetimes import bounded
@@ -143,7 +143,7 @@ def create(
             name=spec.name,
             services=[EVERY],
             scopes=asked if spec.scopes is not None else maker.scopes,
-            networks=may_issue(caller, asked, networks, expires_at),
+            networks=may_issue(sourced(change.connection, caller), asked, networks, expires_at),
             expires_at=expires_at,
             issues=spec.can_create_tokens,
         )

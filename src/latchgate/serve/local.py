@@ -16,7 +16,7 @@ from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.secret import Secret
 from latchgate.keyring import master
-from latchgate.manage import setup, signing_keys
+from latchgate.manage import own_client, setup, signing_keys
 from latchgate.manage.setup import FirstRecords
 from latchgate.signin.password import hash_password
 from latchgate.store.journal import Actor, Store
@@ -115,15 +115,17 @@ def _first_records(config: Config) -> FirstRecords:
     key = master.create(config.master_key, secrets.token_bytes)
     store = Store(config.database, clock=time.time)
     try:
+        policy = with_built_in(files, providers.text(providers.BUILT_IN), version=1)
         first = setup.initialize(
             store,
-            with_built_in(files, providers.text(providers.BUILT_IN), version=1),
+            policy,
             files,
             entropy=secrets.token_bytes,
             hash_password=lambda text: hash_password(text, secrets.token_bytes(16)),
         )
         actor = Actor(name="local:init", tenant_id=None)
         signing_keys.ensure(store, actor, key, entropy=secrets.token_bytes)
+        own_client.ensure(store, actor, policy)
         return first
     finally:
         store.close()

@@ -151,7 +151,8 @@ def minted(kind: str, token: Token | AccessToken, source: Credential, told: byte
     exchanged for it may be wider.
     """
     if isinstance(token, AccessToken):
-        project_id, scopes, roles = source.project_id, token.scopes, None
+        # A grant may have been narrowed since: what its token makes is bounded by both.
+        project_id, scopes, roles = source.project_id, token.scopes & source.scopes, None
         issues = source.issues and source.application_id is not None
     else:
         project_id, scopes, roles, issues = token.project_id, ALL, token.roles, token.issues
