@@ -109,7 +109,7 @@ def secret_of(
     return issued.id, issued.secret.reveal()
 
 
-def client(  # noqa: PLR0913 - every column that a test may want otherwise
+def client(
     world: World,
     *,
     public: bool = False,

@@ -1,4 +1,4 @@
-"""A running server for each module that asks for one, its database, and forms sent to it."""
+"""One running server for all tests of these endpoints, its database, and forms sent to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from tests.world import Answer, Server, World, http_request
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory):
     """A server with one worker."""
     made = Server.started(tmp_path_factory.mktemp("server") / "lg")
@@ -16,7 +16,7 @@ def server(tmp_path_factory):
     made.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def world(server):
     """The database of that server, as one more process sees it."""
     made = World.beside(server)
@@ -24,7 +24,7 @@ def world(server):
     made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def post(server):
     """Return a function that sends a form to an endpoint: by a client, by Basic unless public."""
 
