@@ -25,6 +25,7 @@ from latchgate.doors import (
     keystone,
     leaks,
     manage,
+    oauth,
     teracloud,
     upcloud,
     wayscloud,
@@ -162,7 +163,7 @@ class Assembly:
             entropy=secrets.token_bytes,
         )
         self.api = _api(door, self._partners)
-        self.console: Application = console({application_form.PATH: form})
+        self.console: Application = console({application_form.PATH: form, **oauth.endpoints(door)})
         self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
         work = _work(config, self._databases, self.engine, redact)
         self._jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)

@@ -49,6 +49,8 @@ def check(
     """
     walk = Walk(request, policy, now, cache, new_id, [])
     walk.claim = claim
+    if claim is not None and claim.anywhere:
+        return (yield from _stands(walk, claim))
     refused = locate(walk)
     area = walk.area
     if refused is not None or area is None:
@@ -72,6 +74,15 @@ def check(
     if isinstance(grant, Refused):
         return walk.end(grant.reason)
     return walk.end(Reason.ALLOWED, grant)
+
+
+def _stands(walk: Walk, claim: Claim) -> Steps:
+    """Decide whether a claim stands that no area is about."""
+    best = yield from _weigh(walk, None, _told(walk, claim))
+    if isinstance(best, Refused):
+        return walk.end(best.reason)
+    walk.credential = best.credential
+    return walk.end(best.reason, best.grant if best.reason is Reason.ALLOWED else None)
 
 
 def _is_open(walk: Walk, area: Area) -> bool:
@@ -101,9 +112,9 @@ _OTHER_STATUS = frozenset({Reason.NETWORK_NOT_ALLOWED, Reason.CLIENT_ADDRESS_INV
 
 
 def _weigh(
-    walk: Walk, area: Area, claims: list[tuple[Kind, Presented]]
+    walk: Walk, area: Area | None, claims: list[tuple[Kind, Presented]]
 ) -> Generator[Need | Slow, Told, _Finding | Refused]:
-    """Judge each claim, and then what they come to together."""
+    """Judge each claim, and then what they come to together; of what a door claims no area."""
     findings: list[_Finding] = []
     for kind, claimed in claims:
         presented = claimed
@@ -251,7 +262,7 @@ def _with_application(
 
 
 def _judge(
-    walk: Walk, area: Area, kind: Kind, presented: Presented, facts: Facts | None
+    walk: Walk, area: Area | None, kind: Kind, presented: Presented, facts: Facts | None
 ) -> _Finding:
     """Let the kind compare the secret and judge the credential, then see what it opens."""
     known = facts is not None and facts.credential.kind == presented.kind
@@ -264,7 +275,9 @@ def _judge(
             # It names nobody: its trace must not land with the key's owner as theirs.
             return _Finding(_UNPROVEN, found.reason, None, None)
         return _Finding(_FALLEN, found.reason, facts.credential, None)
-    lacking = _authorize(walk, area, found, facts) if walk.claim is None else None
+    lacking = None
+    if walk.claim is None:
+        lacking = _authorize(walk, area, found, facts) if area is not None else Reason.NO_AREA
     if lacking is not None:
         return _Finding(_LACKING, lacking, facts.credential, found)
     return _Finding(_OPENS, Reason.ALLOWED, facts.credential, found)

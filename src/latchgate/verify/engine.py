@@ -21,6 +21,7 @@ from latchgate.core.model import (
     Decision,
     Facts,
     Key,
+    Presented,
     Record,
     Refused,
     Request,
@@ -44,7 +45,7 @@ from latchgate.store.reads import (
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
-from latchgate.verify.gather import recalled, stand_for
+from latchgate.verify.gather import proven, recalled, stand_for
 from latchgate.verify.walk import Claim, Derive, Need, Prove, Slow, Told
 
 POLL_SECONDS = 0.1
@@ -215,6 +216,14 @@ class Engine:
             return (yield from stand_for(cache, kind, token, b""))
 
         return self._ask(steps)
+
+    def proven(self, presented: Presented) -> Facts | None:
+        """Return what a signed token stands for now; None unless this very text was signed here.
+
+        Whether it has ended, and from where it may be used, is for the caller to judge: nobody
+        came with it. StoreError when the database can't be read.
+        """
+        return self._ask(lambda cache: proven(cache, presented))
 
     def records(self, keys: Iterable[Key]) -> dict[Key, Record | None]:
         """Return records, from memory where they are remembered; None for one that isn't there.
