@@ -32,6 +32,8 @@ from latchgate.doors import (
 )
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
+from latchgate.doors.console.app import pages
+from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door
 from latchgate.doors.gate import gate
 from latchgate.doors.verify import VerifyDoor
@@ -163,7 +165,13 @@ class Assembly:
             entropy=secrets.token_bytes,
         )
         self.api = _api(door, self._partners)
-        self.console: Application = console({application_form.PATH: form, **oauth.endpoints(door)})
+        self.console: Application = console(
+            {
+                application_form.PATH: form,
+                **oauth.endpoints(door),
+                **pages(door, Site.of(config.issuer)),
+            }
+        )
         self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
         work = _work(config, self._databases, self.engine, redact)
         self._jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)
