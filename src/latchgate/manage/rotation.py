@@ -194,7 +194,7 @@ def _supersede(
     change.add(f"{word}.create", noun, _TABLE, made, tenant_id=tenant_id)
     _repoint(change, old_id, issued.id, tenant_id)
     if terms.grace:
-        _adopt(change, old_id, issued.id, tenant_id)
+        _adopt(change, row, issued.id)
     until = change.at + terms.grace
     ends_at = until if row["expires_at"] is None else min(row["expires_at"], until)
     after: dict[str, Any] = {
@@ -245,17 +245,22 @@ def _repoint(change: Change, old_id: str, new_id: str, tenant_id: str) -> None:
         change.note("login.change", Noun.LOGIN, one.login_id, tenant_id=tenant_id, detail=told)
 
 
-def _adopt(change: Change, old_id: str, new_id: str, tenant_id: str) -> None:
-    """Put what stands below the old one below the new one, so that it outlives the grace."""
-    below = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.parent_id)
-    for child in change.execute(below.where(_TABLE.c.parent_id == old_id)).mappings().all():
+def _adopt(change: Change, row: dict[str, Any], new_id: str) -> None:
+    """Put what stands below the old one below the new one, so that it outlives the grace.
+
+    All that was made with it has its owner, by whom it is found: there is no index of parents.
+    """
+    below = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.parent_id).where(
+        _TABLE.c.owner_id == row["owner_id"], _TABLE.c.parent_id == row["id"]
+    )
+    for child in change.execute(below).mappings().all():
         change.alter(
             f"{word_of(child)}.move",
             Noun.CREDENTIAL,
             _TABLE,
             dict(child),
             {"parent_id": new_id},
-            tenant_id=tenant_id,
+            tenant_id=row["tenant_id"],
         )
 
 
