@@ -178,21 +178,8 @@ def _supersede(
 
     `own` are columns of the successor that are not its predecessor's.
     """
-    tenant_id, word = row["tenant_id"], word_of(row)
-    made = {name: value for name, value in row.items() if name not in {"version", *_OWN}}
-    made |= dict.fromkeys(_OWN)
-    made |= own
-    made |= {
-        "id": issued.id,
-        "digest": issued.digest,
-        "hint": issued.hint,
-        "created_at": change.at,
-        "created_by": change.actor.name,
-        "predecessor_id": row["id"],
-    }
-    noun, old_id = Noun.CREDENTIAL, row["id"]
-    change.add(f"{word}.create", noun, _TABLE, made, tenant_id=tenant_id)
-    _repoint(change, old_id, issued.id, tenant_id)
+    tenant_id = row["tenant_id"]
+    _succeed(change, row, issued, own)
     if terms.grace:
         _adopt(change, row, issued.id)
     until = change.at + terms.grace
@@ -205,18 +192,36 @@ def _supersede(
     }
     if not terms.grace:
         after["revoked_at"] = change.at
-    n = change.alter(f"{word}.rotate", noun, _TABLE, row, after, tenant_id=tenant_id)
-    told = about(row) | {"successor": issued.id, "ends_at": rfc3339(ends_at)}
+    action = f"{word_of(row)}.rotate"
+    n = change.alter(action, Noun.CREDENTIAL, _TABLE, row, after, tenant_id=tenant_id)
     notify(
         change,
         Event.CREDENTIAL_ROTATED,
-        old_id,
+        row["id"],
         tenant_id=tenant_id,
         user_id=row["owner_id"],
-        data=told,
+        data=about(row) | {"successor": issued.id, "ends_at": rfc3339(ends_at)},
         entropy=entropy,
     )
     return n
+
+
+def _succeed(change: Change, row: dict[str, Any], issued: Issued, own: Mapping[str, Any]) -> None:
+    """Write the successor, and let logins lead to it."""
+    made = {name: value for name, value in row.items() if name not in {"version", *_OWN}}
+    made |= dict.fromkeys(_OWN)
+    made |= own
+    made |= {
+        "id": issued.id,
+        "digest": issued.digest,
+        "hint": issued.hint,
+        "created_at": change.at,
+        "created_by": change.actor.name,
+        "predecessor_id": row["id"],
+    }
+    action, tenant_id = f"{word_of(row)}.create", row["tenant_id"]
+    change.add(action, Noun.CREDENTIAL, _TABLE, made, tenant_id=tenant_id)
+    _repoint(change, row["id"], issued.id, tenant_id)
 
 
 # What is a credential's own, and never its successor's.
