@@ -227,6 +227,7 @@ def test_a_rotated_secret_is_revoked_in_its_grace_and_its_successor_stands(world
     found, issued, _ = rotate(
         world.store, policy, owner, asked, rows=rows(owner), entropy=secrets.token_bytes
     )
+    assert issued is not None
     leak, _ = told_of(world, policy, key.text)
     assert (leak.record, leak.action) == (key.id, "revoke")
     assert stored(world, key.id).revoked_at is not None
