@@ -21,7 +21,8 @@ from latchgate.manage.leak_rules import LeakRuleSpec
 from latchgate.manage.leaks import LeakedToken, LeakLookup
 from latchgate.manage.listing import Query
 from latchgate.manage.records import IfMatch
-from latchgate.manage.rotation import Asked, RotationSpec, rotate
+from latchgate.manage.rotation import Asked, rotate
+from latchgate.manage.rotation_terms import RotationSpec
 from latchgate.store import schema
 from latchgate.store.journal import Actor
 
