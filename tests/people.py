@@ -22,6 +22,7 @@ class Person:
 
     id: str
     tenant_id: str
+    project_id: str
     login: str
     password: str
 
@@ -29,20 +30,27 @@ class Person:
 def person(world: World, *scopes: str) -> Person:
     """Make a user of the first tenant with a password whose hash costs next to nothing."""
     who = world.somebody(*scopes, tenant_id=world.owner.tenant_id)
+    made = Person(who.user_id, who.tenant_id, who.project_id, f"person{next(_numbers)}", "")
+    with world.changing() as change:
+        logins.add_login(change, who.tenant_id, who.user_id, "latchgate", made.login)
+    return replace_password(world, made)
+
+
+def replace_password(world: World, person: Person) -> Person:
+    """Give somebody another password, beside every rule; returns them with it."""
     kind = compiled({}, 0).issued("latchgate.account_password")
     issued = kind.issue(Spec(service=""), secrets.token_bytes(kind.entropy_bytes))
-    password, name = issued.secret.reveal(), f"person{next(_numbers)}"
+    password = issued.secret.reveal()
     hashed = _derive(password, secrets.token_bytes(16), 32, 1, 1, 32).encode()
     with world.changing() as change:
-        login = logins.add_login(change, who.tenant_id, who.user_id, "latchgate", name)
         logins.give(
             change,
             kind=kind.name,
             issued=replace(issued, digest=hashed),
-            login=login,
+            login=f"latchgate:{person.login}",
             scopes=ALL,
             networks=None,
-            owner=(who.tenant_id, who.project_id, who.user_id),
+            owner=(person.tenant_id, person.project_id, person.id),
             issues=True,
         )
-    return Person(who.user_id, who.tenant_id, name, password)
+    return replace(person, password=password)

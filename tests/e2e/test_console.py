@@ -140,7 +140,7 @@ def add_passkey(page: Page) -> None:
 
 def test_the_password_that_init_made_signs_in(desk, page):
     first = desk.server.first["admin"]
-    sign_in(page, desk, Person("", "", first["name"], first["password"]))
+    sign_in(page, desk, Person("", "", "", first["name"], first["password"]))
     expect(page).to_have_url(f"{desk.origin}/security")
 
 
