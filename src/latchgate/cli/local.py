@@ -212,6 +212,8 @@ def serve(
     ).with_tls(files or config.tls)
 
     def announce(up: Config) -> None:
+        from latchgate.serve.local import opened_at
+
         if as_json:
             addresses = {"api": up.api.url, "console": up.console.url, "verify": up.verify.url}
             print_json(addresses)
@@ -219,7 +221,7 @@ def serve(
             print_fields(
                 [
                     ("api", f"{up.api.url}  (management: /manage/v1/openapi.json)"),
-                    ("console", up.console.url),
+                    ("console", f"{opened_at(up)}  (sign in here with a browser)"),
                     ("verify", f"{up.verify.url}  (for gateways only)"),
                 ]
             )
