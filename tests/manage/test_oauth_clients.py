@@ -1,4 +1,4 @@
-"""Clients: bounded by what was said when they were made, and ended with all that they were given."""
+"""Clients: bounded by what was said of them, and ended with all that they were given."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def test_only_an_approved_application_has_clients_and_one_of_them_has_its_secret
 def test_a_new_application_takes_the_right_to_make_one(world):
     made = client(world, POLICY, application_id=None, application=APPLICATION)
     assert (made.application_name, made.application_state) == ("Photos", "approved")
+    proof = Proof(made.application_id, "", None)
     with pytest.raises(developers.UnprovenError):  # it is nobody's but the operator's
-        proof = Proof(made.application_id, "", None)
         developers.standing(world.store, POLICY, proof, now=world.clock())
     narrow = world.acting(world.admin, Scopes.of(["operator:oauth-clients.write"]))
     spec = ClientSpec(scopes=[], application=APPLICATION, public=True, grant_types=[DEVICE])

@@ -75,9 +75,9 @@ class Terms:
         }
 
 
-def check(policy: Policy, terms: Terms) -> None:
-    """Raise InvalidError naming each field that can't be taken."""
-    faults = _scope_faults(policy, terms) + _grant_faults(terms)
+def check(policy: Policy, terms: Terms, *known: tuple[str, str]) -> None:
+    """Raise InvalidError naming each field that can't be taken, after those `known` already."""
+    faults = [*known, *_scope_faults(policy, terms), *_grant_faults(terms)]
     uris = {
         "redirect_uris": terms.redirect_uris,
         "post_logout_redirect_uris": terms.logout_uris,
