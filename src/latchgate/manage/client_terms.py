@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from latchgate.core import redirect_uri
 from latchgate.core.policy import Policy
@@ -16,8 +16,6 @@ from latchgate.manage.errors import InvalidError
 if TYPE_CHECKING:
     from latchgate.manage.oauth_clients import ClientSpec
 
-DEVICE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693 §2.1
 GrantType = Literal[
     "authorization_code",
     "client_credentials",
@@ -25,7 +23,7 @@ GrantType = Literal[
     "urn:ietf:params:oauth:grant-type:device_code",
     "urn:ietf:params:oauth:grant-type:token-exchange",
 ]
-GRANT_TYPES: tuple[str, ...] = get_args(GrantType)
+DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
 # Of OpenID Connect, which no service declares (OpenID Connect Core §5.4 and §11).
 PROTOCOL_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
