@@ -73,6 +73,7 @@ class MailServer:
     username: str | None
     password_file: Path | None
     sender: str
+    operator: str | None
     ca: Path | None
 
 
@@ -274,7 +275,7 @@ def _mail(
     entry: MailEntry, folder: Path, at: Callable[[str, object], ConfigError]
 ) -> MailServer | None:
     """Check how e-mail is sent; None where it is not."""
-    told = (entry.port, entry.username, entry.password_file, entry.sender, entry.ca)
+    told = (entry.port, entry.username, entry.password_file, entry.sender, entry.operator, entry.ca)
     if entry.host is None:
         if any(one is not None for one in told):
             raise at("mail.host", "name the server that e-mail is handed to")
@@ -283,6 +284,8 @@ def _mail(
         raise at("mail.host", "must be a host name or an address")
     if entry.sender is None or not _MAILBOX.fullmatch(entry.sender):
         raise at("mail.from", "must be an e-mail address such as latchgate@example.com")
+    if entry.operator is not None and not _MAILBOX.fullmatch(entry.operator):
+        raise at("mail.operator", "must be an e-mail address such as keys@example.com")
     if (entry.username is None) is not (entry.password_file is None):
         raise at("mail.username", "username and password_file belong together")
     if entry.username is not None and entry.tls == "none":
@@ -297,6 +300,7 @@ def _mail(
         username=entry.username,
         password_file=folder / entry.password_file if entry.password_file is not None else None,
         sender=entry.sender,
+        operator=entry.operator,
         ca=folder / entry.ca if entry.ca is not None else None,
     )
 

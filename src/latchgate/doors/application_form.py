@@ -13,16 +13,15 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qsl, urlsplit
 
 import jinja2
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
-from latchgate.core.model import Request
 from latchgate.core.network import Networks
 from latchgate.doors.asgi import read_request
+from latchgate.doors.form import FormError, check_origin, read_form
 from latchgate.manage import applications
 from latchgate.manage.applications import ApplicationSpec
 from latchgate.manage.errors import TooManyError
@@ -31,8 +30,6 @@ from latchgate.store.errors import StoreError
 from latchgate.store.journal import Store
 
 PATH = "/applications/request"
-MAX_FORM = 32_768
-_MAX_FIELDS = 20
 _TITLE = "Request an API key for an application"
 _STYLE = (
     "body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:42rem;padding:0 1rem}"
@@ -104,16 +101,6 @@ _FIELDS = (
 _NAMES = frozenset(one.name for one in _FIELDS)
 
 
-class _Refused(Exception):  # noqa: N818 - it ends a request, it is no error of ours
-    """What can't be answered with the page as asked: a status, and words for people."""
-
-    def __init__(self, status: int, words: str, **headers: str) -> None:
-        self.status = status
-        self.words = words
-        self.headers = headers
-        super().__init__(words)
-
-
 @dataclass(frozen=True, slots=True)
 class ApplicationForm:
     """The page, as an ASGI application; `ticks` is a clock that never jumps."""
@@ -144,8 +131,8 @@ class ApplicationForm:
             elif scope["method"] == "POST":
                 status, page = await self._take(scope, receive)
             else:
-                raise _Refused(405, "This page takes GET and POST.", Allow="GET, HEAD, POST")  # noqa: TRY301 - one place words refusals
-        except _Refused as refused:
+                raise FormError(405, "This page takes GET and POST.", Allow="GET, HEAD, POST")  # noqa: TRY301 - one place words refusals
+        except FormError as refused:
             status, page, more = refused.status, self._page({}, {}, refused.words), refused.headers
         body = page.encode()
         headers = _HEADERS | dict(more) | {"Content-Length": str(len(body))}
@@ -157,9 +144,10 @@ class ApplicationForm:
     async def _take(self, scope: Scope, receive: Receive) -> tuple[int, str]:
         request = read_request(scope, self.trusted)
         if request.fault is not None:
-            raise _Refused(400, "The request could not be read.")
-        _check_origin(request)
-        told = await _read_form(request, receive)
+            raise FormError(400, "The request could not be read.")
+        host = request.host.lower()
+        check_origin(request, (f"https://{host}", f"http://{host}"))
+        told = await read_form(request, receive, _NAMES)
         try:
             # A browser ends the lines of a text with two characters.
             given = {one.name: told.get(one.name, "") for one in _FIELDS}
@@ -176,7 +164,7 @@ class ApplicationForm:
         if wait:
             again = math.ceil(wait)
             words = f"Too many requests of late from your address; try again in {again} s."
-            raise _Refused(429, words, **{"Retry-After": str(again)})
+            raise FormError(429, words, **{"Retry-After": str(again)})
         address = str(request.client) if request.client is not None else None
         try:
             made, token = await run_in_threadpool(
@@ -184,10 +172,10 @@ class ApplicationForm:
             )
         except TooManyError as error:
             wait_seconds = str(error.retry_after)
-            raise _Refused(429, f"{error}.", **{"Retry-After": wait_seconds}) from error
+            raise FormError(429, f"{error}.", **{"Retry-After": wait_seconds}) from error
         except StoreError as error:
             _log.exception("a request for an application could not be kept")
-            raise _Refused(503, "It could not be kept just now; try again later.") from error
+            raise FormError(503, "It could not be kept just now; try again later.") from error
         shown = self._template.render(
             title=_TITLE, style=_STYLE, made=made, token=token.reveal(), fields=(), problem=""
         )
@@ -201,45 +189,3 @@ class ApplicationForm:
         return self._template.render(
             title=_TITLE, style=_STYLE, made=None, token="", fields=fields, problem=problem
         )
-
-
-def _check_origin(request: Request) -> None:
-    """Refuse a form that a browser says is another site's (Fetch Metadata; RFC 6454)."""
-    site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    wanted = request.host.lower()
-    own = origin is None or (
-        urlsplit(origin).scheme in {"http", "https"} and urlsplit(origin).netloc.lower() == wanted
-    )
-    if site not in {None, "same-origin", "none"} or not own:
-        raise _Refused(403, "This form can only be sent from its own page.")
-
-
-async def _read_form(request: Request, receive: Receive) -> dict[str, str]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise _Refused(415, "Send the form as application/x-www-form-urlencoded.")
-    held = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _Refused(400, "The connection ended before the form was read.")
-        held += message.get("body", b"")
-        if len(held) > MAX_FORM:
-            raise _Refused(413, f"The form is longer than {MAX_FORM} bytes.")
-        if not message.get("more_body", False):
-            break
-    try:
-        pairs = parse_qsl(
-            held.decode("ascii"),
-            keep_blank_values=True,
-            max_num_fields=_MAX_FIELDS,
-            encoding="utf-8",
-            errors="strict",
-        )
-    except ValueError:
-        raise _Refused(400, "The form could not be read.") from None
-    told = dict(pairs)
-    if len(told) < len(pairs) or not set(told) <= _NAMES:
-        raise _Refused(400, "The form holds a field twice, or one that is not on its page.")
-    return told

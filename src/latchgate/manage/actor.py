@@ -45,3 +45,13 @@ class Caller:
             credential_id=self.credential.source_id,
             address=self.address,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user who changes what is their own; `session_id` where they are signed in to do it."""
+
+    actor: Actor
+    tenant_id: str
+    user_id: str
+    session_id: str | None = None

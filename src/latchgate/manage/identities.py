@@ -43,6 +43,14 @@ def login_name(store: Store, namespace: str, user_id: str) -> str | None:
     return found.partition(":")[2] if found is not None else None
 
 
+def tenant_of(store: Store, user_id: str) -> str:
+    """Return the id of the tenant that a user is of."""
+    with store.reading() as connection:
+        wanted = sa.select(_USER.c.tenant_id).where(_USER.c.id == user_id)
+        found: str = connection.execute(wanted).scalar_one()
+    return found
+
+
 def project_named(
     store: Store, name: str, *, tenant_id: str | None, tenant: str | None
 ) -> str | None:

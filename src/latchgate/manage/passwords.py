@@ -20,11 +20,12 @@ from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import logins
-from latchgate.manage.actor import Caller
+from latchgate.manage.actor import Caller, Person
 from latchgate.manage.errors import NotFoundError
+from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
-from latchgate.store.journal import Store, stored
+from latchgate.store.journal import Change, Store, stored
 
 NAMESPACE = "latchgate"  # how people sign in
 
@@ -71,13 +72,60 @@ class HeldPassword(msgspec.Struct, frozen=True):
         return f"HeldPassword({self.login})"
 
 
+class Account(msgspec.Struct, frozen=True):
+    """Whom a login name is of, and what their password is compared with and bound to."""
+
+    user_id: str
+    credential_id: str
+    digest: bytes
+    networks: list[str] | None
+
+    def __repr__(self) -> str:
+        return f"Account({self.user_id})"
+
+
+def account(store: Store, policy: Policy, name: str, *, now: float) -> Account | None:
+    """Return what signing in with a login name takes; None where nothing would do.
+
+    That is so of a name that nobody has, of a user without a password that stands, and of one who,
+    or whose tenant, is disabled.
+    """
+    kind = logins.kind_of(policy, NAMESPACE, AccountPassword)
+    login, link, table = schema.login, schema.login_credential, schema.credential
+    user, tenant = schema.user, schema.tenant
+    wanted = (
+        sa.select(user.c.id, table.c.id.label("held"), table.c.digest, table.c.networks)
+        .join(login, login.c.user_id == user.c.id)
+        .join(link, link.c.login_id == login.c.id)
+        .join(table, table.c.id == link.c.credential_id)
+        .join(tenant, tenant.c.id == user.c.tenant_id)
+        .where(login.c.id == logins.login_id(NAMESPACE, name), link.c.kind == kind.name)
+        .where(user.c.active, user.c.deleted_at.is_(None), tenant.c.active)
+        .where(table.c.revoked_at.is_(None), table.c.disabled_at.is_(None))
+        .where(sa.or_(table.c.expires_at.is_(None), table.c.expires_at > now))
+    )
+    with store.reading() as connection:
+        found = connection.execute(wanted).mappings().one_or_none()
+    if found is None:
+        return None
+    row = stored(found)
+    return Account(row["id"], row["held"], bytes(row["digest"]), row["networks"])
+
+
 def held(store: Store, policy: Policy, caller: Caller, namespace: str) -> HeldPassword:
     """Return the caller's own account password; NotFoundError when an administrator set none."""
+    return held_by(store, policy, caller.tenant_id, caller.owner.id, namespace=namespace)
+
+
+def held_by(
+    store: Store, policy: Policy, tenant_id: str, user_id: str, *, namespace: str = NAMESPACE
+) -> HeldPassword:
+    """Return a user's account password; NotFoundError when an administrator set none."""
     kind = logins.kind_of(policy, namespace, AccountPassword)
     link, table = schema.login_credential, schema.credential
     with store.reading() as connection:
-        user = logins.user_in(connection, caller.tenant_id, caller.owner.id)
-        login = logins.login_of(connection, caller.owner.id, namespace)
+        user = logins.user_in(connection, tenant_id, user_id)
+        login = logins.login_of(connection, user_id, namespace)
         mine = (
             sa.select(table)
             .join(link, link.c.credential_id == table.c.id)
@@ -117,8 +165,25 @@ def change(
 ) -> tuple[str, int]:
     """Put a new password in the place of the caller's own, which was checked before.
 
-    Returns its credential's id and the journal number. ConflictError when another change came in
-    between.
+    Every session of theirs ends. Returns its credential's id and the journal number. ConflictError
+    when another change came in between.
+    """
+    who = Person(caller.actor, caller.tenant_id, caller.owner.id)
+    return change_of(store, policy, who, before, hashed=hashed, entropy=entropy)
+
+
+def change_of(
+    store: Store,
+    policy: Policy,
+    who: Person,
+    before: HeldPassword,
+    *,
+    hashed: bytes,
+    entropy: Callable[[int], bytes],
+) -> tuple[str, int]:
+    """Put a new password in the place of its owner's, as `change` does.
+
+    The session that it is done in goes on; those besides end.
     """
     kind = policy.issued(before.kind)
     # Only its id is wanted: the password is its user's.
@@ -127,7 +192,7 @@ def change(
     here = sa.select(link.c.credential_id).where(
         link.c.login_id == before.login, link.c.kind == before.kind
     )
-    with store.change(caller.actor) as under_way:
+    with store.change(who.actor) as under_way:
         if under_way.execute(here).scalar_one_or_none() != before.credential_id:
             raise ConflictError("The password was changed in the meantime; use the new one.")
         n = logins.give(
@@ -137,10 +202,17 @@ def change(
             login=before.login,
             scopes=Scopes.of(before.scopes),
             networks=Networks.of(before.networks) if before.networks is not None else None,
-            owner=(caller.tenant_id, before.project_id, caller.owner.id),
+            owner=(who.tenant_id, before.project_id, who.user_id),
             issues=True,
         )
+        end_sessions(under_way, who.user_id, before.login, keep=who.session_id)
     return made.id, n
+
+
+def end_sessions(change: Change, user_id: str, login: str, *, keep: str | None = None) -> None:
+    """End a user's sessions where the login whose password changed is the one they sign in with."""
+    if login.partition(":")[0] == NAMESPACE:
+        session.end_all_in(change, user_id, why="password-change", keep=keep)
 
 
 def draw(policy: Policy, namespace: str, *, entropy: Callable[[int], bytes]) -> Issued:
@@ -178,6 +250,7 @@ def set_first(
             owner=holder.owner,
             issues=True,
         )
+        end_sessions(under_way, holder.id, login)
     return login.partition(":")[2], n
 
 
@@ -192,4 +265,5 @@ def disable(store: Store, policy: Policy, caller: Caller, user_id: str, namespac
         login = logins.login_of(under_way.connection, user_id, namespace)
         if login is None:
             raise NotFoundError(f"{user_id} never had a password in {namespace}")
+        end_sessions(under_way, user_id, login)
         return logins.take_back(under_way, login, kind.name, caller.tenant_id)

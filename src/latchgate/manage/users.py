@@ -21,6 +21,7 @@ from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.keys import Line, Name
 from latchgate.manage.listing import Listing, Query, by, equals, page, truth
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find, new_id
+from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.journal import Change, Store
 
@@ -226,6 +227,8 @@ def _alter(
     with store.change(caller.actor) as change, kept(change, tenant_id):
         row = own(change.connection, caller, user_id, match)
         n = alter(change, action, Noun.USER, TABLE, row, new, tenant_id=tenant_id)
+        if new.get("active") is False:
+            session.end_all_in(change, user_id, why="user-disable")
         return as_stored(change.connection, row), n
 
 

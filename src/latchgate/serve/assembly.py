@@ -25,12 +25,15 @@ from latchgate.doors import (
     keystone,
     leaks,
     manage,
+    oauth,
     teracloud,
     upcloud,
     wayscloud,
 )
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
+from latchgate.doors.console.app import pages
+from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door
 from latchgate.doors.gate import gate
 from latchgate.doors.verify import VerifyDoor
@@ -43,6 +46,7 @@ from latchgate.keyring import master
 from latchgate.keyring.jwt import unseal_jwt
 from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
+from latchgate.manage.census import Census
 from latchgate.manage.rehash import Rehash
 from latchgate.serve.servers import Application
 from latchgate.signin.jose import PublicKey
@@ -161,7 +165,13 @@ class Assembly:
             entropy=secrets.token_bytes,
         )
         self.api = _api(door, self._partners)
-        self.console: Application = console({application_form.PATH: form})
+        self.console: Application = console(
+            {
+                application_form.PATH: form,
+                **oauth.endpoints(door),
+                **pages(door, Site.of(config.issuer)),
+            }
+        )
         self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
         work = _work(config, self._databases, self.engine, redact)
         self._jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)
@@ -196,6 +206,7 @@ def _door(
     kept, store, engine = config.access_log, databases.store, deciders.engine
     return Door(
         store=store,
+        census=Census(store, clock=time.time, ticks=time.monotonic),
         usage=databases.counts,
         shadows=databases.compared,
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,

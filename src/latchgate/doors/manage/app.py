@@ -17,7 +17,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from latchgate.core.policy_file import PolicyError
+from latchgate.core.policy_faults import PolicyError
 from latchgate.doors.manage import (
     access_keys,
     access_log,
@@ -29,6 +29,7 @@ from latchgate.doors.manage import (
     consents,
     decisions,
     developers,
+    export,
     health,
     imports,
     keys,
@@ -155,6 +156,7 @@ OPERATIONS = (
     *audit.OPERATIONS,
     *leaks.OPERATIONS,
     *imports.OPERATIONS,
+    *export.OPERATIONS,
     *shadows.OPERATIONS,
     *usage.OPERATIONS,
     *access_log.OPERATIONS,

@@ -26,7 +26,7 @@ from latchgate.manage.application_keys import StoredApplicationKey
 from latchgate.manage.applications import ApplicationSpec, StoredApplication
 from latchgate.manage.developers import Proof, Reissue, Target
 from latchgate.manage.errors import InvalidError, TooManyError
-from latchgate.manage.rotation import read_grace
+from latchgate.manage.rotation_terms import read_grace
 
 _PATH = "/manage/v1/application-requests"
 _ONE = f"{_PATH}/{{application_id}}"

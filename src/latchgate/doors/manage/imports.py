@@ -14,9 +14,9 @@ from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body
+from latchgate.manage.import_judged import Failure
 from latchgate.manage.import_lines import ImportLine
 from latchgate.manage.import_page import ImportPage, import_page
-from latchgate.manage.imports import Failure
 
 
 class ImportOutcome(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The console's own origin: pages that are mounted here, and that the process answers."""
+"""The console's own origin: pages for people, what else is mounted here, and health."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def _rest(scope: Scope, _receive: Receive, send: Send) -> None:
     """Answer `/healthz`, and refuse the rest as problem documents."""
     status, kind, body = 200, "application/json", _HEALTHZ
     if scope["path"] != "/healthz" or scope["method"] not in {"GET", "HEAD"}:
-        text = "This version has no console yet. Use the latchgate command or /manage/v1."
+        text = "There is no such page here. People sign in at /sign-in."
         reply = DIALECTS["problem"](Public(404, "not_found", text), (), "")
         status, kind, body = reply.status, "application/problem+json", reply.body
     headers = [

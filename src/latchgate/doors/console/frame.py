@@ -1,0 +1,132 @@
+"""What every page of the console is made in: templates, style, scripts, and their headers.
+
+Rule of this file: no script and no style stands in a page, so the policy allows none there; what a
+page loads is ours, from here. Each answer says that it is kept by nobody.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+from starlette.types import Receive, Scope, Send
+
+from latchgate.core.timestamp import rfc3339
+from latchgate.doors.console.site import Site
+from latchgate.doors.door import Door
+from latchgate.signin.throttle import Throttle
+
+ASSETS = "/assets/"
+_KINDS = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+# As for the page, but kept: its name changes with what is in it.
+_ASSET_CACHE = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a page is answered with."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+
+    async def send(self, scope: Scope, send: Send) -> None:
+        """Send it; without its body where that was asked."""
+        pairs = [(name.lower().encode(), value.encode()) for name, value in self.headers]
+        pairs.append((b"content-length", str(len(self.body)).encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": pairs})
+        sent = b"" if scope["method"] == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": sent})
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Built by the composition root, once for all pages; `guesses` counts wrong second factors."""
+
+    door: Door
+    site: Site
+    guesses: Throttle = field(default_factory=Throttle)
+    _assets: dict[str, tuple[bytes, str]] = field(init=False, repr=False)
+    _templates: jinja2.Environment = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("latchgate.doors.console", "pages"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        # Every text of a page goes through gettext; no catalogue is there yet.
+        environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined] # of the extension
+        assets = {}
+        for file in resources.files("latchgate.doors.console").joinpath("assets").iterdir():
+            body = file.read_bytes()
+            named = base64.urlsafe_b64encode(hashlib.sha256(body).digest())[:12].decode()
+            assets[file.name] = (body, f"{ASSETS}{file.name}?v={named}")
+        environment.globals["asset"] = lambda name: assets[name][1]
+        environment.filters["moment"] = _moment
+        object.__setattr__(self, "_templates", environment)
+        object.__setattr__(self, "_assets", assets)
+
+    def render(self, template: str, values: Mapping[str, object]) -> bytes:
+        """Return a page."""
+        return self._templates.get_template(template).render(**values).encode()
+
+    def assets(self) -> Iterable[str]:
+        """Return the paths of what pages load."""
+        return (ASSETS + name for name in self._assets)
+
+    async def asset(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Answer with what a page loads."""
+        body, _ = self._assets[scope["path"].removeprefix(ASSETS)]
+        if scope["method"] not in {"GET", "HEAD"}:
+            refused = (("Allow", "GET, HEAD"), ("Cache-Control", "no-store"))
+            await Reply(405, b"", refused).send(scope, send)
+            return
+        headers = (
+            ("Content-Type", _KINDS[scope["path"].rpartition(".")[2]]),
+            ("Cache-Control", _ASSET_CACHE),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+        )
+        await Reply(200, body, headers).send(scope, send)
+
+
+def headers(form_targets: Iterable[str] = ()) -> dict[str, str]:
+    """Return the headers of a page; `form_targets` are origins that its forms may lead to too."""
+    targets = " ".join(("'self'", *form_targets))
+    return {
+        "Content-Type": "text/html; charset=utf-8",
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": (
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+            f" connect-src 'self'; form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        # Not no-referrer: with that a browser would call its own forms' origin "null".
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": (
+            "publickey-credentials-get=(self), publickey-credentials-create=(self)"
+        ),
+    }
+
+
+def _moment(at: float) -> Markup:
+    """Return a time for people, as the element that programs can read too."""
+    text = rfc3339(at)
+    shown = text.partition(".")[0].removesuffix("Z").replace("T", " ")[:16]
+    return Markup('<time datetime="{}">{} UTC</time>').format(text, shown)

@@ -1,0 +1,75 @@
+"""Forms that browsers send: where they come from, and what is in them.
+
+Rule of this file: what another site sends is refused (CSRF), whatever it holds, and a field that
+came twice or that no page has is refused too. A browser says where a form came from; one that says
+nothing (a text browser) is let through here, so whoever has a session asks for a token as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive
+
+from latchgate.core.model import Request
+
+MAX_FORM = 32_768
+_MAX_FIELDS = 40
+
+
+class FormError(Exception):
+    """What can't be answered as asked: a status, and words for people; more headers by name."""
+
+    def __init__(self, status: int, words: str, **headers: str) -> None:
+        self.status = status
+        self.words = words
+        self.headers = headers
+        super().__init__(words)
+
+
+def check_origin(request: Request, own: Collection[str]) -> None:
+    """Refuse a form that a browser says is another site's (Fetch Metadata; RFC 6454).
+
+    `own` are the origins that are this one; FormError 403.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site not in {None, "same-origin", "none"} or (origin is not None and origin not in own):
+        raise FormError(403, "This form can only be sent from its own page.")
+
+
+async def read_form(request: Request, receive: Receive, names: Collection[str]) -> dict[str, str]:
+    """Read a form of at most 32 KiB whose fields are among `names`, each once; FormError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise FormError(415, "Send the form as application/x-www-form-urlencoded.")
+    held = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise FormError(400, "The connection ended before the form was read.")
+        held += message.get("body", b"")
+        if len(held) > MAX_FORM:
+            raise FormError(413, f"The form is longer than {MAX_FORM} bytes.")
+        if not message.get("more_body", False):
+            break
+    return read_pairs(bytes(held), names, "The form")
+
+
+def read_pairs(raw: bytes, names: Collection[str] | None, what: str) -> dict[str, str]:
+    """Read fields, each once and, where they are told, among `names`; FormError 400."""
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=_MAX_FIELDS,
+            encoding="utf-8",
+            errors="strict",
+        )
+    except ValueError:
+        raise FormError(400, f"{what} could not be read.") from None
+    told = dict(pairs)
+    if len(told) < len(pairs) or (names is not None and not set(told) <= set(names)):
+        raise FormError(400, f"{what} holds a field twice, or one that is not on its page.")
+    return told

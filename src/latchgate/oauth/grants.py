@@ -1,0 +1,153 @@
+"""Grants: what a user lets a client do, as a credential that tokens are minted from.
+
+Rule of this file: a grant is a record like every other credential, so that the one rule for rights
+holds for it; it is made and revoked with a journal row, and nobody ever holds a secret of it
+(docs/decisions/0018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from latchgate.core.model import Noun
+from latchgate.core.secret import CROCKFORD_LOWER, draw
+from latchgate.oauth.clients import Client, GrantType
+from latchgate.oauth.errors import Code, OAuthError
+from latchgate.oauth.scopes import OFFLINE, of_services
+from latchgate.store import schema
+from latchgate.store.journal import Actor, Change, Store
+
+TOKEN_KIND = "latchgate.oauth_token"  # noqa: S105 - the name of a kind
+KIND = "latchgate.oauth_grant"
+ABSOLUTE_LIFE = 90 * 86_400.0  # seconds, however often it is refreshed
+_ID_LENGTH = 16
+_ID_ENTROPY = 19
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose rights a grant gives: a user, in one of their projects."""
+
+    user_id: str
+    project_id: str
+
+
+def make(
+    store: Store,
+    client: Client,
+    holder: Holder,
+    *,
+    scopes: Iterable[str],
+    expires_at: float | None,
+    actor: Actor,
+    entropy: Callable[[int], bytes],
+) -> str:
+    """Make a grant and return its id; OAuthError invalid_grant without such a user."""
+    with store.change(actor) as change:
+        return add(change, client, holder, scopes=scopes, expires_at=expires_at, entropy=entropy)
+
+
+def add(
+    change: Change,
+    client: Client,
+    holder: Holder,
+    *,
+    scopes: Iterable[str],
+    expires_at: float | None,
+    entropy: Callable[[int], bytes],
+) -> str:
+    """Make a grant as part of a change, as `make` does."""
+    account = schema.user
+    whose = sa.select(account.c.tenant_id).where(account.c.id == holder.user_id)
+    tenant_id: str | None = change.execute(whose).scalar_one_or_none()
+    if tenant_id is None or client.tenant_id not in {None, tenant_id}:
+        raise OAuthError(Code.INVALID_GRANT, "whom it was given by is no user of the client's")
+    row: dict[str, Any] = {
+        "id": f"og-{draw(entropy(_ID_ENTROPY), CROCKFORD_LOWER, _ID_LENGTH)}",
+        "kind": KIND,
+        "tenant_id": tenant_id,
+        "project_id": holder.project_id,
+        "owner_id": holder.user_id,
+        "parent_id": None,
+        "name": client.application_name,
+        "description": "",
+        "services": ["*"],
+        "scopes": of_services(scopes).listed(),
+        "networks": None,
+        "environment": None,
+        "external_id": client.id,
+        "metadata": {},
+        "digest": entropy(_DIGEST_BYTES),  # of nothing: no text has it
+        "hint": "",
+        "created_at": change.at,
+        "created_by": change.actor.name,
+        "expires_at": expires_at,
+        "revoked_at": None,
+        "disabled_at": None,
+        "issues": client.first_party,
+        "application_id": client.application_id,
+    }
+    noun = Noun.CREDENTIAL
+    change.add("oauth_grant.create", noun, schema.credential, row, tenant_id=tenant_id)
+    made: str = row["id"]
+    return made
+
+
+def revoke(store: Store, grant_id: str, *, actor: Actor) -> int:
+    """Revoke a grant with all that was minted from it; returns the journal number to wait for.
+
+    A repeated one changes nothing and has its receipt waited for again, as has one that is gone.
+    """
+    with store.change(actor) as change:
+        n = end(change, grant_id)
+        return n if n is not None else head(change)
+
+
+def end(change: Change, grant_id: str) -> int | None:
+    """Revoke a grant as part of a change; None when there is none that was not revoked."""
+    table = schema.credential
+    wanted = sa.select(table.c.id, table.c.tenant_id).where(
+        table.c.id == grant_id, table.c.kind == KIND, table.c.revoked_at.is_(None)
+    )
+    row = change.execute(wanted).one_or_none()
+    if row is None:
+        return None
+    before = {"id": grant_id, "revoked_at": None}
+    after = {"revoked_at": change.at}
+    return change.alter(
+        "oauth_grant.revoke", Noun.CREDENTIAL, table, before, after, tenant_id=row.tenant_id
+    )
+
+
+def refreshes(client: Client, scopes: Iterable[str]) -> bool:
+    """Whether a client is given refresh tokens (OpenID Connect Core §11).
+
+    It is where it is registered for them and `offline_access` was consented to.
+    """
+    return GrantType.REFRESH_TOKEN in client.grant_types and OFFLINE in scopes
+
+
+def ends_at(client: Client, scopes: Iterable[str], *, now: float, lifetime: float) -> float:
+    """Return when a new grant ends: one that can't be refreshed with its one token."""
+    return now + (ABSOLUTE_LIFE if refreshes(client, scopes) else lifetime)
+
+
+def given_by(client: Client, holder: Holder, address: str | None) -> Actor:
+    """Return how the journal names whoever makes a grant: the user, through the client."""
+    return Actor(f"user:{holder.user_id} client:{client.id}", None, address=address)
+
+
+def of_client(client: Client, address: str | None) -> Actor:
+    """Return how the journal names a client that acts by itself."""
+    return Actor(f"client:{client.id}", client.tenant_id, address=address)
+
+
+def head(change: Change) -> int:
+    """Return the journal's number as a change sees it."""
+    n: int = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
+    return n
