@@ -15,7 +15,7 @@ from latchgate.core.reason import Reason
 from latchgate.core.scope import Scopes
 from latchgate.manage import applications, blocks, client_secrets, developers, grants, oauth_clients
 from latchgate.manage.applications import Verb
-from latchgate.manage.client_terms import DEVICE
+from latchgate.manage.client_terms import DEVICE, INTROSPECTION
 from latchgate.manage.developers import Proof
 from latchgate.manage.errors import ForbiddenError, InvalidError, StaleError, UnprovenError
 from latchgate.manage.idempotency import Once
@@ -102,6 +102,10 @@ def test_a_client_is_made_with_a_secret_that_only_its_digest_is_kept_of(world, o
             {"grant_types"},
         ),
         ({"grant_types": ["client_credentials"], "redirect_uris": []}, {"tenant_id"}),
+        (
+            {"public": True, "grant_types": [INTROSPECTION], "redirect_uris": []},
+            {"grant_types"},
+        ),
         ({"tenant_id": "t-nowhere"}, {"tenant_id"}),
         ({"application_id": "app-nothing"}, {"application_id"}),
         ({"application": APPLICATION}, {"application_id"}),

@@ -22,8 +22,11 @@ GrantType = Literal[
     "refresh_token",
     "urn:ietf:params:oauth:grant-type:device_code",
     "urn:ietf:params:oauth:grant-type:token-exchange",
+    "urn:latchgate:introspection",
 ]
 DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
+# No grant: it lets an API's own client look at every token of its tenant (RFC 7662).
+INTROSPECTION: Final = "urn:latchgate:introspection"
 # Of OpenID Connect, which no service declares (OpenID Connect Core §5.4 and §11).
 PROTOCOL_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
@@ -109,10 +112,10 @@ _PROTOCOL = sorted(PROTOCOL_SCOPES)
 def _grant_faults(terms: Terms) -> list[tuple[str, str]]:
     faults: list[tuple[str, str]] = []
     given = set(terms.grant_types)
-    if "client_credentials" in given and terms.public:
-        why = "client_credentials takes a secret, which a public client has not"
+    for proven in sorted({"client_credentials", INTROSPECTION} & given if terms.public else ()):
+        why = f"{proven} takes a secret, which a public client has not"
         faults.append(("grant_types", why))
-    elif "client_credentials" in given and terms.tenant_id is None:
+    if "client_credentials" in given and not terms.public and terms.tenant_id is None:
         why = "must name the tenant in which it may act: it asks for client_credentials"
         faults.append(("tenant_id", why))
     if "refresh_token" in given and not given & {"authorization_code", DEVICE}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.oauth import Minting
+from tests.minting import Minting
 from tests.world import http_request
 
 from latchgate.config import load
