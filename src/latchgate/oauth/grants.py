@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
 from latchgate.core.model import Noun
-from latchgate.core.secret import CROCKFORD_LOWER, draw
+from latchgate.manage import grants
+from latchgate.manage.grants import GrantSpec
 from latchgate.oauth.clients import Client, GrantType
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.scopes import OFFLINE, of_services
@@ -24,9 +24,6 @@ from latchgate.store.journal import Actor, Change, Store
 TOKEN_KIND = "latchgate.oauth_token"  # noqa: S105 - the name of a kind
 KIND = "latchgate.oauth_grant"
 ABSOLUTE_LIFE = 90 * 86_400.0  # seconds, however often it is refreshed
-_ID_LENGTH = 16
-_ID_ENTROPY = 19
-_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +64,16 @@ def add(
     tenant_id: str | None = change.execute(whose).scalar_one_or_none()
     if tenant_id is None or client.tenant_id not in {None, tenant_id}:
         raise OAuthError(Code.INVALID_GRANT, "whom it was given by is no user of the client's")
-    row: dict[str, Any] = {
-        "id": f"og-{draw(entropy(_ID_ENTROPY), CROCKFORD_LOWER, _ID_LENGTH)}",
-        "kind": KIND,
-        "tenant_id": tenant_id,
-        "project_id": holder.project_id,
-        "owner_id": holder.user_id,
-        "parent_id": None,
-        "name": client.application_name,
-        "description": "",
-        "services": ["*"],
-        "scopes": of_services(scopes).listed(),
-        "networks": None,
-        "environment": None,
-        "external_id": client.id,
-        "metadata": {},
-        "digest": entropy(_DIGEST_BYTES),  # of nothing: no text has it
-        "hint": "",
-        "created_at": change.at,
-        "created_by": change.actor.name,
-        "expires_at": expires_at,
-        "revoked_at": None,
-        "disabled_at": None,
-        "issues": client.first_party,
-        "application_id": client.application_id,
-    }
-    noun = Noun.CREDENTIAL
-    change.add("oauth_grant.create", noun, schema.credential, row, tenant_id=tenant_id)
-    made: str = row["id"]
+    spec = GrantSpec(
+        application_id=client.application_id,
+        client_id=client.id,
+        name=client.application_name,
+        owner=(tenant_id, holder.project_id, holder.user_id),
+        scopes=of_services(scopes),
+        issues=client.first_party,
+        expires_at=expires_at,
+    )
+    made: str = grants.write(change, KIND, spec, entropy)["id"]
     return made
 
 
