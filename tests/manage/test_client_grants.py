@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 import sqlalchemy as sa
-from tests.oauth import Minting, client, with_issuer
+from tests.minting import Minting, client, with_issuer
 from tests.world import FILES, Owner, asking
 
 from latchgate.core.model import Noun

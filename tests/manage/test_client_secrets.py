@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 import sqlalchemy as sa
-from tests.oauth import client, with_issuer
+from tests.minting import client, with_issuer
 from tests.world import FILES
 
 from latchgate.core.model import Noun

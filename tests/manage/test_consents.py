@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from tests.oauth import Minting, client, with_issuer
+from tests.minting import Minting, client, with_issuer
 from tests.world import FILES, asking
 
 from latchgate.core.model import Noun

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.oauth import APPLICATION, Minting, approved, client, with_issuer
+from tests.minting import APPLICATION, Minting, approved, client, with_issuer
 from tests.world import FILES, asking
 
 from latchgate.core.model import Noun

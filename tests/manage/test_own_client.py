@@ -1,7 +1,7 @@
 """The command line's own client: made once, kept to the program's scopes and nothing else."""
 
 import sqlalchemy as sa
-from tests.oauth import with_issuer
+from tests.minting import with_issuer
 from tests.world import ACTOR, FILES
 
 from latchgate.manage import oauth_clients, own_client

@@ -19,7 +19,7 @@ from latchgate.manage.actor import Caller
 from latchgate.manage.application_keys import TABLE, Place, StoredApplicationKey, stored_key
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.manage.records import ANY, IfMatch, find
-from latchgate.manage.rotation import read_grace
+from latchgate.manage.rotation_terms import read_grace
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, Store

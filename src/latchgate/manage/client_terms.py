@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693 §2.1
+INTROSPECTION = "urn:latchgate:introspection"  # no grant: an API's own, to look at tokens with
 GrantType = Literal[
     "authorization_code",
     "client_credentials",
     "refresh_token",
     "urn:ietf:params:oauth:grant-type:device_code",
     "urn:ietf:params:oauth:grant-type:token-exchange",
+    "urn:latchgate:introspection",
 ]
 GRANT_TYPES: tuple[str, ...] = get_args(GrantType)
 # Of OpenID Connect, which no service declares (OpenID Connect Core §5.4 and §11).
@@ -117,6 +119,9 @@ def _grant_faults(terms: Terms) -> list[tuple[str, str]]:
     elif "client_credentials" in given and terms.tenant_id is None:
         why = "must name the tenant in which it may act: it asks for client_credentials"
         faults.append(("tenant_id", why))
+    if INTROSPECTION in given and terms.public:
+        why = f"{INTROSPECTION} takes a secret, which a public client has not"
+        faults.append(("grant_types", why))
     if "refresh_token" in given and not given & {"authorization_code", DEVICE}:
         why = "refresh_token goes with authorization_code or the device grant, where somebody"
         faults.append(("grant_types", f"{why} signs in"))

@@ -34,6 +34,7 @@ class GrantSpec:
     """What a new grant shall be: of which program, for whom (tenant, project, user), with what.
 
     `issues` says whether keys may be made with its tokens: with those of Latchgate's own programs.
+    `expires_at` is Unix seconds, None where it ends with nothing but its revocation.
     """
 
     application_id: str
@@ -43,6 +44,7 @@ class GrantSpec:
     scopes: Scopes
     networks: Networks | None = None
     issues: bool = False
+    expires_at: float | None = None
 
 
 def grant_kind(policy: Policy) -> str:
@@ -77,7 +79,7 @@ def write(
         "hint": "",
         "created_at": change.at,
         "created_by": change.actor.name,
-        "expires_at": None,
+        "expires_at": spec.expires_at,
         "revoked_at": None,
         "disabled_at": None,
         "issues": spec.issues,

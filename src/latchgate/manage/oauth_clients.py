@@ -36,7 +36,7 @@ MAX_URIS = 20
 MAKES_APPLICATIONS = "operator:applications.write"
 _Uri = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _Uris = Annotated[list[_Uri], msgspec.Meta(max_length=MAX_URIS)]
-_Grants = Annotated[list[GrantType], msgspec.Meta(min_length=1, max_length=5)]
+_Grants = Annotated[list[GrantType], msgspec.Meta(min_length=1, max_length=6)]
 _Scopes = Annotated[list[Name], msgspec.Meta(max_length=256)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 ClientState = Literal["active", "disabled", "withdrawn"]
