@@ -98,6 +98,7 @@ CONFIGURATION: Words = {
     "policy": "Policy files that `policy check` and `policy apply` read. Verifiers follow what was"
     " applied, never these files.",
     "listen": "The three addresses, below.",
+    "console": "Where browsers reach the console, below.",
     "gateways": "Whose word counts, below.",
     "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
     "audit": "The journal's export on a schedule, below. Without it nothing is exported.",

@@ -1,4 +1,4 @@
-"""What an access key is given, out of what its maker stands for: roles of one project, and requests.
+"""What an access key is given, out of what its maker stands for: roles of a project, and requests.
 
 Rule of this file: roles are more than the scopes they hold, as services elsewhere read their names;
 so only what stands for all of its owner, or for roles itself, gives any (ATTACKS D5.38).
@@ -23,7 +23,7 @@ from latchgate.manage.administrators import Roles, reached, usable
 from latchgate.manage.errors import ForbiddenError, InvalidError
 from latchgate.manage.gate import check_depth, sourced
 from latchgate.store import schema
-from latchgate.store.journal import Change, stored
+from latchgate.store.journal import Change
 
 
 class RoleUnknownError(InvalidError):
