@@ -184,7 +184,7 @@ def _text(found: dict[str, list[Round]], seconds: int, rounds: int) -> str:
     lines += [
         "",
         f"- grants: wanted ≥ {WANTED_GRANTS:,} a second: {_verdict(ok=grants >= WANTED_GRANTS)}",
-        f"- a token's decision takes {ratio:.2f} times a key's, wanted ≤ {WANTED_RATIO:.0f}: {near}",
+        f"- a token's decision takes {ratio:.2f} × a key's, wanted ≤ {WANTED_RATIO:.0f}: {near}",
     ]
     return "\n".join([*lines, ""])
 
