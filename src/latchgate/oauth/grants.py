@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from latchgate.core.model import Noun
-from latchgate.manage import grants
+from latchgate.manage import grants as manage_grants
 from latchgate.manage.grants import GrantSpec
 from latchgate.oauth.clients import Client, GrantType
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.scopes import OFFLINE, of_services
 from latchgate.store import schema
-from latchgate.store.journal import Actor, Change, Store
+from latchgate.store.journal import Actor, Change, Store, stored
 
 TOKEN_KIND = "latchgate.oauth_token"  # noqa: S105 - the name of a kind
 KIND = "latchgate.oauth_grant"
@@ -73,7 +72,7 @@ def add(
         issues=client.first_party,
         expires_at=expires_at,
     )
-    made: str = grants.write(change, KIND, spec, entropy)["id"]
+    made: str = manage_grants.write(change, KIND, spec, entropy)["id"]
     return made
 
 
@@ -90,17 +89,9 @@ def revoke(store: Store, grant_id: str, *, actor: Actor) -> int:
 def end(change: Change, grant_id: str) -> int | None:
     """Revoke a grant as part of a change; None when there is none that was not revoked."""
     table = schema.credential
-    wanted = sa.select(table.c.id, table.c.tenant_id).where(
-        table.c.id == grant_id, table.c.kind == KIND, table.c.revoked_at.is_(None)
-    )
-    row = change.execute(wanted).one_or_none()
-    if row is None:
-        return None
-    before = {"id": grant_id, "revoked_at": None}
-    after = {"revoked_at": change.at}
-    return change.alter(
-        "oauth_grant.revoke", Noun.CREDENTIAL, table, before, after, tenant_id=row.tenant_id
-    )
+    wanted = sa.select(table).where(table.c.id == grant_id, manage_grants.ALIVE)
+    row = change.execute(wanted).mappings().one_or_none()
+    return None if row is None else manage_grants.revoke(change, [stored(row)])
 
 
 def refreshes(client: Client, scopes: Iterable[str]) -> bool:
