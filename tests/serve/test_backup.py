@@ -25,6 +25,7 @@ from latchgate.serve import backup as backups
 from latchgate.serve.backup import BackupError, back_up, look
 from latchgate.serve.restore import restore
 from latchgate.serve.upgrade import UpgradeError
+from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.errors import StoreError
 from latchgate.store.journal import Actor
@@ -263,6 +264,24 @@ def test_a_restore_takes_back_what_happened_since_under_a_new_epoch(place):
     assert not report.sound
     assert "an older copy was restored" in report.faults[0].problem
     assert f"the rows up to {kept.n}" in report.faults[0].problem
+
+
+def test_nobody_stays_signed_in_over_a_restore(place):
+    world, now = place.world, time.time()
+    made, cookie = session.begin(
+        world.store,
+        user_id=world.owner.user_id,
+        tenant_id=world.owner.tenant_id,
+        methods=("pwd",),
+        address=None,
+        agent="",
+        now=now,
+        entropy=secrets.token_bytes,
+    )
+    place.back_up()
+    session.end(world.store, made.id, now)
+    place.restore()
+    assert session.resume(world.store, cookie.reveal(), now=now) is None
 
 
 def test_a_verifier_that_was_ahead_believes_nothing_old(place, monkeypatch):

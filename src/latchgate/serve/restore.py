@@ -27,6 +27,7 @@ from latchgate.serve.backup import BackupError, Looked, Manifest, look
 from latchgate.serve.files import BESIDE, placed
 from latchgate.serve.load import unsigned
 from latchgate.serve.upgrade import UpgradeError, refuse_while_used, schema_of
+from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.bell import Bell
 from latchgate.store.copies import copied, put_in_place
@@ -202,6 +203,8 @@ def _begin(change: Change, epoch: str, manifest: Manifest, found: Replaced | Non
     }
     change.note(RESTORED, Noun.DATABASE, epoch, tenant_id=None, detail=detail)
     change.execute(sa.update(schema.journal_head).values(epoch=epoch))
+    # One that ended after the backup was made would go on: everybody signs in anew.
+    session.forget_all(change)
 
 
 @contextmanager
