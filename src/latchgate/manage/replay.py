@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from latchgate.core.model import Noun
 from latchgate.core.network import Networks
 from latchgate.core.scope import Scopes
+from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.journal import Change, stored
 from latchgate.store.sqlite import Connection, connect, faults
@@ -143,18 +144,11 @@ def narrow(change: Change, replaced: Path) -> list[Narrowed]:
 def forget_passing(change: Change) -> None:
     """End what a backup must not bring back, as part of a restore: people sign in again.
 
-    Sessions, codes and sign-ins half done are of another time. Of refresh tokens those used since
-    would work a second time, and what they gave would not.
+    A session that ended since would go on, and a refresh token that was used since would work a
+    second time.
     """
-    session = schema.session
-    alive = sa.update(session).where(session.c.ended_at.is_(None))
-    change.execute(alive.values(ended_at=change.at))
-    for table in (
-        schema.ceremony,
-        schema.oauth_code,
-        schema.oauth_device,
-        schema.oauth_refresh,
-    ):
+    session.forget_all(change)
+    for table in (schema.oauth_code, schema.oauth_device, schema.oauth_refresh):
         change.execute(sa.delete(table))
 
 
