@@ -36,7 +36,7 @@ MAX_URIS = 20
 MAKES_APPLICATIONS = "operator:applications.write"
 _Uri = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _Uris = Annotated[list[_Uri], msgspec.Meta(max_length=MAX_URIS)]
-_Grants = Annotated[list[GrantType], msgspec.Meta(min_length=1, max_length=5)]
+_Grants = Annotated[list[GrantType], msgspec.Meta(min_length=1, max_length=6)]
 _Scopes = Annotated[list[Name], msgspec.Meta(max_length=256)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 ClientState = Literal["active", "disabled", "withdrawn"]
@@ -157,10 +157,11 @@ def create(
     if before is not None:
         return shown(store, policy, before, now=now), None, False
     terms = Terms.of(spec)
-    check(policy, terms)
+    known: list[tuple[str, str]] = []
     if (spec.application_id is None) == (spec.application is None):
         why = "give the id of an application, or what a new one shall be, and not both"
-        raise InvalidError([("application_id", why)])
+        known.append(("application_id", why))
+    check(policy, terms, *known)
     if spec.application is not None and MAKES_APPLICATIONS not in caller.rights:
         raise ForbiddenError(f"a new application takes the scope {MAKES_APPLICATIONS}")
     client_id = new_id("client", entropy)
