@@ -17,6 +17,7 @@ def test_what_ended_a_day_ago_is_let_go_of(world, server, clock, app, owner):
     text = authority.code(world, app, owner)
     sent = authority.sent(text)
     first = authorization_code.by_code(server, client, sent, address=None)
+    assert first.refresh_token is not None
     asked = {"address": None, "now": clock.now, "entropy": server.entropy}
     device.begin(world.store, client, (), **asked)
     clock.now += KEPT
