@@ -65,6 +65,15 @@ def latchgate(stock: Stock, core: int) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def unrecorded(stock: Stock, core: int) -> Iterator[Server]:
+    """Run the same server, which records no use."""
+    port = _free_port()
+    command = [sys.executable, "-m", "benchmarks.unrecorded", *_serve(stock, port)]
+    with _running("unrecorded", command, stock, port, core, b"HTTP/1.1 200 ") as server:
+        yield server
+
+
+@contextlib.contextmanager
 def constant(stock: Stock, core: int, answer: bytes) -> Iterator[Server]:
     """Run the same server with a constant answer."""
     port = _free_port()

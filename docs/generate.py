@@ -37,7 +37,9 @@ from latchgate.core.kinds import (
     api_token,
     app_password,
     application_key,
+    client_secret,
     imported_key,
+    oauth_token,
     oidc_bearer,
     project_token,
     service_key,
@@ -60,6 +62,7 @@ from latchgate.doors.manage import developers as manage_developers
 from latchgate.doors.manage import lifetimes as manage_lifetimes
 from latchgate.doors.manage import links as manage_links
 from latchgate.doors.manage import passwords as manage_passwords
+from latchgate.doors.manage import seen as manage_seen
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage import storage as manage_storage
 from latchgate.doors.manage import tokens as manage_tokens
@@ -79,7 +82,7 @@ from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.manage.webhooks import WebhookSpec
 from latchgate.serve import tls
-from latchgate.store import recorder
+from latchgate.store import recorder, refusals
 from latchgate.verify import cache, receipts
 
 PAGES = Path(__file__).parent / "reference"
@@ -97,6 +100,9 @@ CONFIGURATION: Words = {
     "policy": "Policy files that `policy check` and `policy apply` read. Verifiers follow what was"
     " applied, never these files.",
     "listen": "The three addresses, below.",
+    "console": "Where browsers reach the console, below.",
+    "console.url": "Its origin as browsers see it, such as `https://login.example.com`; the issuer"
+    " of OAuth2 tokens. Absent: the address of `listen.console`.",
     "gateways": "Whose word counts, below.",
     "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
     "audit": "The journal's export on a schedule, below. Without it nothing is exported.",
@@ -144,6 +150,8 @@ CONFIGURATION: Words = {
     "mail.username": "Together with `password_file`.",
     "mail.password_file": "File whose first line is the password; mode 0600, read at each e-mail.",
     "mail.from": "The address that e-mail comes from.",
+    "mail.operator": "Who is written to of what is no tenant's: leaked application keys, and alerts"
+    " of what everybody's requests come to.",
     "mail.ca": "PEM file of the authorities that its certificate may come from, instead of the"
     " system's.",
     "tls.key": "PEM file of its private key, without a password. Both keys or neither.",
@@ -208,6 +216,13 @@ SETTINGS: Mapping[type, Words] = {
         " challenges name it. Unless given, below the API's own address.",
         "region": "The region that the catalog names.",
     },
+    oauth_token.Settings: {
+        "lifetime": "How long an access token lasts, as a duration; at most a day, and no longer"
+        " than what it was minted from.",
+        "audience": "Whom a token is meant for (`aud`): who verifies one offline compares it.",
+        "issuer": "Given by the server, from `console.url`; not for files.",
+    },
+    client_secret.Settings: {},
     application_key.Settings: {
         "header": "The header that carries the key: 32 hexadecimal digits, upper case.",
         "matrix_parameter": "Its name in a path (`;NAME=KEY`), in areas with `matrix_parameters`.",
@@ -329,6 +344,7 @@ LIFETIME: Words = {
 WEBHOOK: Words = {
     "url": "Where events are sent: https, and a public address.",
     "events": "Those it hears of. Empty: every one, also of later versions.",
+    "whose": "Whose events it hears of: the tenant's own, or those that are no tenant's.",
     "description": "What it is for.",
 }
 ACCESS_KEY_PROOF: Words = {
@@ -388,8 +404,8 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Faults of a journal that a check lists", lambda: chain.MAX_FAULTS),
     ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
     ("Seconds between batches of refusals and counts", lambda: recorder.BATCH_SECONDS),
-    ("Days a refusal is kept", lambda: recorder.KEEP_SECONDS // 86_400),
-    ("Refusals kept for each tenant, and for nobody", lambda: recorder.KEEP_PER_RING),
+    ("Days a refusal is kept", lambda: refusals.KEEP_SECONDS // 86_400),
+    ("Refusals kept for each tenant, and for nobody", lambda: refusals.KEEP_PER_RING),
     ("Seconds that sending one event may take", lambda: round(sending.SEND_SECONDS)),
     ("Attempts to send one event", lambda: len(deliveries.WAITS) + 1),
     ("Days an event and its deliveries are kept", lambda: round(deliveries.KEEP_SECONDS / 86_400)),
@@ -402,6 +418,7 @@ def configuration() -> str:
     entries = (
         ("", config_entries.ConfigEntry),
         ("listen.", config_entries.ListenEntry),
+        ("console.", config_entries.ConsoleEntry),
         ("gateways.", config_entries.GatewaysEntry),
         ("tls.", config_entries.TlsEntry),
         ("audit.", config_entries.AuditEntry),
@@ -576,10 +593,9 @@ def management() -> str:
             manage_passwords.TakenPassword,
             manage_tokens.Token,
             manage_tokens.TokenPage,
-            manage_tokens.DeletedToken,
+            manage_seen.DeletedCredential,
             manage_access_keys.AccessKey,
             manage_access_keys.AccessKeyPage,
-            manage_access_keys.DeletedAccessKey,
             manage_lifetimes.Lifetime,
             manage_lifetimes.Lifetimes,
             manage_lifetimes.OverduePage,

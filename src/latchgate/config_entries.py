@@ -62,7 +62,8 @@ class WebhooksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class MailEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[mail]`: the server that warnings by e-mail are handed to; without `host` none are sent.
 
-    `tls` says how it is spoken to: `starttls`, `implicit` or `none`. `from` is who they come from.
+    `tls` says how it is spoken to: `starttls`, `implicit` or `none`. `from` is who they come from,
+    `operator` who is written to of what is no tenant's; nobody unless told.
     """
 
     host: str | None = None
@@ -71,6 +72,7 @@ class MailEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     username: str | None = None
     password_file: str | None = None
     sender: str | None = msgspec.field(default=None, name="from")
+    operator: str | None = None
     ca: str | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from latchgate.cli.sources import Source, hits, named
 from latchgate.core.leaks import OVERLAP, Finder
 
 ROOT = Path(__file__).parents[2]
-KEY = SECRETS["wayscloud.service_key"]
+KEY_KIND = "wayscloud.service_key"
+KEY = SECRETS[KEY_KIND]
 LIKELY = SECRETS["upcloud.api_token"]
 GIT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -94,6 +96,46 @@ def test_what_cant_be_read_is_named_and_ends_with_2(tmp_path):
     assert latchgate("scan", cwd=tmp_path).code == 2
 
 
+def test_links_loops_and_faults_in_the_middle_are_told_and_the_rest_is_read(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "up").symlink_to(tmp_path)
+    (tmp_path / "key").write_text(KEY)
+    run = latchgate("scan", ".", "--json", cwd=tmp_path)
+    assert (run.code, run.json["unread"]) == (1, [])
+    assert [one["path"] for one in run.json["findings"]] == ["key"]
+    # A file that opens, and can't be read; a link in a circle; standard input that breaks.
+    bad = latchgate("scan", "/proc/self/mem", "loop", cwd=tmp_path)
+    assert (bad.code, bad.out) == (2, "")
+    assert [line.split(": ")[1] for line in bad.err.splitlines()] == ["/proc/self/mem", "loop"]
+    with Path("/proc/self/mem").open("rb") as memory:
+        done = subprocess.run(
+            [*LATCHGATE, "scan", "-", "up/d/../loop", "--format", "json"],
+            stdin=memory,
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+    unread = [one.partition(":")[0] for one in json.loads(done.stdout)["unread"]]
+    assert (done.returncode, unread) == (2, ["-", "up/d/../loop"])
+
+
+def test_folders_may_be_nested_deeper_than_python_calls_itself(tmp_path):
+    deep = tmp_path / "deep"
+    try:
+        deep.mkdir()
+        for _ in range(1_100):
+            deep /= "d"
+            deep.mkdir()
+        (deep / "key").write_text(KEY)
+        run = latchgate("scan", "deep", "--json", cwd=tmp_path)
+        assert [one["path"] for one in run.json["findings"]] == ["deep/" + "d/" * 1_100 + "key"]
+    finally:
+        # Neither pytest nor shutil can take it away.
+        subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True, timeout=60)
+
+
 def test_formats_for_programs(tmp_path):
     (tmp_path / "a ü.txt").write_text(KEY)
     lined = latchgate("scan", ".", "--format", "jsonl", cwd=tmp_path)
@@ -120,6 +162,10 @@ def test_a_baseline_leaves_out_what_is_known(tmp_path):
     run = latchgate("scan", ".", "--baseline", "known", cwd=tmp_path)
     assert [one.partition(":")[0] for one in lines(run)] == ["new.txt"]
     assert latchgate("scan", ".", "--baseline", "none", cwd=tmp_path).code == 2
+    # Written anew, it keeps what it knew and is still there.
+    both = ("--baseline", "known", "--write-baseline", "known")
+    assert latchgate("scan", ".", *both, cwd=tmp_path).code == 0
+    assert latchgate("scan", ".", "--baseline", "known", cwd=tmp_path).code == 0
 
 
 def test_policy_files_say_which_brands_are_ours(tmp_path):
@@ -182,6 +228,12 @@ def test_a_secret_across_the_border_of_windows_is_found_once(lead):
     assert (found[0].line, found[0].column) == (lead + 1, 1)
 
 
+def test_lines_are_counted_right_however_many_findings_a_file_has():
+    data = b"\n".join([KEY.encode()] * 3_000)
+    found = list(hits(Finder(KNOWN), Source("x", io.BytesIO(data))))
+    assert [(one.line, one.column) for one in found] == [(at, 1) for at in range(1, 3_001)]
+
+
 def test_what_the_next_commit_brings_is_read_from_the_index(repository):
     (repository / "a\nb").write_text(KEY)
     (repository / "gone").write_text(KEY)
@@ -212,6 +264,53 @@ def test_history_names_the_first_commit_and_its_path(repository):
         (last, "(commit message)", found[0]["line"]),
         (first, "keys.txt", 2),
     ]
+
+
+def test_packed_objects_renames_and_what_no_branch_has_are_read(repository):
+    """Whoever clones a repository gets its packs; what was taken back is in it still."""
+    (repository / "a.bin").write_bytes(b"\0\xff" * 9_999 + b"\n" + KEY.encode() + b"\0")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "first")
+    first = git(repository, "rev-parse", "HEAD")
+    git(repository, "checkout", "-qb", "side")
+    (repository / "b").write_text(SECRETS["upcloud.app_password"])
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "on a branch that goes")
+    git(repository, "tag", "-a", "v1", "-m", f"a tag with {SECRETS['latchgate.service_key']}")
+    git(repository, "checkout", "-q", "main")
+    git(repository, "mv", "a.bin", "c.bin")
+    git(repository, "commit", "-qm", "renamed")
+    (repository / "d").write_text(LIKELY)
+    git(repository, "add", "-A")
+    git(repository, "reset", "-q", "--hard")
+    git(repository, "branch", "-qD", "side")
+    git(repository, "pack-refs", "--all")
+    git(repository, "repack", "-qadk")
+    assert not list(repository.glob(".git/refs/heads/*"))
+    found = latchgate("scan", "--git-history", "--json", cwd=repository).json["findings"]
+    told = {one["kind"]: (one["commit"], one["path"].partition(" ")[0]) for one in found}
+    side = git(repository, "rev-parse", "v1^{commit}")
+    assert told == {
+        KEY_KIND: (first, "a.bin"),
+        "upcloud.app_password": (side, "b"),
+        "latchgate.service_key": (None, "(tag"),
+        "upcloud.api_token": (None, "(object"),
+    }
+
+
+def test_a_repository_that_is_broken_or_no_git_at_all_ends_with_2(repository, tmp_path):
+    (repository / "a").write_text("one")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "first")
+    (blob,) = (one for one in repository.glob(".git/objects/??/*") if one.stat().st_size < 30)
+    blob.chmod(0o600)
+    blob.write_bytes(b"rubbish")
+    broken = latchgate("scan", "--git-history", cwd=repository)
+    assert (broken.code, "Traceback" in broken.err) == (2, False)
+    assert blob.name in broken.err
+    (tmp_path / "none").mkdir()
+    gone = latchgate("scan", "--git-history", cwd=repository, env={"PATH": str(tmp_path / "none")})
+    assert (gone.code, "git can't be run" in gone.err) == (2, True)
 
 
 def test_no_repository_is_an_error_with_gits_own_words(tmp_path):

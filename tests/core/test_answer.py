@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 from tests.core.worlds import (
     NOW,
@@ -15,10 +16,10 @@ from tests.core.worlds import (
     world,
 )
 
-from latchgate.core.answer import identity, refusal
+from latchgate.core.answer import identity, notices, refusal
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.dialects.table import TABLE
-from latchgate.core.model import Decision
+from latchgate.core.model import Decision, Succession
 from latchgate.core.policy_file import read_policy
 from latchgate.core.reason import Reason
 from latchgate.core.scope import NONE, Scopes
@@ -198,3 +199,34 @@ def test_d1_12_a_public_area_passes_nobody_on_even_if_a_key_was_sent():
     found = decide(request("GET", "/healthz", SENT), world(KEY), policy=SHIPPED)
     assert found.allowed
     assert identity(found) == ()
+
+
+@pytest.mark.parametrize(
+    ("of_the_user", "of_the_program", "told"),
+    [
+        (None, None, ()),
+        (None, Succession(1.5, 86_400.0), (1, "Fri, 02 Jan 1970")),
+        ((2.0, 172_800.0), None, (2, "Sat, 03 Jan 1970")),
+        ((2.0, 172_800.0), Succession(1.0, 86_400.0), (1, "Fri, 02 Jan 1970")),
+        ((2.0, 172_800.0), Succession(1.0, 259_200.0), (2, "Sat, 03 Jan 1970")),
+    ],
+)
+def test_a_client_is_told_of_the_secret_that_ends_first(of_the_user, of_the_program, told):
+    decision = decide(request(headers=SENT), world(KEY))
+    assert decision.grant is not None
+    assert notices(decision) == ()
+    record = decision.grant.credential
+    if of_the_user is not None:
+        since, until = of_the_user
+        record = msgspec.structs.replace(record, superseded_at=since, expires_at=until)
+    grant = msgspec.structs.replace(
+        decision.grant, credential=record, application_succession=of_the_program
+    )
+    headers = notices(msgspec.structs.replace(decision, grant=grant))
+    if not told:
+        assert headers == ()
+        return
+    since, day = told
+    assert headers == (("Deprecation", f"@{since}"), ("Sunset", f"{day} 00:00:00 GMT"))
+    refused = msgspec.structs.replace(decision, grant=grant, reason=Reason.SCOPE_NOT_GRANTED)
+    assert notices(refused) == ()

@@ -163,3 +163,30 @@ def test_no_secret_is_longer_than_what_windows_share():
     longest = max(len(secret) for secret in SECRETS.values())
     assert OVERLAP > 4_096 * 2
     assert longest < OVERLAP
+
+
+def test_many_secrets_in_one_encoded_text_are_each_shown_where_they_are():
+    secret = SECRETS["upcloud.app_password"].encode()
+    lines = [b"%d %s" % (at, secret) for at in range(500)]
+    escaped = quote(b"\n".join(lines), safe="").encode()
+    found = FINDER.find(escaped)
+    assert len(found) == 500
+    assert {escaped[one.start : one.end] for one in found} == {quote(secret, safe="").encode()}
+    folded = b"x: |\n" + base64.encodebytes(b"\n".join(lines))
+    found = FINDER.find(folded)
+    assert len(found) == 500
+    for one in found:
+        part = folded[one.start : one.end]
+        assert not part[:1].isspace()
+        assert not part[-1:].isspace()
+        assert secret in base64.b64decode(part + b"==")  # the last may lack its padding
+
+
+@of_every_shape
+def test_secrets_on_lines_below_each_other_and_below_base64_are_all_found(name):
+    """Lines as long as folded base64 has them are not taken for more of it."""
+    secret = SECRETS[name].encode()
+    for before in (b"", *(b"A" * length + b"\n" for length in (60, 64, 76, 80))):
+        for lead in (b"", b"x = ", b'"'):
+            data = before * 2 + b"\n".join([lead + secret] * 3) + b"\n"
+            assert [one.kind for one in FINDER.find(data)] == [name] * 3, (before, lead)

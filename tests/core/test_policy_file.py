@@ -14,10 +14,9 @@ from latchgate import providers
 from latchgate.core.dialects import DIALECTS
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.policy import Policy
+from latchgate.core.policy_faults import PolicyError, PolicyFault
 from latchgate.core.policy_file import (
     BUILT_IN,
-    PolicyError,
-    PolicyFault,
     read_policy,
     with_built_in,
 )

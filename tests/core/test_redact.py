@@ -110,6 +110,16 @@ def test_the_keys_of_every_published_kind_are_masked_wherever_they_stand(text):
         assert secret.split("_", 1)[1] not in MASKED(line)
 
 
+@pytest.mark.parametrize("secret", ["ab+/" * 11, "ab-_" * 11, "ab%2B%2f" * 11])
+def test_a_webhooks_secret_is_masked_however_its_base64_is_spelled(secret):
+    for line in (
+        f"whsec_{secret}=",
+        f"GET /x?a=whsec_{secret}%3D HTTP/1.1",
+        f'{{"s":"whsec_{secret}"}}',
+    ):
+        assert MASKED(line).count("ab") == 0, line
+
+
 def test_several_secrets_in_one_line_are_all_masked():
     masked = MASKED(f"{NEW} {OWN} Authorization: Basic {HUSH} password={HUSH}x;api_key={HUSH}")
     for secret in (NEW, OWN, HUSH):

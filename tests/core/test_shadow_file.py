@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from latchgate import providers
-from latchgate.core.policy_file import PolicyError, PolicyFault, read_policy, with_built_in
+from latchgate.core.policy_faults import PolicyError, PolicyFault
+from latchgate.core.policy_file import read_policy, with_built_in
 from latchgate.core.shadow import Shadow
 from latchgate.core.shadow_file import OWN_PATHS
 from latchgate.doors import keystone, leaks, manage, teracloud, upcloud, wayscloud

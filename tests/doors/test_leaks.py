@@ -7,8 +7,10 @@ import contextlib
 import hashlib
 import http.server
 import json
+import secrets
 import threading
 
+import bcrypt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -289,3 +291,85 @@ def test_the_command_line_reports_looks_up_and_sets_rules(server, tmp_path):
     assert made["id"] in server.cli("leak", "list").out
     empty = server.cli("leak", "report", stdin=b"\n")
     assert (empty.code, "no secret" in empty.err) == (2, True)
+
+
+def test_keys_that_came_by_their_hashes_are_found_and_reported(server, world, tmp_path):
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(64)
+    text = f"wayscloud_storage_{key_id}_{secrets.token_hex(20)}"
+    hashed = bcrypt.hashpw(secret.encode()[:72], bcrypt.gensalt(4)).decode()
+    lines = [
+        {
+            "kind": "wayscloud.service_key",
+            "id": key_id,
+            "hash": hashlib.sha512(text.encode()).hexdigest(),
+            "services": ["storage"],
+        },
+        {
+            "kind": "kakaocloud.access_key",
+            "id": "e" * 32,
+            "name": "moved",
+            "hash": hashed,
+            "roles": [world.role(world.owner.tenant_id, ["storage:read"])],
+            "project": world.owner.project_id,
+        },
+    ]
+    defaults = {"owner": world.owner.user_id}
+    made = server.call("POST", "/manage/v1/imports", {"defaults": defaults, "lines": lines})
+    assert (made.json["imported"], made.json["failed"]) == (2, []), made.body
+    (tmp_path / "a.log").write_text(f"key={text}\n")
+    checked = server.cli("scan", str(tmp_path / "a.log"), "--check", "--json")
+    (one,) = checked.json["findings"]
+    assert (one["grade"], one["known"]["credential_id"]) == ("certain", key_id)
+    assert text not in checked.out + checked.err
+
+    def report(*more, code=0):
+        told = server.cli("leak", "report", "--json", *more, stdin=secret.encode() + b"\n")
+        assert told.code == code, told.err
+        return told.json["handled"] if code == 0 else told.err
+
+    # A salted hash can't be searched for; by its key's id it can be worked out.
+    for wrong in ((), ("--id", "f" * 32), ("--id", key_id)):
+        assert report(*wrong) == [{"status": "handled", "leak": None}]
+    (leak,) = report("--id", "e" * 32)
+    assert (leak["leak"]["record"], leak["leak"]["action"]) == ("e" * 32, "revoke")
+    assert "id" in report("--id", "e e", code=1)
+    named = {"token": "x", "id": "e" * 32}
+    answer = server.call("POST", "/manage/v1/leaks", {"tokens": [named] * 21})
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "tokens")
+    # Guessing is throttled as at sign-in: each wrong one doubles the wait, however slow they are.
+    for at in range(16):
+        key = server.create()
+        guess = {"token": f"{at}", "id": "d" * 32}
+        answer = server.call("POST", "/manage/v1/leaks", {"tokens": [{"token": key["key"]}, guess]})
+        if answer.status != 200:
+            assert (answer.status, int(answer.headers["retry-after"]) > 0) == (429, True)
+            assert server.allows(key["key"])  # nothing of such a report is handled
+            break
+    else:
+        pytest.fail("nobody counted the guesses")
+
+
+def test_a_file_of_any_length_is_reported_and_what_is_no_secret_is_named(server, tmp_path):
+    first, last = server.create(), server.create()
+    file = tmp_path / "found"
+    with file.open("wb") as stream:
+        stream.write(first["key"].encode() + b"\r\n\n")
+        stream.write(b"\xff\xfe\n" + b"a" * 100_000 + b"\n")
+        # In all far more than one request may carry, and lines whose JSON is longer than they.
+        stream.writelines(b'"' * 8_000 + b"%d\n" % at for at in range(300))
+        stream.write(last["key"].encode())
+    told = server.cli("leak", "report", str(file), "--json", "--url", "https://e.com/" + "a" * 900)
+    assert told.code == 2
+    assert told.err.splitlines() == [
+        f"latchgate: {file}: line 3 is not UTF-8 text",
+        f"latchgate: {file}: line 4 is longer than 8192 characters",
+    ]
+    handled = told.json["handled"]
+    assert len(handled) == 302
+    assert [one["leak"]["record"] for one in handled if one["leak"]] == [first["id"], last["id"]]
+    assert not server.allows(first["key"])
+    assert not server.allows(last["key"])
+    two = server.cli("leak", "report", "--id", "x", stdin=b"a\nb\n")
+    assert (two.code, "one secret" in two.err) == (2, True)
+    none = server.cli("leak", "report", str(tmp_path))
+    assert (none.code, str(tmp_path) in none.err) == (2, True)

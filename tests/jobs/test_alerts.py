@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 from tests.jobs.alerting import Alerting
 from tests.world import FILES, chain_faults
 
+from latchgate.jobs import alerts as job
 from latchgate.jobs.job import ACTOR
 from latchgate.manage import alert_raise, alerts
 from latchgate.manage.alert_raise import Finding, raise_new
 from latchgate.manage.alerts import AlertPatch, Watch
+from latchgate.store import schema
 
 HOUR, DAY = 3_600, 86_400
 PRICED = {
@@ -50,6 +53,18 @@ def test_requests_of_a_day_are_told_once_a_day(alerting):
     assert "revoke" in first["data"]["what_to_do"]
     assert chain_faults(alerting.world.database) == []
     assert [row.action for row in alerting.world.journal()].count("alert.raise") == 2
+
+
+def test_what_was_raised_long_ago_is_forgotten_and_the_rest_stays(alerting):
+    key = alerting.world.key("storage")
+    alerting.make(Watch.REQUESTS_PER_DAY, threshold=1)
+    for later in (0, job.KEEP_SECONDS, 1):
+        alerting.now += later
+        alerting.use(key)
+        alerting.run()
+        job.forget(alerting.work)
+    (kept,) = alerting.world.all(sa.select(schema.alert_raised.c.at))
+    assert kept.at == alerting.now - 1
 
 
 def test_requests_are_added_up_by_project_and_by_tenant(alerting):

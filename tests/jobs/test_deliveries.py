@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -12,19 +13,22 @@ from tests.receiver import Receiver
 from tests.world import FILES, compiled
 
 from latchgate.core.event import Event
+from latchgate.core.scope import Scopes
 from latchgate.jobs import deliveries
 from latchgate.jobs.deliveries import KEEP_SECONDS, WAITS, Deliveries
 from latchgate.keyring import master
-from latchgate.manage import webhooks
+from latchgate.manage import delivery_queue, webhooks
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
 from latchgate.manage.lifetimes import DAY
 from latchgate.manage.listing import Query
 from latchgate.manage.notifications import notify
 from latchgate.manage.records import IfMatch
-from latchgate.manage.webhooks import WebhookPatch, WebhookSpec
+from latchgate.manage.webhooks import WebhookPatch, WebhookSpec, Whose
 from latchgate.store import schema
+from latchgate.store.errors import ConflictError
 
 POLICY = compiled(FILES, 1)
+HERE = "the administrator's tenant"
 served = [pytest.mark.e2e, pytest.mark.enable_socket]
 
 
@@ -51,13 +55,13 @@ def make(site, caller, url="https://hooks.example/x", **told):
     )
 
 
-def happen(site, event=Event.CREDENTIAL_EXPIRING, tenant_id=None, user_id=None, **data):
+def happen(site, event=Event.CREDENTIAL_EXPIRING, tenant_id=HERE, user_id=None, **data):
     with site.world.changing() as change:
         return notify(
             change,
             event,
             "k1",
-            tenant_id=tenant_id or site.world.owner.tenant_id,
+            tenant_id=site.world.owner.tenant_id if tenant_id is HERE else tenant_id,
             user_id=user_id,
             data=data,
             entropy=secrets.token_bytes,
@@ -118,6 +122,45 @@ def test_another_tenant_sees_no_webhook_of_ours(site, admin):
         webhooks.test(store, other, made.id, entropy=secrets.token_bytes)
     with pytest.raises(NotFoundError):
         seen(site, other, made)
+
+
+def test_the_operators_webhooks_hear_of_what_is_no_tenants_and_of_nothing_else(site, admin):
+    tenants, _ = make(site, admin)
+    operators, _ = make(site, admin, whose=Whose.OPERATOR)
+    assert (tenants.whose, operators.whose) == ("tenant", "operator")
+    happen(site, Event.ALERT_RAISED, tenant_id=None)
+    assert deliveries.route(site.work) == 1
+    assert [row.target for row in rows(site)] == [operators.id]
+    happen(site)
+    assert deliveries.route(site.work) == 1
+    assert sorted(row.target for row in rows(site)) == sorted([operators.id, tenants.id])
+
+
+def test_the_operators_webhooks_are_for_holders_of_the_operators_scope(site, admin):
+    made, _ = make(site, admin, whose=Whose.OPERATOR)
+    store = site.world.store
+    scopes = Scopes.of(["manage:webhooks.read", "manage:webhooks.write"])
+    tenants = site.world.acting(site.world.admin, scopes)  # the same tenant's, even so
+    with pytest.raises(ForbiddenError, match=r"operator:webhooks\.write"):
+        make(site, tenants, whose=Whose.OPERATOR)
+    assert webhooks.listed(store, tenants, Query(), now=site.clock.now) == ([], None)
+    for act in (webhooks.shown, webhooks.delete):
+        with pytest.raises(NotFoundError):
+            act(store, tenants, made.id)
+    only = Query(filters={"whose": "tenant"})
+    assert webhooks.listed(store, admin, only, now=site.clock.now) == ([], None)
+    other = site.world.acting(site.world.key("manage", owner=site.world.somebody("*")))
+    webhooks.delete(store, other, made.id)  # an operator of another tenant is one too
+    assert site.world.journal()[-1].tenant_id is None
+
+
+def test_the_operator_is_written_to_where_the_configuration_says(site):
+    happen(site, Event.ALERT_RAISED, tenant_id=None)
+    happen(site)
+    with_mail = dataclasses.replace(site.work, mail=SimpleNamespace(operator="a@b.example"))
+    assert deliveries.route(with_mail) == 2
+    (row,) = rows(site)
+    assert (row.channel, row.target) == ("mail", deliveries.OPERATOR)
 
 
 def test_a_webhook_is_changed_at_the_version_that_is_meant(site, admin):
@@ -282,10 +325,58 @@ def test_a_slow_webhook_leaves_room_for_others(site, admin):
         fields = {"tenant_id": admin.tenant_id, "user_id": None, "entropy": secrets.token_bytes}
         told = notify(change, Event.ALERT_RAISED, "k1", data={}, **fields)
         for _ in range(1_500):
-            webhooks.queue(change, told, "webhook", slow.id, entropy=secrets.token_bytes)
-        webhooks.queue(change, told, "webhook", "quick", entropy=secrets.token_bytes)
+            delivery_queue.add(change, told, "webhook", slow.id, entropy=secrets.token_bytes)
+        delivery_queue.add(change, told, "webhook", "quick", entropy=secrets.token_bytes)
     chosen = [row["target"] for row in deliveries._due(site.work)]
     assert sorted(chosen) == ["quick", slow.id, slow.id]
+
+
+def test_each_tenants_first_comes_before_anothers_second(site, admin):
+    busy = [(admin.tenant_id, f"slow-{at}") for at in range(40)]
+    places = [*busy, (site.world.tenant(), "quick")]
+    with site.world.changing() as change:
+        for tenant_id, target in places:
+            fields = {"tenant_id": tenant_id, "user_id": None, "entropy": secrets.token_bytes}
+            told = notify(change, Event.ALERT_RAISED, "k1", data={}, **fields)
+            delivery_queue.add(change, told, "webhook", target, entropy=secrets.token_bytes)
+    chosen = [row["target"] for row in deliveries._due(site.work)]
+    assert "quick" in chosen[:2]
+    assert len(chosen) == deliveries.OF_ONE + 1
+
+
+def test_what_waits_for_one_place_has_a_bound(site, admin, monkeypatch, caplog):
+    monkeypatch.setattr(delivery_queue, "MAX_WAITING", 3)
+    made, _ = make(site, admin)
+    for _ in range(5):
+        happen(site)
+    assert deliveries.route(site.work) == 5
+    assert deliveries.route(site.work) == 0
+    assert [row.state for row in rows(site)] == ["pending"] * 3
+    assert f"too much waits for {made.id}" in caplog.text
+    with pytest.raises(ConflictError):
+        webhooks.test(site.world.store, admin, made.id, entropy=secrets.token_bytes)
+
+
+@pytest.mark.parametrize("gone", [{"active": False}, {"deleted_at": 1.0}])
+def test_users_who_are_disabled_or_gone_are_not_written_to(site, gone):
+    user, table = site.world.owner.user_id, schema.user
+    values = {"email": "a@b.example", **gone}
+    with site.world.changing() as change:
+        change.execute(sa.update(table).where(table.c.id == user).values(values))
+    happen(site, user_id=user)
+    with_mail = dataclasses.replace(site.work, mail=SimpleNamespace(operator=None))
+    assert deliveries.route(with_mail) == 1
+    assert rows(site) == []
+
+
+def test_what_waits_is_kept_however_old_it_is(site, admin):
+    make(site, admin)
+    event = happen(site)
+    deliveries.route(site.work)
+    site.clock.now += 2 * KEEP_SECONDS
+    deliveries.trim(site.work)
+    assert [row.notification_id for row in rows(site)] == [event]
+    assert len(site.told()) == 1
 
 
 def test_mail_that_nobody_sends_any_more_is_given_up(site):

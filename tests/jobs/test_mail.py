@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import secrets
+import socket
 import ssl
+import threading
 from email import message_from_bytes
 from email.policy import SMTP
 
@@ -16,6 +19,7 @@ from tests.certificates import Authority
 from tests.world import free_port
 
 from latchgate.core.event import Event
+from latchgate.jobs import mail as mail_job
 from latchgate.jobs.deliveries import WAITS, Deliveries
 from latchgate.jobs.mail import Mailer, written
 from latchgate.jobs.sending import SendError
@@ -67,7 +71,11 @@ class Sink:
     def __init__(self):
         self.received = []
         self.refusals = []
+        self.farewell = "221 bye"
         self.logins = []
+
+    async def handle_QUIT(self, _server, _session, _envelope):  # noqa: N802 - aiosmtpd's word
+        return self.farewell
 
     async def handle_DATA(self, _server, session, envelope):  # noqa: N802 - aiosmtpd's word
         if self.refusals:
@@ -129,6 +137,7 @@ def mailer(port, authority, tmp_path, *, tls="starttls", password=None):
         username="latchgate" if password is not None else None,
         password_file=file if password is not None else None,
         sender=SENDER,
+        operator=None,
         ca=authority.file,
     )
 
@@ -155,6 +164,37 @@ class TestSent:
         with pytest.raises(SendError):
             mailer(port, other, tmp_path, password="right words").send(mail())
         assert (sink.received, sink.logins) == ([], [])
+
+    def test_what_was_taken_is_not_sent_again_for_a_bad_farewell(
+        self, sink, running, authority, tmp_path
+    ):
+        sink.farewell = "421 too busy to say more"
+        mailer(running(), authority, tmp_path, tls="none").send(mail())
+        assert len(sink.received) == 1
+
+    def test_a_server_that_never_comes_to_an_end_is_hung_up_on(
+        self, authority, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(mail_job, "ALL_SECONDS", 0.5)
+        ended = threading.Event()
+
+        def trickle(bound):
+            taken, _ = bound.accept()
+            with taken, contextlib.suppress(OSError):
+                taken.sendall(b"220 here\r\n")
+                while not ended.wait(0.05):
+                    taken.sendall(b"250-a\r\n")
+
+        with socket.create_server(("127.0.0.1", 0)) as bound:
+            thread = threading.Thread(target=trickle, args=(bound,), daemon=True)
+            thread.start()
+            try:
+                sending = mailer(bound.getsockname()[1], authority, tmp_path, tls="none")
+                with pytest.raises(SendError):
+                    sending.send(mail())
+            finally:
+                ended.set()
+                thread.join()
 
     def test_a_password_that_others_may_read_is_not_used(self, sink, running, authority, tmp_path):
         port = running(require_starttls=True, auth_required=True)

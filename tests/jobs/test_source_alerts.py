@@ -6,6 +6,7 @@ import pytest
 from tests.jobs.alerting import Alerting
 from tests.world import FILES, compiled
 
+from latchgate.jobs import source_alerts
 from latchgate.jobs.source_alerts import labels_of, network_of
 from latchgate.manage.alerts import Watch
 
@@ -80,6 +81,15 @@ def test_a_key_used_in_an_area_of_another_label_is_told(alerting):
     alerting.use(key, target="/v1/storage/staging/x")
     assert alerting.run() == [(key.id, "dev+staging")]
     assert alerting.told()[0]["data"]["areas"] == ["/v1/storage/staging"]
+
+
+def test_a_busy_hour_hides_nobody(alerting, monkeypatch):
+    monkeypatch.setattr(source_alerts, "PAGE", 2)
+    alerting.make(Watch.ENVIRONMENTS)
+    keys = [alerting.world.key("storage", environment="dev") for _ in range(5)]
+    for key in keys:
+        alerting.use(key, target="/v1/storage/staging/x")
+    assert sorted(alerting.run()) == sorted((key.id, "dev+staging") for key in keys)
 
 
 def test_other_tenants_sources_are_never_told(alerting):

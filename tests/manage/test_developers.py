@@ -58,9 +58,9 @@ def test_reissue_revokes_the_old_key_and_notes_both_for_verifiers(world, proof):
     assert rows[-1].n == n
     assert rows[-1].actor == f"developer:{proof.application_id}"
     assert rows[-1].address == "192.0.2.9"
-    assert [key.id for key in developers.standing(world.store, proof, now=world.clock()).keys] == [
-        second.id
-    ]
+    assert [
+        key.id for key in developers.standing(world.store, POLICY, proof, now=world.clock()).keys
+    ] == [second.id]
 
 
 def test_with_a_grace_the_old_key_works_on_and_leaves_the_list_at_its_end(world, proof):
@@ -69,7 +69,7 @@ def test_with_a_grace_the_old_key_works_on_and_leaves_the_list_at_its_end(world,
     row = world.journal()[-2]
     assert (row.action, row.record) == ("application_key.rotate", first.id)
     now = world.clock()
-    found = developers.standing(world.store, proof, now=now).keys
+    found = developers.standing(world.store, POLICY, proof, now=now).keys
     assert [(key.id, key.superseded_by, key.revoked_at) for key in found] == [
         (first.id, second.id, None),
         (second.id, None, None),
@@ -77,12 +77,14 @@ def test_with_a_grace_the_old_key_works_on_and_leaves_the_list_at_its_end(world,
     ends = found[0].expires_at
     assert ends is not None
     assert now < ends <= now + 3_600
-    later = developers.standing(world.store, proof, now=ends).keys
+    later = developers.standing(world.store, POLICY, proof, now=ends).keys
     assert [key.id for key in later] == [second.id]
     third, _, _ = issue(world, proof, replace=60)
-    assert len(developers.standing(world.store, proof, now=now).keys) == 3
+    assert len(developers.standing(world.store, POLICY, proof, now=now).keys) == 3
     fourth, _, _ = issue(world, proof, replace=0)
-    assert [key.id for key in developers.standing(world.store, proof, now=now).keys] == [fourth.id]
+    assert [key.id for key in developers.standing(world.store, POLICY, proof, now=now).keys] == [
+        fourth.id
+    ]
     assert third.superseded_by is None
 
 

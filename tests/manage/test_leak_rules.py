@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from latchgate.core.kinds import ImportedKey
 from latchgate.manage import leak_rules
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.leak_rules import LeakRuleSpec
@@ -36,8 +39,20 @@ def test_a_rule_is_the_tenants_own(world, policy):
     assert leak_rules.rules(world.store, theirs) == []
 
 
-@pytest.mark.parametrize("kind", ["", "nothing", "teracloud.application_key", "**"])
+@pytest.mark.parametrize(
+    "kind", ["", "nothing", "teracloud.application_key", "upcloud.account_password", "**"]
+)
 def test_a_rule_needs_a_kind_that_leaks_and_can_be_revoked(world, policy, kind):
     owner = world.acting(world.key())
     with pytest.raises(InvalidError, match="kind: must be"):
         leak_rules.set_rule(world.store, policy, owner, kind, LeakRuleSpec("notify"))
+
+
+def test_an_imported_key_that_begins_with_nothing_has_a_rule_too(world, policy):
+    told = {"pattern": "[0-9a-f]{40}"}
+    kind = ImportedKey.configured("acme.imported_key", told)
+    assert kind.leak is None
+    known = replace(policy, kinds={**policy.kinds, kind.name: kind})
+    owner = world.acting(world.key())
+    rule = leak_rules.set_rule(world.store, known, owner, kind.name, LeakRuleSpec("notify"))
+    assert (rule.kind, rule.action) == (kind.name, "notify")

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import time
-from dataclasses import replace
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 from tests.world import compiled
 
-from latchgate.core.kinds import ImportedKey
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.scope import NONE
 from latchgate.manage import leak_rules, leaks
 from latchgate.manage.actor import Caller
 from latchgate.manage.applications import new_token, token_digest
-from latchgate.manage.import_lines import ImportLine
-from latchgate.manage.imports import Defaults, Importer
+from latchgate.manage.keys import rows
 from latchgate.manage.leak_rules import LeakRuleSpec
 from latchgate.manage.leaks import LeakedToken, LeakLookup
 from latchgate.manage.listing import Query
+from latchgate.manage.records import IfMatch
+from latchgate.manage.rotation import Asked, rotate
+from latchgate.manage.rotation_terms import RotationSpec
 from latchgate.store import schema
 from latchgate.store.journal import Actor
 
@@ -212,44 +211,41 @@ def test_a_developers_token_is_told_of(world, policy):
     assert (leak.action, leak.noun, leak.record) == ("notify", "application", "x")
 
 
-@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
-def test_a_key_whose_hash_alone_was_imported_is_proven_by_its_text(world, policy, algorithm):
-    text = f"wayscloud_storage_{secrets.token_hex(6)}_{secrets.token_hex(20)}"
-    key_id = text.split("_")[2]
-    line = ImportLine(
-        kind=KIND,
-        id=key_id,
-        hash=hashlib.new(algorithm, text.encode()).hexdigest(),
-        owner=world.owner.user_id,
-        services=("storage",),
-    )
-    importer = Importer(
-        world.store,
-        policy,
-        PARTNER,
-        world.owner.tenant_id,
-        defaults=Defaults(),
-        entropy=secrets.token_bytes,
-    )
-    assert importer.take([(1, line)], now=time.time()).imported == 1
-    other = f"wayscloud_storage_{key_id}_{secrets.token_hex(20)}"
-    assert told_of(world, policy, other)[0] is None
-    assert stored(world, key_id).revoked_at is None
-    leak, _ = told_of(world, policy, text)
-    assert (leak.record, leak.action) == (key_id, "revoke")
-    assert stored(world, key_id).revoked_at is not None
+def test_the_rule_that_counts_is_that_of_the_tenant_whose_key_it_is(world, policy):
+    theirs = world.key(owner=world.somebody("*", tenant_id=world.tenant()))
+    mine, reporter = world.key(), world.acting(world.key())
+    leak_rules.set_rule(world.store, policy, world.acting(theirs), "*", LeakRuleSpec("notify"))
+    for key, action in ((theirs, "notify"), (mine, "revoke")):
+        leak, _ = told_of(world, policy, key.text, actor=reporter.actor)
+        assert (leak.action, leak.tenant_id) == (action, key.owner.tenant_id)
+        assert (stored(world, key.id).revoked_at is None) is (action == "notify")
 
 
-@pytest.mark.parametrize("pattern", ["ak_[0-9A-Za-z]{40}", "[0-9A-Za-z]{40}"])
-def test_an_imported_key_of_any_shape_is_proven(world, policy, pattern):
-    kind = ImportedKey.configured("acme.imported_key", {"pattern": pattern, "hash": "sha256"})
-    text = ("ak_" if pattern.startswith("ak_") else "") + secrets.token_hex(20)
-    made, own = kind.of_text(text), world.key()
+def test_a_rotated_secret_is_revoked_in_its_grace_and_its_successor_stands(world, policy):
+    key = world.key()
+    owner = world.acting(key)
+    asked = Asked(key.id, RotationSpec(grace="7d"), time.time(), None, IfMatch(None))
+    found, issued, _ = rotate(
+        world.store, policy, owner, asked, rows=rows(owner), entropy=secrets.token_bytes
+    )
+    assert issued is not None
+    leak, _ = told_of(world, policy, key.text)
+    assert (leak.record, leak.action) == (key.id, "revoke")
+    assert stored(world, key.id).revoked_at is not None
+    assert stored(world, issued.id).revoked_at is None
+    # And the new one is as good a proof as the old one.
+    again, _ = told_of(world, policy, issued.secret.reveal())
+    assert (again.record, again.action) == (found.successor.id, "revoke")
+
+
+def test_one_whose_grace_is_over_and_one_that_is_disabled(world, policy):
+    over, disabled = world.key(), world.key()
+    table, now = schema.credential, time.time()
+    ended = {"superseded_by": disabled.id, "superseded_at": now - 9, "expires_at": now - 1}
     with world.changing() as change:
-        table = schema.credential
-        row = {"id": made.credential_id, "digest": made.digest, "kind": kind.name}
-        change.execute(sa.update(table).where(table.c.id == own.id).values(row))
-    known = replace(policy, kinds={**policy.kinds, kind.name: kind})
-    assert told_of(world, known, text[::-1])[0] is None
-    leak, _ = told_of(world, known, text)
-    assert (leak.record, leak.action) == (made.credential_id, "revoke")
+        change.execute(sa.update(table).where(table.c.id == over.id).values(ended))
+        change.execute(sa.update(table).where(table.c.id == disabled.id).values(disabled_at=now))
+    assert told_of(world, policy, over.text)[0].action == "none"
+    # Whoever disabled it may enable it again.
+    assert told_of(world, policy, disabled.text)[0].action == "revoke"
+    assert stored(world, disabled.id).revoked_at is not None

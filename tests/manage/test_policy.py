@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from tests.world import ACTOR, BUILT_IN, FILES, WAYSCLOUD, asking
 
 from latchgate.core.model import Noun
+from latchgate.core.policy_faults import PolicyError
 from latchgate.core.policy_file import BUILT_IN as BUILT_IN_NAME
-from latchgate.core.policy_file import PolicyError
 from latchgate.manage import policy
 from latchgate.store import schema
 

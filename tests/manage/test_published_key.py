@@ -108,7 +108,7 @@ def test_no_token_is_its_developers(world, operator):
     put(world, operator)
     for token in ("", "lgdev_", applications.new_token(secrets.token_bytes).reveal()):
         with pytest.raises(UnprovenError):
-            developers.standing(world.store, Proof(TEST_ID, token, None), now=world.clock())
+            developers.standing(world.store, POLICY, Proof(TEST_ID, token, None), now=world.clock())
 
 
 def test_a_key_of_a_real_application_is_none(world, operator):

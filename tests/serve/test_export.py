@@ -11,8 +11,9 @@ from tests.world import Server, chain_faults, latchgate, mode, raw_rows
 
 from latchgate.config import load
 from latchgate.manage.chain import verify_database
+from latchgate.manage.export_form import FORMAT
 from latchgate.serve.backup import BackupError
-from latchgate.serve.export import APART, FORMAT, LEFT_OUT, export, tables
+from latchgate.serve.export import APART, LEFT_OUT, export, tables
 from latchgate.serve.load import load_export
 from latchgate.store import schema
 from latchgate.store.migrate import migrate
@@ -173,8 +174,8 @@ def first_of(lines, table):
         (lambda all_: put(all_[1:]), ":1: is no export"),
         (lambda _all: b"", "is no header"),
         (lambda _all: b"\xff\n", "is no header"),
-        (lambda all_: put([all_[0].replace(b'"0005"', b'"0000"'), *all_[1:]]), "schema 0000"),
-        (lambda all_: put([all_[0].replace(b'"0005"', b'"9999"'), *all_[1:]]), "schema 9999"),
+        (lambda all_: put([all_[0].replace(b'"0006"', b'"0000"'), *all_[1:]]), "schema 0000"),
+        (lambda all_: put([all_[0].replace(b'"0006"', b'"9999"'), *all_[1:]]), "schema 9999"),
         (
             lambda all_: put([all_[0].replace(b'"role",', b'"role","x",'), *all_[1:]]),
             "no table",

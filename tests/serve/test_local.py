@@ -8,7 +8,7 @@ import pytest
 from tests.world import WAYSCLOUD, mode, raw_rows
 
 from latchgate.config import load
-from latchgate.core.policy_file import PolicyError
+from latchgate.core.policy_faults import PolicyError
 from latchgate.serve import local
 
 ADDRESSES = {"api": "127.0.0.1:1", "console": "127.0.0.1:2", "verify": "127.0.0.1:3"}

@@ -177,3 +177,20 @@ def test_use_counted_by_the_hour_stays_and_adds_up_to_days(tmp_path):
     reader = UsageReader(database)
     assert reader.last_uses(["c-1"]) == {"c-1": LastUse(172_800.5, "192.0.2.1")}
     reader.close()
+
+
+def test_webhooks_stay_as_they_were_when_some_may_be_the_operators(tmp_path):
+    database = tmp_path / "old.db"
+    migrate.migrate(database, "main", revision="0004")
+    connection = connect(database, durable=True)
+    connection.execute("INSERT INTO tenant VALUES ('t-1', 'Acme', 1, 0.0, 0)")
+    connection.execute(
+        "INSERT INTO webhook VALUES ('wh-1', 't-1', 'https://hooks.example/', '[]', 'chat',"
+        " x'0102', NULL, NULL, 1, 5.5, 'somebody', '200', 6.5, 7)"
+    )
+    connection.close()
+    before = raw_rows(database, "SELECT * FROM webhook")
+    migrate.migrate(database, "main")
+    assert raw_rows(database, "SELECT * FROM webhook") == before
+    referred = 'SELECT "table", "from", "to" FROM pragma_foreign_key_list(\'webhook\')'
+    assert raw_rows(database, referred) == [("tenant", "tenant_id", "id")]

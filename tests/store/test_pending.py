@@ -11,7 +11,7 @@ from tests.world import asking, raw_rows, until
 
 from latchgate.core.redact import redactor
 from latchgate.store import recorder as recording
-from latchgate.store import sqlite
+from latchgate.store import sqlite, tally
 from latchgate.store.errors import StoreError
 from latchgate.store.pending import STALE_SECONDS
 from latchgate.store.recorder import SETTLED_SECONDS, TRIM_SECONDS, Usage
@@ -202,4 +202,39 @@ def test_when_there_are_very_many_keys_they_are_not_kept_in_memory_for_longer(
     one.use(*[world.key() for _ in range(3)])
     one.write_down()
     assert sums(world) == ({3}, 0)
-    assert one.recorder._held == 0
+    assert one.recorder._current.held == 0
+
+
+def test_what_can_not_be_read_of_a_crash_is_lost_aloud_and_the_rest_is_added(
+    world, crashing, caplog
+):
+    dead, key = crashing(), world.key()
+    for _ in range(3):
+        dead.use(key)
+        dead.write_down()
+    other = driver.connect(str(world.usage_database), isolation_level=None)
+    other.execute("UPDATE use_pending SET counts = '[[1, 5, 0.5, null]]' WHERE id = 2")
+    other.close()
+    crashing().recorder.adopt(before=math.inf)
+    assert sums(world) == ({2}, 0)
+    assert "counts that a recorder left can't be read" in caplog.text
+
+
+def test_what_is_counted_while_the_database_fails_for_long_does_not_fill_memory(
+    world, crashing, monkeypatch
+):
+    monkeypatch.setattr(sqlite, "BUSY_MS", 1)
+    monkeypatch.setattr(tally, "MAX_KEYS", 3)
+    one, keys = crashing(), [world.key() for _ in range(2)]
+    other = driver.connect(str(world.usage_database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for minute in range(5):
+        one.now = NOON + 60 * minute
+        one.use(*keys)
+        with pytest.raises(StoreError):
+            one.write_down()
+    other.execute("ROLLBACK")
+    other.close()
+    one.recorder.flush()
+    assert one.recorder.uncounted == 8
+    assert raw_rows(world.usage_database, "SELECT SUM(count) FROM use_day") == [(2,)]

@@ -12,11 +12,12 @@ from tests.world import FILES, asking, compiled, mode, raw_rows, until
 
 from latchgate.core.model import Application, Noun
 from latchgate.core.redact import redactor
-from latchgate.store import batch, sqlite
+from latchgate.store import batch, refusals, sqlite, tally
 from latchgate.store import recorder as recording
 from latchgate.store.batch import HOUR
 from latchgate.store.errors import NotMigratedError, StoreError
-from latchgate.store.recorder import KEEP_SECONDS, TRIM_SECONDS, Usage
+from latchgate.store.recorder import TRIM_SECONDS, Usage
+from latchgate.store.refusals import KEEP_SECONDS
 from latchgate.store.sqlite import connect, driver
 from latchgate.store.usage import Ever, LastUse, Source, UsageReader
 
@@ -118,7 +119,7 @@ def test_refusals_of_several_recorders_are_found_by_any_reader(world, recorder):
 
 
 def test_more_refusals_than_a_batch_holds_are_dropped_and_counted(world, monkeypatch):
-    monkeypatch.setattr(recording, "MAX_PENDING", 5)
+    monkeypatch.setattr(refusals, "MAX_PENDING", 5)
     recorder = Recorder(world)
     for _ in range(8):
         recorder.decide()
@@ -237,7 +238,7 @@ def test_d7_62_those_who_prove_nothing_are_counted_together_whatever_they_send(w
 def test_when_there_are_too_many_sources_counts_stay_right_and_addresses_are_left_out(
     world, monkeypatch
 ):
-    monkeypatch.setattr(recording, "MAX_SOURCES", 3)
+    monkeypatch.setattr(tally, "MAX_SOURCES", 3)
     recorder = Recorder(world)
     key, other = world.key(), world.key()
     for number in range(10):
@@ -252,8 +253,8 @@ def test_when_there_are_too_many_sources_counts_stay_right_and_addresses_are_lef
 
 
 def test_decisions_that_there_is_no_room_to_count_are_counted_as_lost(world, monkeypatch):
-    monkeypatch.setattr(recording, "MAX_SOURCES", 2)
-    monkeypatch.setattr(recording, "MAX_KEYS", 3)
+    monkeypatch.setattr(tally, "MAX_SOURCES", 2)
+    monkeypatch.setattr(tally, "MAX_KEYS", 3)
     recorder = Recorder(world)
     keys = [world.key() for _ in range(5)]
     for key in keys:
@@ -271,7 +272,7 @@ def test_decisions_that_there_is_no_room_to_count_are_counted_as_lost(world, mon
 
 
 def test_one_key_used_from_everywhere_fills_no_table_with_its_sources(world, monkeypatch):
-    monkeypatch.setattr(batch, "SOURCES_A_BATCH", 5)
+    monkeypatch.setattr(batch, "SOURCES_A_MINUTE", 5)
     recorder = Recorder(world)
     key = world.key()
     for number in range(40):

@@ -21,7 +21,7 @@ from tests.world import FILES, WAYSCLOUD, World, asking, until
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Noun
-from latchgate.core.policy_file import PolicyError
+from latchgate.core.policy_faults import PolicyError
 from latchgate.core.reason import Reason
 from latchgate.manage import keys
 from latchgate.signin.jwks import fetch
@@ -31,7 +31,7 @@ from latchgate.store import schema, sqlite
 from latchgate.store.bell import Bell, BellFullError
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.journal import Store
-from latchgate.store.reads import PAGE, read_records
+from latchgate.store.reads import PAGE, read_head, read_records
 from latchgate.store.sqlite import connect, driver
 from latchgate.verify import engine as engine_module
 from latchgate.verify.engine import POLL_SECONDS, Engine
@@ -894,7 +894,23 @@ def test_the_head_is_read_from_the_store_itself(world):
     with world.changing() as change:
         change.note("test", Noun.USER, "u", tenant_id=None, detail={})
     assert engine.head() == world.head()
-    engine._reader.close()
+
+
+def test_the_head_is_read_from_the_file_and_not_from_pages_that_are_remembered(world):
+    engine = world.engine(ticks=lambda: 0.0)
+    engine.head()
+    for path in (world.database, world.database.with_name(f"{world.database.name}-wal")):
+        with path.open("r+b") as file:
+            file.write(b"\xff" * path.stat().st_size)
+    assert read_head(engine._reader)  # a connection that was open before notices nothing
+    with pytest.raises(StoreError):
+        engine.head()
+
+
+def test_the_head_of_a_database_that_is_gone_is_a_fault(world):
+    engine = world.engine(ticks=lambda: 0.0)
+    engine.head()
+    world.database.unlink()
     with pytest.raises(StoreError):
         engine.head()
 

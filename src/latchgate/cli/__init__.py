@@ -41,6 +41,12 @@ _VERBS = {
     "basic": ("latchgate.cli.basic", "basic", "Enable, reissue and disable app passwords."),
     "account": ("latchgate.cli.account", "account", "API tokens and passwords."),
     "app": ("latchgate.cli.app", "app", "Request, review, block and withdraw applications."),
+    "oauth-client": (
+        "latchgate.cli.oauth_client",
+        "oauth_client",
+        "Make and withdraw OAuth2 clients, rotate their secrets.",
+    ),
+    "consent": ("latchgate.cli.consent", "consent", "List and withdraw what clients may do."),
     "migrate": (
         "latchgate.cli.upkeep",
         "migrate",

@@ -65,7 +65,7 @@ def imports(  # noqa: PLR0913 - one parameter an option
     where it was broken off. Ends with 0 when all is in, 1 when lines failed, 2 when nothing could
     be read.
     """
-    from latchgate.core.policy_file import PolicyError
+    from latchgate.core.policy_faults import PolicyError
     from latchgate.manage.errors import InvalidError, NotFoundError
     from latchgate.manage.import_formats import FORMATS, KINDS, FormatError
     from latchgate.serve.importing import import_lines

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import rich_click as click
 
@@ -12,6 +15,7 @@ from latchgate.cli.listing import listing_options, segment, show_list
 from latchgate.cli.output import (
     Failed,
     json_option,
+    one_line,
     print_fields,
     print_json,
     print_receipt,
@@ -19,7 +23,11 @@ from latchgate.cli.output import (
 )
 
 _BATCH = 500
-_LONGEST = 8_192
+_BATCH_BYTES = 900_000  # the server takes a body of 1 MiB
+_LONGEST = 8_192  # characters of a secret
+_LONGEST_LINE = 4 * _LONGEST + 2  # bytes
+_NAMED = 20  # lines that could not be read
+_NOTHING: dict[str, Any] = {"status": "handled", "leak": None}
 
 
 @click.group()
@@ -31,49 +39,112 @@ def leak() -> None:
 @click.argument("file", metavar="FILE|-", default="-")
 @click.option("--url", default="", metavar="URL", help="Where they were found.")
 @click.option("--source", default="report", show_default=True, help="What sort of place that is.")
+@click.option("--id", "record", metavar="ID", help="Of the access key whose secret it is.")
 @json_option
-def report(*, file: str, url: str, source: str, as_json: bool) -> None:
+def report(*, file: str, url: str, source: str, record: str | None, as_json: bool) -> None:
     """Report secrets, a line each, from a file or standard input; never as an argument.
 
     A key is then revoked, or its owner is told, as its tenant's rule says. Of a secret that is not
-    your tenant's no more is told than that it was handled.
+    your tenant's no more is told than that it was handled. --id is needed for one secret alone:
+    that of an access key that was imported by its hash.
     """
     from latchgate.cli.api import call
 
-    secrets = _read(file)
+    named = {"url": url, "source": source} | ({} if record is None else {"id": record})
     handled: list[dict[str, Any]] = []
     receipt: dict[str, Any] = {}
-    for at in range(0, len(secrets), _BATCH):
-        tokens = [
-            {"token": text, "url": url, "source": source} for text in secrets[at : at + _BATCH]
-        ]
-        told = call("POST", "/manage/v1/leaks", "handled", "receipt", json={"tokens": tokens})
-        handled += told["handled"]
-        receipt = told["receipt"]
+    unread: list[str] = []
+    with _opened(file) as stream:
+        lines = _secrets(stream, file, unread)
+        if record is not None:
+            lines = _one(lines)
+        for batch in _batches(lines, named):
+            told = call("POST", "/manage/v1/leaks", "handled", "receipt", json={"tokens": batch})
+            # Of millions that were nothing each is the same object: no file is too long.
+            handled += (one if one["leak"] is not None else _NOTHING for one in told["handled"])
+            receipt = told["receipt"]
+    if not handled and not unread:
+        raise Failed("there is no secret, one a line, in what was given", code=2)
+    _print(handled, receipt, as_json=as_json)
+    for line in unread:
+        click.echo(f"latchgate: {one_line(line)}", err=True)
+    if unread:
+        raise SystemExit(2)
+
+
+def _print(handled: list[dict[str, Any]], receipt: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json({"handled": handled, "receipt": receipt})
+        print_json({"handled": handled, "receipt": receipt or None})
         return
     leaks = [one["leak"] for one in handled if one["leak"] is not None]
     if leaks:
         print_table(("id", "kind", "record", "action"), leaks)
-    print_receipt(receipt, [("handled", len(handled))])
+    if receipt:
+        print_receipt(receipt, [("handled", len(handled))])
 
 
-def _read(file: str) -> list[str]:
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    """Open a file, or standard input (-); Failed where it can't be read, now or later."""
     try:
-        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        lines = raw.decode().splitlines()
+        if file == "-":
+            yield sys.stdin.buffer
+        else:
+            with Path(file).open("rb") as stream:
+                yield stream
     except OSError as error:
         raise Failed(f"{file}: {error.strerror}", code=2)
-    except UnicodeDecodeError:
-        raise Failed(f"{file}: is not UTF-8 text", code=2)
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise Failed("there is no secret, one a line, in what was given", code=2)
-    long = next((at for at, line in enumerate(found, 1) if len(line) > _LONGEST), None)
-    if long is not None:
-        raise Failed(f"secret number {long} is longer than {_LONGEST} characters", code=2)
-    return found
+
+
+def _secrets(stream: IO[bytes], file: str, unread: list[str]) -> Iterator[str]:
+    """Yield the lines that hold something; those that can be no secret are noted by number."""
+    number = 0
+    while line := stream.readline(_LONGEST_LINE):
+        number += 1
+        end, fits = line, True
+        while not end.endswith(b"\n") and (end := stream.readline(_LONGEST_LINE)):
+            fits = False
+        try:
+            text = line.decode().strip() if fits else ""
+        except UnicodeDecodeError:
+            _note(unread, f"{file}: line {number} is not UTF-8 text")
+            continue
+        if not fits or len(text) > _LONGEST:
+            _note(unread, f"{file}: line {number} is longer than {_LONGEST} characters")
+        elif text:
+            yield text
+
+
+def _note(unread: list[str], why: str) -> None:
+    if len(unread) < _NAMED:
+        unread.append(why)
+    elif len(unread) == _NAMED:
+        unread.append("there are more lines that can be no secret")
+
+
+def _one(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the one secret that an id goes with, before anything is reported."""
+    first, more = next(lines, None), next(lines, None)
+    if more is not None:
+        raise Failed("--id goes with one secret, and there are more", code=2)
+    if first is not None:
+        yield first
+
+
+def _batches(lines: Iterator[str], named: dict[str, str]) -> Iterator[list[dict[str, str]]]:
+    """Yield what one request may carry: so many secrets, and so many bytes."""
+    batch: list[dict[str, str]] = []
+    size = 0
+    for text in lines:
+        one = {"token": text, **named}
+        length = len(json.dumps(one))
+        if batch and (len(batch) == _BATCH or size + length > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += length + 1
+    if batch:
+        yield batch
 
 
 @leak.command("list")

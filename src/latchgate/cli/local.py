@@ -5,13 +5,18 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from latchgate import providers
 from latchgate.cli.output import Failed, json_option, print_fields, print_json
 from latchgate.config import Address, Config, ConfigError, load, parse_address, tls_files
+
+if TYPE_CHECKING:  # what it takes to make one is loaded when one is made
+    from latchgate.serve.local import Initialized
 
 DEFAULT_CONFIG = ".latchgate/latchgate.toml"
 
@@ -125,6 +130,11 @@ def init(
         raise Failed(f"{error}; nothing was changed. Name another place with --config")
     except OSError as error:
         raise Failed(f"{error.filename}: {error.strerror}; nothing was changed")
+    _show_made(made, as_json=as_json)
+
+
+def _show_made(made: Initialized, *, as_json: bool) -> None:
+    """Show what `init` made; the secrets of the first user this once."""
     config, first = made.config, made.first
     if first is None:
         if as_json:
@@ -211,29 +221,30 @@ def serve(
         verify=verify_listen or config.verify,
     ).with_tls(files or config.tls)
 
-    def announce(up: Config) -> None:
-        from latchgate.serve.local import opened_at
-
-        if as_json:
-            addresses = {"api": up.api.url, "console": up.console.url, "verify": up.verify.url}
-            print_json(addresses)
-        else:
-            print_fields(
-                [
-                    ("api", f"{up.api.url}  (management: /manage/v1/openapi.json)"),
-                    ("console", f"{opened_at(up)}  (sign in here with a browser)"),
-                    ("verify", f"{up.verify.url}  (for gateways only)"),
-                ]
-            )
-            click.echo("Latchgate is up; Ctrl-C stops it.")
-        sys.stdout.flush()
-
     try:
-        run(config, workers=workers, announce=announce)
+        run(config, workers=workers, announce=partial(_announce, as_json=as_json))
     except CertificateError as error:
         raise Failed(f"{error}", code=2)
     except ServeError as error:
         raise Failed(str(error))
+
+
+def _announce(up: Config, *, as_json: bool) -> None:
+    """Show where everything answers."""
+    from latchgate.serve.local import opened_at
+
+    if as_json:
+        print_json({"api": up.api.url, "console": up.console.url, "verify": up.verify.url})
+    else:
+        print_fields(
+            [
+                ("api", f"{up.api.url}  (management: /manage/v1/openapi.json)"),
+                ("console", f"{opened_at(up)}  (sign in here with a browser)"),
+                ("verify", f"{up.verify.url}  (for gateways only)"),
+            ]
+        )
+        click.echo("Latchgate is up; Ctrl-C stops it.")
+    sys.stdout.flush()
 
 
 @click.command()

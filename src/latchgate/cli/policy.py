@@ -80,7 +80,7 @@ def _compared(config_file: Path, compiled: Policy) -> list[str]:
 
 
 def _checked_files(config_file: Path, *, as_json: bool) -> dict[str, str]:
-    from latchgate.core.policy_file import PolicyError
+    from latchgate.core.policy_faults import PolicyError
     from latchgate.serve.local import check_policy, policy_files
 
     config = loaded(config_file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,22 +86,14 @@ def scan(  # noqa: PLR0913 - options of one verb
     if install_hook:
         _install(paths)
         return
-    if not paths and not git_history and not staged:
-        raise click.UsageError("name a file or folder, or - for standard input")
     unread: list[str] = []
-    with _git_faults():
-        found = _found(known, _sources(paths, unread, history=git_history, staged=staged))
-        if git_history:
-            found = _traced(found, _folder(paths))
+    found = _found(known, paths, unread, history=git_history, staged=staged)
     told = _checked(found) if check else [_told(one, None) for one in found]
+    told = [one for one in told if grade == "likely" or one["grade"] == "certain"]
     ignored = _read_baseline(baseline)
-    told = [
-        one
-        for one in told
-        if one["fingerprint"] not in ignored and (grade == "likely" or one["grade"] == "certain")
-    ]
     if write_baseline is not None:
         _write_baseline(write_baseline, told)
+    told = [one for one in told if one["fingerprint"] not in ignored]
     _print(told, unread, "json" if as_json else shape)
     for line in unread:
         click.echo(f"latchgate: {one_line(line)}", err=True)
@@ -115,7 +107,8 @@ def _known(policies: tuple[Path, ...]) -> dict[str, LeakShape]:
     """Return what secrets look like by policy files: those named, else those shipped."""
     from latchgate import providers
     from latchgate.core.leaks import shapes
-    from latchgate.core.policy_file import PolicyError, with_built_in
+    from latchgate.core.policy_faults import PolicyError
+    from latchgate.core.policy_file import with_built_in
 
     try:
         texts = {file.name: file.read_text("utf-8") for file in policies} or {
@@ -167,6 +160,8 @@ def _sources(
     if staged:
         yield from sources.staged(Path())
         return
+    if not paths:
+        raise click.UsageError("name a file or folder, or - for standard input")
     for path in paths:
         if path == "-":
             yield sources.Source("-", sys.stdin.buffer)
@@ -174,18 +169,30 @@ def _sources(
             yield from sources.files([Path(path)], unread)
 
 
-def _found(known: dict[str, LeakShape], read: Iterable[Source]) -> list[Hit]:
+def _found(
+    known: dict[str, LeakShape],
+    paths: tuple[str, ...],
+    unread: list[str],
+    *,
+    history: bool,
+    staged: bool,
+) -> list[Hit]:
     from latchgate.cli.sources import hits
     from latchgate.core.leaks import Finder
 
     finder = Finder(known)
     found: list[Hit] = []
     show = _progress()
-    for count, source in enumerate(read, 1):
-        found += hits(finder, source)
-        show(count, len(found))
-    show(0, 0)
-    return found
+    with _git_faults():
+        read = _sources(paths, unread, history=history, staged=staged)
+        for count, source in enumerate(read, 1):
+            try:
+                found.extend(hits(finder, source))  # those before a fault stay
+            except OSError as error:
+                unread.append(f"{source.path}: {error.strerror}")
+            show(count, len(found))
+        show(0, 0)
+        return _traced(found, _folder(paths)) if history else found
 
 
 def _progress() -> Callable[[int, int], None]:
@@ -208,18 +215,16 @@ def _traced(found: list[Hit], folder: Path) -> list[Hit]:
     """Say in which commit and under which path each object came in."""
     from dataclasses import replace
 
-    from latchgate.cli.sources import origin
+    from latchgate.cli.sources import origins
 
-    known: dict[str, tuple[str | None, str]] = {}
-    traced = []
-    for one in found:
-        if one.object is None or one.path:
-            traced.append(one)
-            continue
-        if one.object not in known:
-            known[one.object] = origin(folder, one.object)
-        commit, path = known[one.object]
-        traced.append(replace(one, commit=commit, path=path))
+    lost = dict.fromkeys(one.object for one in found if one.object is not None and not one.path)
+    known = origins(folder, list(lost))
+    traced = [
+        replace(one, commit=known[one.object][0], path=known[one.object][1])
+        if one.object is not None and not one.path
+        else one
+        for one in found
+    ]
     return sorted(traced, key=lambda one: (one.path, one.line, one.column, one.commit or ""))
 
 
@@ -244,7 +249,7 @@ def _checked(found: list[Hit]) -> list[dict[str, Any]]:
     """Ask the server which digests it knows; no secret is sent."""
     from latchgate.cli.api import call
 
-    asked = {(one.finding.kind, one.finding.digest.hex()): None for one in found}
+    asked = dict.fromkeys(pair for one in found for pair in _digests(one))
     known: dict[tuple[str, str], dict[str, Any]] = {}
     rest = iter(asked)
     while batch := list(itertools.islice(rest, _BATCH)):
@@ -253,7 +258,19 @@ def _checked(found: list[Hit]) -> list[dict[str, Any]]:
             known[one["kind"], one["digest"]] = {
                 name: value for name, value in one.items() if name not in {"kind", "digest"}
             }
-    return [_told(one, known.get((one.finding.kind, one.finding.digest.hex()))) for one in found]
+    answers = ((one, (known[pair] for pair in _digests(one) if pair in known)) for one in found)
+    return [_told(one, next(told, None)) for one, told in answers]
+
+
+def _digests(hit: Hit) -> list[tuple[str, str]]:
+    """Return what a finding may be stored as: its kind with each digest, as they are asked for.
+
+    Those of imported hashes say before a colon which hash it was.
+    """
+    found = hit.finding
+    others = [one.split(b":", 1) for one in found.others]
+    told = [found.digest.hex(), *(f"{word.decode()}:{raw.hex()}" for word, raw in others)]
+    return [(found.kind, one) for one in told]
 
 
 def _read_baseline(file: Path | None) -> frozenset[str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -18,6 +20,8 @@ from latchgate.core.leaks import OVERLAP, Finder, Finding, cut, is_allowed
 
 WINDOW = 4_194_304
 _GITLINK = b"160000"
+_SAID = 4_096  # bytes of what git says that are shown
+_ASKED = 200  # objects that git looks for at a time
 _RAW_FIELDS = 5  # of a line of `git diff --raw`: two modes, two ids, what happened
 
 
@@ -65,9 +69,12 @@ def hits(finder: Finder, source: Source) -> Iterator[Hit]:
         end = len(window) if last else len(window) - OVERLAP
         if end <= begin and not last:
             continue
+        line, counted = lines + 1, 0
         for one in finder.find(window):
+            # From one to the next: a file may hold very many.
+            line += window.count(b"\n", counted, one.start)
+            counted = one.start
             if begin <= one.start < end and not is_allowed(window, one):
-                line = lines + window.count(b"\n", 0, one.start) + 1
                 column = one.start - window.rfind(b"\n", 0, one.start)
                 yield Hit(one, source.path, line, column, source.commit, source.object)
         kept = cut(window, max(end - OVERLAP, 0))
@@ -85,18 +92,23 @@ def files(paths: list[Path], unread: list[str]) -> Iterator[Source]:
 
 
 def _below(folder: Path, unread: list[str]) -> Iterator[Source]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        unread.append(f"{named(folder)}: {error.strerror}")
-        return
-    for entry in entries:
-        if entry.is_symlink() or entry.name == ".git":
+    waiting = [(folder, True)]  # not by recursion: folders may be nested deeper than that goes
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            yield from _file(path, unread)
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path), unread)
-        elif entry.is_file(follow_symlinks=False):
-            yield from _file(Path(entry.path), unread)
+        found: list[tuple[Path, bool]] = []
+        try:
+            for entry in os.scandir(path):
+                if entry.name == ".git" or entry.is_symlink():
+                    continue
+                kept = entry.is_dir(follow_symlinks=False)
+                if kept or entry.is_file(follow_symlinks=False):
+                    found.append((Path(entry.path), kept))
+        except OSError as error:
+            unread.append(f"{named(path)}: {error.strerror}")
+        waiting += sorted(found, reverse=True)
 
 
 def _file(path: Path, unread: list[str]) -> Iterator[Source]:
@@ -147,24 +159,33 @@ def history(folder: Path) -> Iterator[Source]:
             yield Source(path, content, commit, text)
 
 
-def origin(folder: Path, name: str) -> tuple[str | None, str]:
-    """Return the first commit that has an object and its path there; no commit when none has."""
-    told = _git(
-        folder,
-        *("log", "--all", "--reverse", "-m", "--raw", "-z", "--no-abbrev", "--no-renames"),
-        *("--root", "--format=%x01%H", f"--find-object={name}"),
-    )
-    commit: str | None = None
-    fields = iter(told.split(b"\0"))
+def origins(folder: Path, names: list[str]) -> dict[str, tuple[str | None, str]]:
+    """Return the first commit that has each object and its path there; no commit when none has."""
+    found: dict[str, tuple[str | None, str]] = {}
+    for at in range(0, len(names), _ASKED):
+        asked = names[at : at + _ASKED]
+        told = _git(
+            folder,
+            *("log", "--all", "--reverse", "-m", "--raw", "-z", "--no-abbrev", "--no-renames"),
+            *("--root", "--format=%x01%H", *(f"--find-object={name}" for name in asked)),
+        )
+        for name, where in _changes(told):
+            found.setdefault(name, where)
+    lost = {name: (None, f"(object {name}, in no commit)") for name in names if name not in found}
+    return found | lost
+
+
+def _changes(log: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield the objects that came in: each with its commit and path, in the order of a log."""
+    commit = ""
+    fields = iter(log.split(b"\0"))
     for part in fields:
         text = part.strip(b"\n")
         if text.startswith(b"\x01"):
             commit, text = text[1:].decode("ascii"), b""
         if text.startswith(b":"):
             path = next(fields, b"")
-            if text.split()[3] == name.encode():
-                return commit, named(path)
-    return None, f"(object {name}, in no commit)"
+            yield text.split()[3].decode("ascii"), (commit, named(path))
 
 
 class _Limited:
@@ -194,22 +215,24 @@ def _objects(
     folder: Path, *options: str, asked: bytes = b""
 ) -> Iterator[tuple[bytes, bytes, Readable]]:
     """Yield objects: name, type and content, which must be read before the next is asked for."""
-    process = subprocess.Popen(  # noqa: S603 - arguments of our own, no shell
-        ["git", "-C", str(folder), "cat-file", *options],  # noqa: S607 - git is wherever PATH says
-        stdin=subprocess.PIPE if asked else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None  # noqa: S101 - asked for above
-    assert process.stderr is not None  # noqa: S101 - asked for above
-    with process:
-        if process.stdin is not None:
-            yield from _fed(process, asked)
-        else:
-            yield from _read_objects(process.stdout)
-        said = process.stderr.read().decode("utf-8", "replace").strip()
-    if process.returncode:
-        raise GitError(said or f"git cat-file ended with {process.returncode}")
+    # What it says goes to a file: in a pipe that nobody reads meanwhile, git would wait for ever.
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - arguments of our own, no shell
+                ["git", "-C", str(folder), "cat-file", *options],  # noqa: S607 - wherever PATH says
+                stdin=subprocess.PIPE if asked else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            )
+        except OSError as error:
+            raise GitError(f"git can't be run: {error.strerror}") from error
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        with suppress(BrokenPipeError), process:
+            yield from _fed(process, asked) if asked else _read_objects(process.stdout)
+        if process.returncode:
+            said.seek(0)
+            words = said.read(_SAID).decode("utf-8", "replace").strip()
+            raise GitError(words or f"git cat-file ended with {process.returncode}")
 
 
 def _fed(process: subprocess.Popen[bytes], asked: bytes) -> Iterator[tuple[bytes, bytes, Readable]]:

@@ -33,6 +33,7 @@ def webhook() -> None:
 @click.option("--url", required=True, help=_url)
 @click.option("--event", "events", multiple=True, metavar="EVENT", help=_event)
 @click.option("--description", default="", help="What it is for.")
+@click.option("--operator", is_flag=True, help="It hears of what is no tenant's, and that alone.")
 @once_option
 @json_option
 def create(
@@ -40,11 +41,14 @@ def create(
     url: str,
     events: tuple[str, ...],
     description: str,
+    operator: bool,
     idempotency_key: str | None,
     as_json: bool,
 ) -> None:
     """Make a webhook. Its secret is shown once."""
     spec = {"url": url, "events": list(events), "description": description}
+    if operator:
+        spec["whose"] = "operator"
     made = show_record("POST", _PATH, as_json=as_json, json=spec, headers=once(idempotency_key))
     if not as_json:
         told = "The secret is shown this once." if "secret" in made else "It was made before."
@@ -56,7 +60,7 @@ def create(
 @json_option
 def list_webhooks(*, as_json: bool, **asked: Any) -> None:
     """List webhooks, oldest first unless told."""
-    columns = ("id", "url", "events", "active", "last_status", "last_at")
+    columns = ("id", "url", "events", "active", "last_status", "last_at", "whose")
     show_list(_PATH, "webhooks", columns, again="latchgate webhook list", as_json=as_json, **asked)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from latchgate.core.dialects import DIALECTS, Challenge, Public, Reply
 from latchgate.core.dialects.table import TABLE, challenge_error, challenged
 from latchgate.core.kinds.project_token import ProjectToken
-from latchgate.core.model import Decision
+from latchgate.core.model import Decision, Succession
 from latchgate.core.policy import Area
 from latchgate.core.reason import Reason
 from latchgate.core.timestamp import imf_fixdate
@@ -78,15 +78,21 @@ def notices(decision: Decision) -> tuple[tuple[str, str], ...]:
     """Return the headers that tell a client that its secret was rotated, and until when it works.
 
     They belong on the answer to the client: `Deprecation` (RFC 9745) since when there is another,
-    `Sunset` (RFC 8594) when this one ends. None where the decision refuses or the secret is new.
+    `Sunset` (RFC 8594) when this one ends. Of a user's secret and their program's key it is the one
+    that ends first. None where the decision refuses, or the secrets are new.
     """
     grant = decision.grant
     if grant is None or not decision.allowed:
         return ()
-    credential = grant.credential
-    if credential.superseded_at is None or credential.expires_at is None:
+    both = (grant.credential.succession, grant.application_succession)
+    ending = min((one for one in both if one is not None), key=_until, default=None)
+    if ending is None:
         return ()
     return (
-        ("Deprecation", f"@{int(credential.superseded_at)}"),
-        ("Sunset", imf_fixdate(credential.expires_at)),
+        ("Deprecation", f"@{int(ending.since)}"),
+        ("Sunset", imf_fixdate(ending.until)),
     )
+
+
+def _until(succession: Succession) -> float:
+    return succession.until

@@ -21,7 +21,9 @@ _PORTS = {"https": 443, "http": 80}
 _MAX_PORT = 65_535
 _UNICAST = Networks.of(["2000::/3"])  # RFC 4291 §2.4: what the registries give out of IPv6
 # Global by their registries, and yet ways to an IPv4 address that need not be.
-_TRANSLATED = Networks.of(["64:ff9b::/96", "2001::/32", "2002::/16"])
+_TRANSLATED = Networks.of(["64:ff9b::/96", "2002::/16", "192.88.99.0/24"])
+# Of the protocols' own and of documentation, which Python's releases tell apart differently.
+_ASSIGNED = Networks.of(["192.0.0.0/24", "2001::/23", "3fff::/20"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Destination:
 def is_public(address: Address) -> bool:
     """Whether an address is one of the Internet's, told apart from every special one (RFC 6890)."""
     outside = address.version == 6 and address not in _UNICAST  # noqa: PLR2004 - the protocol's number
-    if outside or address in _TRANSLATED:
+    if outside or address in _TRANSLATED or address in _ASSIGNED:
         return False
     found = ipaddress.ip_address(str(address))
     special = found.is_multicast or found.is_reserved or found.is_unspecified

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64
+from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -25,9 +26,9 @@ _DEEP = 2  # base64 within percent-encoding, and the other way round
 _BASE64_LEAST = 42  # characters that 31 bytes, the shortest secret, are in base64
 _TEXT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % _BASE64_LEAST)
-# Lines of base64 as RFC 2045 and PEM fold them, and a last one that is shorter.
+# Lines of base64 as RFC 2045 and PEM fold them (group 1), and a last one that is shorter.
 _FOLDED = re.compile(
-    rb"(?:\r?\n[A-Za-z0-9+/]{60,80}(?![A-Za-z0-9+/]))*(?:\r?\n[A-Za-z0-9+/]{1,79})?"
+    rb"((?:\r?\n[A-Za-z0-9+/]{60,80}(?![A-Za-z0-9+/_.~%-]))*)(?:\r?\n[A-Za-z0-9+/]{1,79})?"
 )
 _FOLDS = range(60, 81)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -49,7 +50,8 @@ class Finding:
     """A secret in some bytes, without its text: where it is, what names it, how sure that is.
 
     `start` and `end` are offsets into the bytes, of what it was decoded from where `form` is
-    base64 or percent. `masked` shows what may be shown. `id` is its public id where it tells one.
+    base64 or percent. `masked` shows what may be shown. `id` is its public id where it tells one,
+    `others` are further digests, for keys whose hash alone was imported.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class Finding:
     id: str | None
     digest: bytes = field(repr=False)
     masked: str
+    others: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -181,29 +184,37 @@ class Finder:
         text = unquote_to_bytes(run)
         if text.islower() and b"_" not in text:
             return
+        escapes: list[int] | None = None
         for one in self._search(text, depth + 1):
-            ends = [_unescaped(run, offset) for offset in (one.start, one.end)]
-            form = "percent" if ends[1] - ends[0] > one.end - one.start else one.form
-            yield replace(one, start=base + ends[0], end=base + ends[1], form=form)
+            if escapes is None:
+                escapes = _escapes(run)
+            begin, end = (at + 2 * bisect_left(escapes, at) for at in (one.start, one.end))
+            form = "percent" if end - begin > one.end - one.start else one.form
+            yield replace(one, start=base + begin, end=base + end, form=form)
 
     def _encoded(
         self, data: bytes, first: int, last: int, depth: int
     ) -> Generator[Finding, None, int]:
-        """Yield what runs of base64 hold, folded ones included; returns where the last ends."""
-        end = last
+        """Yield what runs of base64 hold, folded ones included; returns where to look on from.
+
+        That is behind whole lines: a shorter one may as well be the beginning of something else.
+        """
+        end = seen = last
         for begin, part in _base64_in(data, first, last):
             text = part
             if begin + len(text) == last and len(text) in _FOLDS:
                 folded = _FOLDED.match(data, last)
                 if folded is not None and folded.end() > last:
-                    end = folded.end()
+                    seen, end = max(folded.end(1), last), folded.end()
                     text = data[begin:end]
+            folds: _Folds | None = None
             for one in self._search(_decoded(text), depth + 1):
-                start, stop = one.start // 3 * 4, -(-one.end // 3) * 4
-                where = begin + _unfolded(text, start)
-                until = min(begin + _unfolded(text, stop), end)
+                if folds is None:
+                    folds = _Folds.of(text)
+                where = begin + folds.first(one.start // 3 * 4)
+                until = min(begin + folds.last(-(-one.end // 3) * 4), end)
                 yield replace(one, start=where, end=until, form="base64")
-        return end
+        return seen
 
 
 def _base64_in(data: bytes, first: int, last: int) -> Iterator[tuple[int, bytes]]:
@@ -267,6 +278,7 @@ def _finding(kind: str, read: Leaked, start: int) -> Finding:
         id=read.id,
         digest=read.digest,
         masked=f"{read.shown}…",
+        others=read.others,
     )
 
 
@@ -295,27 +307,41 @@ def cut(data: bytes, at: int) -> int:
     return at - (at - run) % 4
 
 
-def _unfolded(text: bytes, offset: int) -> int:
-    """Return where the character of this number is in folded text."""
-    at = 0
-    for line in text.splitlines(keepends=True):
-        letters = len(line.rstrip(b"\r\n"))
-        if offset <= letters:
-            return at + offset
-        offset -= letters
-        at += len(line)
-    return len(text)
+@dataclass(frozen=True, slots=True)
+class _Folds:
+    """Where the letters of folded text are: how many stand before each line, and where it begins.
+
+    Worked out once for any number of findings: a dump of keys has very many in one text.
+    """
+
+    letters: list[int]
+    begins: list[int]
+
+    @classmethod
+    def of(cls, text: bytes) -> _Folds:
+        """Look through a text."""
+        letters, begins, count, at = [], [], 0, 0
+        for line in text.splitlines(keepends=True):
+            letters.append(count)
+            begins.append(at)
+            count += len(line.rstrip(b"\r\n"))
+            at += len(line)
+        return cls(letters, begins)
+
+    def first(self, offset: int) -> int:
+        """Return where the letter of this number stands."""
+        line = bisect_right(self.letters, offset) - 1
+        return self.begins[line] + offset - self.letters[line]
+
+    def last(self, offset: int) -> int:
+        """Return where the letter before this number ends."""
+        line = max(bisect_left(self.letters, offset) - 1, 0)
+        return self.begins[line] + offset - self.letters[line]
 
 
-def _unescaped(run: bytes, offset: int) -> int:
-    """Return where the byte of this number begins in percent-encoded text."""
-    at = 0
-    for escape in _ESCAPE.finditer(run):
-        if escape.start() - at >= offset:
-            break
-        offset -= escape.start() - at + 1
-        at = escape.end()
-    return at + offset
+def _escapes(run: bytes) -> list[int]:
+    """Return which bytes of percent-decoded text, by number, stood there as an escape."""
+    return [one.start() - 2 * before for before, one in enumerate(_ESCAPE.finditer(run))]
 
 
 _IN_BASE64 = _table(_TEXT + b"+/_-", b"a")

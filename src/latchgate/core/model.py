@@ -154,6 +154,17 @@ class AccessRule(msgspec.Struct, frozen=True):
     path: str
 
 
+class Succession(msgspec.Struct, frozen=True):
+    """That a secret has a successor: since when, and until when it works itself (Unix seconds)."""
+
+    since: float
+    until: float
+
+
+def _succession(since: float | None, until: float | None) -> Succession | None:
+    return Succession(since, until) if since is not None and until is not None else None
+
+
 class Credential(msgspec.Struct, frozen=True):
     """One issued secret: what it opens, for whom, from where and how long; never the secret.
 
@@ -197,6 +208,11 @@ class Credential(msgspec.Struct, frozen=True):
     application_id: str | None = None
 
     @property
+    def succession(self) -> Succession | None:
+        """That it was rotated, where it was."""
+        return _succession(self.superseded_at, self.expires_at)
+
+    @property
     def source_id(self) -> str:
         """What usage, audit and upstream know it by: itself, or what it was minted from."""
         return self.parent_id if self.minted and self.parent_id is not None else self.id
@@ -230,6 +246,11 @@ class ApplicationKey(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     superseded_by: str | None = None
     superseded_at: float | None = None
+
+    @property
+    def succession(self) -> Succession | None:
+        """That it was rotated, where it was."""
+        return _succession(self.superseded_at, self.expires_at)
 
     def __repr__(self) -> str:
         return f"ApplicationKey({self.kind}, {self.id})"
@@ -326,7 +347,8 @@ class Refused(msgspec.Struct, frozen=True):
 class Grant(msgspec.Struct, frozen=True):
     """A verified credential: who it stands for, what it may do now, and with which program.
 
-    `application_key_id` names the key that the program came with. `roles` are those that it stands
+    `application_key_id` names the key that the program came with, `application_succession` tells
+    that it was replaced. `roles` are those that it stands
     for now, where it stands for roles.
     """
 
@@ -336,6 +358,7 @@ class Grant(msgspec.Struct, frozen=True):
     application: Application | None = None
     roles: frozenset[str] = frozenset()
     application_key_id: str = ""
+    application_succession: Succession | None = None
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -43,6 +43,8 @@ class Area:
     `parameters` that the last segment may have matrix parameters. While there is a `shadow`, what
     that old system decides is enforced, and what Latchgate decides is compared with it.
     `environment` is a label that keys are compared with afterwards, and decides nothing.
+    `carriers` are the headers that its kinds read, in their order, and `schemes` what stands before
+    a credential in `Authorization`, in lower case.
     """
 
     provider: str
@@ -65,6 +67,14 @@ class Area:
     plain: Networks
     shadow: Shadow | None = None
     environment: str | None = None
+    carriers: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    schemes: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        carriers = dict.fromkeys(name for kind in self.kinds for name in kind.carriers)
+        object.__setattr__(self, "carriers", tuple(carriers))
+        schemes = frozenset(kind.scheme.lower() for kind in self.kinds)
+        object.__setattr__(self, "schemes", schemes)
 
     @property
     def name(self) -> str:

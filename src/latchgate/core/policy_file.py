@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import cast
@@ -40,6 +40,14 @@ from latchgate.core.policy_entries import (
     ShadowEntry,
     Word,
 )
+from latchgate.core.policy_faults import (
+    PolicyError,
+    PolicyFault,
+    keyed,
+    not_one_of,
+    syntax_fault,
+    validation_fault,
+)
 from latchgate.core.price import read_prices
 from latchgate.core.scope import SCOPE_PATTERN
 from latchgate.core.shadow import Shadow
@@ -59,28 +67,6 @@ LATCHGATE = "latchgate"  # the provider whose kinds and services every file may 
 NOTHING: Mapping[str, Mapping[str, object]] = MappingProxyType({})
 
 _Fault = Callable[[str, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyFault:
-    """One thing wrong with a policy file; `key` is its dotted path, `line` counts from 1."""
-
-    file: str
-    line: int
-    key: str
-    problem: str
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}"
-        return f"{where}: {self.key}: {self.problem}" if self.key else f"{where}: {self.problem}"
-
-
-class PolicyError(Exception):
-    """The policy files do not make a policy; `faults` says all that is wrong."""
-
-    def __init__(self, faults: list[PolicyFault]) -> None:
-        self.faults = faults
-        super().__init__("\n".join(str(fault) for fault in faults))
 
 
 def read_policy(
@@ -143,12 +129,12 @@ class _Reader:
         except (ValueError, RecursionError) as error:
             # Besides its own error the parser lets through those of too long a number and too
             # deep a nest.
-            self.faults.append(_syntax_fault(file, text, error))
+            self.faults.append(syntax_fault(file, text, error))
             return None
         try:
             return msgspec.convert(told, ProviderEntry)
         except msgspec.ValidationError as error:
-            self.faults.append(_validation_fault(file, text, str(error)))
+            self.faults.append(validation_fault(file, text, str(error)))
         return None
 
     def add(self, file: str, text: str, entry: ProviderEntry) -> None:
@@ -159,7 +145,7 @@ class _Reader:
         if other != file:
             fault("provider", f"{entry.provider!r} is already declared by {other}")
         if entry.dialect not in DIALECTS:
-            fault("dialect", _not_one_of(entry.dialect, DIALECTS))
+            fault("dialect", not_one_of(entry.dialect, DIALECTS))
             return
         for prefix in entry.covers:
             problem = _path_problem(prefix)
@@ -183,7 +169,7 @@ class _Reader:
         for word, told in own.entry.kinds.items():
             key = f"kinds.{word}"
             if word not in _WORDS:
-                fault(key, _not_one_of(word, _WORDS))
+                fault(key, not_one_of(word, _WORDS))
                 continue
             name = f"{own.entry.provider}.{word}"
             kind: AnyKind
@@ -196,7 +182,7 @@ class _Reader:
                 else:
                     kind = own.kinds[word] = _ACCEPTED[word](name, settings)
             except msgspec.ValidationError as error:
-                fault(*_keyed(str(error), key))
+                fault(*keyed(str(error), key))
                 continue
             spelling = kind.issuer.url if isinstance(kind, OidcBearer) else kind.pattern
             if spelling is not None:
@@ -212,7 +198,7 @@ class _Reader:
                 msgspec.convert(name, Word)
                 service = msgspec.convert(told, ServiceEntry)
             except msgspec.ValidationError as error:
-                fault(*_keyed(str(error), key))
+                fault(*keyed(str(error), key))
                 continue
             if name in self.services:
                 fault(key, f"service {name!r} is already declared by another provider")
@@ -240,7 +226,7 @@ class _Reader:
         kinds = self._kinds_of(own, area, key, fault)
         dialect = area.dialect or entry.dialect
         if dialect not in DIALECTS:
-            fault(f"{key}.dialect", _not_one_of(dialect, DIALECTS))
+            fault(f"{key}.dialect", not_one_of(dialect, DIALECTS))
         priced = self.services.get(area.service or "")
         rules = read_rules(area, key, priced.prices if priced is not None else {}, fault)
         if not (area.public or area.closed):
@@ -275,7 +261,7 @@ class _Reader:
     def _check_shadow(self, own: _Own, area: AreaEntry, key: str, fault: _Fault) -> None:
         own_path = any(area.path == path or area.path.startswith(f"{path}/") for path in OWN_PATHS)
         if area.shadow not in own.shadows:
-            fault(f"{key}.shadow", _not_one_of(area.shadow or "", own.shadows))
+            fault(f"{key}.shadow", not_one_of(area.shadow or "", own.shadows))
         elif area.closed:
             fault(f"{key}.shadow", "a closed area lets nobody in, so it takes no shadow")
         elif own_path or self._of_latchgate(area.service):
@@ -287,14 +273,14 @@ class _Reader:
         if not area.accepts:
             fault(f"{key}.accepts", "name at least one kind, or set public = true")
         if area.service not in entry.services and not self._of_latchgate(area.service):
-            fault(f"{key}.service", _not_one_of(area.service or "", entry.services))
+            fault(f"{key}.service", not_one_of(area.service or "", entry.services))
             return
         service = self.services.get(area.service or "")
         if service is None:
             return  # its own fault is told already
         for index, rule in enumerate(area.rules):
             if rule.scope is not None and rule.scope not in service.scopes:
-                fault(f"{key}.rules[{index}].scope", _not_one_of(rule.scope, service.scopes))
+                fault(f"{key}.rules[{index}].scope", not_one_of(rule.scope, service.scopes))
 
     def _of_latchgate(self, service: str | None) -> bool:
         found = self.services.get(service or "")
@@ -314,7 +300,7 @@ class _Reader:
             elif other is not None and not isinstance(other, ApplicationKeyKind):
                 found.append(cast("Kind", other))
             else:
-                fault(f"{key}.accepts", _not_one_of(word, own.kinds))
+                fault(f"{key}.accepts", not_one_of(word, own.kinds))
         if area.application_key and own.application is None:
             fault(f"{key}.application_key", "the file declares no [kinds.application_key]")
         return tuple(found)
@@ -387,7 +373,7 @@ def _shadows(entry: ProviderEntry, fault: _Fault) -> dict[str, Shadow]:
             msgspec.convert(name, Word)
             made = msgspec.convert(told, ShadowEntry)
         except msgspec.ValidationError as error:
-            fault(*_keyed(str(error), key))
+            fault(*keyed(str(error), key))
             continue
         found[name] = read_shadow(f"{entry.provider}.{name}", made, key, fault)
     return found
@@ -400,32 +386,3 @@ def _path_problem(path: str) -> str | None:
     if read.text != path or read.encoded_slash or (path != "/" and path.endswith("/")):
         return f"{path!r} must be written decoded and without a slash at its end"
     return None
-
-
-def _not_one_of(word: str, known: Iterable[str]) -> str:
-    names = ", ".join(sorted(known)) or "none is declared"
-    return f"{word!r} is not one of: {names}"
-
-
-def _syntax_fault(file: str, text: str, error: Exception) -> PolicyFault:
-    where = re.search(r"line (\d+)", str(error))
-    ends = "end of document" in str(error)
-    line = int(where[1]) if where else text.rstrip("\n").count("\n") + 1 if ends else 1
-    return PolicyFault(file, line, "", f"not TOML: {error}")
-
-
-def _validation_fault(file: str, text: str, message: str) -> PolicyFault:
-    key, problem = _keyed(message, "")
-    return PolicyFault(file, line_of(text, key), key, problem)
-
-
-def _keyed(message: str, below: str) -> tuple[str, str]:
-    """Return the dotted key, starting at `below`, and our words for the library's message."""
-    plain, _, where = message.partition(" - at `")
-    path = re.search(r"\$\.?([^`]*)`", where)
-    unknown = re.search(r"unknown field `([^`]+)`", plain)
-    parts = [below, path[1] if path else "", unknown[1] if unknown else ""]
-    key = ".".join(part for part in parts if part)
-    if unknown:
-        return key, f"unknown key {unknown[1]!r}"
-    return key, plain

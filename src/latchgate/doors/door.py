@@ -14,6 +14,7 @@ from latchgate.core.network import Networks
 from latchgate.keyring.jwt import JwtSigner
 from latchgate.keyring.signing import Signer
 from latchgate.manage.actor import Caller
+from latchgate.manage.census import Census
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.access_read import AccessReader
@@ -32,6 +33,7 @@ class Door:
     """Built by the composition root."""
 
     store: Store
+    census: Census
     usage: UsageReader
     shadows: ShadowReader
     access_log: AccessReader | None  # None where no access log is written

@@ -18,10 +18,12 @@ JOBS: tuple[Job, ...] = (
     Job("warnings", 5.0, Warnings().run),
     Job("deliveries", 1.0, Deliveries().run),
     rotation.JOB,
+    rotation.ENDED,
     audit_export.JOB,
     RETENTION,
     ACCESS_LOG,
     alerts.JOB,
     alerts.BILLING,
+    alerts.HISTORY,
     source_alerts.JOB,
 )

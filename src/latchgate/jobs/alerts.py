@@ -11,16 +11,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
+import sqlalchemy as sa
+
 from latchgate.core.price import amount_text
 from latchgate.core.reason import Reason
 from latchgate.core.timestamp import rfc3339
 from latchgate.jobs.job import ACTOR, Job, Work
 from latchgate.manage.alert_raise import Finding, raise_new
 from latchgate.manage.alerts import Per, StoredAlert, Watch, active
+from latchgate.store import schema
 from latchgate.store.usage import Column, Period, Total
 
 SECONDS = 10.0
 BILLING_SECONDS = 60.0
+FORGET_SECONDS = 3_600.0
+KEEP_SECONDS = 400 * 86_400.0  # longer than any period that is told once
+FORGOTTEN = 5_000  # rows in one transaction
 MINUTES_BACK = 120.0  # so that the end of a minute is seen, though it was written after it
 _REFUSED = [str(one) for one in Reason if one is not Reason.ALLOWED]
 _WHO = (Column.TENANT, Column.PROJECT, Column.CREDENTIAL)
@@ -137,5 +143,19 @@ def _hour(at: float) -> str:
     return rfc3339(Period.HOUR.start(at))
 
 
+def forget(work: Work) -> None:
+    """Drop what was raised long ago, so that the history of an alert has an end."""
+    table = schema.alert_raised
+    old = sa.select(table.c.id).where(table.c.at < work.clock() - KEEP_SECONDS).limit(FORGOTTEN)
+    with work.store.reading() as connection:
+        if connection.execute(old.limit(1)).first() is None:
+            return
+    gone = FORGOTTEN
+    while gone == FORGOTTEN:
+        with work.store.change(ACTOR) as change:
+            gone = change.execute(sa.delete(table).where(table.c.id.in_(old))).rowcount
+
+
 JOB = Job("alerts", SECONDS, run)
+HISTORY = Job("alert history", FORGET_SECONDS, forget)
 BILLING = Job("billing alerts", BILLING_SECONDS, bill)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -24,11 +23,12 @@ from latchgate.jobs.mail import written
 from latchgate.jobs.sending import SendError, post, signed
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
-from latchgate.manage import webhooks
+from latchgate.manage import delivery_queue, webhooks
+from latchgate.manage.delivery_queue import MAIL, WEBHOOK
 from latchgate.store import schema
 from latchgate.store.journal import Change, stored
 
-MAIL = "mail"
+OPERATOR = "operator"  # the target of mail that is for no user
 # Seconds after each attempt that failed; after the last it is given up. 75 hours in all.
 WAITS = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 KEEP_SECONDS = 30 * 86_400.0
@@ -108,9 +108,14 @@ def route(work: Work) -> int:
             return 0
     with work.store.change(ACTOR) as change:
         rows = change.execute(fresh).mappings().all()
+        waiting = delivery_queue.waiting(change)
         for row in rows:
             for channel, target in _targets(change.connection, work, row):
-                webhooks.queue(change, row["id"], channel, target, entropy=work.entropy)
+                if waiting[target] >= delivery_queue.MAX_WAITING:
+                    _log.warning("too much waits for %s: %s is not queued", target, row["id"])
+                    continue
+                waiting[target] += 1
+                delivery_queue.add(change, row["id"], channel, target, entropy=work.entropy)
         ids = [row["id"] for row in rows]
         change.execute(
             sa.update(_NOTIFICATION).where(_NOTIFICATION.c.id.in_(ids)).values(routed=True)
@@ -119,31 +124,46 @@ def route(work: Work) -> int:
 
 
 def _targets(connection: sa.Connection, work: Work, row: sa.RowMapping) -> list[tuple[str, str]]:
-    """Return (channel, target) of everybody who hears of a notification."""
-    hears = sa.select(_WEBHOOK.c.id, _WEBHOOK.c.events).where(
-        _WEBHOOK.c.tenant_id == row["tenant_id"], _WEBHOOK.c.active.is_(True)
-    )
+    """Return (channel, target) of everybody who hears of a notification; None is the operator."""
+    whose = _WEBHOOK.c.tenant_id.is_not_distinct_from(row["tenant_id"])
+    hears = sa.select(_WEBHOOK.c.id, _WEBHOOK.c.events).where(whose, _WEBHOOK.c.active.is_(True))
     found: list[tuple[str, str]] = []
     for one in connection.execute(hears).all():
         events = _decode(one.events)
         if not events or row["event"] in events:
-            found.append((webhooks.CHANNEL, one.id))
-    if work.mail is not None and row["user_id"] is not None:
-        table = schema.user
-        mine = sa.select(table.c.email).where(table.c.id == row["user_id"])
-        if connection.execute(mine).scalar_one_or_none() is not None:
-            found.append((MAIL, row["user_id"]))
+            found.append((WEBHOOK, one.id))
+    if work.mail is None:
+        return found
+    if row["tenant_id"] is None and work.mail.operator is not None:
+        found.append((MAIL, OPERATOR))
+    user_id = row["user_id"]
+    if user_id is None:
+        return found
+    if connection.execute(_address(user_id)).scalar_one_or_none() is not None:
+        found.append((MAIL, user_id))
     return found
 
 
+def _address(user_id: str) -> sa.Select[Any]:
+    """Select where a user is written to; nowhere once they are disabled or gone."""
+    table = schema.user
+    here = sa.and_(table.c.id == user_id, table.c.active.is_(True), table.c.deleted_at.is_(None))
+    return sa.select(table.c.email).where(here)
+
+
 def _due(work: Work) -> list[dict[str, Any]]:
-    """Return deliveries that are due, the longest due first, few to one place or of one tenant."""
-    turn = sa.func.row_number().over(
-        partition_by=_DELIVERY.c.target, order_by=(_DELIVERY.c.next_at, _DELIVERY.c.id)
-    )
+    """Return deliveries that are due, few to one place or of one tenant.
+
+    Each tenant's first comes before any other's second: who has much waiting, at a place that is
+    slow, holds up nobody else.
+    """
+    by_age = (_DELIVERY.c.next_at, _DELIVERY.c.id)
+    place = sa.func.row_number().over(partition_by=_DELIVERY.c.target, order_by=by_age)
     mine = (_DELIVERY.c.state == "pending", _DELIVERY.c.next_at <= work.clock())
-    due = sa.select(_DELIVERY, turn.label("turn")).where(*mine).subquery()
-    wanted = (
+    due = sa.select(_DELIVERY, place.label("place")).where(*mine).subquery()
+    age = (due.c.next_at, due.c.id)
+    turn = sa.func.row_number().over(partition_by=_NOTIFICATION.c.tenant_id, order_by=age)
+    few = (
         sa.select(
             due,
             _NOTIFICATION.c.event,
@@ -151,20 +171,20 @@ def _due(work: Work) -> list[dict[str, Any]]:
             _NOTIFICATION.c.tenant_id,
             _NOTIFICATION.c.at.label("happened_at"),
             _NOTIFICATION.c.data,
+            turn.label("turn"),
         )
         .join(_NOTIFICATION, _NOTIFICATION.c.id == due.c.notification_id)
-        .where(due.c.turn <= TO_ONE)
-        .order_by(due.c.next_at, due.c.id)
-        .limit(1_000)
+        .where(due.c.place <= TO_ONE)
+        .subquery()
     )
-    chosen: list[dict[str, Any]] = []
-    of: Counter[str | None] = Counter()
+    wanted = (
+        sa.select(few)
+        .where(few.c.turn <= OF_ONE)
+        .order_by(few.c.turn, few.c.next_at, few.c.id)
+        .limit(AT_ONCE)
+    )
     with work.store.reading() as connection:
-        for row in connection.execute(wanted).mappings():
-            of[row["tenant_id"]] += 1
-            if of[row["tenant_id"]] <= OF_ONE and len(chosen) < AT_ONCE:
-                chosen.append(stored(row))
-    return chosen
+        return [stored(row) for row in connection.execute(wanted).mappings()]
 
 
 def attempt(work: Work, row: dict[str, Any]) -> Outcome:
@@ -217,12 +237,9 @@ def payload(row: dict[str, Any]) -> bytes:
 def _mailed(work: Work, row: dict[str, Any]) -> Outcome:
     if work.mail is None:
         return Outcome(error="no mail server is configured", final=True)
-    table = schema.user
-    with work.store.reading() as connection:
-        mine = sa.select(table.c.email).where(table.c.id == row["target"])
-        email = connection.execute(mine).scalar_one_or_none()
+    email = work.mail.operator if row["target"] == OPERATOR else _email(work, row["target"])
     if email is None:
-        return Outcome(error="the user has no e-mail address", final=True)
+        return Outcome(error="there is no e-mail address any more", final=True)
     message = written(
         work.mail.sender,
         email,
@@ -235,11 +252,17 @@ def _mailed(work: Work, row: dict[str, Any]) -> Outcome:
     return Outcome(status=200)
 
 
+def _email(work: Work, user_id: str) -> str | None:
+    with work.store.reading() as connection:
+        found: str | None = connection.execute(_address(user_id)).scalar_one_or_none()
+    return found
+
+
 def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
     """Write down how an attempt went, and when the next one is."""
     tried = row["attempts"] + 1
     values: dict[str, Any] = {"attempts": tried, "last_error": None}
-    gone = outcome.status == GONE and row["channel"] == webhooks.CHANNEL
+    gone = outcome.status == GONE and row["channel"] == WEBHOOK
     if outcome.delivered:
         values |= {"state": "delivered", "settled_at": change.at}
     else:
@@ -251,7 +274,7 @@ def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
             values["next_at"] = change.at + WAITS[tried - 1]
     mine = sa.and_(_DELIVERY.c.id == row["id"], _DELIVERY.c.state == "pending")
     change.execute(sa.update(_DELIVERY).where(mine).values(values))
-    if row["channel"] != webhooks.CHANNEL:
+    if row["channel"] != WEBHOOK:
         return
     told = {"last_status": outcome.word[:MAX_ERROR], "last_at": change.at}
     here = _WEBHOOK.c.id == row["target"]
@@ -266,10 +289,12 @@ def settle(change: Change, row: dict[str, Any], outcome: Outcome) -> None:
 def trim(work: Work) -> None:
     """Drop deliveries past their age, and a day later the notifications that they show."""
     past = work.clock() - KEEP_SECONDS
-    routed = _NOTIFICATION.c.routed.is_(True)
+    waits = _DELIVERY.c.state == "pending"
+    needed = sa.select(_DELIVERY.c.notification_id).where(waits)
+    shown = sa.and_(_NOTIFICATION.c.routed.is_(True), _NOTIFICATION.c.id.not_in(needed))
     for table, clause, before in (
-        (_DELIVERY, sa.true(), past),
-        (_NOTIFICATION, routed, past - 86_400.0),
+        (_DELIVERY, sa.not_(waits), past),
+        (_NOTIFICATION, shown, past - 86_400.0),
     ):
         old = sa.select(table.c.id).where(clause, table.c.at < before).limit(TRIMMED)
         gone = TRIMMED

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import smtplib
+import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.errors import MessageError
@@ -23,7 +26,8 @@ from typing import Any
 from latchgate.core.event import Event
 from latchgate.jobs.sending import SendError
 
-SMTP_SECONDS = 10.0
+SMTP_SECONDS = 10.0  # for each answer
+ALL_SECONDS = 30.0  # from the greeting to the end
 _SUBJECTS = {
     Event.CREDENTIAL_EXPIRING: "A credential of yours expires soon",
     Event.CREDENTIAL_ROTATION_DUE: "A credential of yours should be rotated",
@@ -32,6 +36,7 @@ _SUBJECTS = {
     Event.CREDENTIAL_ROTATED: "A credential of yours was rotated",
     Event.CREDENTIAL_GRACE_ENDED: "A rotated credential of yours has ended",
     Event.CREDENTIAL_LEAKED: "A credential of yours was found in public",
+    Event.ALERT_RAISED: "An alert was raised",
 }
 # The end of a kind's name -> the command that puts another in its place.
 _ROTATE = {
@@ -55,18 +60,22 @@ class Mailer:
     username: str | None
     password_file: Path | None
     sender: str
+    operator: str | None  # who is written to of what is no tenant's
     ca: Path | None
 
     def send(self, message: EmailMessage) -> None:
         """Hand over a message; SendError says why it was not taken."""
         try:
             context = ssl.create_default_context(cafile=self.ca)
-            with self._connected(context) as server:
+            with closing(self._connected(context)) as server, _limited(server):
                 if self.tls == "starttls":
                     server.starttls(context=context)
                 if self.username is not None and self.password_file is not None:
                     server.login(self.username, _password(self.password_file))
                 server.send_message(message)
+                # It was taken: whatever comes of taking leave, it must not be sent again.
+                with suppress(smtplib.SMTPException, OSError):
+                    server.quit()
         except smtplib.SMTPResponseException as error:
             raise SendError(f"the mail server answered {error.smtp_code}") from error
         except smtplib.SMTPRecipientsRefused as error:
@@ -79,6 +88,25 @@ class Mailer:
         if self.tls == "implicit":
             return smtplib.SMTP_SSL(*where, timeout=SMTP_SECONDS, context=context)
         return smtplib.SMTP(*where, timeout=SMTP_SECONDS)
+
+
+@contextmanager
+def _limited(server: smtplib.SMTP) -> Iterator[None]:
+    """End a conversation at its time: a server that says a word now and then never times out."""
+
+    def end() -> None:
+        open_one = server.sock  # of TLS, once that was begun
+        if open_one is not None:
+            with suppress(OSError):
+                open_one.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(ALL_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def written(

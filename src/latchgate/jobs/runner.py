@@ -63,9 +63,12 @@ class Runner:
         opened = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(opened)
             return False
+        except OSError:
+            os.close(opened)
+            raise
         self._held = opened
         return True
 

@@ -14,6 +14,7 @@ import hmac
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,7 +30,8 @@ SEND_SECONDS = 10.0
 RESOLVE_SECONDS = 5.0
 MAX_ANSWER = 16_384
 Resolve = Callable[[str, int], list[Address]]
-_resolvers = ThreadPoolExecutor(8, "resolve")
+# As many as one tenant's names can keep busy that nobody answers for, and more.
+_resolvers = ThreadPoolExecutor(64, "resolve")
 
 
 class SendError(Exception):
@@ -74,7 +76,7 @@ def post(
     Of a name every address must be one that may be sent to: whoever answers for it could hand out
     a good one and a bad one by turns.
     """
-    watch = _Watch()
+    watch = _Watch(time.monotonic() + SEND_SECONDS)
     timer = threading.Timer(SEND_SECONDS, watch.end)
     timer.daemon = True
     timer.start()
@@ -123,10 +125,11 @@ def _post(
     }
     # The name goes into SNI and is what the certificate must be for.
     more: dict[str, Any] = {"sni_hostname": to.host, "trace": watch.trace}
+    left = watch.until - time.monotonic()  # a connection being made has no socket to end
     with (
         httpx2.Client(
             verify=_authorities(),
-            timeout=SEND_SECONDS,
+            timeout=max(left, 0.001),
             follow_redirects=False,
             trust_env=False,
         ) as client,
@@ -155,6 +158,7 @@ def _authorities() -> ssl.SSLContext:
 class _Watch:
     """Ends a connection at its time: a peer that sends a byte now and then never times out."""
 
+    until: float  # on the monotonic clock
     ended: bool = False
     _sockets: list[socket.socket] = field(default_factory=list)
 

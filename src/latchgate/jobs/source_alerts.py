@@ -22,7 +22,7 @@ from latchgate.store.usage import Source
 SECONDS = 10.0
 LATE_SECONDS = 3_600.0  # how far back a first use is looked for: a job that was stopped catches up
 FIRST_DAY = 86_400.0
-MAX_CREDENTIALS = 1_000
+PAGE = 1_000  # credentials looked at together
 _V4, _V6 = 24, 48
 _KINDS = (Watch.NEW_NETWORK, Watch.ENVIRONMENTS, Watch.APPLICATIONS)
 
@@ -46,7 +46,7 @@ def run(work: Work) -> None:
 def _found(work: Work, alerts: list[StoredAlert]) -> Iterator[Finding]:
     since = work.clock() - LATE_SECONDS
     labels = labels_of(work.policy())
-    for one in _watched(work, work.usage.newcomers(since=since, limit=MAX_CREDENTIALS), alerts):
+    for one in _watched(work, alerts, since):
         sources = work.usage.sources(one.id, since=0.0)
         for alert in alerts:
             if not _watches(alert, one):
@@ -59,14 +59,18 @@ def _found(work: Work, alerts: list[StoredAlert]) -> Iterator[Finding]:
                 yield from _applications(alert, one, sources)
 
 
-def _watched(work: Work, ids: list[str], alerts: list[StoredAlert]) -> list[_Watched]:
+def _watched(work: Work, alerts: list[StoredAlert], since: float) -> Iterator[_Watched]:
+    """Yield the newcomers that an alert may watch, every one: a busy hour hides nobody."""
     column = schema.credential.c
     tenants = sorted({one.tenant_id for one in alerts})
-    wanted = sa.select(column.id, column.tenant_id, column.project_id, column.environment).where(
-        column.id.in_(ids), column.tenant_id.in_(tenants)
-    )
-    with work.store.reading() as connection:
-        return [_Watched(*row) for row in connection.execute(wanted.order_by(column.id))]
+    told = sa.select(column.id, column.tenant_id, column.project_id, column.environment)
+    after = ""
+    while ids := work.usage.newcomers(since=since, limit=PAGE, after=after):
+        after = ids[-1]
+        wanted = told.where(column.id.in_(ids), column.tenant_id.in_(tenants))
+        with work.store.reading() as connection:
+            rows = connection.execute(wanted.order_by(column.id)).all()
+        yield from (_Watched(*row) for row in rows)
 
 
 def _watches(alert: StoredAlert, one: _Watched) -> bool:

@@ -19,7 +19,7 @@ from latchgate.core.model import Noun
 from latchgate.core.timestamp import rfc3339
 from latchgate.jobs.job import ACTOR, Work
 from latchgate.manage.lifetimes import DAY, NOTICE, Lifetime, Lifetimes, alive, kinds
-from latchgate.manage.notifications import notify
+from latchgate.manage.notifications import about, notify
 from latchgate.store import schema
 from latchgate.store.errors import StoreError
 from latchgate.store.journal import Change
@@ -265,21 +265,12 @@ def _write(work: Work, change: Change, row: dict[str, Any], one: Told) -> None:
         "at": change.at,
     }
     change.execute(sa.insert(_WARNED).values(kept))
-    about = {
-        "credential_id": row["id"],
-        "kind": row["kind"],
-        "name": row["name"],
-        "hint": row["hint"] or None,
-        "owner_id": row["owner_id"],
-        "project_id": row["project_id"],
-        "created_at": rfc3339(row["created_at"]),
-    }
     notify(
         change,
         one.event,
         row["id"],
         tenant_id=row["tenant_id"],
         user_id=row["owner_id"],
-        data=about | one.more,
+        data=about(row) | one.more,
         entropy=work.entropy,
     )

@@ -9,31 +9,30 @@ they. Source: providers/kakaocloud, "Get access key", "Delete Access key"; Keyst
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.basic import MAX_PASSWORD
-from latchgate.core.duration import parse_duration
 from latchgate.core.kinds.access_key import AccessKey, made_by_system
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Noun
-from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
-from latchgate.core.scope import ALL
+from latchgate.core.scope import ALL, EVERY
 from latchgate.core.secret import Secret
-from latchgate.core.timestamp import parse_rfc3339
-from latchgate.manage import access_rules, logins, passwords
+from latchgate.manage import logins, passwords
 from latchgate.manage.access_rules import RuleSpec, StoredRule
 from latchgate.manage.actor import Caller
 from latchgate.manage.administrators import Roles, usable
+from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.manage.gate import may_issue
-from latchgate.manage.granted import Granted, Maker
+from latchgate.manage.granted import Granted, Maker, check_rules, given_rules
 from latchgate.manage.idempotency import Once, recall, remember
+from latchgate.manage.key_terms import read_expiry, within_life
 from latchgate.manage.keys import Line, Name, Text
-from latchgate.manage.lifetimes import bounded
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.rotation import Rows
@@ -153,43 +152,50 @@ def create(
     if before is not None:
         return shown(store, policy, caller, before), None, False
     kind = _kind(policy)
-    expires_at = _expiry(spec, now)
+    faults: list[tuple[str, str]] = []
+    asked = read_expiry(spec.expires_in, spec.expires_at, now, faults)
+    if faults:
+        raise InvalidError(faults)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
+    kept = issued if hashed is None else replace(issued, digest=hashed)
     with store.change(caller.actor) as change:
         remember(change, caller, once, issued.id)
         maker = Maker.of(change.connection, policy, caller)
         granted = Granted.of(change.connection, maker, spec.project_id, spec.roles)
-        expires_at = bounded(
-            change.connection,
-            caller.tenant_id,
-            kind.name,
-            created_at=change.at,
+        expires_at = within_life(change, caller.tenant_id, kind.name, spec, asked)
+        new = NewCredential(
+            kind=kind.name,
+            issued=kept,
+            owner=(caller.tenant_id, granted.project_id, caller.owner.id),
+            parent_id=maker.parent_id,
+            name=spec.name,
+            description=spec.description,
+            services=[EVERY],
+            scopes=ALL,
+            networks=may_issue(maker.caller, granted.scopes, None, expires_at),
             expires_at=expires_at,
-            field="expires_in" if spec.expires_in is not None else "expires_at",
+            issues=spec.unrestricted,
+            roles=granted.roles,
+            access_rules=msgspec.to_builtins(
+                given_rules(change, maker, spec.access_rules, entropy=entropy)
+            ),
         )
-        networks = may_issue(maker.caller, granted.scopes, None, expires_at)
-        rules = _rules(change, maker, spec, entropy)
-        login = login_of(caller.owner.id, spec.name)
-        if logins.is_taken(change.connection, login):
-            msg = f"You have an access key {spec.name!r} already; take another name, or delete it."
-            raise ConflictError(msg)
-        logins.write_login(change, caller.tenant_id, caller.owner.id, login)
-        row = _row(spec, maker, granted, networks, rules)
-        row |= {
-            "id": issued.id,
-            "kind": kind.name,
-            "digest": issued.digest if hashed is None else hashed,
-            "created_at": change.at,
-            "created_by": change.actor.name,
-            "expires_at": expires_at,
-        }
-        n = change.add(
-            "access_key.create", Noun.CREDENTIAL, _TABLE, row, tenant_id=caller.tenant_id
-        )
-        link = {"login_id": login, "kind": kind.name, "credential_id": issued.id}
-        change.execute(sa.insert(schema.login_credential).values(**link))
-        key = _stored(row | {"version": n}, usable(change.connection, caller.tenant_id))
+        row = _named(change, caller, new)
+        key = _stored(row, usable(change.connection, caller.tenant_id))
     return key, issued.secret if hashed is None else None, True
+
+
+def _named(change: Change, caller: Caller, new: NewCredential) -> dict[str, Any]:
+    """Write a new key, found by its id and by its name; ConflictError where the name is in use."""
+    login = login_of(caller.owner.id, new.name)
+    if logins.is_taken(change.connection, login):
+        msg = f"You have an access key {new.name!r} already; take another name, or delete it."
+        raise ConflictError(msg)
+    logins.write_login(change, caller.tenant_id, caller.owner.id, login)
+    row = add_credential(change, "access_key.create", new)
+    link = {"login_id": login, "kind": new.kind, "credential_id": new.issued.id}
+    change.execute(sa.insert(schema.login_credential).values(**link))
+    return row
 
 
 def check_secret(policy: Policy, caller: Caller, spec: AccessKeySpec) -> Secret | None:
@@ -300,7 +306,7 @@ def rows(policy: Policy, caller: Caller, now: float) -> Rows:
         granted = Granted.of(change.connection, maker, row["project_id"], row["roles"])
         may_issue(maker.caller, granted.scopes, None, expires_at)
         rules = msgspec.convert(row["access_rules"], list[StoredRule] | None)
-        _check_rules(maker, rules)
+        check_rules(maker, rules)
 
     whose = (
         _TABLE.c.owner_id == caller.owner.id,
@@ -348,84 +354,6 @@ def _ended(change: Change, caller: Caller, row: dict[str, Any]) -> tuple[StoredA
         tenant_id=caller.tenant_id,
     )
     return _stored(row | {"revoked_at": change.at, "version": n}, known), n
-
-
-def _rules(
-    change: Change, maker: Maker, spec: AccessKeySpec, entropy: Callable[[int], bytes]
-) -> list[StoredRule] | None:
-    """Return the rules of a new key: those asked for, or those of what it is made with."""
-    limit = maker.access_rules
-    asked = spec.access_rules
-    if asked is None:
-        if limit is None:
-            return None
-        asked = [access_rules.naming(request) for request in sorted(limit)]
-    rules = access_rules.kept(change, maker.caller.owner.id, asked, entropy=entropy)
-    _check_rules(maker, rules)
-    return rules
-
-
-def _check_rules(maker: Maker, rules: list[StoredRule] | None) -> None:
-    """Refuse requests that the maker may not make itself; None is every one (ForbiddenError)."""
-    limit = maker.access_rules
-    if limit is None:
-        return
-    if rules is None:
-        raise ForbiddenError("the access rules you came with don't name every request")
-    for rule in rules:
-        if rule.request not in limit:
-            service, method, path = rule.request
-            msg = f"the access rules you came with don't name {method} {service} {path}"
-            raise ForbiddenError(msg)
-
-
-def _row(
-    spec: AccessKeySpec,
-    maker: Maker,
-    granted: Granted,
-    networks: Networks | None,
-    rules: list[StoredRule] | None,
-) -> dict[str, Any]:
-    return {
-        "tenant_id": maker.caller.tenant_id,
-        "project_id": granted.project_id,
-        "owner_id": maker.caller.owner.id,
-        "parent_id": maker.parent_id,
-        "name": spec.name,
-        "description": spec.description,
-        "services": ["*"],
-        "scopes": ALL.listed(),
-        "networks": networks.listed() if networks is not None else None,
-        "environment": None,
-        "external_id": None,
-        "metadata": {},
-        "hint": "",
-        "revoked_at": None,
-        "disabled_at": None,
-        "superseded_by": None,
-        "superseded_at": None,
-        "predecessor_id": None,
-        "issues": spec.unrestricted,
-        "roles": granted.roles,
-        "access_rules": msgspec.to_builtins(rules),
-    }
-
-
-def _expiry(spec: AccessKeySpec, now: float) -> float | None:
-    if spec.expires_in is not None and spec.expires_at is not None:
-        raise InvalidError([("expires_at", "give expires_in or expires_at, not both")])
-    field = "expires_in" if spec.expires_in is not None else "expires_at"
-    try:
-        if spec.expires_in is not None:
-            return now + parse_duration(spec.expires_in)
-        if spec.expires_at is None:
-            return None
-        at = parse_rfc3339(spec.expires_at)
-    except ValueError as error:
-        raise InvalidError([(field, str(error))]) from error
-    if at <= now:
-        raise InvalidError([(field, "must be in the future")])
-    return at
 
 
 def _kind(policy: Policy) -> AccessKey:

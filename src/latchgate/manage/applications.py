@@ -22,7 +22,7 @@ from latchgate.manage.listing import Listing, Query, by, equals, page
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
-from latchgate.store.journal import Actor, Store
+from latchgate.store.journal import Actor, Change, Store
 
 MAX_UNDECIDED = 1_000
 _RETRY_SECONDS = 86_400
@@ -116,6 +116,7 @@ LISTING = Listing(
     filters={
         "state": equals(schema.application.c.state, *State),
         "developer": equals(schema.application.c.developer, *Developer.__args__),  # type: ignore[attr-defined]
+        "name": equals(schema.application.c.name),
         "vendor": equals(schema.application.c.vendor),
     },
     sorts={
@@ -154,6 +155,30 @@ def request(
         row["created_at"] = change.at
         n = change.add("application.request", Noun.APPLICATION, table, row, tenant_id=None)
     return _stored(row | {"version": n}), token
+
+
+def add_approved(
+    change: Change, spec: ApplicationSpec, entropy: Callable[[int], bytes]
+) -> StoredApplication:
+    """Write an application that the operator makes, and so approves, inside a change."""
+    row: dict[str, Any] = {
+        "id": f"app-{draw(entropy(19), CROCKFORD_LOWER, 16)}",
+        **msgspec.structs.asdict(spec),
+        **_OF_OPERATOR,
+        "created_at": change.at,
+        "decided_at": change.at,
+        "decided_by": change.actor.name,
+    }
+    noun, table = Noun.APPLICATION, schema.application
+    n = change.add("application.create", noun, table, row, tenant_id=None)
+    return _stored(row | {"version": n})
+
+
+_OF_OPERATOR = {
+    "state": str(State.APPROVED),
+    "reason": "made by the operator",
+    "owner_digest": b"",  # nobody's token: no text has an empty digest
+}
 
 
 def listed(store: Store, query: Query, *, now: float) -> tuple[list[StoredApplication], str | None]:

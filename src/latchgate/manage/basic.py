@@ -211,7 +211,7 @@ def _give(
     expires_at = bounded(
         change.connection, caller.tenant_id, kind.name, created_at=change.at, expires_at=None
     )
-    scopes, networks = logins.check_gives(caller, holder, opened, expires_at)
+    scopes, networks = logins.check_gives(change.connection, caller, holder, opened, expires_at)
     return logins.give(
         change,
         kind=kind.name,

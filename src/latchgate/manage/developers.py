@@ -8,7 +8,7 @@ up: the operator who approves it never sees it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import sqlalchemy as sa
@@ -17,6 +17,8 @@ from latchgate.core.kinds import ApplicationKeyKind, Issued, Spec
 from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.core.secret import same
+from latchgate.manage import application_keys
+from latchgate.manage.application_keys import Place, StoredApplicationKey
 from latchgate.manage.applications import State, StoredApplication, found, token_digest
 from latchgate.manage.errors import InvalidError, NotFoundError, UnprovenError
 from latchgate.store import schema
@@ -40,17 +42,6 @@ class Reissue(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
     grace: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-
-
-class StoredApplicationKey(msgspec.Struct, frozen=True):
-    """The key of an application as stored, without its digest; times are Unix seconds."""
-
-    id: str
-    user_id: str | None
-    created_at: float
-    revoked_at: float | None
-    expires_at: float | None
-    superseded_by: str | None
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -77,17 +68,16 @@ class Proof(msgspec.Struct, frozen=True):
         return Actor(f"developer:{self.application_id}", None, address=self.address)
 
 
-def standing(store: Store, proof: Proof, *, now: float) -> Standing:
+def standing(store: Store, policy: Policy, proof: Proof, *, now: float) -> Standing:
     """Return how an application stands; UnprovenError unless the token is its developer's."""
-    key, block = schema.application_key, schema.application_block
+    block = schema.application_block
     with store.reading() as connection:
         application = _proven(connection, proof)
-        rows = connection.execute(
-            sa.select(key)
-            .where(key.c.application_id == application.id, _standing(now))
-            .order_by(key.c.created_at, key.c.id)
-        )
-        keys = [_stored(row) for row in rows.mappings()]
+        keys: list[StoredApplicationKey] = []
+        for kind in policy.kinds.values():
+            if isinstance(kind, ApplicationKeyKind):
+                place = Place(application.id, kind.name)
+                keys += application_keys.listed(connection, place, now=now)
         withdrawn = connection.execute(
             sa.select(block.c.user_id)
             .where(block.c.application_id == application.id, block.c.blocked_by == "developer")
@@ -113,30 +103,16 @@ def issue_key(
     """
     kind = key_kind(policy)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
-    table = schema.application_key
     with store.change(proof.actor) as change:
         application = _proven(change.connection, proof)
         if application.state != State.APPROVED:
             raise ConflictError(f"It is {application.state}; only what is approved has keys.")
         if user_id is not None:
             _tenant_of(change.connection, user_id)
-        _make_room(change, application.id, user_id, issued.id, replace=replace)
-        row = {
-            "id": issued.id,
-            "kind": kind.name,
-            "application_id": application.id,
-            "user_id": user_id,
-            "digest": issued.digest,
-            "created_at": change.at,
-            "created_by": change.actor.name,
-            "revoked_at": None,
-            "expires_at": None,
-            "superseded_by": None,
-        }
-        noun = Noun.APPLICATION_KEY
-        n = change.add("application_key.create", noun, table, row, tenant_id=None)
-        made = {name: row[name] for name in StoredApplicationKey.__struct_fields__}
-        return msgspec.convert(made, StoredApplicationKey), issued, n
+        place = Place(application.id, kind.name, user_id)
+        application_keys.make_room(change, place, issued.id, replace=replace, most=MAX_KEYS)
+        key, n = application_keys.insert(change, place, issued)
+        return key, issued, n
 
 
 def withdraw(store: Store, proof: Proof, user_id: str | None) -> tuple[StoredApplication, int]:
@@ -179,40 +155,6 @@ def _withdraw_for(change: Change, application_id: str, user_id: str) -> int:
     )
 
 
-def _make_room(
-    change: Change, application_id: str, user_id: str | None, new_id: str, *, replace: int | None
-) -> None:
-    """End the key that is there, or refuse to make a second one."""
-    table = schema.application_key
-    alive = sa.select(table).where(table.c.application_id == application_id, _standing(change.at))
-    rows = change.execute(alive).mappings().all()
-    there = [row for row in rows if row["user_id"] == user_id]
-    if there and replace is None:
-        raise ConflictError("There is a key already; reissue replaces it.")
-    if len(rows) - (0 if replace else len(there)) >= MAX_KEYS:
-        raise ConflictError(f"It has {MAX_KEYS} keys, which is as many as there can be.")
-    for row in there:
-        newest = row["superseded_by"] is None
-        after: dict[str, Any] = {}
-        if newest:
-            after = {"superseded_by": new_id, "superseded_at": change.at}
-        if not replace:
-            after["revoked_at"] = change.at
-        elif newest:
-            after["expires_at"] = change.at + replace
-        if after:
-            action = "application_key.rotate" if replace else "application_key.revoke"
-            noun = Noun.APPLICATION_KEY
-            change.alter(action, noun, table, dict(row), after, tenant_id=None)
-
-
-def _standing(now: float) -> sa.ColumnElement[bool]:
-    """Return the clause that keys meet which are not at their end."""
-    table = schema.application_key
-    ended = sa.func.coalesce(table.c.expires_at <= now, sa.false())
-    return sa.and_(table.c.revoked_at.is_(None), sa.not_(ended))
-
-
 def _proven(connection: sa.Connection, proof: Proof) -> StoredApplication:
     table = schema.application
     wanted = sa.select(table.c.owner_digest).where(table.c.id == proof.application_id)
@@ -242,9 +184,3 @@ def key_kind(policy: Policy) -> ApplicationKeyKind:
 def _head(change: Change) -> int:
     n: int = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
     return n
-
-
-def _stored(row: sa.RowMapping) -> StoredApplicationKey:
-    return StoredApplicationKey(
-        **{name: row[name] for name in StoredApplicationKey.__struct_fields__}
-    )

@@ -6,6 +6,7 @@ their own networks; roles and credentials go through here before they are made o
 
 from __future__ import annotations
 
+import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.network import Networks
@@ -13,6 +14,7 @@ from latchgate.core.scope import Scopes
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import ForbiddenError
 from latchgate.store import schema
+from latchgate.store.journal import stored
 
 
 def may_hand_out(caller: Caller, scopes: Scopes) -> None:
@@ -45,6 +47,31 @@ def may_issue(
             msg = f"you may come from {', '.join(limit.listed()) or 'nowhere'} only, so a key may"
             raise ForbiddenError(msg)
     return networks
+
+
+def sourced(connection: sa.Connection, caller: Caller) -> Caller:
+    """Return a caller with the life and the networks of what their token was minted from.
+
+    A token lasts for minutes or hours; what it makes may last as long as that. ForbiddenError where
+    that is gone.
+    """
+    credential = caller.credential
+    if not credential.minted:
+        return caller
+    table = schema.credential
+    wanted = sa.select(table.c.expires_at, table.c.networks, table.c.revoked_at)
+    found = connection.execute(wanted.where(table.c.id == credential.source_id))
+    row = found.mappings().one_or_none()
+    if row is None or row["revoked_at"] is not None:
+        raise ForbiddenError("what your token was minted from is gone")
+    source = stored(row)
+    listed = source["networks"]
+    bounds = msgspec.structs.replace(
+        credential,
+        expires_at=source["expires_at"],
+        networks=Networks.of(listed) if listed is not None else None,
+    )
+    return Caller(msgspec.structs.replace(caller.grant, credential=bounds), caller.address)
 
 
 def check_depth(connection: sa.Connection, parent_id: str, limit: int) -> None:

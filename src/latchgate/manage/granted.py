@@ -1,4 +1,4 @@
-"""What an access key is given: roles of one project, out of those that its maker stands for.
+"""What an access key is given, out of what its maker stands for: roles of a project, requests.
 
 Rule of this file: roles are more than the scopes they hold, as services elsewhere read their names;
 so only what stands for all of its owner, or for roles itself, gives any (ATTACKS D5.38).
@@ -6,24 +6,24 @@ so only what stands for all of its owner, or for roles itself, gives any (ATTACK
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.kinds.access_key import AccessKey
-from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import NONE, Scopes
 from latchgate.core.standing import MAX_PARENTS
+from latchgate.manage import access_rules
+from latchgate.manage.access_rules import RuleSpec, StoredRule
 from latchgate.manage.actor import Caller
 from latchgate.manage.administrators import Roles, reached, usable
 from latchgate.manage.errors import ForbiddenError, InvalidError
-from latchgate.manage.gate import check_depth
+from latchgate.manage.gate import check_depth, sourced
 from latchgate.store import schema
-from latchgate.store.journal import stored
+from latchgate.store.journal import Change
 
 
 class RoleUnknownError(InvalidError):
@@ -64,26 +64,15 @@ class Maker:
             )
         if not credential.minted:
             return cls(caller, None, rules)
+        bounded = sourced(connection, caller)
         table = schema.credential
-        found = connection.execute(sa.select(table).where(table.c.id == credential.source_id))
-        row = found.mappings().one_or_none()
-        if row is None or row["revoked_at"] is not None:
-            raise ForbiddenError("what your token was minted from is gone")
-        source = stored(row)
-        listed = source["networks"]
-        # A token lasts for hours; what it makes may last as long as what it was minted from.
-        bounds = msgspec.structs.replace(
-            credential,
-            expires_at=source["expires_at"],
-            networks=Networks.of(listed) if listed is not None else None,
-        )
-        grant = msgspec.structs.replace(caller.grant, credential=bounds)
+        kind = sa.select(table.c.kind).where(table.c.id == credential.source_id)
         parent_id: str | None = None
-        if isinstance(policy.kinds.get(source["kind"]), AccessKey):
-            parent_id = source["id"]
+        if isinstance(policy.kinds.get(connection.execute(kind).scalar_one()), AccessKey):
+            parent_id = credential.source_id
             # One fewer: the tokens of the new key stand below it.
-            check_depth(connection, source["id"], MAX_PARENTS - 1)
-        return cls(Caller(grant, caller.address), parent_id, rules)
+            check_depth(connection, parent_id, MAX_PARENTS - 1)
+        return cls(bounded, parent_id, rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +107,41 @@ class Granted:
         for role_id in roles:
             scopes |= reached(known, role_id)[0]
         return cls(where, roles, scopes)
+
+
+def given_rules(
+    change: Change,
+    maker: Maker,
+    asked: list[RuleSpec] | None,
+    *,
+    entropy: Callable[[int], bytes],
+) -> list[StoredRule] | None:
+    """Return the rules of a new key: those asked for, or those of what it is made with.
+
+    None stands for every request. ForbiddenError for one that the maker may not make itself.
+    """
+    limit = maker.access_rules
+    if asked is None:
+        if limit is None:
+            return None
+        asked = [access_rules.naming(request) for request in sorted(limit)]
+    rules = access_rules.kept(change, maker.caller.owner.id, asked, entropy=entropy)
+    check_rules(maker, rules)
+    return rules
+
+
+def check_rules(maker: Maker, rules: list[StoredRule] | None) -> None:
+    """Refuse requests that the maker may not make itself; None is every one (ForbiddenError)."""
+    limit = maker.access_rules
+    if limit is None:
+        return
+    if rules is None:
+        raise ForbiddenError("the access rules you came with don't name every request")
+    for rule in rules:
+        if rule.request not in limit:
+            service, method, path = rule.request
+            msg = f"the access rules you came with don't name {method} {service} {path}"
+            raise ForbiddenError(msg)
 
 
 def _project(caller: Caller, wanted: str | None) -> str:

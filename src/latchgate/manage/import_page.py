@@ -14,6 +14,7 @@ import msgspec
 from latchgate.core.policy import Policy
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import ForbiddenError, InvalidError
+from latchgate.manage.gate import sourced
 from latchgate.manage.import_formats import FORMATS, KINDS, FormatError
 from latchgate.manage.import_lines import ImportLine
 from latchgate.manage.imports import Bounds, Defaults, Importer, Outcome
@@ -65,6 +66,8 @@ def import_page(
     maker = caller.credential
     if not maker.issues:
         raise ForbiddenError("the credential you came with may not make others")
+    with store.reading() as connection:
+        maker = sourced(connection, caller).credential
     limits = (maker.expires_at, maker.networks, caller.owner.networks)
     bounded = any(limit is not None for limit in limits)
     told = page.defaults

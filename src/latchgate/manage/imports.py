@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,22 +25,14 @@ from latchgate.core.secret import same
 from latchgate.manage import access_rules, logins, roles, users
 from latchgate.manage.access_keys import login_of
 from latchgate.manage.errors import InvalidError
-from latchgate.manage.import_lines import (
-    Found,
-    ImportLine,
-    LineError,
-    find_credential,
-    is_slow,
-    worked_out,
-)
-from latchgate.manage.import_terms import Terms, terms_of
+from latchgate.manage.import_judged import Failure, Judge, Judged, Numbered, Ready
+from latchgate.manage.import_lines import ImportLine, LineError, is_slow, worked_out
 from latchgate.manage.import_whose import Home, Whose
 from latchgate.manage.records import new_id
 from latchgate.signin.foreign import is_foreign
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 
-BATCH = 5_000
 _SALT_BYTES = 16
 _PHC_PARTS = 5  # of `$argon2id$v=…$m=…$salt$hash`, and what is before it
 _TABLE = schema.credential
@@ -49,7 +41,6 @@ _IDS = sa.func.json_each(sa.bindparam("ids")).table_valued("value")
 _KEPT = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.tenant_id, _TABLE.c.digest).where(
     _TABLE.c.id.in_(sa.select(_IDS.c.value))
 )
-Numbered = tuple[int, ImportLine | str]
 
 
 class Defaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -61,13 +52,6 @@ class Defaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     line: ImportLine = ImportLine()
     create_users: bool = False
     user_role: str | None = None
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """A line that did not go in, counted from 1, and what is wrong with it."""
-
-    line: int
-    problem: str
 
 
 class Outcome(msgspec.Struct):
@@ -101,16 +85,6 @@ class Bounds:
     slow: int | None = None
 
 
-class _Ready(msgspec.Struct):
-    """A line whose credential is known, and what of the database it needs."""
-
-    number: int
-    line: ImportLine
-    found: Found
-    terms: Terms
-    digest: bytes | None = None
-
-
 class Importer:
     """Takes lines for one tenant.
 
@@ -131,7 +105,6 @@ class Importer:
         dry_run: bool = False,
     ) -> None:
         self._store = store
-        self._policy = policy
         self._actor = actor
         self._tenant_id = tenant_id
         self._defaults = defaults
@@ -140,17 +113,19 @@ class Importer:
         self._holds = bounds.holds
         self._dry_run = dry_run
         self._wrapped = 0
-        self._terms: dict[object, Terms] = {}
-        told = msgspec.structs.asdict(defaults.line)
-        self._given = {name: value for name, value in told.items() if value is not None}
+        self._judge = Judge(policy, defaults.line, holds=bounds.holds)
 
-    def take(self, lines: Sequence[Numbered], *, now: float) -> Outcome:
-        """Import some lines in one transaction, all that can be; see `BATCH`.
+    def take(self, lines: Iterable[Numbered], *, now: float) -> Outcome:
+        """Judge and import some lines in one transaction, all that can be.
 
         InvalidError when nothing can be imported for the tenant; StoreError.
         """
-        outcome, self._wrapped = Outcome(), 0
-        ready = list(self._prepared(lines, outcome, now))
+        return self.enter(self._judge.judge(lines, now=now), now=now)
+
+    def enter(self, judged: Judged, *, now: float) -> Outcome:
+        """Import lines that were judged already, as `take` does."""
+        outcome, self._wrapped = Outcome(failed=judged.failed), 0
+        ready = judged.ready
         with self._store.reading() as connection:
             # Of the others nothing is slow to work out; they are looked up with what is written.
             named = (one.found.id for one in ready if one.found.given is not None)
@@ -167,43 +142,9 @@ class Importer:
         outcome.failed.sort(key=lambda failure: failure.line)
         return outcome
 
-    def _prepared(
-        self, lines: Iterable[Numbered], outcome: Outcome, now: float
-    ) -> Iterator[_Ready]:
-        """Judge each line by itself: its fields, its kind, its secret, what it may open."""
-        given = self._given
-        for number, told in lines:
-            if isinstance(told, str):
-                outcome.failed.append(Failure(number, told))
-                continue
-            lacking = {name: given[name] for name in given if getattr(told, name) is None}
-            line = msgspec.structs.replace(told, **lacking) if lacking else told
-            try:
-                found = find_credential(self._policy, line)
-                terms = self._settled(found, line, now)
-            except LineError as error:
-                outcome.failed.append(Failure(number, str(error)))
-                continue
-            yield _Ready(number, line, found, terms)
-
-    def _settled(self, found: Found, line: ImportLine, now: float) -> Terms:
-        """Return what a credential may open; many lines say the same, which is judged once."""
-        key = (found.kind.name, line.services, line.scopes, line.networks, line.expires_at)
-        known = self._terms.get(key)
-        if known is None:
-            known = terms_of(self._policy, found.kind, line, now)
-            lacking = self._holds.lacking(known.scopes)
-            if lacking:
-                raise LineError(f"scopes: you don't hold {', '.join(lacking)}")
-            if len(self._terms) > BATCH:
-                self._terms.clear()
-            self._terms[key] = known
-        return known
-
-    def _worked(self, one: _Ready, kept: dict[str, Any], outcome: Outcome) -> bool:
+    def _worked(self, one: Ready, kept: dict[str, Any], outcome: Outcome) -> bool:
         """Work out what is stored of a line; what is stored already is worked out as it was."""
-        if one.found.digest is not None:
-            one.digest = one.found.digest
+        if one.digest is not None:
             return True
         row = kept.get(one.found.id)
         slow = is_slow(one.found)
@@ -229,7 +170,7 @@ class Importer:
         self,
         connection: sa.Connection,
         change: Change | None,
-        ready: list[_Ready],
+        ready: list[Ready],
         outcome: Outcome,
         now: float,
     ) -> None:
@@ -240,7 +181,7 @@ class Importer:
         rows: list[dict[str, Any]] = []
         for one in ready:
             found = one.found
-            told = found.given if found.given is not None else one.digest or found.digest
+            told = found.given if found.given is not None else one.digest
             try:
                 if _came_before(seen, found.id, told):
                     outcome.skipped += 1
@@ -267,7 +208,7 @@ class Importer:
                 "credential.import", Noun.CREDENTIAL, _TABLE, rows, tenant_id=self._tenant_id
             )
 
-    def _is_there(self, one: _Ready, row: sa.Row[Any] | None) -> bool:
+    def _is_there(self, one: Ready, row: sa.Row[Any] | None) -> bool:
         """Whether a line is in the database already; LineError when something else has its id."""
         if row is None:
             return False
@@ -311,7 +252,7 @@ class Importer:
         if lacking:
             raise LineError(f"roles: you don't hold {', '.join(lacking)}")
 
-    def _row(self, one: _Ready, home: Home, now: float) -> dict[str, Any]:
+    def _row(self, one: Ready, home: Home, now: float) -> dict[str, Any]:
         line, found, terms = one.line, one.found, one.terms
         return {
             "id": found.id,
@@ -341,7 +282,7 @@ class Importer:
         self,
         whose: Whose,
         change: Change | None,
-        one: _Ready,
+        one: Ready,
         home: Home,
         row: dict[str, Any],
     ) -> None:
@@ -398,7 +339,7 @@ def _came_before(seen: dict[str, bytes | str | None], name: str, told: bytes | s
     return name in seen
 
 
-def _was_used(one: _Ready, row: sa.Row[Any]) -> bool:
+def _was_used(one: Ready, row: sa.Row[Any]) -> bool:
     """Whether argon2id took the place of the hash that a line gives: its password was used."""
     given = one.found.given
     return given is not None and is_foreign(given.encode()) and not is_foreign(bytes(row.digest))

@@ -19,11 +19,11 @@ from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import Scopes
 from latchgate.manage.actor import Caller
+from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import InvalidError
-from latchgate.manage.gate import may_issue
+from latchgate.manage.gate import may_issue, sourced
 from latchgate.manage.idempotency import Once, recall, remember
-from latchgate.manage.key_terms import settle
-from latchgate.manage.lifetimes import bounded
+from latchgate.manage.key_terms import settle, within_life
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find
 from latchgate.manage.rotation import Rows
@@ -159,15 +159,9 @@ def issue(
     issued = terms.kind.issue(Spec(service=spec.services[0]), entropy(terms.kind.entropy_bytes))
     holder = caller.credential
     with store.change(caller.actor) as change:
-        expires_at = bounded(
-            change.connection,
-            caller.tenant_id,
-            terms.kind.name,
-            created_at=change.at,
-            expires_at=terms.expires_at,
-            field="expires_in" if spec.expires_in is not None else "expires_at",
-        )
-        networks = may_issue(caller, terms.scopes, terms.networks, expires_at)
+        expires_at = within_life(change, caller.tenant_id, terms.kind.name, spec, terms.expires_at)
+        maker = sourced(change.connection, caller)
+        networks = may_issue(maker, terms.scopes, terms.networks, expires_at)
         remember(change, caller, once, issued.id)
         return insert(
             change,
@@ -193,37 +187,24 @@ def insert(
     owner: tuple[str, str, str],
 ) -> tuple[StoredKey, Issued, int]:
     """Write a new key inside a change; `owner` is tenant, project and user id."""
-    tenant_id, project_id, owner_id = owner
-    key = StoredKey(
-        id=issued.id,
+    new = NewCredential(
         kind=kind.name,
-        hint=issued.hint,
+        issued=issued,
+        owner=owner,
+        parent_id=None,
         name=spec.name,
         description=spec.description,
-        services=list(spec.services),
-        scopes=scopes.listed(),
+        services=spec.services,
+        scopes=scopes,
+        networks=networks,
         environment=spec.environment,
         external_id=spec.external_id,
-        metadata=dict(spec.metadata),
-        allowed_ip_ranges=networks.listed() if networks is not None else None,
-        owner_id=owner_id,
-        project_id=project_id,
-        created_at=change.at,
-        created_by=change.actor.name,
+        metadata=spec.metadata,
         expires_at=expires_at,
-        revoked_at=None,
-        disabled_at=None,
-        superseded_by=None,
-        superseded_at=None,
-        predecessor_id=None,
-        version=0,
+        issues=True,
     )
-    row = msgspec.structs.asdict(key)
-    del row["version"]
-    row["networks"] = row.pop("allowed_ip_ranges")
-    row |= {"tenant_id": tenant_id, "parent_id": None, "digest": issued.digest, "issues": True}
-    n = change.add("key.create", Noun.CREDENTIAL, schema.credential, row, tenant_id=tenant_id)
-    return msgspec.structs.replace(key, version=n), issued, n
+    row = add_credential(change, "key.create", new)
+    return stored_key(row), issued, row["version"]
 
 
 def listed(

@@ -10,8 +10,7 @@ from typing import Literal
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.kinds import ApplicationKeyKind
-from latchgate.core.leaks import OWN, shapes
+from latchgate.core.kinds import AnyKind, ApplicationKeyKind, ImportedKey
 from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.manage.actor import Caller
@@ -51,8 +50,7 @@ def set_rule(
     store: Store, policy: Policy, caller: Caller, kind: str, spec: LeakRuleSpec
 ) -> LeakRule:
     """Say what shall happen when a secret of a kind leaks; InvalidError where there is no such."""
-    shaped = shapes(policy.kinds)
-    able = sorted(name for name in shaped if name not in OWN and not _is_program(policy, name))
+    able = sorted(name for name, one in policy.kinds.items() if _may_be_revoked(one))
     if kind != EVERY and kind not in able:
         raise InvalidError([("kind", f"must be {EVERY} or one of {', '.join(able)}")])
     table = schema.leak_rule
@@ -83,5 +81,8 @@ def set_rule(
     return LeakRule(kind, spec.action, n)
 
 
-def _is_program(policy: Policy, name: str) -> bool:
-    return isinstance(policy.kinds.get(name), ApplicationKeyKind)
+def _may_be_revoked(kind: AnyKind) -> bool:
+    """Whether a leaked secret of a kind can be proven, and is not in every copy of a program."""
+    if isinstance(kind, ApplicationKeyKind):
+        return False
+    return kind.leak is not None or isinstance(kind, ImportedKey)

@@ -1,9 +1,8 @@
-"""Leaked secrets: proven, recorded, and revoked or told of, as their tenant's rule says.
+"""Leaked secrets: recorded once proven, and revoked or told of, as their tenant's rule says.
 
-Rule of this file: only a whole secret whose digest is stored proves anything; an id alone proves
-nothing (ATTACKS D7.67). Whoever holds a secret may have it revoked, whosesoever it is, and is told
-no more about it than that it was handled. An application key is never revoked: it is in every copy
-of its program.
+Rule of this file: whoever holds a secret may have it revoked, whosesoever it is, and is told no
+more about it than that it was handled. An application key is never revoked: it is in every copy
+of its program. What proves a secret is in `leak_proof`.
 """
 
 from __future__ import annotations
@@ -17,15 +16,11 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.event import Event
-from latchgate.core.kinds import AnyKind, ImportedKey
-from latchgate.core.kinds.project_token import ProjectToken
-from latchgate.core.kinds.service_key import ServiceKey
-from latchgate.core.leaks import DEVELOPER_TOKEN, OWN, identify, shapes
-from latchgate.core.model import Noun, Presented, Refused
+from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
-from latchgate.core.secret import CROCKFORD_LOWER, digest, same, spell
-from latchgate.keyring.signing import Purpose, signed
+from latchgate.core.secret import CROCKFORD_LOWER, digest, spell
 from latchgate.manage.actor import Caller
+from latchgate.manage.leak_proof import Proven, by_digest, by_work, proven
 from latchgate.manage.leak_rules import EVERY
 from latchgate.manage.listing import Listing, Query, by, equals, page
 from latchgate.manage.notifications import notify
@@ -36,6 +31,7 @@ from latchgate.store.journal import Actor, Change, Store, stored
 MAX_TOKENS = 1_000
 MAX_TOKEN = 8_192
 MAX_DIGESTS = 1_000
+MAX_WORK = 20  # secrets of a report whose slow hash is worked out
 EVERYWHERE = "operator:leaks.read"
 _MAX_URL = 500
 _ID_LENGTH = 20
@@ -49,12 +45,16 @@ _ACTIONS = {
 _Text = Annotated[str, msgspec.Meta(max_length=_MAX_URL * 4)]
 
 
-class LeakedToken(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A secret that was found, and where: a URL, and what sort of place (`github`, `log`)."""
+class LeakedToken(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """A secret that was found, and where: a URL, and what sort of place (`github`, `log`).
+
+    `id` is that of the access key whose secret it is: needed where it was imported by its hash.
+    """
 
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOKEN)]
     url: _Text = ""
     source: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9_.-]*(?![\s\S])")] = ""
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z.~-]{1,128}(?![\s\S])")] | None = None
 
     def __repr__(self) -> str:
         return "LeakedToken(***)"
@@ -67,10 +67,19 @@ class LeakReport(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class AskedDigest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The digest of a text that looks like a secret: 64 hexadecimal digits, and of which kind."""
+    """The digest of a text that looks like a secret: 64 hexadecimal digits, and of which kind.
+
+    `sha256:` or `sha512:` before them says that it is of a key whose hash alone was imported.
+    """
 
     kind: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}(?![\s\S])")]
+    digest: Annotated[str, msgspec.Meta(pattern=r"^(?:(?:sha256|sha512):)?[0-9a-f]{64}(?![\s\S])")]
+
+    @property
+    def raw(self) -> bytes:
+        """The digest as it is stored."""
+        word, colon, digits = self.digest.rpartition(":")
+        return f"{word}{colon}".encode() + bytes.fromhex(digits)
 
 
 class LeakLookup(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -119,19 +128,6 @@ LISTING = Listing(
 )
 
 
-class _Found(msgspec.Struct, frozen=True):
-    """A record whose secret was proven; `token` is a signed token that was minted from it."""
-
-    noun: Noun
-    kind: str
-    row: dict[str, Any]
-    token: tuple[str, float] | None = None
-
-    @property
-    def tenant_id(self) -> str | None:
-        return self.row.get("tenant_id")
-
-
 def report(
     store: Store,
     policy: Policy,
@@ -140,16 +136,20 @@ def report(
     *,
     redact: Callable[[str], str],
     entropy: Callable[[int], bytes],
+    worked_out: bool = False,
 ) -> tuple[StoredLeak | None, int]:
     """Handle one secret; returns its leak, None where nothing is proven, and the journal number.
 
+    `worked_out` says that the secret was found to be that of the access key `told.id`, by work.
     The same report twice is one leak; what stands still and should not is revoked then.
     """
-    proven = _proven(store, policy, told.token)
-    if proven is None:
+    proof = proven(store, policy, told.token)
+    if proof is None and worked_out and told.id is not None:
+        proof = by_work(store, policy, told.id)
+    if proof is None:
         return None, _head(store)
     with store.change(actor) as change:
-        found = _again(change, proven)
+        found = _again(change, proof)
         action = _settled(change, found)
         url, source = redact(_place(told.url)), told.source or "unknown"
         before = _recorded(change, _leak_id(found, source, url))
@@ -163,99 +163,15 @@ def report(
         return leak, n or _newest(change.connection)
 
 
-def _proven(store: Store, policy: Policy, text: str) -> _Found | None:
-    """Return what a whole secret is of; None when its digest is nobody's."""
-    with store.reading() as connection:
-        for kind, read in identify(text, shapes(policy.kinds)):
-            found = _by_digest(connection, kind, read.digest)
-            found = found or _by_signature(connection, policy, kind, text)
-            found = found or _by_claim(connection, policy.kinds.get(kind), text)
-            if found is not None:
-                return found
-        # Those of no beginning that could be searched for have no shape of a leak.
-        for imported in policy.kinds.values():
-            if isinstance(imported, ImportedKey) and imported.leak is None:
-                found = _by_claim(connection, imported, text)
-                if found is not None:
-                    return found
-    return None
-
-
-def _by_claim(connection: sa.Connection, kind: AnyKind | None, text: str) -> _Found | None:
-    """Return what a key is of whose hash alone was imported: found by id, proven by a digest."""
-    claimed: Presented | Refused | None = None
-    if isinstance(kind, ServiceKey):
-        claimed = kind.claim(text)
-    elif isinstance(kind, ImportedKey) and kind.is_shaped(text):
-        claimed = kind.of_text(text)
-    if kind is None or not isinstance(claimed, Presented):
-        return None
-    table = schema.credential
-    wanted = sa.select(table).where(
-        table.c.id == claimed.credential_id, table.c.kind == claimed.kind
-    )
-    row = connection.execute(wanted).mappings().first()
-    if row is None:
-        return None
-    held = bytes(row["digest"])
-    proven = [same(held, one) for one in (claimed.digest, *claimed.others)]
-    return _Found(Noun.CREDENTIAL, kind.name, stored(row)) if any(proven) else None
-
-
-def _by_digest(connection: sa.Connection, kind: str, told: bytes) -> _Found | None:
-    if kind == DEVELOPER_TOKEN:
-        table, noun, column = schema.application, Noun.APPLICATION, "owner_digest"
-        whose = [table.c[column] == told]
-    elif kind in OWN:
-        return None
-    else:
-        for table, noun in _TABLES:
-            row = connection.execute(
-                sa.select(table).where(table.c.digest == told, table.c.kind == kind)
-            )
-            found = row.mappings().first()
-            if found is not None:
-                return _Found(noun, kind, stored(found))
-        return None
-    found = connection.execute(sa.select(table).where(*whose)).mappings().first()
-    return _Found(noun, kind, dict(found)) if found is not None else None
-
-
-_TABLES = (
-    (schema.credential, Noun.CREDENTIAL),
-    (schema.application_key, Noun.APPLICATION_KEY),
-)
-
-
-def _by_signature(connection: sa.Connection, policy: Policy, kind: str, text: str) -> _Found | None:
-    """Return what a signed token was minted from; None unless we signed it."""
-    made = policy.kinds.get(kind)
-    claimed = made.claim(text) if isinstance(made, ProjectToken) else None
-    if claimed is None or isinstance(claimed, Refused) or claimed[0].signed is None:
-        return None
-    told = claimed[0].signed
-    table = schema.signing_key
-    key = connection.execute(sa.select(table).where(table.c.id == told.key_id)).first()
-    if key is None or key.purpose != Purpose.TOKEN:
-        return None
-    if not signed(bytes(key.public), told.message, told.signature):
-        return None
-    source = sa.select(schema.credential).where(schema.credential.c.id == told.token.credential_id)
-    row = connection.execute(source).mappings().first()
-    if row is None:
-        return None
-    return _Found(Noun.CREDENTIAL, kind, stored(row), (told.token.id, told.token.expires_at))
-
-
-def _again(change: Change, found: _Found) -> _Found:
+def _again(change: Change, proof: Proven) -> Proven:
     """Read the record inside the change: it may have ended meanwhile."""
-    table = schema.main.tables[str(found.noun)]
-    row = change.execute(sa.select(table).where(table.c.id == found.row["id"])).mappings().one()
+    table = schema.main.tables[str(proof.noun)]
+    row = change.execute(sa.select(table).where(table.c.id == proof.row["id"])).mappings().one()
     told = dict(row) if table is schema.application else stored(row)
-    return msgspec.structs.replace(found, row=told)
+    return msgspec.structs.replace(proof, row=told)
 
 
-def _settled(change: Change, found: _Found) -> str:
+def _settled(change: Change, found: Proven) -> str:
     """Return what to do: nothing where it has ended, else as the rule of its tenant says."""
     row, now = found.row, change.at
     if found.noun is Noun.APPLICATION:
@@ -278,7 +194,7 @@ def _settled(change: Change, found: _Found) -> str:
 
 def _record(
     change: Change,
-    found: _Found,
+    found: Proven,
     action: str,
     *,
     source: str,
@@ -316,7 +232,7 @@ def _record(
     return leak
 
 
-def _revoke(change: Change, found: _Found) -> int:
+def _revoke(change: Change, found: Proven) -> int:
     if found.token is not None:
         return deny(change, found.row, *found.token)
     word = found.kind.rpartition(".")[2]
@@ -330,7 +246,7 @@ def _revoke(change: Change, found: _Found) -> int:
     )
 
 
-def _leak_id(found: _Found, source: str, url: str) -> str:
+def _leak_id(found: Proven, source: str, url: str) -> str:
     token = found.token[0] if found.token is not None else ""
     told = digest("leak", "\0".join([found.noun, found.row["id"], token, source, url]))
     space = len(CROCKFORD_LOWER) ** _ID_LENGTH
@@ -378,15 +294,15 @@ def known(store: Store, caller: Caller, asked: LeakLookup, *, now: float) -> lis
     found: list[Known] = []
     with store.reading() as connection:
         for one in asked.digests:
-            proven = _by_digest(connection, one.kind, bytes.fromhex(one.digest))
-            if proven is None or not (everywhere or proven.tenant_id == caller.tenant_id):
+            proof = by_digest(connection, one.kind, one.raw)
+            if proof is None or not (everywhere or proof.tenant_id == caller.tenant_id):
                 continue
-            row = proven.row
+            row = proof.row
             told = Known(
                 kind=one.kind,
                 digest=one.digest,
                 credential_id=row["id"],
-                tenant_id=proven.tenant_id,
+                tenant_id=proof.tenant_id,
                 owner_id=row.get("owner_id") or row.get("application_id"),
                 name=row.get("name", ""),
                 state=_state(row, now),

@@ -83,7 +83,7 @@ def link(
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     with store.change(caller.actor) as change:
         holder = logins.holder_of(change.connection, caller, user_id, spec.project_id)
-        scopes, networks = logins.check_gives(caller, holder, ALL)
+        scopes, networks = logins.check_gives(change.connection, caller, holder, ALL)
         taken = sa.select(schema.login.c.user_id).where(schema.login.c.id == who)
         other = change.execute(taken).scalar_one_or_none()
         if other is not None:

@@ -17,11 +17,12 @@ from latchgate.core.kinds import Issued, Kind
 from latchgate.core.model import Noun, Role
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
-from latchgate.core.scope import ALL, Scopes
+from latchgate.core.scope import ALL, EVERY, Scopes
 from latchgate.core.standing import rights_of
 from latchgate.manage.actor import Caller
+from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
-from latchgate.manage.gate import may_hand_out, may_issue
+from latchgate.manage.gate import may_hand_out, may_issue, sourced
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, stored
@@ -138,33 +139,21 @@ def give(  # noqa: PLR0913 - a credential is told field by field
     with a program's never. The one before is revoked. Of what was issued, everything but the
     secret is kept. Returns the last journal number.
     """
-    tenant_id, project_id, owner_id = owner
-    link = schema.login_credential
+    tenant_id, link = owner[0], schema.login_credential
     _revoke(change, login, kind, tenant_id)
-    row: dict[str, object] = {
-        "id": issued.id,
-        "kind": kind,
-        "tenant_id": tenant_id,
-        "project_id": project_id,
-        "owner_id": owner_id,
-        "parent_id": None,
-        "name": login,
-        "description": "",
-        "services": ["*"],
-        "scopes": scopes.listed(),
-        "networks": networks.listed() if networks is not None else None,
-        "environment": None,
-        "external_id": None,
-        "metadata": {},
-        "digest": issued.digest,
-        "hint": issued.hint,
-        "created_at": change.at,
-        "created_by": change.actor.name,
-        "expires_at": expires_at,
-        "revoked_at": None,
-        "issues": issues,
-    }
-    change.add("basic.create", Noun.CREDENTIAL, schema.credential, row, tenant_id=tenant_id)
+    new = NewCredential(
+        kind=kind,
+        issued=issued,
+        owner=owner,
+        parent_id=None,
+        name=login,
+        services=[EVERY],
+        scopes=scopes,
+        networks=networks,
+        expires_at=expires_at,
+        issues=issues,
+    )
+    add_credential(change, "basic.create", new)
     change.execute(sa.insert(link).values(login_id=login, kind=kind, credential_id=issued.id))
     told = {"after": {"kind": kind, "credential_id": issued.id}}
     return change.note("login.change", Noun.LOGIN, login, tenant_id=tenant_id, detail=told)
@@ -283,7 +272,11 @@ def _roles(connection: sa.Connection, tenant_id: str) -> dict[str, Role]:
 
 
 def check_gives(
-    caller: Caller, holder: Holder, opened: Scopes, expires_at: float | None = None
+    connection: sa.Connection,
+    caller: Caller,
+    holder: Holder,
+    opened: Scopes,
+    expires_at: float | None = None,
 ) -> tuple[Scopes, Networks | None]:
     """Return the scopes and networks of a new password; ForbiddenError when it can't be given.
 
@@ -294,7 +287,7 @@ def check_gives(
     """
     now = holder.rights & opened
     if holder.id == caller.owner.id:
-        networks = may_issue(caller, now, None, expires_at)
+        networks = may_issue(sourced(connection, caller), now, None, expires_at)
         return (ALL if caller.credential.scopes.every else now), networks
     if not caller.credential.issues:
         raise ForbiddenError("the credential you came with may not make others")

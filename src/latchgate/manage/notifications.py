@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.event import Event
+from latchgate.core.timestamp import rfc3339
 from latchgate.store import schema
 from latchgate.store.journal import Change
 
@@ -45,3 +46,16 @@ def notify(
     }
     change.execute(sa.insert(schema.notification).values(row))
     return event_id
+
+
+def about(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an event tells of a credential: which it is and whose, not what it opens."""
+    return {
+        "credential_id": row["id"],
+        "kind": row["kind"],
+        "name": row["name"],
+        "hint": row["hint"] or None,
+        "owner_id": row["owner_id"],
+        "project_id": row["project_id"],
+        "created_at": rfc3339(row["created_at"]),
+    }

@@ -238,7 +238,7 @@ def set_first(
     with store.change(caller.actor) as under_way:
         holder = logins.holder_of(under_way.connection, caller, user_id, spec.project_id)
         # Whoever signs in with it may do all that its user may do.
-        scopes, networks = logins.check_gives(caller, holder, ALL)
+        scopes, networks = logins.check_gives(under_way.connection, caller, holder, ALL)
         login = logins.take_login(under_way, holder, spec.namespace, spec.login)
         n = logins.give(
             under_way,

@@ -44,10 +44,18 @@ def delete(store: Store, caller: Caller, token: Credential) -> int:
         return deny(change, before, token.id, token.expires_at)
 
 
-def deny(change: Change, before: Mapping[str, Any], token_id: str, expires_at: float) -> int:
+def deny(
+    change: Change,
+    before: Mapping[str, Any],
+    token_id: str,
+    expires_at: float,
+    *,
+    action: str = "project_token.delete",
+) -> int:
     """Add a token to those deleted of what it was minted from (`before`); returns the number.
 
-    `before` has `id`, `tenant_id` and `denied_tokens`, as stored.
+    `before` has `id`, `tenant_id` and `denied_tokens`, as stored; `action` is what the journal
+    calls it.
     """
     table = schema.credential
     denied: dict[str, float] = before["denied_tokens"] or {}
@@ -59,7 +67,7 @@ def deny(change: Change, before: Mapping[str, Any], token_id: str, expires_at: f
         told["tokens_after"] = change.at
     # Of the list only what was added is noted: the rest is in the rows before.
     n = change.note(
-        "project_token.delete",
+        action,
         Noun.CREDENTIAL,
         before["id"],
         tenant_id=before["tenant_id"],

@@ -72,7 +72,7 @@ def alter(
     row: dict[str, Any],
     new: dict[str, Any],
     *,
-    tenant_id: str,
+    tenant_id: str | None,
 ) -> int:
     """Write what differs of a row, and return the journal number that verifiers must reach.
 

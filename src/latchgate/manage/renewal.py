@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from latchgate.core.kinds.oauth_token import OauthToken
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
@@ -17,7 +18,7 @@ from latchgate.core.standing import MAX_PARENTS
 from latchgate.manage import logins
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import ForbiddenError
-from latchgate.manage.gate import may_hand_out
+from latchgate.manage.gate import may_hand_out, sourced
 from latchgate.store import schema
 
 _TABLE = schema.credential
@@ -40,7 +41,11 @@ def may_renew(
     maker = caller.credential
     if not maker.issues:
         raise ForbiddenError("the credential you came with may not make others")
-    if not isinstance(policy.kinds.get(maker.kind), ServiceKey):
+    kind = policy.kinds.get(maker.kind)
+    if isinstance(kind, OauthToken):
+        # Whoever signed in makes what outlives their token, as with a service key.
+        maker = sourced(connection, caller).credential
+    elif not isinstance(kind, ServiceKey):
         _check_below(connection, maker.source_id, row)
     scopes, mine = Scopes.of(row["scopes"]), row["owner_id"] == caller.owner.id
     if mine and scopes.every and not maker.scopes.every:

@@ -114,7 +114,7 @@ def create(
         _write(change, caller, row, {"contact": _contact(row, told)}, told)
         roles.assign(change, caller.tenant_id, user_id, project_id, role_id)
         holder = logins.holder_of(change.connection, caller, user_id, project_id)
-        scopes, limits = logins.check_gives(caller, holder, ALL)
+        scopes, limits = logins.check_gives(change.connection, caller, holder, ALL)
         return logins.give(
             change,
             kind=kind.name,

@@ -13,7 +13,6 @@ from typing import Annotated, Any
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.duration import parse_duration
 from latchgate.core.kinds import Issued, Spec
 from latchgate.core.kinds.api_token import ApiToken
 from latchgate.core.model import Noun
@@ -21,12 +20,12 @@ from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.scope import EVERY, Scopes
 from latchgate.core.standing import MAX_PARENTS
-from latchgate.core.timestamp import parse_rfc3339
 from latchgate.manage.actor import Caller
+from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import InvalidError, NotFoundError
-from latchgate.manage.gate import check_depth, may_issue
+from latchgate.manage.gate import check_depth, may_issue, sourced
 from latchgate.manage.idempotency import Once, recall, remember
-from latchgate.manage.lifetimes import bounded
+from latchgate.manage.key_terms import read_expiry, within_life
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.rotation import Rows
@@ -125,51 +124,26 @@ def create(
     maker = caller.credential
     # What is not told is its maker's: all that their owner may do, or the scopes it has itself.
     asked = Scopes.of(spec.scopes or ())
-    scopes = asked if spec.scopes is not None else maker.scopes
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
-    row: dict[str, Any] = {
-        "id": issued.id,
-        "kind": kind.name,
-        "tenant_id": maker.tenant_id,
-        "project_id": maker.project_id,
-        "owner_id": caller.owner.id,
-        "parent_id": maker.id if maker.kind == kind.name else None,
-        "name": spec.name,
-        "description": "",
-        "services": ["*"],
-        "scopes": scopes.listed(),
-        "environment": None,
-        "external_id": None,
-        "metadata": {},
-        "digest": issued.digest,
-        "hint": issued.hint,
-        "created_by": caller.actor.name,
-        "expires_at": expires_at,
-        "revoked_at": None,
-        "disabled_at": None,
-        "superseded_by": None,
-        "superseded_at": None,
-        "predecessor_id": None,
-        "issues": spec.can_create_tokens,
-    }
     with store.change(caller.actor) as change:
-        bounded(
-            change.connection,
-            caller.tenant_id,
-            kind.name,
-            created_at=change.at,
+        within_life(change, caller.tenant_id, kind.name, spec, expires_at)
+        new = NewCredential(
+            kind=kind.name,
+            issued=issued,
+            owner=(maker.tenant_id, maker.project_id, caller.owner.id),
+            parent_id=maker.id if maker.kind == kind.name else None,
+            name=spec.name,
+            services=[EVERY],
+            scopes=asked if spec.scopes is not None else maker.scopes,
+            networks=may_issue(sourced(change.connection, caller), asked, networks, expires_at),
             expires_at=expires_at,
-            field="expires_in" if spec.expires_in is not None else "expires_at",
+            issues=spec.can_create_tokens,
         )
-        networks = may_issue(caller, asked, networks, expires_at)
-        row["networks"] = networks.listed() if networks is not None else None
         remember(change, caller, once, issued.id)
-        if row["parent_id"] is not None:
-            check_depth(change.connection, maker.id, MAX_PARENTS)
-        row["created_at"] = change.at
-        noun, table = Noun.CREDENTIAL, schema.credential
-        n = change.add("token.create", noun, table, row, tenant_id=maker.tenant_id)
-    return _stored(row | {"version": n}), issued, n
+        if new.parent_id is not None:
+            check_depth(change.connection, new.parent_id, MAX_PARENTS)
+        row = add_credential(change, "token.create", new)
+    return _stored(row), issued, row["version"]
 
 
 def listed(
@@ -248,17 +222,10 @@ def _expiry(spec: TokenSpec, now: float, faults: list[tuple[str, str]]) -> float
     if (spec.expires_in is None) is (spec.expires_at is None):
         faults.append(("expires_at", "give either expires_in or expires_at"))
         return None
-    field = "expires_in" if spec.expires_in is not None else "expires_at"
-    try:
-        if spec.expires_in is not None:
-            at = now + parse_duration(spec.expires_in)
-        else:
-            at = parse_rfc3339(spec.expires_at or "")
-    except ValueError as error:
-        faults.append((field, str(error)))
-        return None
-    if not now < at <= now + LONGEST:
-        faults.append((field, "must be in the future, and at most 8760h ahead"))
+    at = read_expiry(spec.expires_in, spec.expires_at, now, faults)
+    if at is not None and at > now + LONGEST:
+        field = "expires_in" if spec.expires_in is not None else "expires_at"
+        faults.append((field, "must be at most 8760h ahead"))
     return at
 
 

@@ -1,13 +1,15 @@
-"""Webhooks: where a tenant hears of events; made, listed, changed, tested, deleted.
+"""Webhooks: where a tenant, or the operator, hears of events; made, changed, tested, deleted.
 
 Rule of this file: a secret is shown once, when it is drawn, and is kept sealed under the master
-key. A tenant hears of its own events only. Source: the Standard Webhooks specification.
+key. A tenant hears of its own events only, the operator of those that are no tenant's. Source: the
+Standard Webhooks specification.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
@@ -19,26 +21,34 @@ from latchgate.core.model import Noun
 from latchgate.core.network import Networks
 from latchgate.core.secret import Secret
 from latchgate.keyring.master import MasterKey
+from latchgate.manage import delivery_queue
 from latchgate.manage.actor import Caller
+from latchgate.manage.delivery_queue import StoredDelivery
 from latchgate.manage.errors import ForbiddenError, InvalidError
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.keys import Text
-from latchgate.manage.listing import Listing, Query, by, equals, page, truth
+from latchgate.manage.listing import Filter, Listing, Query, by, page, truth
 from latchgate.manage.notifications import notify
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find, new_id
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
-from latchgate.store.journal import Change, Store
+from latchgate.store.journal import Store
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what a secret begins with
 SECRET_BYTES = 32
 FORMER_SECONDS = 86_400.0  # how long what is sent is signed with the secret before, too
 MAX_WEBHOOKS = 20
-CHANNEL = "webhook"
+OPERATOR = "operator:webhooks.write"  # whose holders see and change those of no tenant
 _TABLE = schema.webhook
-_DELIVERY = schema.delivery
 _Url = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_URL)]
 _Events = Annotated[list[Event], msgspec.Meta(max_length=32)]
+
+
+class Whose(StrEnum):
+    """Whose events a webhook hears of; the operator's are those that are no tenant's."""
+
+    TENANT = "tenant"
+    OPERATOR = "operator"
 
 
 class WebhookSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -47,6 +57,7 @@ class WebhookSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     url: _Url
     events: _Events = []
     description: Text = ""
+    whose: Whose = Whose.TENANT
 
 
 class WebhookPatch(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -71,34 +82,22 @@ class StoredWebhook(msgspec.Struct, frozen=True):
     last_status: str | None
     last_at: float | None
     version: int
+    whose: Whose
 
 
-class StoredDelivery(msgspec.Struct, frozen=True):
-    """An event on its way to a webhook; times are Unix seconds."""
-
-    id: str
-    event_id: str
-    event: str
-    at: float
-    state: str
-    attempts: int
-    next_attempt_at: float | None
-    settled_at: float | None
-    last_error: str | None
+def _of(text: str, _now: float) -> sa.ColumnElement[bool]:
+    of_operator = _TABLE.c.tenant_id.is_(None)
+    return of_operator if Whose(text) is Whose.OPERATOR else sa.not_(of_operator)
 
 
 LISTING = Listing(
     table=_TABLE,
     searched=("id", "url", "description"),
-    filters={"active": truth(_TABLE.c.active)},
+    filters={
+        "active": truth(_TABLE.c.active),
+        "whose": Filter({"type": "string", "enum": list(Whose)}, _of),
+    },
     sorts={"created_at": by(_TABLE.c.created_at), "url": by(_TABLE.c.url)},
-)
-DELIVERIES = Listing(
-    table=_DELIVERY,
-    searched=("id", "notification_id"),
-    filters={"state": equals(_DELIVERY.c.state, "pending", "delivered", "failed")},
-    sorts={"at": by(_DELIVERY.c.at)},
-    default=("-at",),
 )
 
 
@@ -113,19 +112,23 @@ def create(
     entropy: Callable[[int], bytes],
     once: Once | None = None,
 ) -> tuple[StoredWebhook, Secret | None]:
-    """Make a webhook of the actor's tenant; returns it and its secret, shown this once.
+    """Make a webhook of the actor's tenant or the operator's; returns it and its secret, once.
 
     `allowed` are networks of the operator's that may be sent to. A repeat of `once` finds it
-    without its secret. InvalidError names the field, KeyringError says that nothing can be sealed.
+    without its secret. InvalidError names the field, KeyringError says that nothing can be sealed,
+    ForbiddenError that the operator's are not the actor's to make.
     """
     before = recall(store, caller, once, now)
     if before is not None:
         return shown(store, caller, before), None
     _check_url(spec.url, allowed)
+    tenant_id = None if spec.whose == Whose.OPERATOR else caller.tenant_id
+    if tenant_id is None and OPERATOR not in caller.rights:
+        raise ForbiddenError(f"the operator's webhooks are for holders of {OPERATOR}")
     webhook_id, secret = new_id("wh", entropy), _draw(entropy)
     row: dict[str, Any] = {
         "id": webhook_id,
-        "tenant_id": caller.tenant_id,
+        "tenant_id": tenant_id,
         "url": spec.url,
         "events": sorted({str(event) for event in spec.events}),
         "description": spec.description,
@@ -139,27 +142,26 @@ def create(
     }
     with store.change(caller.actor) as change:
         remember(change, caller, once, webhook_id)
-        mine = _TABLE.c.tenant_id == caller.tenant_id
+        mine = _TABLE.c.tenant_id.is_not_distinct_from(tenant_id)
         count = change.execute(sa.select(sa.func.count()).select_from(_TABLE).where(mine))
         if count.scalar_one() >= MAX_WEBHOOKS:
-            raise ConflictError(f"A tenant has at most {MAX_WEBHOOKS} webhooks; delete one first.")
+            raise ConflictError(f"There are {MAX_WEBHOOKS} webhooks already; delete one first.")
         row["created_at"] = change.at
-        n = change.add("webhook.create", Noun.WEBHOOK, _TABLE, row, tenant_id=caller.tenant_id)
+        n = change.add("webhook.create", Noun.WEBHOOK, _TABLE, row, tenant_id=tenant_id)
     return _stored(row | {"version": n}), secret
 
 
 def listed(
     store: Store, caller: Caller, query: Query, *, now: float
 ) -> tuple[list[StoredWebhook], str | None]:
-    """Return a page of the tenant's webhooks, oldest first unless told, and the next cursor."""
-    whose = _TABLE.c.tenant_id == caller.tenant_id
+    """Return a page of the actor's webhooks, oldest first unless told, and the next cursor."""
     with store.reading() as connection:
-        rows, following = page(connection, LISTING, query, whose, now=now)
+        rows, following = page(connection, LISTING, query, _mine(caller), now=now)
     return [_stored(row) for row in rows], following
 
 
 def shown(store: Store, caller: Caller, webhook_id: str) -> StoredWebhook:
-    """Return one of the tenant's webhooks; NotFoundError."""
+    """Return one of the actor's webhooks; NotFoundError."""
     with store.reading() as connection:
         return _stored(_own(connection, caller, webhook_id))
 
@@ -184,7 +186,7 @@ def change_webhook(
         told["events"] = sorted({str(event) for event in told["events"]})
     with store.change(caller.actor) as change:
         row = _own(change.connection, caller, webhook_id, match=match)
-        who = {"tenant_id": caller.tenant_id}
+        who = {"tenant_id": row["tenant_id"]}
         alter(change, "webhook.change", Noun.WEBHOOK, _TABLE, row, told, **who)
     return _stored(row)
 
@@ -211,7 +213,7 @@ def renew_secret(
             "sealed_former": row["sealed_secret"],
             "former_until": change.at + FORMER_SECONDS,
         }
-        who = {"tenant_id": caller.tenant_id}
+        who = {"tenant_id": row["tenant_id"]}
         n = change.alter("webhook.renew_secret", Noun.WEBHOOK, _TABLE, row, new, **who)
     return _stored(row | {"version": n}), secret
 
@@ -222,9 +224,9 @@ def delete(store: Store, caller: Caller, webhook_id: str, *, match: IfMatch = AN
         row = _own(change.connection, caller, webhook_id, match=match)
         told = {"before": {"url": row["url"]}, "after": None}
         change.note(
-            "webhook.delete", Noun.WEBHOOK, webhook_id, tenant_id=caller.tenant_id, detail=told
+            "webhook.delete", Noun.WEBHOOK, webhook_id, tenant_id=row["tenant_id"], detail=told
         )
-        change.execute(sa.delete(_DELIVERY).where(_to(webhook_id)))
+        change.execute(sa.delete(schema.delivery).where(delivery_queue.to(webhook_id)))
         change.execute(sa.delete(_TABLE).where(_TABLE.c.id == webhook_id))
     return _stored(row)
 
@@ -234,32 +236,36 @@ def test(
 ) -> StoredDelivery:
     """Send an event to one webhook and to nobody else; returns the delivery, which is pending.
 
-    NotFoundError; ForbiddenError for one that is switched off.
+    NotFoundError; ForbiddenError for one that is switched off, ConflictError where too much waits.
     """
     with store.change(caller.actor) as change:
         row = _own(change.connection, caller, webhook_id)
         if not row["active"]:
             raise ForbiddenError("the webhook is switched off; switch it on first")
+        if delivery_queue.waiting(change)[webhook_id] >= delivery_queue.MAX_WAITING:
+            raise ConflictError("Too much is on its way to the webhook already; wait.")
         notification = notify(
             change,
             Event.WEBHOOK_TEST,
             webhook_id,
-            tenant_id=caller.tenant_id,
+            tenant_id=row["tenant_id"],
             user_id=None,
             data={"webhook_id": webhook_id},
             entropy=entropy,
         )
         table = schema.notification
         change.execute(sa.update(table).where(table.c.id == notification).values(routed=True))
-        delivery = queue(change, notification, CHANNEL, webhook_id, entropy=entropy)
+        delivery = delivery_queue.add(
+            change, notification, delivery_queue.WEBHOOK, webhook_id, entropy=entropy
+        )
         change.note(
             "webhook.test",
             Noun.WEBHOOK,
             webhook_id,
-            tenant_id=caller.tenant_id,
+            tenant_id=row["tenant_id"],
             detail={"delivery": delivery["id"]},
         )
-    return _delivery(delivery, str(Event.WEBHOOK_TEST))
+    return delivery_queue.shown(delivery, str(Event.WEBHOOK_TEST))
 
 
 def deliveries(
@@ -268,37 +274,7 @@ def deliveries(
     """Return a page of what was sent to a webhook, newest first unless told; NotFoundError."""
     with store.reading() as connection:
         _own(connection, caller, webhook_id)
-        rows, following = page(connection, DELIVERIES, query, _to(webhook_id), now=now)
-        table = schema.notification
-        ids = [row["notification_id"] for row in rows]
-        told = connection.execute(sa.select(table.c.id, table.c.event).where(table.c.id.in_(ids)))
-        events = {one.id: one.event for one in told}
-    return [_delivery(row, events[row["notification_id"]]) for row in rows], following
-
-
-def queue(
-    change: Change,
-    notification: str,
-    channel: str,
-    target: str,
-    *,
-    entropy: Callable[[int], bytes],
-) -> dict[str, Any]:
-    """Write down that a notification is to go somewhere, at once; returns the delivery."""
-    row = {
-        "id": new_id("dl", entropy),
-        "notification_id": notification,
-        "channel": channel,
-        "target": target,
-        "at": change.at,
-        "attempts": 0,
-        "next_at": change.at,
-        "state": "pending",
-        "last_error": None,
-        "settled_at": None,
-    }
-    change.execute(sa.insert(_DELIVERY).values(row))
-    return row
+        return delivery_queue.listed(connection, webhook_id, query, now=now)
 
 
 def signing_keys(master: MasterKey, row: dict[str, Any], now: float) -> list[bytes]:
@@ -334,32 +310,20 @@ def _about(webhook_id: str) -> bytes:
     return b"webhook " + webhook_id.encode()
 
 
-def _to(webhook_id: str) -> sa.ColumnElement[bool]:
-    return sa.and_(_DELIVERY.c.channel == CHANNEL, _DELIVERY.c.target == webhook_id)
-
-
 def _own(
     connection: sa.Connection, caller: Caller, webhook_id: str, *, match: IfMatch = ANY
 ) -> dict[str, Any]:
-    whose = _TABLE.c.tenant_id == caller.tenant_id
-    return find(connection, _TABLE, webhook_id, whose, noun="webhook", match=match)
+    return find(connection, _TABLE, webhook_id, _mine(caller), noun="webhook", match=match)
+
+
+def _mine(caller: Caller) -> sa.ColumnElement[bool]:
+    """Return what is true of webhooks that a caller may see and change."""
+    mine = _TABLE.c.tenant_id == caller.tenant_id
+    if OPERATOR not in caller.rights:
+        return mine
+    return sa.or_(mine, _TABLE.c.tenant_id.is_(None))
 
 
 def _stored(row: dict[str, Any]) -> StoredWebhook:
-    told = {name: row[name] for name in StoredWebhook.__struct_fields__}
-    return StoredWebhook(**told)
-
-
-def _delivery(row: dict[str, Any], event: str) -> StoredDelivery:
-    pending = row["state"] == "pending"
-    return StoredDelivery(
-        id=row["id"],
-        event_id=row["notification_id"],
-        event=event,
-        at=row["at"],
-        state=row["state"],
-        attempts=row["attempts"],
-        next_attempt_at=row["next_at"] if pending else None,
-        settled_at=row["settled_at"],
-        last_error=row["last_error"],
-    )
+    told = row | {"whose": Whose.OPERATOR if row["tenant_id"] is None else Whose.TENANT}
+    return StoredWebhook(**{name: told[name] for name in StoredWebhook.__struct_fields__})

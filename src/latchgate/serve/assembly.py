@@ -25,6 +25,7 @@ from latchgate.doors import (
     keystone,
     leaks,
     manage,
+    oauth,
     teracloud,
     upcloud,
     wayscloud,
@@ -45,6 +46,7 @@ from latchgate.keyring import master
 from latchgate.keyring.jwt import unseal_jwt
 from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
+from latchgate.manage.census import Census
 from latchgate.manage.rehash import Rehash
 from latchgate.serve.servers import Application
 from latchgate.signin.jose import PublicKey
@@ -164,7 +166,11 @@ class Assembly:
         )
         self.api = _api(door, self._partners)
         self.console: Application = console(
-            {application_form.PATH: form, **pages(door, Site.of(config.issuer))}
+            {
+                application_form.PATH: form,
+                **oauth.endpoints(door),
+                **pages(door, Site.of(config.issuer)),
+            }
         )
         self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
         work = _work(config, self._databases, self.engine, redact)
@@ -200,6 +206,7 @@ def _door(
     kept, store, engine = config.access_log, databases.store, deciders.engine
     return Door(
         store=store,
+        census=Census(store, clock=time.time, ticks=time.monotonic),
         usage=databases.counts,
         shadows=databases.compared,
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,

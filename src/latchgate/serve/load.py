@@ -27,8 +27,8 @@ from latchgate.keyring.errors import KeyringError
 from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
 from latchgate.manage.chain import LOADED, verify_database
+from latchgate.manage.export_form import FORMAT, End, Header
 from latchgate.serve.backup import BackupError
-from latchgate.serve.export import FORMAT, End, Header
 from latchgate.serve.files import placed, private_folder
 from latchgate.store import schema
 from latchgate.store.copies import check

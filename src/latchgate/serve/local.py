@@ -17,7 +17,7 @@ from latchgate.core.policy_file import with_built_in
 from latchgate.core.secret import Secret
 from latchgate.doors.console.site import Site
 from latchgate.keyring import master
-from latchgate.manage import setup, signing_keys
+from latchgate.manage import own_client, setup, signing_keys
 from latchgate.manage.setup import FirstRecords
 from latchgate.signin.password import hash_password
 from latchgate.store.journal import Actor, Store
@@ -101,14 +101,19 @@ def initialize(
         first = _first_records(config)
         _create(config.profile, _profile(config, first.token), made)
     except BaseException:
-        for path in made:
-            for beside in ("", "-wal", "-shm", "-bell"):
-                path.with_name(path.name + beside).unlink(missing_ok=True)
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir()
+        _take_back(made, missing)
         raise
     return Initialized(config=config, first=first)
+
+
+def _take_back(made: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Remove what was made, and folders that were not there and are empty again."""
+    for path in made:
+        for beside in ("", "-wal", "-shm", "-bell"):
+            path.with_name(path.name + beside).unlink(missing_ok=True)
+    for path in folders:
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _first_records(config: Config) -> FirstRecords:
@@ -116,15 +121,17 @@ def _first_records(config: Config) -> FirstRecords:
     key = master.create(config.master_key, secrets.token_bytes)
     store = Store(config.database, clock=time.time)
     try:
+        policy = with_built_in(files, providers.text(providers.BUILT_IN), version=1)
         first = setup.initialize(
             store,
-            with_built_in(files, providers.text(providers.BUILT_IN), version=1),
+            policy,
             files,
             entropy=secrets.token_bytes,
             hash_password=lambda text: hash_password(text, secrets.token_bytes(16)),
         )
         actor = Actor(name="local:init", tenant_id=None)
         signing_keys.ensure(store, actor, key, entropy=secrets.token_bytes)
+        own_client.ensure(store, actor, policy)
         return first
     finally:
         store.close()

@@ -21,13 +21,12 @@ import sqlalchemy as sa
 from latchgate.config import Config
 from latchgate.core.model import Noun
 from latchgate.manage.chain import RESTORED, verify_database
-from latchgate.manage.replay import Narrowed, narrow
+from latchgate.manage.replay import Narrowed, forget_passing, narrow
 from latchgate.serve import backup
 from latchgate.serve.backup import BackupError, Looked, Manifest, look
 from latchgate.serve.files import BESIDE, placed
 from latchgate.serve.load import unsigned
 from latchgate.serve.upgrade import UpgradeError, refuse_while_used, schema_of
-from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.bell import Bell
 from latchgate.store.copies import copied, put_in_place
@@ -177,6 +176,7 @@ def _staged(
     actor = Actor(name=f"local:{who}", tenant_id=None)
     with _store(stage) as store, store.change(actor) as change:
         _begin(change, epoch, manifest, found)
+        forget_passing(change)
         if narrower is not None:
             narrowed = narrow(change, narrower)
         n = change.n
@@ -203,8 +203,6 @@ def _begin(change: Change, epoch: str, manifest: Manifest, found: Replaced | Non
     }
     change.note(RESTORED, Noun.DATABASE, epoch, tenant_id=None, detail=detail)
     change.execute(sa.update(schema.journal_head).values(epoch=epoch))
-    # One that ended after the backup was made would go on: everybody signs in anew.
-    session.forget_all(change)
 
 
 @contextmanager

@@ -16,14 +16,14 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 from latchgate import providers
 from latchgate.config import Address, Config
-from latchgate.core.policy_file import PolicyError, with_built_in
+from latchgate.core.policy_faults import PolicyError
+from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import redactor
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.logs import guard
@@ -74,7 +74,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             ready = functools.partial(announce, told)
             run_worker(told, sockets, certificate, on_ready=ready, supervised=False)
         else:
-            _supervise(told, sockets, certificate, workers, announce)
+            _Workers(told, sockets, certificate, workers).run(announce)
     except (StoreError, PolicyError) as error:
         msg = f"{config.database}: {error}"
         raise ServeError(msg) from error
@@ -166,80 +166,93 @@ def _addresses(config: Config, sockets: Sockets) -> Config:
     )
 
 
-def _supervise(  # noqa: C901 - one loop over what can happen to a worker
-    config: Config,
-    sockets: Sockets,
-    certificate: Certificate | None,
-    workers: int,
-    announce: Callable[[Config], None],
-) -> None:
-    """Keep `workers` children alive until told to stop."""
-    failed = announced = False
-    ready_in, ready_out = os.pipe()
-    children: set[int] = set()
-    stopping = False
+class _Workers:
+    """The children that serve, and what signals asked for since it was last looked at."""
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-        for child in children:
+    def __init__(
+        self, config: Config, sockets: Sockets, certificate: Certificate | None, wanted: int
+    ) -> None:
+        self._config = config
+        self._sockets = sockets
+        self._certificate = certificate
+        self._wanted = wanted
+        self._children: set[int] = set()
+        self._ready_in, self._ready_out = os.pipe()
+        self._ready = 0
+        self._announced = self._failed = self._stopping = self._renewing = False
+
+    def run(self, announce: Callable[[Config], None]) -> None:
+        """Keep as many alive as wanted until told to stop; ServeError when one can't start."""
+        self._listen()
+        for _ in range(self._wanted):
+            self._start()
+        while self._children:
+            told = self._told()
+            ended = _reap(self._children)
+            if self._stopping:
+                continue
+            if self._renewing and self._certificate is not None:
+                self._renewing = False
+                _renew(self._certificate, self._children)
+            if self._announced:
+                self._replace(ended)
+            elif b"!" in told or ended:
+                self._failed = True
+                self._stop()
+            elif self._ready == self._wanted:
+                self._announced = True
+                announce(self._config)
+        os.close(self._ready_in)
+        os.close(self._ready_out)
+        if self._failed:
+            msg = "a worker could not start; its log above says why"
+            raise ServeError(msg)
+
+    def _listen(self) -> None:
+        """Take the signals of the process over."""
+        for name in _STOPPING:
+            signal.signal(name, lambda *_: self._stop())
+        if self._certificate is not None:
+            signal.signal(signal.SIGHUP, lambda *_: self._renew_soon())
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+
+    def _stop(self) -> None:
+        self._stopping = True
+        for child in self._children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGTERM)
 
-    for name in _STOPPING:
-        signal.signal(name, stop)
-    renewing = False
+    def _renew_soon(self) -> None:
+        self._renewing = True
 
-    def renew(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal renewing
-        renewing = True
-
-    if certificate is not None:
-        signal.signal(signal.SIGHUP, renew)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
-
-    def start() -> None:
+    def _start(self) -> None:
         # Held back meanwhile: a signal between the fork and the next line would miss the child.
         held = signal.pthread_sigmask(signal.SIG_BLOCK, [*_STOPPING, signal.SIGHUP])
-        if not stopping:
-            children.add(_spawn(config, sockets, certificate, ready_out))
+        if not self._stopping:
+            child = _spawn(self._config, self._sockets, self._certificate, self._ready_out)
+            self._children.add(child)
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
-    for _ in range(workers):
-        start()
-    ready = 0
-    while children:
-        told = (
-            os.read(ready_in, workers)
-            if select.select([ready_in], [], [], _LOOK_SECONDS)[0]
-            else b""
-        )
-        ready += len(told)
-        ended = _reap(children)
-        if stopping:
-            continue
-        if renewing and certificate is not None:
-            renewing = False
-            _renew(certificate, children)
-        if not announced and (b"!" in told or ended):
-            failed = True
-            stop(signal.SIGTERM, None)
-            continue
-        if not announced and ready == workers:
-            announced = True
-            announce(config)
-        # Once all were up, one that can't come back is tried again: the others go on meanwhile.
-        if ended:
-            for child, code in ended.items():
-                sys.stderr.write(f"latchgate: worker {child} ended ({code}); starting another\n")
-            time.sleep(_RESTART_SECONDS)
-            for _ in ended:
-                start()
-    os.close(ready_in)
-    os.close(ready_out)
-    if failed:
-        msg = "a worker could not start; its log above says why"
-        raise ServeError(msg)
+    def _told(self) -> bytes:
+        """Return what workers told since, after a moment at most: . for up, ! for a failure."""
+        if not select.select([self._ready_in], [], [], _LOOK_SECONDS)[0]:
+            return b""
+        told = os.read(self._ready_in, self._wanted)
+        self._ready += len(told)
+        return told
+
+    def _replace(self, ended: Mapping[int, int]) -> None:
+        """Start others in the place of those that ended.
+
+        Once all were up, one that can't come back is tried again: the others go on meanwhile.
+        """
+        if not ended:
+            return
+        for child, code in ended.items():
+            _warn(f"worker {child} ended ({code}); starting another")
+        time.sleep(_RESTART_SECONDS)
+        for _ in ended:
+            self._start()
 
 
 def _renew(certificate: Certificate, children: Iterable[int]) -> None:

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from latchgate import providers
 from latchgate.config import Config
+from latchgate.core.policy_file import with_built_in
 from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.keyring import master
 from latchgate.keyring.master import MasterKey
 from latchgate.keyring.signing import SealedKey, spell
-from latchgate.manage import signing_keys
+from latchgate.manage import own_client, signing_keys
 from latchgate.store.bell import Bell
 from latchgate.store.copies import copied
 from latchgate.store.errors import OutcomeUnknownError, StoreError
@@ -127,6 +129,9 @@ def _keys(config: Config, held: MasterKey | None, who: str) -> tuple[list[Sealed
             return [], False  # the master key is lost: only `signing-key replace` draws another
         key = held or master.create(config.master_key, secrets.token_bytes)
         actor = Actor(name=f"local:{who}", tenant_id=None)
+        own_client.ensure(
+            store, actor, with_built_in({}, providers.text(providers.BUILT_IN), version=0)
+        )
         return signing_keys.ensure(store, actor, key, entropy=secrets.token_bytes), held is None
     finally:
         store.close()

@@ -12,65 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from typing import Any
 
 import msgspec
 
-from latchgate.core.model import Credential, Grant
 from latchgate.core.network import Address
-from latchgate.core.policy import Area, Rule
 from latchgate.core.reason import Reason
 from latchgate.store.sqlite import Connection
+from latchgate.store.tally import AGENT_READ, MINUTE, Count, Row
 
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
-# Longer agents are cut where a word ends: no part of a secret may be left that nothing masks.
-AGENT_READ = 600
+HOUR, DAY = 3_600, 86_400
 AGENT_CHARACTERS = 200
-SOURCES_A_BATCH = 100
+SOURCES_A_MINUTE = 100
 _MAX_REMEMBERED = 4_096
 _encode = msgspec.json.Encoder().encode
-
-# What tells counts of one minute apart, cheap to make and to compare. Objects are in it by their
-# identity: the count keeps them, so that no other can have it in the meantime.
-Key = tuple[object, ...]
-# What is known of a count: all columns of a batch but how often and when last.
-Row = tuple[int, str, str, str, str, str, str, str, int, str, str, str, str, float]
-
-
-class Count(msgspec.Struct, gc=False):
-    """How often something was seen, first and last when (Unix seconds), and of what it is.
-
-    `at` is the first second of its minute. `told` is how often of them it was written down,
-    `number` its name there; `turn` in which batch it was seen last. The collector of cycles need
-    not look at it: what it holds holds no count.
-    """
-
-    at: int
-    reason: Reason
-    credential: Credential | None
-    grant: Grant | None
-    area: Area | None
-    rule: Rule | None
-    client: Address | None
-    agent: str
-    first: float
-    last: float
-    times: int = 1
-    told: int = 0
-    number: int = -1
-    turn: int = -1
-    row: Row | None = None
-
-
-Counts = dict[Key, Count]
-
-
 _spelled = lru_cache(maxsize=8_192)(Address.__str__)
 
-
-def place(count: Count) -> str:
-    """Return where a count stands in a batch: by its credential, as rows stand in the tables."""
-    credential = count.credential
-    return credential.source_id if credential is not None else ""
+# A minute, what was seen in it, how often, and when last: `_COLUMNS`.
+Line = tuple[Any, ...]
 
 
 _COLUMNS = (
@@ -167,24 +126,25 @@ class Batch:
     def __init__(self, connection: Connection, redact: Callable[[str], str]) -> None:
         self._connection = connection
         self._redact = redact
+        self._wording = 0
         self._agents: dict[str, str] = {}
         self._sources: dict[str, set[tuple[Address | None, str]]] = {}
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute(_TABLE)
 
-    def add(self, rows: Sequence[tuple[object, ...]]) -> None:
-        """Add rows, each a Row with how often and when last, in the order of their credentials."""
-        if not rows:
+    def add(self, lines: Sequence[Line]) -> None:
+        """Add lines to every table, in the order of their credentials."""
+        if not lines:
             return
         execute = self._connection.execute
-        whole = len(rows) - len(rows) % _ABREAST
+        whole = len(lines) - len(lines) % _ABREAST
         for at in range(0, whole, _ABREAST):
-            execute(_FILL_ABREAST, tuple(chain.from_iterable(rows[at : at + _ABREAST])))
-        if whole < len(rows):
-            execute(_FILL, (_encode(rows[whole:]).decode(),))
+            execute(_FILL_ABREAST, tuple(chain.from_iterable(lines[at : at + _ABREAST])))
+        if whole < len(lines):
+            execute(_FILL, (_encode(lines[whole:]).decode(),))
         for statement in _OF_CREDENTIALS:
             execute(statement)
-        if any(row[_KEY_ID] for row in rows):
+        if any(line[_KEY_ID] for line in lines):
             for statement in _OF_APPLICATIONS:
                 execute(statement)
         execute(_EMPTY)
@@ -195,31 +155,30 @@ class Batch:
             if number:
                 self._connection.execute(_DROPPED, (what, number))
 
-    def begin(self) -> None:
-        """Begin another batch: of each credential some more sources may be told apart."""
-        self._sources.clear()
-
     def describe(self, count: Count) -> Row:
         """Return what a count is of, in columns; agents without secrets."""
-        at, area, rule, reason = count.at, count.area, count.rule, count.reason.value
+        row = count.row
+        if row is None or count.wording != self._wording:
+            row = count.row = self._describe(count)
+            count.wording = self._wording
+        return row
+
+    def _describe(self, count: Count) -> Row:
+        area, rule, reason = count.area, count.rule, count.reason.value
         credential, grant = count.credential, count.grant
         scope, price = "", None
         if rule is not None and rule.scope is not None:
             scope, price = rule.scope, rule.price
         path = area.path if area is not None else ""
         if credential is None:
-            found: Row
-            found = (at, "", "", "", "", path, scope, reason, 0, "", "", "", "", count.first)
-            count.row = found
-            return found
+            return ("", "", "", "", path, scope, reason, 0, "", "", "", "", count.first)
         by = application = ""
         if grant is not None and grant.application is not None:
             by, application = grant.application_key_id, grant.application.id
         known = credential.source_id
         client, told = self._source(known, count)
         millionths, currency = (price if count.reason is Reason.ALLOWED else None) or (0, "")
-        count.row = found = (
-            at,
+        return (
             credential.tenant_id,
             credential.project_id,
             known,
@@ -234,20 +193,21 @@ class Batch:
             (self._agents.get(told) or self._agent(told)) if told else "",
             count.first,
         )
-        return found
 
     def _source(self, credential_id: str, count: Count) -> tuple[Address | None, str]:
         source = count.client, count.agent
         known = self._sources.setdefault(credential_id, set())
         if source not in known:
-            if len(known) >= SOURCES_A_BATCH:
+            if len(known) >= SOURCES_A_MINUTE:
                 return None, ""
             known.add(source)
         return source
 
     def forget(self) -> None:
-        """Forget how agents are worded: what is a secret may have been learnt since."""
+        """Word everything anew from now on: what is a secret may have been learnt since."""
+        self._wording += 1
         self._agents.clear()
+        self._sources.clear()
 
     def _agent(self, told: str) -> str:
         """Return what may be kept of a `user-agent`: printable, masked, short."""

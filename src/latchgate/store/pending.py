@@ -7,70 +7,98 @@ count is added once, whether or not its recorder was believed dead with reason.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterable
 
 import msgspec
 
-from latchgate.store.batch import Batch, Count, Row
+from latchgate.store.batch import Batch, Line
 from latchgate.store.sqlite import Connection
+from latchgate.store.tally import Count, Minute, Row
 
-STALE_SECONDS = 30.0  # three times as long as a living recorder leaves anything here
+STALE_SECONDS = 90.0  # three times as long as a living recorder leaves anything here
 
 _APPEND = "INSERT INTO use_pending (writer, at, counts) VALUES (?, ?, ?)"
 _THERE = "SELECT 1 FROM use_pending WHERE id = ? AND writer = ?"
 _CLEAR = "DELETE FROM use_pending WHERE writer = ?"
 _LEFT = "SELECT writer FROM use_pending GROUP BY writer HAVING MAX(at) < ?"
-_OF = "SELECT counts FROM use_pending WHERE writer = ? ORDER BY id"
+_OF = "SELECT at, counts FROM use_pending WHERE writer = ? ORDER BY id"
 _encode = msgspec.json.Encoder().encode
+_log = logging.getLogger(__name__)
 
-# Of each count: its number, how often more it was seen, when last, and the first time what it is.
-Told = list[tuple[int, int, float, Row | None]]
+Due = tuple[int, Count, int]  # the minute, what was seen in it, how often
+
+
+class Told(msgspec.Struct, array_like=True, frozen=True):
+    """What one row says of one minute: what is new to it, and pairs of number and how often."""
+
+    minute: int
+    what: list[tuple[int, Row]]
+    times: list[int]
+
+
 _decode = msgspec.json.Decoder(Told).decode
 
 
 class Pending:
     """What one recorder has written down since it last wrote into the tables.
 
-    Every method is called inside the caller's transaction.
+    `due` is that, by minute: what the tables are still to be told.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.writer = secrets.token_hex(8)
+        self.due: dict[int, dict[Count, int]] = {}
+        self.held = 0
+        self._numbers: dict[Count, int] = {}
+        self._new: dict[Count, int] = {}
         self._last: int | None = None
         self._next: int | None = None
-        self._numbers = 0
 
-    def append(self, counts: Iterable[Count], batch: Batch, at: float) -> Told:
-        """Write down how often more counts were seen since they were told last.
+    def append(self, taken: Iterable[Minute], batch: Batch, at: float) -> None:
+        """Write down how often more was seen, inside the caller's transaction.
 
-        The first time a count is told with what it is, afterwards by its number alone.
+        What was never told before is told with what it is, afterwards by its number alone.
         """
-        rows: Told = []
-        add = rows.append
-        for count in counts:
-            told = count.told
-            if told:
-                add((count.number, count.times - told, count.last, None))
-            else:
-                self._numbers = count.number = self._numbers + 1
-                add((count.number, count.times, count.last, count.row or batch.describe(count)))
-        if rows:
-            self._write(rows, at)
-        return rows
+        for minute, more in taken:
+            what: list[tuple[int, Row]] = []
+            times: list[int] = []
+            for count, number in more.items():
+                name = self._numbers.get(count) or self._new.get(count)
+                if name is None:
+                    name = self._new[count] = len(self._numbers) + len(self._new) + 1
+                    what.append((name, batch.describe(count)))
+                times += (name, number)
+            self._write(Told(minute, what, times), at)
 
-    def _write(self, rows: Told, at: float) -> None:
+    def _write(self, told: Told, at: float) -> None:
         self._next = self._connection.execute(
-            _APPEND, (self.writer, at, _encode(rows).decode())
+            _APPEND, (self.writer, at, _encode(told).decode())
         ).lastrowid
 
-    def settled(self, counts: Iterable[Count], at: float) -> None:
-        """Write down that counts are in the tables, where others told with them are not yet."""
-        rows: Told
-        rows = [(count.number, -count.told, 0.0, None) for count in counts if count.told]
-        if rows:
-            self._write(rows, at)
+    def owe(self, taken: Iterable[Minute]) -> None:
+        """Have the tables told this too, once it is written down, or else in the next breath."""
+        for minute, more in taken:
+            due = self.due.get(minute)
+            if due is None:
+                self.due[minute] = dict(more)
+                self.held += len(more)
+                continue
+            for count, number in more.items():
+                due[count] = due.get(count, 0) + number
+            self.held = sum(map(len, self.due.values()))
+
+    def settled(self, piece: Iterable[Due], at: float) -> None:
+        """Write down that these are in the tables, where others told with them are not yet."""
+        by_minute: dict[int, list[int]] = {}
+        for minute, count, times in piece:
+            name = self._numbers.get(count)
+            if name is not None:
+                by_minute.setdefault(minute, []).extend((name, -times))
+        for minute, less in by_minute.items():
+            self._write(Told(minute, [], less), at)
 
     def taken(self) -> bool:
         """Whether somebody else has added what was written down to the tables."""
@@ -79,24 +107,20 @@ class Pending:
         return self._connection.execute(_THERE, (self._last, self.writer)).fetchone() is None
 
     def clear(self) -> None:
-        """Delete what was written down; it is in the tables."""
+        """Delete what was written down, inside the caller's transaction; it is in the tables."""
         self._connection.execute(_CLEAR, (self.writer,))
         self._next = None
 
     def confirm(self) -> None:
         """Know that the transaction was committed."""
         self._last = self._next
+        self._numbers |= self._new
+        self._new = {}
 
     def revert(self) -> None:
         """Know that the transaction was rolled back."""
         self._next = self._last
-
-
-def forget_told(counts: Iterable[Count]) -> None:
-    """Count anew what somebody else has added to the tables as far as it was told."""
-    for count in counts:
-        count.times -= count.told
-        count.told = 0
+        self._new = {}
 
 
 def left(connection: Connection, *, before: float) -> list[str]:
@@ -107,15 +131,27 @@ def left(connection: Connection, *, before: float) -> list[str]:
 def adopt(connection: Connection, batch: Batch, writer: str) -> None:
     """Add what a recorder left to the tables, inside the caller's transaction.
 
-    Nothing is there any more when another process was faster.
+    Nothing is there any more when another process was faster. When something was seen last is then
+    told to within a batch. A row that nobody can read is lost, aloud: it must not stand in the way.
     """
-    found: dict[int, tuple[int, float, Row]] = {}
-    for (text,) in connection.execute(_OF, (writer,)).fetchall():
-        for number, times, last, row in _decode(text):
-            if row is not None:
-                found[number] = (times, last, row)
-            elif number in found:
-                former, seen, what = found[number]
-                found[number] = (former + times, max(seen, last), what)
-    batch.add([(*row, times, last) for times, last, row in found.values() if times > 0])
+    rows: dict[int, Row] = {}
+    found: dict[tuple[int, int], tuple[int, float]] = {}
+    for at, text in connection.execute(_OF, (writer,)).fetchall():
+        try:
+            told = _decode(text)
+        except (msgspec.DecodeError, TypeError):
+            _log.exception("counts that a recorder left can't be read")
+            continue
+        rows.update(told.what)
+        for number, times in zip(told.times[::2], told.times[1::2], strict=False):
+            former, seen = found.get((told.minute, number), (0, 0.0))
+            # A row that takes back says nothing of when.
+            seen = max(seen, at) if times > 0 else seen
+            found[told.minute, number] = (former + times, seen)
+    lines: list[Line] = [
+        (minute, *rows[number], times, last)
+        for (minute, number), (times, last) in found.items()
+        if times > 0 and number in rows
+    ]
+    batch.add(lines)
     connection.execute(_CLEAR, (writer,))

@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 
-from latchgate.store.batch import DAY, HOUR, MINUTE
+from latchgate.store.batch import DAY, HOUR
 from latchgate.store.sqlite import connect, faults
+from latchgate.store.tally import MINUTE
 
 SOURCES_KEPT = 100
 _decode = msgspec.json.Decoder().decode
@@ -35,7 +36,7 @@ _SOURCES_OF = (
 )
 _NEWCOMERS = (
     "SELECT DISTINCT credential_id FROM use_source INDEXED BY use_source_by_first"
-    " WHERE last_at >= ? AND first_at >= ? ORDER BY credential_id LIMIT ?"
+    " WHERE last_at >= ? AND first_at >= ? AND credential_id > ? ORDER BY credential_id LIMIT ?"
 )
 _EVER = "SELECT counted, area, reason, count FROM use_total ORDER BY counted, area, reason"
 
@@ -143,9 +144,12 @@ class UsageReader:
         """
         return [Source(*row) for row in self._rows(_SOURCES_OF, (credential_id, since))]
 
-    def newcomers(self, *, since: float, limit: int) -> list[str]:
-        """Return credentials (and applications' keys) with a source first seen since then."""
-        return [row[0] for row in self._rows(_NEWCOMERS, (since, since, limit))]
+    def newcomers(self, *, since: float, limit: int, after: str = "") -> list[str]:
+        """Return credentials (and applications' keys) with a source first seen since then.
+
+        They are ordered by their ids; `after` is the last one of the page before.
+        """
+        return [row[0] for row in self._rows(_NEWCOMERS, (since, since, after, limit))]
 
     def totals(
         self,

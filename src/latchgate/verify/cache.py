@@ -7,12 +7,13 @@ verifier's lock; not safe to share without it.
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict
 from collections.abc import Iterable
 
 import msgspec
 
-from latchgate.core.model import Application, Facts, Grant, Key, Noun, Record
+from latchgate.core.model import Application, ApplicationKey, Facts, Grant, Key, Noun, Record
 
 MAX_RECORDS = 200_000
 MAX_ABSENT = 20_000
@@ -71,7 +72,7 @@ class Cache:
         self._with_parents: set[str] = set()
         # Digests of tokens whose signature was right, under the keys as they are.
         self.signed: dict[bytes, None] = {}
-        self._together: dict[tuple[str, str], tuple[Grant, Application, Grant]] = {}
+        self._together: dict[tuple[str, str], tuple[Grant, Application, ApplicationKey, Grant]] = {}
 
     def recall(self, key: Key) -> Record | Missing | None:
         """Return a remembered record, None for an id known to be absent, or MISSING."""
@@ -128,19 +129,24 @@ class Cache:
             del self.signed[next(iter(self.signed))]
         self.signed[told] = None
 
-    def together(self, grant: Grant, application: Application, key_id: str) -> Grant:
-        """Return a user's grant with the program they use, the same one for the same two.
+    def together(self, grant: Grant, application: Application, key: ApplicationKey) -> Grant:
+        """Return a user's grant with the program they use, the same one for the same three.
 
-        `key_id` names the key of it that the program came with.
+        `key` is the key of it that the program came with.
         """
-        key = grant.credential.id, key_id
-        known = self._together.get(key)
-        if known is not None and known[0] is grant and known[1] is application:
-            return known[2]
+        both, parts = (grant.credential.id, key.id), (grant, application, key)
+        known = self._together.get(both)
+        if known is not None and all(map(operator.is_, known, parts)):
+            return known[3]
         if len(self._together) >= self._max_records:
             self._together.clear()
-        made = msgspec.structs.replace(grant, application=application, application_key_id=key_id)
-        self._together[key] = grant, application, made
+        made = msgspec.structs.replace(
+            grant,
+            application=application,
+            application_key_id=key.id,
+            application_succession=key.succession,
+        )
+        self._together[both] = (*parts, made)
         return made
 
     def _underive(self, key: Key) -> None:

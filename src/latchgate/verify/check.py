@@ -49,6 +49,8 @@ def check(
     """
     walk = Walk(request, policy, now, cache, new_id, [])
     walk.claim = claim
+    if claim is not None and claim.anywhere:
+        return (yield from _stands(walk, claim))
     refused = locate(walk)
     area = walk.area
     if refused is not None or area is None:
@@ -72,6 +74,15 @@ def check(
     if isinstance(grant, Refused):
         return walk.end(grant.reason)
     return walk.end(Reason.ALLOWED, grant)
+
+
+def _stands(walk: Walk, claim: Claim) -> Steps:
+    """Decide whether a claim stands that no area is about."""
+    best = yield from _weigh(walk, None, _told(walk, claim))
+    if isinstance(best, Refused):
+        return walk.end(best.reason)
+    walk.credential = best.credential
+    return walk.end(best.reason, best.grant if best.reason is Reason.ALLOWED else None)
 
 
 def _is_open(walk: Walk, area: Area) -> bool:
@@ -101,9 +112,9 @@ _OTHER_STATUS = frozenset({Reason.NETWORK_NOT_ALLOWED, Reason.CLIENT_ADDRESS_INV
 
 
 def _weigh(
-    walk: Walk, area: Area, claims: list[tuple[Kind, Presented]]
+    walk: Walk, area: Area | None, claims: list[tuple[Kind, Presented]]
 ) -> Generator[Need | Slow, Told, _Finding | Refused]:
-    """Judge each claim, and then what they come to together."""
+    """Judge each claim, and then what they come to together; of what a door claims no area."""
     findings: list[_Finding] = []
     for kind, claimed in claims:
         presented = claimed
@@ -169,7 +180,7 @@ def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
         if other not in area.kinds and other is not area.application and other.parse(request):
             trace.append((Step.READ, False, (other.name, "this area does not accept it", accepted)))
             return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
-    for name in dict.fromkeys(name for kind in area.kinds for name in kind.carriers):
+    for name in area.carriers:
         if name in request.headers:
             return _unread(walk, area, name)
     trace.append((Step.READ, False, (None, "no credential was sent", accepted)))
@@ -189,17 +200,17 @@ def _stray(request: Request, area: Area) -> str | None:
     Every one that is sent must be valid. `Authorization` of a scheme that the area doesn't take was
     meant for somebody else: clients add Basic by themselves (.netrc).
     """
-    carriers = dict.fromkeys(name for kind in area.kinds for name in kind.carriers)
-    sent = [name for name in carriers if name in request.headers]
-    if len(sent) < 2:  # noqa: PLR2004 - one alone is what was read
+    if len(area.carriers) < 2:  # noqa: PLR2004 - one alone is what was read
         return None
-    schemes = {kind.scheme.lower() for kind in area.kinds}
+    sent = [name for name in area.carriers if name in request.headers]
+    if len(sent) < 2:  # noqa: PLR2004 - as above
+        return None
     for name in sent:
         value = request.headers[name]
         alone = msgspec.structs.replace(request, headers={name: value})
         if any(kind.parse(alone) for kind in area.kinds):
             continue
-        if name != "authorization" or value.partition(" ")[0].lower() in schemes:
+        if name != "authorization" or value.partition(" ")[0].lower() in area.schemes:
             return name
     return None
 
@@ -247,11 +258,11 @@ def _with_application(
     application = kind.verify(presented, facts, grant.owner, walk.now, walk.trace)
     if isinstance(application, Refused):
         return application
-    return walk.cache.together(grant, application, presented.credential_id)
+    return walk.cache.together(grant, application, facts.key)
 
 
 def _judge(
-    walk: Walk, area: Area, kind: Kind, presented: Presented, facts: Facts | None
+    walk: Walk, area: Area | None, kind: Kind, presented: Presented, facts: Facts | None
 ) -> _Finding:
     """Let the kind compare the secret and judge the credential, then see what it opens."""
     known = facts is not None and facts.credential.kind == presented.kind
@@ -264,7 +275,9 @@ def _judge(
             # It names nobody: its trace must not land with the key's owner as theirs.
             return _Finding(_UNPROVEN, found.reason, None, None)
         return _Finding(_FALLEN, found.reason, facts.credential, None)
-    lacking = _authorize(walk, area, found, facts) if walk.claim is None else None
+    lacking = None
+    if walk.claim is None:
+        lacking = _authorize(walk, area, found, facts) if area is not None else Reason.NO_AREA
     if lacking is not None:
         return _Finding(_LACKING, lacking, facts.credential, found)
     return _Finding(_OPENS, Reason.ALLOWED, facts.credential, found)

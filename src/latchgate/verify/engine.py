@@ -21,6 +21,7 @@ from latchgate.core.model import (
     Decision,
     Facts,
     Key,
+    Presented,
     Record,
     Refused,
     Request,
@@ -44,7 +45,7 @@ from latchgate.store.reads import (
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
-from latchgate.verify.gather import recalled, stand_for
+from latchgate.verify.gather import proven, recalled, stand_for
 from latchgate.verify.walk import Claim, Derive, Need, Prove, Slow, Told
 
 POLL_SECONDS = 0.1
@@ -216,6 +217,14 @@ class Engine:
 
         return self._ask(steps)
 
+    def proven(self, presented: Presented) -> Facts | None:
+        """Return what a signed token stands for now; None unless this very text was signed here.
+
+        Whether it has ended, and from where it may be used, is for the caller to judge: nobody
+        came with it. StoreError when the database can't be read.
+        """
+        return self._ask(lambda cache: proven(cache, presented))
+
     def records(self, keys: Iterable[Key]) -> dict[Key, Record | None]:
         """Return records, from memory where they are remembered; None for one that isn't there.
 
@@ -365,9 +374,16 @@ class Engine:
         )
 
     def head(self) -> int:
-        """Return the journal's head as the store has it now; StoreError when it can't be read."""
-        with self._lock:
-            return read_head(self._reader)[0]
+        """Return the journal's head as the file of the database has it now.
+
+        StoreError when it can't be read. On a connection of its own: one that was open before
+        answers from pages that it remembers, and goes on when the file was overwritten or is gone.
+        """
+        connection = connect(self._database, durable=True, read_only=True)
+        try:
+            return read_head(connection)[0]
+        finally:
+            connection.close()
 
     def pause(self) -> None:
         """Wait until no thread is inside the database, and keep them out until `resume`."""

@@ -101,11 +101,26 @@ def _gather_signed(
     The digest becomes that of the text whose signature was right: whoever sends another text of the
     same id has sent a wrong secret.
     """
-    if not (yield from _is_ours(walk, presented, signed)):
+    return (yield from _signed_for(walk.cache, presented, signed))
+
+
+def proven(cache: Cache, presented: Presented) -> Generator[Need, Told, Facts | None]:
+    """Put together what a signed token stands for; None unless this very text was signed here."""
+    facts = cache.facts.get(presented.credential_id)
+    if facts is None and presented.signed is not None:
+        facts = yield from _signed_for(cache, presented, presented.signed)
+    right = facts is not None and same(facts.credential.digest, presented.digest)
+    return facts if right else None
+
+
+def _signed_for(
+    cache: Cache, presented: Presented, signed: Signed
+) -> Generator[Need, Told, Facts | None]:
+    if not (yield from _is_ours(cache, presented, signed)):
         return None
-    facts = yield from stand_for(walk.cache, presented.kind, signed.token, presented.digest)
+    facts = yield from stand_for(cache, presented.kind, signed.token, presented.digest)
     if facts is not None:
-        walk.cache.derive(facts)
+        cache.derive(facts)
     return facts
 
 
@@ -123,16 +138,16 @@ def stand_for(
     return (yield from _fetch(cache, build))
 
 
-def _is_ours(walk: Walk, presented: Presented, signed: Signed) -> Generator[Need, Told, bool]:
+def _is_ours(cache: Cache, presented: Presented, signed: Signed) -> Generator[Need, Told, bool]:
     """Check a token's signature, once while it is remembered; the slowest step of a decision."""
-    if presented.digest in walk.cache.signed:
+    if presented.digest in cache.signed:
         return True
 
     def build(get: _Get) -> SigningKey | None:
         key = get((Noun.SIGNING_KEY, signed.key_id))
         return key if isinstance(key, SigningKey) else None
 
-    key = yield from _fetch(walk.cache, build)
+    key = yield from _fetch(cache, build)
     right = (
         key is not None
         # A retired key signs nothing new: what says so was not signed while it was in use.
@@ -140,7 +155,7 @@ def _is_ours(walk: Walk, presented: Presented, signed: Signed) -> Generator[Need
         and is_signed(key, signed.message, signed.signature)
     )
     if right:
-        walk.cache.remember_signed(presented.digest)
+        cache.remember_signed(presented.digest)
     return right
 
 
@@ -151,10 +166,12 @@ def minted(kind: str, token: Token | AccessToken, source: Credential, told: byte
     exchanged for it may be wider.
     """
     if isinstance(token, AccessToken):
-        project_id, scopes, roles = source.project_id, token.scopes, None
-        issues = source.issues and source.application_id is not None
+        # A grant may have been narrowed since: what its token makes is bounded by both.
+        project_id, scopes, roles = source.project_id, token.scopes & source.scopes, None
+        issues, services = source.issues and source.application_id is not None, source.services
     else:
         project_id, scopes, roles, issues = token.project_id, ALL, token.roles, token.issues
+        services = None
     ends_at = token.expires_at
     if source.superseded_by is not None and source.expires_at is not None:
         ends_at = min(ends_at, source.expires_at)  # so that its bearer is told the true end
@@ -168,7 +185,7 @@ def minted(kind: str, token: Token | AccessToken, source: Credential, told: byte
         project_id=project_id,
         owner_id=source.owner_id,
         parent_id=source.id,
-        services=None,
+        services=services,
         scopes=scopes,
         networks=None,
         issues=issues,

@@ -70,12 +70,13 @@ class Claim(msgspec.Struct, frozen=True):
     """A credential that a request's body or another header claims, for a door that asks about it.
 
     Whether it stands is decided, not whether it opens the request's area; its login is looked up
-    in the namespace `logins`.
+    in the namespace `logins`. `anywhere` says that the door is in no area: the console's own.
     """
 
     kind: Kind
     presented: Presented
     logins: str
+    anywhere: bool = False
 
 
 class Walk(msgspec.Struct):

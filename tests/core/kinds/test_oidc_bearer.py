@@ -23,7 +23,8 @@ from latchgate.core.explain import record, worded
 from latchgate.core.kinds import ASSERTED, OidcBearer, Spec
 from latchgate.core.model import Login, Refused
 from latchgate.core.network import Networks
-from latchgate.core.policy_file import PolicyError, read_policy
+from latchgate.core.policy_faults import PolicyError
+from latchgate.core.policy_file import read_policy
 from latchgate.core.reason import Reason
 from latchgate.core.redact import redactor
 from latchgate.verify.cache import Cache

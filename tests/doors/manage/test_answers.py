@@ -9,7 +9,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from latchgate.core.policy_file import PolicyError, PolicyFault
+from latchgate.core.policy_faults import PolicyError, PolicyFault
 from latchgate.doors.manage import answers, shapes
 from latchgate.manage.errors import InvalidError
 

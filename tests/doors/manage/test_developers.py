@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 import msgspec
 import pytest
@@ -121,6 +123,25 @@ def test_a_request_is_reviewed_and_its_key_opens_the_api_with_a_user(server, ask
     standing = asked.act("").json
     assert standing["application"]["decided_by"] is None
     assert key not in str(standing)
+
+
+def test_requests_with_a_replaced_key_are_told_until_when_it_works(server, asked, user):
+    # RFC 9745, RFC 8594, as for every other secret that was rotated
+    _, _, headers = user("updated")
+    asked.decide("approve")
+    old = asked.key()
+    assert verdict(server, REST, with_key(headers, old))["headers"] == {}
+    made = asked.act("/keys/reissue", {"grace": "2d"})
+    assert made.status == 201
+    (before,) = [one for one in asked.act("").json["keys"] if one["superseded_by"]]
+    began = int(datetime.fromisoformat(made.json["created_at"]).timestamp())
+    ends = datetime.fromisoformat(before["expires_at"]).replace(microsecond=0)
+    told = verdict(server, REST, with_key(headers, old))
+    assert told["allowed"] is True
+    assert told["headers"]["Deprecation"] == f"@{began}"
+    assert parsedate_to_datetime(told["headers"]["Sunset"]) == ends
+    new = verdict(server, REST, with_key(headers, made.json["api_key"]))
+    assert (new["allowed"], new["headers"]) == (True, {})
 
 
 def test_suspension_reissue_and_withdrawal_hold_from_the_next_request_on(server, asked, user):

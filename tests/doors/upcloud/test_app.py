@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import datetime
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -337,6 +338,22 @@ def test_rfc_9745_answers_to_basic_say_that_it_is_deprecated_and_others_do_not(t
     for path in ("/account", "/nothing", "/account/list"):
         assert program.ask("GET", path).headers["deprecation"] == deprecated
         assert "deprecation" not in told.ask("GET", path).headers
+
+
+def test_of_a_rotated_password_its_own_end_is_told_and_deprecated_is_said_once(server, world):
+    key = world.key("own", owner=world.somebody())
+    path = "/manage/v1/account/basic"
+    asked = {"login": "rotating", "namespace": "upcloud"}
+    made = server.call("POST", path, asked, token=key.text)
+    assert made.status == 201, made.body
+    program = Client(server, basic("rotating", made.json["password"]))
+    assert program.ask("GET", "/account").headers["deprecation"] == f"@{DEPRECATED_AT}"
+    rotated = server.call("POST", f"{path}/upcloud/rotation", {"grace": "1d"}, token=key.text)
+    assert rotated.status == 201, rotated.body
+    headers = program.ask("GET", "/account").headers
+    began = int(datetime.fromisoformat(rotated.json["superseded_at"]).timestamp())
+    assert headers["deprecation"] == f"@{began}"
+    assert "sunset" in headers
 
 
 def test_basic_is_switched_off_by_the_policy(tmp_path):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from latchgate.core.basic import is_system_made, read_basic
-from latchgate.core.kinds.spec import Issued, LeakShape, Spec
+from latchgate.core.kinds.spec import Issued, LeakShape, SentBasic, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason, Step
 from latchgate.core.secret import BASE62, CROCKFORD_LOWER, Secret, draw
@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class AccountPassword:
+class AccountPassword(SentBasic):
     """A chosen password bound to a login name, sent as Basic.
 
     `registered_before`, Unix seconds, is None where everybody's is taken.
@@ -70,16 +70,6 @@ class AccountPassword:
     def provider(self) -> str:
         """Return the word of the provider whose kind it is."""
         return self.name.partition(".")[0]
-
-    @property
-    def scheme(self) -> str:
-        """Return the HTTP authentication scheme it is challenged with."""
-        return "Basic"
-
-    @property
-    def carriers(self) -> tuple[str, ...]:
-        """Return the headers, in lower case, that it is read from."""
-        return ("authorization",)
 
     @property
     def pattern(self) -> str | None:

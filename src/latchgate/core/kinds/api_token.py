@@ -15,7 +15,7 @@ from typing import Annotated
 
 import msgspec
 
-from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, SentBearer, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
 from latchgate.core.secret import CROCKFORD_UPPER, Secret, digest, draw, looks_drawn
@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class ApiToken:
+class ApiToken(SentBearer):
     """A token sent as Bearer."""
 
     name: str
@@ -53,16 +53,6 @@ class ApiToken:
     def configured(cls, name: str, settings: Mapping[str, object]) -> ApiToken:
         """Build the kind from its table in a policy file; msgspec.ValidationError when wrong."""
         return cls(name=name, prefix=msgspec.convert(settings, Settings).prefix)
-
-    @property
-    def scheme(self) -> str:
-        """Return the HTTP authentication scheme it is challenged with."""
-        return "Bearer"
-
-    @property
-    def carriers(self) -> tuple[str, ...]:
-        """Return the headers, in lower case, that it is read from."""
-        return ("authorization",)
 
     @property
     def pattern(self) -> str:

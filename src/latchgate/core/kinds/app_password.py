@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 
 from latchgate.core.basic import is_system_made, read_basic
-from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, SentBasic, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
 from latchgate.core.secret import (
@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class AppPassword:
+class AppPassword(SentBasic):
     """A password bound to a login name, sent as Basic."""
 
     name: str
@@ -58,16 +58,6 @@ class AppPassword:
     def configured(cls, name: str, settings: Mapping[str, object]) -> AppPassword:
         """Build the kind from its table in a policy file; msgspec.ValidationError when wrong."""
         return cls(name=name, prefix=msgspec.convert(settings, Settings).prefix)
-
-    @property
-    def scheme(self) -> str:
-        """Return the HTTP authentication scheme it is challenged with."""
-        return "Basic"
-
-    @property
-    def carriers(self) -> tuple[str, ...]:
-        """Return the headers, in lower case, that it is read from."""
-        return ("authorization",)
 
     @property
     def pattern(self) -> str:

@@ -40,9 +40,10 @@ _Header = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}\Z")]
 class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What a policy file says of this kind: `[kinds.imported_key]`.
 
-    `pattern` is the regular expression that every key matches from end to end; `headers` those
-    that carry one; `scheme` what stands before it in `Authorization`; `hash` how the other system
-    kept its keys, `latchgate` where they are imported as they are.
+    `pattern` is the regular expression that every key matches from end to end, made of characters,
+    sets, groups, `|` and repetitions with an end; `headers` those that carry one; `scheme` what
+    stands before it in `Authorization`; `hash` how the other system kept its keys, `latchgate`
+    where they are imported as they are.
     """
 
     pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]

@@ -27,7 +27,7 @@ from latchgate.core.assertion import (
     read_statement,
     subject_fault,
 )
-from latchgate.core.kinds.spec import Issued, LeakShape, Spec
+from latchgate.core.kinds.spec import Issued, LeakShape, SentBearer, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
 from latchgate.core.secret import CROCKFORD_LOWER, Secret, draw
@@ -68,7 +68,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class OidcBearer:
+class OidcBearer(SentBearer):
     """A token of one issuer, sent as Bearer."""
 
     name: str
@@ -80,16 +80,6 @@ class OidcBearer:
         told = msgspec.convert(settings, Settings)
         made = Issuer(told.issuer, told.jwks_uri, told.audience, told.algorithms)
         return cls(name=name, issuer=made)
-
-    @property
-    def scheme(self) -> str:
-        """Return the HTTP authentication scheme it is challenged with."""
-        return "Bearer"
-
-    @property
-    def carriers(self) -> tuple[str, ...]:
-        """Return the headers, in lower case, that it is read from."""
-        return ("authorization",)
 
     @property
     def pattern(self) -> str | None:

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import msgspec
 
-from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, Spec
+from latchgate.core.kinds.spec import Issued, Leaked, LeakShape, SentBearer, Spec
 from latchgate.core.model import Facts, Grant, Presented, Refused, Request, TraceStep
 from latchgate.core.reason import Reason
 from latchgate.core.secret import (
@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceKey:
+class ServiceKey(SentBearer):
     """A key bound to services, sent as Bearer or in the header `key_header` (lower case).
 
     `cross_service` is spelled where a key is across services; its record says which.
@@ -84,11 +84,6 @@ class ServiceKey:
         read = msgspec.convert(settings, Settings)
         header = read.key_header.lower() if read.key_header else None
         return cls(name=name, brand=read.brand, key_header=header, cross_service=read.cross_service)
-
-    @property
-    def scheme(self) -> str:
-        """Return the HTTP authentication scheme it is challenged with."""
-        return "Bearer"
 
     @property
     def carriers(self) -> tuple[str, ...]:
@@ -123,7 +118,9 @@ class ServiceKey:
         if len(parts) != 4 or len(parts[3]) < LEAST_IMPORTED or not looks_drawn(parts[3]):  # noqa: PLR2004 - the format's four parts
             return None
         shown = "_".join(parts[:3]) + "_"
-        return Leaked(len(whole), parts[2], digest("service_key", whole), shown, certain=False)
+        told = digest("service_key", whole)
+        others = _foreign_digests(whole)
+        return Leaked(len(whole), parts[2], told, shown, certain=False, others=others)
 
     @property
     def entropy_bytes(self) -> int:
@@ -204,10 +201,7 @@ class ServiceKey:
             return Refused(Reason.CREDENTIAL_MALFORMED, _text_fault(text, self.brand))
         if not _TEXT.fullmatch(text):
             return Refused(Reason.CREDENTIAL_MALFORMED, "the key holds a character no key has")
-        others = tuple(
-            foreign_digest(name, hashlib.new(name, text.encode()).hexdigest())
-            for name in FOREIGN_HASHES
-        )
+        others = _foreign_digests(text)
         return Presented(self.name, parts[2], digest("service_key", text), others=others)
 
     def claim(self, text: str) -> Presented | Refused:
@@ -252,6 +246,13 @@ def foreign_digest(name: str, told: str) -> bytes:
     It begins with the hash's name, so that it is never taken for a digest of Latchgate's own.
     """
     return name.encode() + b":" + digest(f"service_key {name}", told)
+
+
+def _foreign_digests(text: str) -> tuple[bytes, ...]:
+    return tuple(
+        foreign_digest(name, hashlib.new(name, text.encode()).hexdigest())
+        for name in FOREIGN_HASHES
+    )
 
 
 def _claims_bearer(value: str) -> bool:

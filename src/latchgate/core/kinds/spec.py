@@ -1,4 +1,4 @@
-"""What goes into issuing a credential, what comes out, and how one is known where it leaked."""
+"""What goes into issuing a credential, what comes out, how it is sent, and how a leak is known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Leaked:
     """A secret known in some text: its first `length` characters, and what names it.
 
     `certain` says that its checksum is right, or as much; `id` is its public id where the text
-    tells it, `shown` the part that may be shown.
+    tells it, `shown` the part that may be shown. `others` are digests under which it is stored
+    where its hash alone was imported.
     """
 
     length: int
@@ -38,6 +39,7 @@ class Leaked:
     digest: bytes
     shown: str
     certain: bool
+    others: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,34 @@ class LeakShape:
     length: int
     pattern: str
     recognise: Callable[[str], Leaked | None]
+
+
+class _Sent:
+    __slots__ = ()
+
+    @property
+    def carriers(self) -> tuple[str, ...]:
+        """Return the headers, in lower case, that it is read from."""
+        return ("authorization",)
+
+
+class SentBearer(_Sent):
+    """How a kind is sent that comes as `Authorization: Bearer` (RFC 6750)."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> str:
+        """Return the HTTP authentication scheme it is challenged with."""
+        return "Bearer"
+
+
+class SentBasic(_Sent):
+    """How a kind is sent that comes as `Authorization: Basic` (RFC 7617)."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> str:
+        """Return the HTTP authentication scheme it is challenged with."""
+        return "Basic"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -12,9 +12,8 @@ from starlette.responses import Response
 from latchgate.core.basic import MAX_PASSWORD
 from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.policy import Policy
-from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.doors.manage.answers import json_answer
-from latchgate.doors.manage.door import Door, caller, receipt
+from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import (
     read_body,
@@ -23,13 +22,12 @@ from latchgate.doors.manage.reading import (
     read_optional_body,
     read_query,
 )
-from latchgate.doors.manage.shapes import ReceiptShape
+from latchgate.doors.manage.seen import DeletedCredential, all_seen, deleted, seen, told
 from latchgate.doors.typed import hashed, proven
 from latchgate.manage import access_keys
-from latchgate.manage.access_keys import AccessKeySpec, KeyRole, StoredAccessKey
+from latchgate.manage.access_keys import AccessKeySpec, KeyRole
 from latchgate.manage.access_rules import StoredRule
-from latchgate.manage.states import State, state_of
-from latchgate.store.usage import LastUse
+from latchgate.manage.states import State
 
 _PATH = "/manage/v1/account/access-keys"
 _OF = "/manage/v1/users/{user_id}/access-keys"
@@ -90,20 +88,12 @@ class AccessKeyPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class DeletedAccessKey(msgspec.Struct, frozen=True):
-    """A deleted access key's receipt."""
-
-    id: str
-    deleted_at: str
-    receipt: ReceiptShape
-
-
 async def create_access_key(door: Door, request: HttpRequest) -> Response:
     """Make an access key; its secret is in this answer only."""
     spec = await read_body(request, AccessKeySpec)
     # What a repeat is known by is kept, and a digest of a chosen secret could be guessed from.
-    told = spec if spec.secret is None else msgspec.structs.replace(spec, secret="chosen")  # noqa: S106
-    once = read_once(request, told)
+    named = spec if spec.secret is None else msgspec.structs.replace(spec, secret="chosen")  # noqa: S106
+    once = read_once(request, named)
     who, policy, now = caller(request), door.engine.policy, door.clock()
     chosen = await run_in_threadpool(access_keys.check_secret, policy, who, spec)
     key, secret, new = await run_in_threadpool(
@@ -118,8 +108,8 @@ async def create_access_key(door: Door, request: HttpRequest) -> Response:
         once=once,
     )
     if not new:
-        return json_answer(await _seen(door, key), version=key.version, replayed=True)
-    shown = _fields(key, now, None) | {
+        return json_answer(await seen(door, key, AccessKey), version=key.version, replayed=True)
+    shown = told(key, now, None) | {
         "secret": secret.reveal() if secret is not None else None,
         "auth_url": _auth_url(policy),
     }
@@ -147,7 +137,7 @@ async def show_access_key(door: Door, request: HttpRequest) -> Response:
     key = await run_in_threadpool(
         access_keys.shown, door.store, door.engine.policy, caller(request), key_id
     )
-    return json_answer(await _seen(door, key), version=key.version)
+    return json_answer(await seen(door, key, AccessKey), version=key.version)
 
 
 async def delete_access_key(door: Door, request: HttpRequest) -> Response:
@@ -165,7 +155,7 @@ async def delete_access_key(door: Door, request: HttpRequest) -> Response:
         now=door.clock(),
         match=match,
     )
-    return await _deleted(door, key, n)
+    return await deleted(door, key, n)
 
 
 async def delete_users_access_key(door: Door, request: HttpRequest) -> Response:
@@ -180,7 +170,7 @@ async def delete_users_access_key(door: Door, request: HttpRequest) -> Response:
         named["key_id"],
         match=match,
     )
-    return await _deleted(door, key, n)
+    return await deleted(door, key, n)
 
 
 async def _list(door: Door, request: HttpRequest, user_id: str | None) -> Response:
@@ -195,43 +185,13 @@ async def _list(door: Door, request: HttpRequest, user_id: str | None) -> Respon
         now=now,
         user_id=user_id,
     )
-    uses = await run_in_threadpool(door.usage.last_uses, [one.id for one in found])
-    shown = [msgspec.convert(_fields(one, now, uses.get(one.id)), AccessKey) for one in found]
+    shown = await all_seen(door, found, AccessKey, now)
     return json_answer(AccessKeyPage(access_keys=shown, next=following))
-
-
-async def _deleted(door: Door, key: StoredAccessKey, n: int) -> Response:
-    shown = DeletedAccessKey(
-        id=key.id,
-        deleted_at=rfc3339(key.revoked_at or door.clock()),
-        receipt=await receipt(door, n),
-    )
-    return json_answer(shown)
-
-
-async def _seen(door: Door, key: StoredAccessKey) -> AccessKey:
-    uses = await run_in_threadpool(door.usage.last_uses, [key.id])
-    return msgspec.convert(_fields(key, door.clock(), uses.get(key.id)), AccessKey)
 
 
 def _auth_url(policy: Policy) -> str | None:
     kinds = (kind for kind in policy.kinds.values() if isinstance(kind, ProjectToken))
     return next((kind.identity_url for kind in kinds), None)
-
-
-def _fields(key: StoredAccessKey, now: float, use: LastUse | None) -> dict[str, Any]:
-    told = msgspec.structs.asdict(key)
-    del told["revoked_at"]
-    return told | {
-        "state": state_of(key, now),
-        "created_at": rfc3339(key.created_at),
-        "expires_at": maybe_rfc3339(key.expires_at),
-        "disabled_at": maybe_rfc3339(key.disabled_at),
-        "superseded_at": maybe_rfc3339(key.superseded_at),
-        "last_used_at": rfc3339(use.at) if use is not None else None,
-        "last_used_from": use.address if use is not None else None,
-        "last_used_agent": use.agent if use is not None else None,
-    }
 
 
 OPERATIONS = (
@@ -274,7 +234,7 @@ OPERATIONS = (
         "own:access-keys.write",
         body=AccessKeyProof,
         optional=True,
-        answer=DeletedAccessKey,
+        answer=DeletedCredential,
         conditional=True,
         refusals=(404, 413, 415, 422, 429),
     ),
@@ -294,7 +254,7 @@ OPERATIONS = (
         delete_users_access_key,
         "Delete an access key of another user at once, with a receipt",
         "manage:users.write",
-        answer=DeletedAccessKey,
+        answer=DeletedCredential,
         conditional=True,
         refusals=(404,),
     ),

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from latchgate.core.policy_file import PolicyError
+from latchgate.core.policy_faults import PolicyError
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage import shapes
 from latchgate.manage.errors import (

@@ -17,7 +17,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from latchgate.core.policy_file import PolicyError
+from latchgate.core.policy_faults import PolicyError
 from latchgate.doors.manage import (
     access_keys,
     access_log,
@@ -26,8 +26,10 @@ from latchgate.doors.manage import (
     applications,
     audit,
     basic,
+    consents,
     decisions,
     developers,
+    export,
     health,
     imports,
     keys,
@@ -36,6 +38,7 @@ from latchgate.doors.manage import (
     links,
     metrics,
     narrowing,
+    oauth_clients,
     passwords,
     policy,
     projects,
@@ -146,11 +149,14 @@ OPERATIONS = (
     *webhooks.OPERATIONS,
     *applications.OPERATIONS,
     *developers.OPERATIONS,
+    *oauth_clients.OPERATIONS,
+    *consents.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,
     *leaks.OPERATIONS,
     *imports.OPERATIONS,
+    *export.OPERATIONS,
     *shadows.OPERATIONS,
     *usage.OPERATIONS,
     *access_log.OPERATIONS,

@@ -22,10 +22,11 @@ from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body
 from latchgate.doors.manage.shapes import ReceiptShape
 from latchgate.manage import applications, developers
+from latchgate.manage.application_keys import StoredApplicationKey
 from latchgate.manage.applications import ApplicationSpec, StoredApplication
-from latchgate.manage.developers import Proof, Reissue, StoredApplicationKey, Target
+from latchgate.manage.developers import Proof, Reissue, Target
 from latchgate.manage.errors import InvalidError, TooManyError
-from latchgate.manage.rotation import read_grace
+from latchgate.manage.rotation_terms import read_grace
 
 _PATH = "/manage/v1/application-requests"
 _ONE = f"{_PATH}/{{application_id}}"
@@ -98,7 +99,7 @@ async def request_application(door: Door, request: HttpRequest) -> Response:
 async def show_own_application(door: Door, request: HttpRequest) -> Response:
     """Show an application to its developer."""
     found = await run_in_threadpool(
-        developers.standing, door.store, _proof(request), now=door.clock()
+        developers.standing, door.store, door.engine.policy, _proof(request), now=door.clock()
     )
     shown = OwnApplication(
         _told(found.application),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
+from latchgate.doors.manage.seen import all_seen, seen, told
 from latchgate.manage import keys
 
 
@@ -30,8 +32,9 @@ async def create_key(door: Door, request: HttpRequest) -> Response:
         once=read_once(request, spec),
     )
     if issued is None:
-        return json_answer(await _seen(door, key), version=key.version, replayed=True)
-    shown = shapes.new_key_shape(key, now, issued.secret.reveal())
+        return json_answer(await seen(door, key, shapes.Key), version=key.version, replayed=True)
+    fields = told(key, now, None) | {"key": issued.secret.reveal()}
+    shown = msgspec.convert(fields, shapes.NewKey)
     return json_answer(shown, status=201, location=f"/manage/v1/keys/{key.id}", version=key.version)
 
 
@@ -42,8 +45,7 @@ async def list_keys(door: Door, request: HttpRequest) -> Response:
     found, following = await run_in_threadpool(
         keys.listed, door.store, caller(request), query, now=now
     )
-    uses = await run_in_threadpool(door.usage.last_uses, [key.id for key in found])
-    shown = [shapes.key_shape(key, now, uses.get(key.id)) for key in found]
+    shown = await all_seen(door, found, shapes.Key, now)
     return json_answer(shapes.KeyPage(keys=shown, next=following))
 
 
@@ -51,7 +53,7 @@ async def show_key(door: Door, request: HttpRequest) -> Response:
     """Show one key."""
     key_id = request.path_params["key_id"]
     key = await run_in_threadpool(keys.shown, door.store, caller(request), key_id)
-    return json_answer(await _seen(door, key), version=key.version)
+    return json_answer(await seen(door, key, shapes.Key), version=key.version)
 
 
 async def change_key(door: Door, request: HttpRequest) -> Response:
@@ -61,7 +63,7 @@ async def change_key(door: Door, request: HttpRequest) -> Response:
     key = await run_in_threadpool(
         keys.change_key, door.store, caller(request), key_id, patch, match=match
     )
-    return json_answer(await _seen(door, key), version=key.version)
+    return json_answer(await seen(door, key, shapes.Key), version=key.version)
 
 
 async def revoke_key(door: Door, request: HttpRequest) -> Response:
@@ -74,11 +76,6 @@ async def revoke_key(door: Door, request: HttpRequest) -> Response:
         receipt=await receipt(door, n),
     )
     return json_answer(shown, version=key.version)
-
-
-async def _seen(door: Door, key: keys.StoredKey) -> shapes.Key:
-    uses = await run_in_threadpool(door.usage.last_uses, [key.id])
-    return shapes.key_shape(key, door.clock(), uses.get(key.id))
 
 
 OPERATIONS = (

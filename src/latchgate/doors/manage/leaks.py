@@ -15,9 +15,11 @@ from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_query
 from latchgate.doors.manage.shapes import ReceiptShape
-from latchgate.manage import leak_rules, leaks
+from latchgate.doors.typed import is_right
+from latchgate.manage import leak_proof, leak_rules, leaks
+from latchgate.manage.errors import InvalidError
 from latchgate.manage.leak_rules import LeakRule, LeakRuleSpec
-from latchgate.manage.leaks import Known, LeakLookup, LeakReport
+from latchgate.manage.leaks import Known, LeakedToken, LeakLookup, LeakReport
 
 _PATH = "/manage/v1/leaks"
 _RULES = "/manage/v1/leak-rules"
@@ -75,9 +77,10 @@ async def report_leaks(door: Door, request: HttpRequest) -> Response:
     """Handle secrets that were found, and wait until every verifier follows."""
     spec = await read_body(request, LeakReport)
     who = caller(request)
+    right = await _worked_out(door, request, spec.tokens)
     seen: list[Handled] = []
     last = 0
-    for one in spec.tokens:
+    for at, one in enumerate(spec.tokens):
         leak, n = await run_in_threadpool(
             leaks.report,
             door.store,
@@ -86,6 +89,7 @@ async def report_leaks(door: Door, request: HttpRequest) -> Response:
             one,
             redact=door.redact,
             entropy=door.entropy,
+            worked_out=at in right,
         )
         mine = leak is not None and (
             leak.tenant_id == who.tenant_id or leaks.EVERYWHERE in who.rights
@@ -94,6 +98,31 @@ async def report_leaks(door: Door, request: HttpRequest) -> Response:
         seen.append(Handled("handled", shown))
         last = max(last, n)
     return json_answer(LeaksHandled(seen, await receipt(door, last)))
+
+
+async def _worked_out(door: Door, request: HttpRequest, tokens: list[LeakedToken]) -> set[int]:
+    """Return which secrets are those of the access keys they are said to be of, by slow work.
+
+    Before anything is handled, for it may be too much. InvalidError, TooManyError.
+    """
+    named = [(at, one, one.id) for at, one in enumerate(tokens) if one.id is not None]
+    if len(named) > leaks.MAX_WORK:
+        why = f"{len(named)} secrets have an id; send {leaks.MAX_WORK} of those at a time"
+        raise InvalidError([("tokens", why)])
+    right: set[int] = set()
+    for at, one, record in named:
+        guess = await run_in_threadpool(
+            leak_proof.guessed, door.store, door.engine.policy, one.token, record
+        )
+        if guess is not None and await is_right(
+            door,
+            guess.password,
+            account=guess.account,
+            like=guess.stored,
+            client=request.scope["latchgate.client"],
+        ):
+            right.add(at)
+    return right
 
 
 async def look_up_leaks(door: Door, request: HttpRequest) -> Response:
@@ -144,7 +173,7 @@ OPERATIONS = (
         "manage:leaks.write",
         body=LeakReport,
         answer=LeaksHandled,
-        refusals=(413, 415, 422),
+        refusals=(413, 415, 422, 429),
     ),
     Operation(
         "GET",

@@ -21,7 +21,6 @@ from starlette.responses import Response
 from latchgate.core.reason import Reason
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.openapi import Operation
-from latchgate.manage.census import census
 from latchgate.store.usage import Ever
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -76,9 +75,12 @@ def _of_use(counts: Iterable[Ever]) -> Iterator[Metric]:
 
 def _of_records(door: Door) -> Iterator[Metric]:
     credentials = GaugeMetricFamily(
-        "latchgate_credentials", "Credentials, by kind and state", labels=("kind", "state")
+        "latchgate_credentials",
+        "Credentials, by kind and state, as this worker counted them last: once more when a"
+        " hundred times as long has passed as counting took",
+        labels=("kind", "state"),
     )
-    for labels, number in sorted(census(door.store, now=door.clock()).items()):
+    for labels, number in sorted(door.census.counts().items()):
         credentials.add_metric(labels, number)
     yield credentials
     yield GaugeMetricFamily(

@@ -16,7 +16,8 @@ from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_match, read_once, read_optional_body
 from latchgate.doors.manage.shapes import ReceiptShape, Switched
 from latchgate.manage import access_keys, basic, disabling, keys, rotation, tokens
-from latchgate.manage.rotation import Asked, RotationSpec, Rows, StoredRotation
+from latchgate.manage.rotation import Asked, Rows, StoredRotation
+from latchgate.manage.rotation_terms import RotationSpec
 
 _KEYS = "/manage/v1/keys"
 _TOKENS = "/manage/v1/account/tokens"

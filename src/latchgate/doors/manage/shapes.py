@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from latchgate.core.timestamp import maybe_rfc3339, rfc3339
-from latchgate.manage.keys import StoredKey
-from latchgate.manage.states import State, state_of
-from latchgate.store.usage import LastUse
+from latchgate.core.timestamp import rfc3339
+from latchgate.manage.states import State
 from latchgate.verify.receipts import Receipt
 
 _Long = Annotated[str, msgspec.Meta(max_length=16_384)]
@@ -175,27 +173,6 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     code: str
     errors: list[FieldFault] = []
-
-
-def key_shape(key: StoredKey, now: float, use: LastUse | None) -> Key:
-    """Show a stored key."""
-    return msgspec.convert(_key_fields(key, now, use), Key)
-
-
-def new_key_shape(key: StoredKey, now: float, secret: str) -> NewKey:
-    """Show a new key and its secret."""
-    return msgspec.convert(_key_fields(key, now, None) | {"key": secret}, NewKey)
-
-
-def _key_fields(key: StoredKey, now: float, use: LastUse | None) -> dict[str, Any]:
-    told = msgspec.structs.asdict(key)
-    for name in ("created_at", "expires_at", "revoked_at", "disabled_at", "superseded_at"):
-        told[name] = maybe_rfc3339(told[name])
-    told["state"] = state_of(key, now)
-    told["last_used_at"] = rfc3339(use.at) if use is not None else None
-    told["last_used_from"] = use.address if use is not None else None
-    told["last_used_agent"] = use.agent if use is not None else None
-    return told
 
 
 def receipt_shape(receipt: Receipt, now: float) -> ReceiptShape:

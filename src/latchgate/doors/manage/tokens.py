@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.doors.manage.answers import json_answer
-from latchgate.doors.manage.door import Door, caller, receipt
+from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
-from latchgate.doors.manage.shapes import ReceiptShape
+from latchgate.doors.manage.seen import DeletedCredential, all_seen, deleted, seen, told
 from latchgate.manage import tokens
-from latchgate.manage.states import State, state_of
-from latchgate.manage.tokens import StoredToken, TokenSpec
-from latchgate.store.usage import LastUse
+from latchgate.manage.states import State
+from latchgate.manage.tokens import TokenSpec
 
 _PATH = "/manage/v1/account/tokens"
 
@@ -65,14 +61,6 @@ class TokenPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class DeletedToken(msgspec.Struct, frozen=True):
-    """A deleted token's receipt."""
-
-    id: str
-    deleted_at: str
-    receipt: ReceiptShape
-
-
 async def create_token(door: Door, request: HttpRequest) -> Response:
     """Make a token; its text is in this answer only."""
     spec = await read_body(request, TokenSpec)
@@ -88,9 +76,9 @@ async def create_token(door: Door, request: HttpRequest) -> Response:
         once=read_once(request, spec),
     )
     if issued is None:
-        return json_answer(await _seen(door, token), version=token.version, replayed=True)
-    told = _fields(token, now, None) | {"token": issued.secret.reveal()}
-    shown = msgspec.convert(told, NewToken)
+        return json_answer(await seen(door, token, Token), version=token.version, replayed=True)
+    fields = told(token, now, None) | {"token": issued.secret.reveal()}
+    shown = msgspec.convert(fields, NewToken)
     return json_answer(shown, status=201, location=f"{_PATH}/{token.id}", version=token.version)
 
 
@@ -101,8 +89,7 @@ async def list_tokens(door: Door, request: HttpRequest) -> Response:
     found, following = await run_in_threadpool(
         tokens.listed, door.store, door.engine.policy, caller(request), query, now=now
     )
-    uses = await run_in_threadpool(door.usage.last_uses, [one.id for one in found])
-    shown = [msgspec.convert(_fields(one, now, uses.get(one.id)), Token) for one in found]
+    shown = await all_seen(door, found, Token, now)
     return json_answer(TokenPage(tokens=shown, next=following))
 
 
@@ -112,7 +99,7 @@ async def show_token(door: Door, request: HttpRequest) -> Response:
     token = await run_in_threadpool(
         tokens.shown, door.store, door.engine.policy, caller(request), token_id
     )
-    return json_answer(await _seen(door, token), version=token.version)
+    return json_answer(await seen(door, token, Token), version=token.version)
 
 
 async def delete_token(door: Door, request: HttpRequest) -> Response:
@@ -121,32 +108,7 @@ async def delete_token(door: Door, request: HttpRequest) -> Response:
     token, n = await run_in_threadpool(
         tokens.delete, door.store, door.engine.policy, caller(request), token_id, match=match
     )
-    shown = DeletedToken(
-        id=token.id,
-        deleted_at=rfc3339(token.revoked_at or door.clock()),
-        receipt=await receipt(door, n),
-    )
-    return json_answer(shown)
-
-
-async def _seen(door: Door, token: StoredToken) -> Token:
-    uses = await run_in_threadpool(door.usage.last_uses, [token.id])
-    return msgspec.convert(_fields(token, door.clock(), uses.get(token.id)), Token)
-
-
-def _fields(token: StoredToken, now: float, use: LastUse | None) -> dict[str, Any]:
-    told = msgspec.structs.asdict(token)
-    del told["revoked_at"]
-    return told | {
-        "state": state_of(token, now),
-        "created_at": rfc3339(token.created_at),
-        "expires_at": rfc3339(token.expires_at),
-        "disabled_at": maybe_rfc3339(token.disabled_at),
-        "superseded_at": maybe_rfc3339(token.superseded_at),
-        "last_used_at": rfc3339(use.at) if use is not None else None,
-        "last_used_from": use.address if use is not None else None,
-        "last_used_agent": use.agent if use is not None else None,
-    }
+    return await deleted(door, token, n)
 
 
 OPERATIONS = (
@@ -187,7 +149,7 @@ OPERATIONS = (
         delete_token,
         "Delete one of the own API tokens at once, with a receipt",
         "own:tokens.write",
-        answer=DeletedToken,
+        answer=DeletedCredential,
         conditional=True,
         refusals=(404,),
     ),

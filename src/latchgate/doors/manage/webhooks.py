@@ -18,8 +18,8 @@ from latchgate.doors.manage.openapi import Operation
 from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
-from latchgate.manage import webhooks
-from latchgate.manage.webhooks import WebhookPatch, WebhookSpec
+from latchgate.manage import delivery_queue, webhooks
+from latchgate.manage.webhooks import WebhookPatch, WebhookSpec, Whose
 
 _PATH = "/manage/v1/webhooks"
 _ONE = "/manage/v1/webhooks/{webhook_id}"
@@ -28,7 +28,8 @@ _ONE = "/manage/v1/webhooks/{webhook_id}"
 class Webhook(msgspec.Struct, frozen=True):
     """Where a tenant hears of events, of all where `events` is empty; never its secret.
 
-    `last_status` is an HTTP status or why there was none.
+    `whose` is `operator` for what belongs to no tenant: leaked application keys, alerts of what
+    everybody's requests come to. `last_status` is an HTTP status or why there was none.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Webhook(msgspec.Struct, frozen=True):
     last_status: str | None
     last_at: str | None
     version: int
+    whose: Whose
 
 
 class NewWebhook(Webhook, frozen=True, kw_only=True):
@@ -99,7 +101,7 @@ async def create_webhook(door: Door, request: HttpRequest) -> Response:
 
 
 async def list_webhooks(door: Door, request: HttpRequest) -> Response:
-    """List the webhooks of the caller's tenant."""
+    """List the webhooks of the caller's tenant, and the operator's to who may see them."""
     query = read_query(list(request.query_params.multi_items()), webhooks.LISTING)
     found, following = await run_in_threadpool(
         webhooks.listed, door.store, caller(request), query, now=door.clock()
@@ -168,7 +170,7 @@ async def test_webhook(door: Door, request: HttpRequest) -> Response:
 
 async def list_deliveries(door: Door, request: HttpRequest) -> Response:
     """List what was sent to a webhook, and how that went."""
-    query = read_query(list(request.query_params.multi_items()), webhooks.DELIVERIES)
+    query = read_query(list(request.query_params.multi_items()), delivery_queue.LISTING)
     webhook_id = request.path_params["webhook_id"]
     found, following = await run_in_threadpool(
         webhooks.deliveries, door.store, caller(request), webhook_id, query, now=door.clock()
@@ -176,7 +178,7 @@ async def list_deliveries(door: Door, request: HttpRequest) -> Response:
     return json_answer(DeliveryPage([_shown(one) for one in found], following))
 
 
-def _shown(one: webhooks.StoredDelivery) -> Delivery:
+def _shown(one: delivery_queue.StoredDelivery) -> Delivery:
     return told(one, Delivery, at=rfc3339(one.at))
 
 
@@ -200,7 +202,7 @@ OPERATIONS = (
         answer=NewWebhook,
         status=201,
         replay=Webhook,
-        refusals=(409, 413, 415, 422),
+        refusals=(403, 409, 413, 415, 422),
     ),
     Operation(
         "GET",
@@ -252,7 +254,7 @@ OPERATIONS = (
         _WRITE,
         answer=Delivery,
         status=202,
-        refusals=(404,),
+        refusals=(404, 409),
     ),
     Operation(
         "GET",
@@ -261,7 +263,7 @@ OPERATIONS = (
         "List what was sent to a webhook",
         _READ,
         answer=DeliveryPage,
-        listing=webhooks.DELIVERIES,
+        listing=delivery_queue.LISTING,
         refusals=(404, 422),
     ),
 )
@@ -271,6 +273,7 @@ _SPEC = {
     "url": "https://hooks.example.com/latchgate",
     "events": ["credential.expiring", "credential.disabled"],
     "description": "The team's chat",
+    "whose": "tenant",
 }
 _WEBHOOK = {
     "id": "wh-4k8m2p6r0t3v7x1z",

@@ -16,6 +16,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from latchgate.core.answer import notices
 from latchgate.core.dialects.upcloud import ulid
 from latchgate.core.model import Decision
 from latchgate.doors.door import Door
@@ -100,9 +101,12 @@ def _dispatch(door: Door, handlers: Mapping[str, _Run]) -> _Run:
 
 
 def _marked(door: Door, request: HttpRequest, response: Response) -> Response:
-    """Say on answers to Basic that it is deprecated (RFC 9745)."""
+    """Say on answers to Basic that it is deprecated (RFC 9745).
+
+    Once alone, or nobody can read it: of what was rotated the gate says it, with its end.
+    """
     decision: Decision = request.scope["latchgate.decision"]
-    if decision.grant is not None:
+    if decision.grant is not None and not notices(decision):
         kind = door.engine.policy.kinds.get(decision.grant.credential.kind)
         if kind is not None and kind.scheme == "Basic":
             response.headers["Deprecation"] = f"@{DEPRECATED_AT}"

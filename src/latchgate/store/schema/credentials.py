@@ -46,6 +46,11 @@ credential = sa.Table(
     # Of those that end alone: most don't, and each index is paid for by every import.
     sa.Index("credential_by_end", "expires_at", sqlite_where=sa.text("expires_at IS NOT NULL")),
     sa.Index("credential_by_digest", "digest"),
+    sa.Index(
+        "credential_by_application",
+        "application_id",
+        sqlite_where=sa.text("application_id IS NOT NULL"),
+    ),
 )
 
 access_rule = sa.Table(

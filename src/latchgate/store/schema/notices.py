@@ -25,7 +25,7 @@ webhook = sa.Table(
     "webhook",
     main,
     sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id"), nullable=False),
+    sa.Column("tenant_id", sa.Text, sa.ForeignKey("tenant.id")),  # None: the operator's own
     sa.Column("url", sa.Text, nullable=False),
     sa.Column("events", sa.Text, nullable=False),  # as JSON; an empty list for all
     sa.Column("description", sa.Text, nullable=False),

@@ -26,6 +26,7 @@ oauth_client = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("disabled_at", sa.Float),
+    sa.Column("withdrawn_at", sa.Float),  # for good; `disabled_at` says so too
     version(),
     sa.Index("oauth_client_by_application", "application_id"),
     sa.Index("oauth_client_listing", "created_at", "id"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import context, op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
@@ -22,6 +22,12 @@ def upgrade() -> None:
 
 def _grants() -> None:
     op.add_column("credential", sa.Column("application_id", sa.Text))
+    op.create_index(
+        "credential_by_application",
+        "credential",
+        ["application_id"],
+        sqlite_where=sa.text("application_id IS NOT NULL"),
+    )
 
 
 def _signing_keys() -> None:
@@ -46,6 +52,7 @@ def _clients() -> None:
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("disabled_at", sa.Float),
+        sa.Column("withdrawn_at", sa.Float),
         sa.Column("version", sa.BigInteger, nullable=False),
     )
     op.create_index("oauth_client_by_application", "oauth_client", ["application_id"])

@@ -1,0 +1,110 @@
+"""The OAuth2 endpoints, each an ASGI application by its exact path on the console's address.
+
+Rule of this folder: a handler reads strictly, calls one function of `oauth` and words what it
+returns; whatever fails is an error of RFC 6749 §5.2, and a fault of ours never a success. Plain
+ASGI, because tokens are given out and looked at by the thousand.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from latchgate.core.model import Request
+from latchgate.doors.asgi import read_request
+from latchgate.doors.door import Door
+from latchgate.doors.oauth import documents, tokens
+from latchgate.doors.oauth.answers import (
+    BROWSERS,
+    Answer,
+    not_allowed,
+    preflight,
+    refused,
+    send_answer,
+)
+from latchgate.doors.oauth.call import Call, Desk, TooManyError, unavailable
+from latchgate.doors.oauth.reading import Form, read_form
+from latchgate.doors.oauth.token import token
+from latchgate.keyring.errors import KeyringError
+from latchgate.oauth import discovery
+from latchgate.oauth.errors import Code, OAuthError
+from latchgate.store.errors import StoreError
+
+_WAIT = 900
+_LATER = 1
+_NO_FORM = Form({})
+_log = logging.getLogger(__name__)
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address: what it takes, whether as a form, and whether pages of others may ask it."""
+
+    handler: Handler
+    methods: tuple[str, ...]
+    form: bool
+    browsers: bool
+
+
+_TOLD = Endpoint(documents.metadata, ("GET", "HEAD"), form=False, browsers=True)
+ENDPOINTS: Mapping[str, Endpoint] = {
+    discovery.OPENID_CONFIGURATION: _TOLD,
+    discovery.METADATA: _TOLD,
+    discovery.JWKS: Endpoint(documents.keys, ("GET", "HEAD"), form=False, browsers=True),
+    discovery.USERINFO: Endpoint(documents.userinfo, ("GET", "POST"), form=False, browsers=True),
+    discovery.TOKEN: Endpoint(token, ("POST",), form=True, browsers=True),
+    discovery.REVOKE: Endpoint(tokens.revoke, ("POST",), form=True, browsers=True),
+    discovery.INTROSPECT: Endpoint(tokens.introspect, ("POST",), form=True, browsers=False),
+    discovery.DEVICE: Endpoint(tokens.authorize_device, ("POST",), form=True, browsers=False),
+}
+
+
+def endpoints(door: Door) -> dict[str, ASGIApp]:
+    """Return the ASGI applications of all endpoints, by path."""
+    desk = Desk.of(door)
+    return {path: _application(desk, endpoint) for path, endpoint in ENDPOINTS.items()}
+
+
+def _application(desk: Desk, endpoint: Endpoint) -> ASGIApp:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        told = await _answered(desk, endpoint, scope, receive)
+        if endpoint.browsers and scope["method"] != "OPTIONS":
+            told = Answer(told.status, told.body, (*told.headers, *BROWSERS))
+        await send_answer(told, scope, send)
+
+    return answer
+
+
+async def _answered(desk: Desk, endpoint: Endpoint, scope: Scope, receive: Receive) -> Answer:
+    method = scope["method"]
+    if method == "OPTIONS" and endpoint.browsers:
+        return preflight(endpoint.methods)
+    if method not in endpoint.methods:
+        return not_allowed(endpoint.methods)
+    request = read_request(scope, desk.door.trusted)
+    try:
+        form = await read_form(scope, receive, request) if endpoint.form else _NO_FORM
+        return await endpoint.handler(Call(desk, request, form))
+    except OAuthError as error:
+        return _worded(desk, request, error)
+    except (StoreError, KeyringError):
+        _log.exception("an OAuth2 request could not be answered")
+        return _worded(desk, request, unavailable())
+    except Exception:  # noqa: BLE001 - whatever fails is answered, and never as a success
+        _log.exception("an OAuth2 request failed")
+        return refused(OAuthError(Code.SERVER_ERROR, "the server failed to answer", 500))
+
+
+def _worded(desk: Desk, request: Request, error: OAuthError) -> Answer:
+    """Word a refusal; whoever tried Basic is challenged with it (RFC 6749 §5.2)."""
+    challenge = None
+    if error.code is Code.INVALID_CLIENT and "authorization" in request.headers:
+        challenge = f'Basic realm="{desk.server.issuer}", charset="UTF-8"'
+    wait = _WAIT if isinstance(error, TooManyError) else None
+    if error.code is Code.TEMPORARILY_UNAVAILABLE:
+        wait = _LATER
+    return refused(error, challenge, wait)

@@ -1,0 +1,113 @@
+"""One request of an OAuth2 endpoint: what every handler is given."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from latchgate.core.dialects.table import TABLE
+from latchgate.core.model import Decision, Request
+from latchgate.doors.door import Door
+from latchgate.doors.oauth.reading import Credentials, Form, read_credentials
+from latchgate.oauth.clients import Client
+from latchgate.oauth.errors import Code, OAuthError
+from latchgate.oauth.introspection import Known
+from latchgate.oauth.known_clients import KnownClients
+from latchgate.oauth.server import AuthorizationServer
+from latchgate.signin.throttle import Throttle, site_of
+from latchgate.verify.walk import Claim
+
+DOWN = frozenset(reason for reason, told in TABLE.items() if told["problem"].status == 503)  # noqa: PLR2004 - RFC 9110 §15.6.4
+
+
+class TooManyError(OAuthError):
+    """A client's secret was wrong too often of late, from this address."""
+
+    def __init__(self) -> None:
+        msg = "too many wrong secrets of late for this client from this address; try again later"
+        super().__init__(Code.INVALID_CLIENT, msg, 429)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all requests share; built once for a worker's event loop."""
+
+    door: Door
+    server: AuthorizationServer
+    clients: KnownClients
+    throttle: Throttle = field(default_factory=Throttle)
+    introspected: Known = field(default_factory=Known)
+
+    @classmethod
+    def of(cls, door: Door) -> Desk:
+        """Put it together."""
+        server = AuthorizationServer(
+            door.store, door.engine, door.jwt_signers, door.clock, door.entropy
+        )
+        return cls(door, server, KnownClients(server))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request and its form."""
+
+    desk: Desk
+    request: Request
+    form: Form
+
+    @property
+    def server(self) -> AuthorizationServer:
+        """The authorization server."""
+        return self.desk.server
+
+    @property
+    def address(self) -> str | None:
+        """Where it came from, for the journal."""
+        return str(self.request.client) if self.request.client is not None else None
+
+    async def client(self) -> Client:
+        """Return the client that asks; OAuthError invalid_client when it proved nothing."""
+        client = await self.client_if_any()
+        if client is None:
+            msg = "say which client asks: by Authorization, or client_id in the body"
+            raise OAuthError(Code.INVALID_CLIENT, msg, 401)
+        return client
+
+    async def client_if_any(self) -> Client | None:
+        """Return the client that asks, None when it says nothing of itself."""
+        told = read_credentials(self.request, self.form)
+        if told is None:
+            return None
+        known = self.desk.clients.recall(told.client_id, told.secret)
+        return known if known is not None else await self._proven(told)
+
+    async def _proven(self, told: Credentials) -> Client:
+        """Look a client up; wrong secrets are counted by client and address together.
+
+        Not by client alone: else whoever knows its id, which is public, could lock it out.
+        """
+        desk, origin = self.desk, self.request.client
+        account, now = f"{told.client_id[:255]} {site_of(origin)}", desk.door.ticks()
+        if not desk.throttle.allows(account, origin, now):
+            raise TooManyError
+        try:
+            return await asyncio.to_thread(desk.clients.authenticated, told.client_id, told.secret)
+        except OAuthError:
+            desk.throttle.guessed(account, origin, now)
+            raise
+
+    async def decide(self, claim: Claim) -> Decision:
+        """Decide whether a credential stands that the request claims; OAuthError 503."""
+        engine = self.desk.door.engine
+        found = engine.attempt(self.request, None, claim)
+        if not isinstance(found, Decision):
+            found = await engine.decide_later(self.request, found, claim)
+        if found.reason in DOWN:
+            raise unavailable()
+        return found
+
+
+def unavailable() -> OAuthError:
+    """Return what is answered when it can't be known what is right."""
+    msg = "the server can't answer just now; try again later"
+    return OAuthError(Code.TEMPORARILY_UNAVAILABLE, msg, 503)

@@ -1,0 +1,67 @@
+"""Tokens revoked and looked at by clients, and device authorizations begun by them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from latchgate.doors.oauth.answers import Answer, said
+from latchgate.doors.oauth.call import Call
+from latchgate.oauth import device, discovery, introspection, revocation
+from latchgate.oauth.clients import GrantType
+from latchgate.oauth.scopes import read_scopes, within
+
+
+async def revoke(call: Call) -> Answer:
+    """Revoke a token, and answer when nobody accepts it any more: `POST /oauth/revoke`."""
+    client = await call.client()
+    text = call.form.need("token")
+    n = await asyncio.to_thread(revocation.revoke, call.server, client, text, address=call.address)
+    if n is not None:
+        await call.desk.door.acknowledged(n)
+    return Answer(200)
+
+
+async def introspect(call: Call) -> Answer:
+    """Tell an API what a token is: `POST /oauth/introspect`."""
+    client = await call.client()
+    introspection.may_ask(client)
+    text, server, known = call.form.need("token"), call.server, call.desk.introspected
+    position = server.position()
+    body = known.recall(client, text, position, server.clock())
+    if body is None:
+        told = await asyncio.to_thread(introspection.introspect, server, client, text)
+        if told is None:
+            return Answer(200, introspection.INACTIVE)
+        body = told[1]
+        if server.engine.position == position:
+            known.keep(client, text, position, told)
+    return Answer(200, body)
+
+
+async def authorize_device(call: Call) -> Answer:
+    """Begin a device authorization: `POST /oauth/device_authorization` (RFC 8628 §3.1)."""
+    client = await call.client()
+    client.may(GrantType.DEVICE_CODE)
+    scope = call.form.get("scope")
+    scopes = within(read_scopes(scope) if scope is not None else (), client.scopes, "the client")
+    server = call.server
+    begun = await asyncio.to_thread(
+        device.begin,
+        server.store,
+        client,
+        scopes,
+        address=call.address,
+        now=server.clock(),
+        entropy=server.entropy,
+    )
+    page = server.issuer + discovery.VERIFICATION
+    return said(
+        {
+            "device_code": begun.device_code.reveal(),
+            "user_code": begun.user_code,
+            "verification_uri": page,
+            "verification_uri_complete": f"{page}?user_code={begun.user_code}",
+            "expires_in": begun.expires_in,
+            "interval": begun.interval,
+        }
+    )

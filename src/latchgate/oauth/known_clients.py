@@ -1,0 +1,56 @@
+"""Clients that proved themselves, remembered while nothing changes.
+
+Rule of this file: what is remembered was read at one journal number and is forgotten at the next,
+so that a revoked secret or a suspended client is refused as soon as every other credential is.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from latchgate.core.kinds.client_secret import secret_digest
+from latchgate.oauth.clients import Client, Proven, proven
+from latchgate.oauth.server import AuthorizationServer
+
+MAX_CLIENTS = 10_000
+_Key = tuple[str, bytes]
+
+
+class KnownClients:
+    """Memory of clients by id and secret; safe to use from many threads."""
+
+    def __init__(self, server: AuthorizationServer) -> None:
+        self._server = server
+        self._lock = threading.Lock()
+        self._position = -1
+        self._proven: dict[_Key, Proven] = {}
+
+    def recall(self, client_id: str, secret: str | None) -> Client | None:
+        """Return a client that proved itself so before, and nothing changed; StoreError."""
+        position = self._server.position()
+        with self._lock:
+            if position != self._position:
+                return None
+            known = self._proven.get(_key(client_id, secret))
+        if known is None or (known.until is not None and self._server.clock() >= known.until):
+            return None
+        return known.client
+
+    def authenticated(self, client_id: str, secret: str | None) -> Client:
+        """Return a client, read from the store, and remember it; see `clients.authenticated`."""
+        # Taken before the store is read: what is read is at least as new.
+        position = self._server.position()
+        known = proven(self._server.store, client_id, secret, now=self._server.clock())
+        with self._lock:
+            if position > self._position:
+                self._proven.clear()
+                self._position = position
+            if position == self._position:
+                while len(self._proven) >= MAX_CLIENTS:
+                    del self._proven[next(iter(self._proven))]
+                self._proven[_key(client_id, secret)] = known
+        return known.client
+
+
+def _key(client_id: str, secret: str | None) -> _Key:
+    return client_id, b"" if secret is None else secret_digest(secret)

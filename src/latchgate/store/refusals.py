@@ -1,0 +1,88 @@
+"""Refusals, kept whole for whoever asks why: a bounded number waits, a bounded number is stored.
+
+Rule of this file: what does not fit, or can't be written, is counted as dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from latchgate.core.explain import record
+from latchgate.core.model import Decision, Request
+from latchgate.store.sqlite import Connection
+
+KEEP_SECONDS = 7 * 86_400
+KEEP_PER_RING = 100_000
+MAX_PENDING = 400
+_encode = msgspec.json.Encoder().encode
+_Noted = tuple[Decision, Request, float]
+Rows = list[tuple[Any, ...]]
+
+_REFUSAL = (
+    "INSERT INTO refusal (id, at, ring, credential_id, reason, decision)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+_TOO_OLD = "DELETE FROM refusal WHERE at < ?"
+_RINGS = "SELECT ring FROM refusal GROUP BY ring HAVING COUNT(*) > ?"
+_OVER = (
+    "DELETE FROM refusal WHERE ring = ? AND id NOT IN"
+    " (SELECT id FROM refusal WHERE ring = ? ORDER BY at DESC, id DESC LIMIT ?)"
+)
+
+
+class Refusals:
+    """The refusals of one process: noted by any thread, worded and written by one.
+
+    `redact` masks secrets in what a request said of itself.
+    """
+
+    def __init__(self, redact: Callable[[str], str], *, keep_per_ring: int) -> None:
+        self._redact = redact
+        self._keep_per_ring = keep_per_ring
+        self._noted: deque[_Noted] = deque()
+        self._lock = threading.Lock()
+        self.dropped = 0
+
+    def note(self, decision: Decision, request: Request, now: float) -> None:
+        """Keep a refusal for the next batch, or count that there was no room."""
+        if len(self._noted) < MAX_PENDING:
+            self._noted.append((decision, request, now))
+        else:
+            self.drop(1)
+
+    def drop(self, number: int) -> None:
+        """Count refusals that are kept nowhere."""
+        with self._lock:
+            self.dropped += number
+
+    def take(self) -> Rows:
+        """Return what was noted, worded without secrets."""
+        taken = [self._noted.popleft() for _ in range(len(self._noted))]
+        return [row for row in map(self._row, taken) if row is not None]
+
+    def _row(self, noted: _Noted) -> tuple[Any, ...] | None:
+        decision, request, now = noted
+        kept = record(decision, request, now, self._redact)
+        try:
+            written = _encode(kept).decode()
+        except UnicodeEncodeError:  # an application handed in a lone surrogate
+            self.drop(1)
+            return None
+        ring, credential_id = kept["tenant"] or "", kept["credential"]
+        return (decision.id, now, ring, credential_id, str(decision.reason), written)
+
+    def write(self, connection: Connection, rows: Rows) -> None:
+        """Write rows, inside the caller's transaction."""
+        if rows:
+            connection.executemany(_REFUSAL, rows)
+
+    def trim(self, connection: Connection, *, now: float) -> None:
+        """Drop those past their age, and the oldest of a ring over its number; in a transaction."""
+        connection.execute(_TOO_OLD, (now - KEEP_SECONDS,))
+        for (ring,) in connection.execute(_RINGS, (self._keep_per_ring,)).fetchall():
+            connection.execute(_OVER, (ring, ring, self._keep_per_ring))

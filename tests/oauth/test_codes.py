@@ -1,0 +1,126 @@
+"""Codes: once, in a minute, and what happens when one comes again."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+import sqlalchemy as sa
+from tests.oauth import authority
+
+from latchgate.oauth import codes
+from latchgate.oauth.errors import OAuthError
+from latchgate.store import schema
+
+
+@pytest.fixture
+def redeem(world, clock, app):
+    def ask(text, client=app, **more):
+        return codes.redeem(
+            world.store,
+            authority.known(world, client),
+            authority.sent(text, **more),
+            now=clock.now,
+            lifetime=600.0,
+            entropy=secrets.token_bytes,
+            address="192.0.2.1",
+        )
+
+    return ask
+
+
+def refused(redeem, text, **more):
+    with pytest.raises(OAuthError) as told:
+        redeem(text, **more)
+    assert told.value.code == "invalid_grant"
+    assert text not in str(told.value)
+
+
+def row_of(world, grant_id):
+    return world.one(sa.select(schema.credential).where(schema.credential.c.id == grant_id))
+
+
+def test_a_code_makes_a_grant_of_its_user_that_the_journal_tells_of(world, redeem, app, owner):
+    made = redeem(authority.code(world, app, owner))
+    row = row_of(world, made.grant_id)
+    assert (row.kind, row.owner_id) == ("latchgate.oauth_grant", owner.user_id)
+    assert (row.tenant_id, row.project_id) == (owner.tenant_id, owner.project_id)
+    assert row.scopes == '["storage:read","storage:write"]'
+    assert (row.application_id, row.external_id) == (app.application_id, app.id)
+    assert not row.issues
+    told = world.journal()[-1]
+    assert (told.action, told.record) == ("grant.create", made.grant_id)
+    assert told.actor == f"user:{owner.user_id} client:{app.id}"
+    assert told.address == "192.0.2.1"
+
+
+def test_a_grant_ends_with_its_one_token_unless_it_can_be_refreshed(world, redeem, app, owner):
+    long = redeem(authority.code(world, app, owner))
+    assert long.refresh is not None
+    assert row_of(world, long.grant_id).expires_at == world.clock() + 90 * 86_400
+    short = redeem(authority.code(world, app, owner, scopes=["storage:read"]))
+    assert short.refresh is None
+    assert row_of(world, short.grant_id).expires_at == world.clock() + 600
+
+
+def test_no_code_is_kept_as_it_is(world, app, owner):
+    text = authority.code(world, app, owner)
+    assert len(text) == 43
+    kept = world.database.read_bytes()
+    kept += world.database.with_name("latchgate.db-wal").read_bytes()
+    assert text.encode() not in kept
+
+
+def test_a_code_lasts_a_minute(world, redeem, clock, app, owner):
+    text, other = (authority.code(world, app, owner) for _ in range(2))
+    clock.now += codes.LIFETIME - 0.5
+    redeem(text)
+    clock.now += 0.5
+    refused(redeem, other)
+
+
+def test_a_code_that_comes_again_within_seconds_gives_nothing_and_takes_nothing(
+    world, redeem, clock, app, owner
+):
+    text = authority.code(world, app, owner)
+    made = redeem(text)
+    clock.now += codes.LENIENCY - 0.5
+    refused(redeem, text)
+    assert row_of(world, made.grant_id).revoked_at is None
+
+
+@pytest.mark.parametrize("later", [codes.LENIENCY, 3_600.0])
+def test_a_code_that_comes_again_later_takes_back_what_it_gave(
+    world, redeem, clock, app, owner, later
+):
+    text = authority.code(world, app, owner)
+    made = redeem(text)
+    clock.now += later
+    refused(redeem, text)
+    assert row_of(world, made.grant_id).revoked_at == clock.now
+    assert world.journal()[-1].action == "grant.revoke"
+    head = world.head()
+    refused(redeem, text)
+    assert world.head() == head
+
+
+def test_a_code_in_strange_hands_takes_nothing_back(world, redeem, clock, app, owner):
+    text = authority.code(world, app, owner)
+    made = redeem(text)
+    clock.now += 3_600
+    refused(redeem, text, client=authority.client(world))
+    refused(redeem, text, verifier="x" * 43)
+    refused(redeem, text, redirect_uri="https://evil.example/")
+    assert row_of(world, made.grant_id).revoked_at is None
+
+
+def test_a_client_of_one_tenant_is_given_nothing_by_users_of_another(world, redeem, owner):
+    foreign = authority.client(world, tenant_id=world.tenant())
+    refused(redeem, authority.code(world, foreign, owner), client=foreign)
+
+
+@pytest.mark.parametrize("spoiled", ["é", " ", "%", "\n", "+"])
+def test_a_verifier_is_spelled_as_the_rfc_has_it(spoiled):
+    assert codes.is_verified(authority.VERIFIER, authority.CHALLENGE)
+    assert not codes.is_verified(authority.VERIFIER + spoiled, authority.CHALLENGE)
+    assert not codes.is_verified("x" * 129, authority.CHALLENGE)
