@@ -109,7 +109,7 @@ class LeaksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class ClaimEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`required` of a provider: a claim and the value that it has, or that is in its list.
 
-    `claim` is a path with dots, such as `realm_access.roles`, or a list of names where one has a dot
+    `claim` is a path with dots, such as `realm_access.roles`, or a list of names where one has dots
     in it. With `disable` whoever is linked and comes without it is disabled.
     """
 

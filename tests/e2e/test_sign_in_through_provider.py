@@ -206,8 +206,9 @@ def test_a_provider_that_is_down_signs_nobody_in_and_everything_else_goes_on(des
     mine = people.person(desk.world)
     staff(desk, "hugo")
     page.goto(f"{desk.origin}/sign-in?next=/security")
-    page.get_by_role("link", name=BUTTON).click()
-    answer = desk.provider.sign_in(page.url, "hugo")
+    with page.expect_request(lambda one: one.url.startswith(desk.provider.issuer)) as asked:
+        page.get_by_role("link", name=BUTTON).click()
+    answer = desk.provider.sign_in(asked.value.url, "hugo")
     desk.provider.stop()
     page.goto(answer)
     expect(page.get_by_role("alert")).to_contain_text("can't be reached just now")

@@ -2,8 +2,8 @@
 
 Rule of this file: a user is found by issuer and subject alone, never by an e-mail address or a
 name (ATTACKS D6.59). The roles that a mapping names are the provider's to give and take, at each
-sign-in; every other stays as it is. Each change is journaled as the provider's; what can't be done as
-configured is done not at all.
+sign-in; every other stays as it is. Each change is journaled as the provider's; what can't be done
+as configured is done not at all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Signing in through an external OpenID provider (npm's oidc-provider): forged, replayed, refused."""
+"""Signing in through an external OpenID provider, npm's: forged, replayed, refused."""
 
 from __future__ import annotations
 
