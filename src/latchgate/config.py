@@ -120,6 +120,7 @@ class Config:
     trusted: Networks
     tls: TlsFiles | None
     webhook_networks: Networks
+    workload_networks: Networks
     mail: MailServer | None
     audit: AuditExport | None
     usage: UsageEntry
@@ -224,17 +225,19 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         except ValueError as error:
             key = f"listen.{name}"
             raise at(key, error) from error
-    try:
-        trusted = Networks.of(entry.gateways.trusted)
-    except ValueError as error:
-        raise at("gateways.trusted", error) from error
+    networks: dict[str, Networks] = {}
+    for key, listed in (
+        ("gateways.trusted", entry.gateways.trusted),
+        ("webhooks.allowed_networks", entry.webhooks.allowed_networks),
+        ("workloads.allowed_networks", entry.workloads.allowed_networks),
+    ):
+        try:
+            networks[key] = Networks.of(listed)
+        except ValueError as error:
+            raise at(key, error) from error
     url = entry.console.url
     if url is not None and not _CONSOLE_URL.fullmatch(url):
         raise at("console.url", "must be an origin such as https://login.example.com, no path")
-    try:
-        webhook_networks = Networks.of(entry.webhooks.allowed_networks)
-    except ValueError as error:
-        raise at("webhooks.allowed_networks", error) from error
     mail = _mail(entry.mail, folder, at)
     _check_files(entry, folder, at)
     names = [Path(name).name for name in entry.policy]
@@ -254,9 +257,10 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         console=found["console"],
         console_url=url,
         verify=found["verify"],
-        trusted=trusted,
+        trusted=networks["gateways.trusted"],
         tls=None,
-        webhook_networks=webhook_networks,
+        webhook_networks=networks["webhooks.allowed_networks"],
+        workload_networks=networks["workloads.allowed_networks"],
         mail=mail,
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),

@@ -48,6 +48,7 @@ def checked(issuers: Issuers, issuer: str, told: dict[str, Any]) -> dict[str, An
     if told["audience"] is None:
         faults.append(("audience", "say whom statements are meant for: this server has no issuer"))
     faults += _scope_faults(told["scopes"])
+    lifetime = 0.0
     try:
         lifetime = _seconds(told["lifetime"])
     except ValueError as error:
@@ -65,13 +66,13 @@ def checked(issuers: Issuers, issuer: str, told: dict[str, Any]) -> dict[str, An
         "audience": told["audience"],
         "claims": told["claims"],
         "scopes": sorted(set(told["scopes"])),
-        "lifetime": float(lifetime),
+        "lifetime": lifetime,
     }
 
 
 def _seconds(told: str | float) -> float:
     """Return how long tokens last; ValueError for more than an hour."""
-    lifetime = parse_duration(told) if isinstance(told, str) else told
+    lifetime = float(parse_duration(told) if isinstance(told, str) else told)
     if lifetime > LONGEST:
         msg = "a token lasts an hour at most: write for example 10m or 1h"
         raise ValueError(msg)

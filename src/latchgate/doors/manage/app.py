@@ -52,6 +52,7 @@ from latchgate.doors.manage import (
     usage,
     users,
     webhooks,
+    workloads,
 )
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
 from latchgate.doors.manage.door import Door
@@ -151,6 +152,7 @@ OPERATIONS = (
     *developers.OPERATIONS,
     *oauth_clients.OPERATIONS,
     *consents.OPERATIONS,
+    *workloads.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,
