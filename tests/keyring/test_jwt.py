@@ -1,93 +1,83 @@
-"""Tokens that we sign: Wycheproof's vectors against the check of our own."""
+"""Keys for JSON Web Tokens: what they sign is checked by others, and never by another algorithm."""
 
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Mapping
-from typing import Any
+import json
+import pickle
+import secrets
 
 import pytest
-from joserfc.jwk import ECKey
-from tests.identity_provider import new_key, sign
-from tests.wycheproof import Vector, vectors
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 
-from latchgate.core.kinds.oauth_token import TYPE, OauthToken, _read
-from latchgate.core.model import Refused
-from latchgate.keyring.jwt import signed_jwt
+from latchgate.keyring.errors import KeyringError
+from latchgate.keyring.jwt import public_jwk, signed_jwt, unseal_jwt
+from latchgate.keyring.master import MasterKey
+from latchgate.keyring.signing import Purpose, SealedKey, draw, thumbprint
 
-ISSUER = "https://login.example"
-KIND = OauthToken("latchgate.oauth_token", 600.0, "latchgate", ISSUER)
-OWN = new_key("ES256", "own").as_dict(private=False)
-# Refused by Wycheproof for what the JWK says that it is for. Our own keys are read from no JWK: they
-# are points in the store, each kept for one purpose (`Purpose.OAUTH`).
-ABOUT_THE_JWK = {
-    "json_web_signature_test 354 ec_key_for_encryption rejectWrongUse",
-    "json_web_signature_test 356 ec_key_for_encryption rejectWrongKeyOps",
-    "json_web_key_test 21 invalid_use rejectsModifiedKey",
-}
-# None of the vectors is of the type at+jwt and of our issuer, so whole none is a token of ours;
-# what is left to compare is the check of the signature, of which these are the valid ones.
-_SHAPE = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+MASTER = MasterKey(bytes(range(32)))
+SEALED = draw(Purpose.OAUTH, MASTER, secrets.token_bytes)
+SIGNER = unseal_jwt(SEALED, MASTER)
 
 
-def point(key: Mapping[str, Any]) -> bytes:
-    """Return a P-256 key as it is stored: the uncompressed point."""
-    halves = (base64.urlsafe_b64decode(key[name] + "==") for name in ("x", "y"))
-    return b"\x04" + b"".join(half.rjust(32, b"\0") for half in halves)
+def parts(text):
+    message, _, mark = text.rpartition(".")
+    return message.encode(), base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4))
 
 
-def accepted(text: Any, key: Mapping[str, Any]) -> bool:
-    """Whether a text has a key's signature, read as `OauthToken.claim` reads one."""
-    found = _SHAPE.fullmatch(text) if isinstance(text, str) else None
-    parts = [_read(part) for part in found.groups()] if found is not None else []
-    if found is None or None in parts or len(parts[2] or b"") != 64:
-        return False
-    return signed_jwt(point(key), f"{found[1]}.{found[2]}".encode(), parts[2] or b"")
+def test_a_signature_is_that_of_es256_and_checked_by_the_public_half():
+    message, mark = parts(SIGNER.sign({"a": 1}, typ="at+jwt"))
+    assert signed_jwt(SEALED.public, message, mark)
+    header = json.loads(base64.urlsafe_b64decode(message.split(b".")[0] + b"=="))
+    assert header == {"alg": "ES256", "kid": SEALED.id, "typ": "at+jwt"}
+    # And by somebody else's code altogether.
+    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), SEALED.public)
+    half = len(mark) // 2
+    numbers = [int.from_bytes(one, "big") for one in (mark[:half], mark[half:])]
+    key.verify(encode_dss_signature(*numbers), message, ec.ECDSA(SHA256()))
 
 
-def ours(vector: Vector) -> Mapping[str, Any] | None:
-    """Return the vector's key where it is one that ours could be: P-256, for ES256, public."""
-    keys = [key for key in vector.keys if key.get("kty") == "EC" and key.get("crv") == "P-256"]
-    if not vector.public or vector.encrypted or len(keys) != 1:
-        return None
-    return keys[0] if keys[0].get("alg", "ES256") == "ES256" else None
+def test_no_other_message_signature_or_key_is_right():
+    message, mark = parts(SIGNER.sign({"a": 1}, typ="JWT"))
+    other = draw(Purpose.OAUTH, MASTER, secrets.token_bytes)
+    assert not signed_jwt(other.public, message, mark)
+    assert not signed_jwt(SEALED.public, message + b"x", mark)
+    for wrong in (b"", bytes(64), mark[:-1], mark + b"\0", mark[32:] + mark[:32], b"\xff" * 64):
+        assert not signed_jwt(SEALED.public, message, wrong)
 
 
-@pytest.mark.parametrize("vector", vectors(), ids=str)
-def test_wycheproof_is_kept_by_the_check_of_our_own_tokens(vector):
-    key = ours(vector)
-    expected = (vector.valid and key is not None) or vector.name in ABOUT_THE_JWK
-    assert accepted(vector.text, key or OWN) is expected
-    claimed = KIND.claim(vector.text) if isinstance(vector.text, str) else None
-    assert claimed is None or isinstance(claimed, Refused)
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "EdDSA", "ES384", "es256"])
+def test_a_header_of_another_algorithm_is_never_right(algorithm):
+    _, mark = parts(SIGNER.sign({}, typ="at+jwt"))
+    head = json.dumps({"alg": algorithm, "kid": SEALED.id, "typ": "at+jwt"}).encode()
+    message = base64.urlsafe_b64encode(head).rstrip(b"=") + b".e30"
+    assert not signed_jwt(SEALED.public, message, mark)
+    assert not signed_jwt(SEALED.public, message, b"")
 
 
-def test_the_vectors_hold_valid_ones_for_our_algorithm_and_the_exceptions_are_invalid():
-    assert {one.name for one in vectors() if not one.valid} > ABOUT_THE_JWK
-    assert len([one for one in vectors() if one.valid and ours(one) is not None]) == 3
+def test_a_published_key_holds_its_public_half_and_is_named_by_its_thumbprint():
+    told = public_jwk(SEALED.public, SEALED.id)
+    assert set(told) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+    assert told["kid"] == thumbprint(SEALED.public) == SIGNER.id
+    assert len(told["x"]) == len(told["y"]) == 43
 
 
-def test_our_own_signature_is_taken_and_no_header_but_ours():
-    key = new_key("ES256", "own")
-    assert isinstance(key, ECKey)
-    claims = {"iss": ISSUER, "aud": "latchgate", "sub": "u", "client_id": "c", "grant_id": "g"}
-    claims |= {"jti": "j", "iat": 1, "exp": 2}
-    good = sign(claims, key, alg="ES256", header={"typ": TYPE})
-    assert isinstance(KIND.claim(good), tuple)
-    assert accepted(good, key.as_dict(private=False))
-    assert not accepted(good, OWN)
-    for header in (
-        {"typ": "JWT"},
-        {"typ": None},
-        {"alg": "none"},
-        {"alg": "HS256"},
-        {"jwk": key.as_dict(private=False)},
-        {"jku": "https://eve.example"},
-        {"x5u": "https://eve.example"},
-        {"crit": ["exp"]},
-        {"b64": False},
-        {"kid": None},
+def test_only_its_master_key_opens_a_key_and_an_altered_one_is_not_used():
+    with pytest.raises(KeyringError):
+        unseal_jwt(SEALED, MasterKey(bytes(32)))
+    other = draw(Purpose.OAUTH, MASTER, secrets.token_bytes)
+    for altered in (
+        SealedKey(SEALED.id, SEALED.purpose, other.public, SEALED.private),
+        SealedKey(SEALED.id, Purpose.TOKEN, SEALED.public, SEALED.private),
+        SealedKey(other.id, SEALED.purpose, SEALED.public, SEALED.private),
     ):
-        forged = sign(claims, key, alg="ES256", header={"typ": TYPE, **header})
-        assert isinstance(KIND.claim(forged), Refused), header
+        with pytest.raises(KeyringError):
+            unseal_jwt(altered, MASTER)
+
+
+def test_an_opened_key_is_neither_shown_nor_pickled():
+    assert repr(SIGNER) == f"JwtSigner({SEALED.id})"
+    with pytest.raises(TypeError):
+        pickle.dumps(SIGNER)

@@ -20,7 +20,7 @@ from latchgate.core.secret import Secret
 from latchgate.oauth.clients import Client
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.minting import TokenAnswer, Wanted, answer, mint
-from latchgate.oauth.scopes import OPENID_SCOPES, read_scopes, within
+from latchgate.oauth.scopes import read_scopes, within
 from latchgate.oauth.server import AuthorizationServer
 from latchgate.verify.walk import Claim
 
@@ -85,8 +85,6 @@ def exchanged(
     """
     credential = grant.credential
     own = _opened(server.engine.policy, grant)
-    if credential.minted:
-        own |= credential.scopes.names & OPENID_SCOPES
     if client is not None:
         own &= client.scopes
     names = read_scopes(asked.scope) if asked.scope is not None else ()

@@ -19,9 +19,12 @@ from starlette.types import Receive, Scope, Send
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door
+from latchgate.signin.quota import Quota
 from latchgate.signin.throttle import Throttle
 
 ASSETS = "/assets/"
+CHALLENGES = 30  # that one address may ask for to sign in with a passkey, of each worker
+CHALLENGE_SECONDS = 60.0
 _KINDS = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -50,11 +53,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Built by the composition root, once for all pages; `guesses` counts wrong second factors."""
+    """Built by the composition root, once for all pages.
+
+    `guesses` counts wrong second factors, `asked` the challenges that anybody may ask for: each is
+    a row of the store.
+    """
 
     door: Door
     site: Site
     guesses: Throttle = field(default_factory=Throttle)
+    asked: Quota = field(default_factory=lambda: Quota(CHALLENGES, CHALLENGE_SECONDS))
     _assets: dict[str, tuple[bytes, str]] = field(init=False, repr=False)
     _templates: jinja2.Environment = field(init=False, repr=False)
 
@@ -76,6 +84,7 @@ class Frame:
             assets[file.name] = (body, f"{ASSETS}{file.name}?v={named}")
         environment.globals["asset"] = lambda name: assets[name][1]
         environment.filters["moment"] = _moment
+        environment.filters["agent"] = _agent
         object.__setattr__(self, "_templates", environment)
         object.__setattr__(self, "_assets", assets)
 
@@ -130,3 +139,30 @@ def _moment(at: float) -> Markup:
     text = rfc3339(at)
     shown = text.partition(".")[0].removesuffix("Z").replace("T", " ")[:16]
     return Markup('<time datetime="{}">{} UTC</time>').format(text, shown)
+
+
+# The first that a browser names: each names those too that it is compatible with.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrom", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def _agent(text: str) -> str:
+    """Return which browser on which system a `User-Agent` names; what it is where it names none."""
+    found = [
+        next((shown for named, shown in known if named in text), "")
+        for known in (_BROWSERS, _SYSTEMS)
+    ]
+    return " · ".join(one for one in found if one) or text

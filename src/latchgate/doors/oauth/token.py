@@ -72,7 +72,8 @@ async def _exchange(call: Call) -> TokenAnswer:
     form, client = call.form, None
     # A workload is no client: it has nothing to prove itself with but what its issuer signed.
     if form.get("subject_token_type") not in exchange.STATEMENTS:
-        client = await call.client_if_any()
+        found = await call.proven_if_any()
+        client = found.client if found is not None else None
     if client is not None:
         client.may(GrantType.TOKEN_EXCHANGE)
     if form.get("actor_token") is not None or form.get("actor_token_type") is not None:
