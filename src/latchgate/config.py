@@ -123,6 +123,7 @@ class Config:
     trusted: Networks
     tls: TlsFiles | None
     webhook_networks: Networks
+    workload_networks: Networks
     mail: MailServer | None
     audit: AuditExport | None
     usage: UsageEntry
@@ -223,7 +224,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
     folder = file.absolute().parent
     found = _addresses(entry.listen, at)
     trusted = _networks(entry.gateways.trusted, "gateways.trusted", at)
-    own = entry.webhooks.allowed_networks
+    own, issuers = entry.webhooks.allowed_networks, entry.workloads.allowed_networks
     url = entry.console.url
     if url is not None and not _CONSOLE_URL.fullmatch(url):
         raise at("console.url", "must be an origin such as https://login.example.com, no path")
@@ -246,6 +247,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted=trusted,
         tls=None,
         webhook_networks=_networks(own, "webhooks.allowed_networks", at),
+        workload_networks=_networks(issuers, "workloads.allowed_networks", at),
         mail=mail,
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),
