@@ -1,7 +1,8 @@
 """What took rights away after a backup was made, done again to the database restored from it.
 
 Rule of this file: two states are compared, not journal rows replayed: whatever changes are called,
-a record ends no wider than it was. Nothing is ever widened, and nothing made anew.
+a record ends no wider than it was. Nothing is ever widened, and nothing made anew. Policies are
+left alone: none is the narrower of two, and the operator has the files.
 """
 
 from __future__ import annotations

@@ -114,7 +114,8 @@ def test_every_operation_shows_what_goes_in_and_out(operation):
         assert shape in EXAMPLES
     if operation.body is not None:
         assert "example" in told["requestBody"]["content"]["application/json"]
-    assert "example" in told["responses"][str(operation.status)]["content"]["application/json"]
+    if operation.answer is not None:
+        assert "example" in told["responses"][str(operation.status)]["content"]["application/json"]
 
 
 def test_the_document_does_not_change_from_one_start_to_the_next():
