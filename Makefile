@@ -19,8 +19,8 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 
 # Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl,
 # and WebDAV's other methods by the module of their own. Node and Go may be from elsewhere.
-TEST_PACKAGES := cadaver curl git golang-go=go libnginx-mod-http-dav-ext nginx nodejs npm openssl \
-	php-cli php-curl rclone strace
+TEST_PACKAGES := cadaver chromium curl git golang-go=go libnginx-mod-http-dav-ext nginx nodejs npm \
+	openssl php-cli php-curl rclone strace
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp

@@ -139,6 +139,19 @@ def test_a_list_shows_what_stands_without_any_secret(desk):
     assert len(shown.agent) == 200
 
 
+def test_those_that_are_over_for_a_day_are_forgotten(desk):
+    old, _ = begin(desk)
+    session.end(desk.store, old.id, desk.at[0])
+    desk.at[0] += 86_400
+    made, cookie = begin(desk)
+    session.trim(desk.store, now=desk.at[0])
+    assert raw_rows(desk.world.database, "SELECT id FROM session") == [(made.id,)]
+    assert resumed(desk, cookie)
+    desk.at[0] += session.LONGEST_SECONDS + 86_400
+    session.trim(desk.store, now=desk.at[0])
+    assert raw_rows(desk.world.database, "SELECT id FROM session") == []
+
+
 def test_beginning_renewing_and_ending_are_in_the_journal_with_who_and_where(desk):
     made, _ = begin(desk)
     session.renew(desk.store, made, methods=("pwd",), now=desk.at[0], entropy=secrets.token_bytes)

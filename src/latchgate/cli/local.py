@@ -231,13 +231,15 @@ def serve(
 
 def _announce(up: Config, *, as_json: bool) -> None:
     """Show where everything answers."""
+    from latchgate.serve.local import opened_at
+
     if as_json:
         print_json({"api": up.api.url, "console": up.console.url, "verify": up.verify.url})
     else:
         print_fields(
             [
                 ("api", f"{up.api.url}  (management: /manage/v1/openapi.json)"),
-                ("console", up.console.url),
+                ("console", f"{opened_at(up)}  (sign in here with a browser)"),
                 ("verify", f"{up.verify.url}  (for gateways only)"),
             ]
         )

@@ -27,6 +27,7 @@ IDLE_SECONDS = 1_800.0
 LONGEST_SECONDS = 43_200.0
 FRESH_SECONDS = 600.0  # how old a proof may be for what changes how one signs in
 _SEEN_SECONDS = 60.0  # how often it is written down that a session was used
+_KEPT_SECONDS = 86_400.0  # after its end
 _LENGTH, _ENTROPY = 32, 32  # of base62: 190 bits
 _MAX_AGENT = 200
 _DOMAIN = "session"
@@ -239,6 +240,17 @@ def listed(store: Store, user_id: str, *, now: float) -> list[Shown]:
         )
         for row in rows
     ]
+
+
+def trim(store: Store, *, now: float) -> None:
+    """Forget those that could not be resumed for a day: what is kept of them is in the journal."""
+    before = now - _KEPT_SECONDS
+    over = sa.or_(_TABLE.c.expires_at <= before, _TABLE.c.ended_at <= before)
+    with store.reading() as connection:
+        if connection.execute(sa.select(_TABLE.c.id).where(over).limit(1)).first() is None:
+            return  # a write of nothing would still wait for the disk
+    with store.writing() as connection:
+        connection.execute(sa.delete(_TABLE).where(over))
 
 
 def _end(change: Change, user_id: str, why: str, which: sa.ColumnElement[bool]) -> int:

@@ -76,6 +76,7 @@ class Frame:
             assets[file.name] = (body, f"{ASSETS}{file.name}?v={named}")
         environment.globals["asset"] = lambda name: assets[name][1]
         environment.filters["moment"] = _moment
+        environment.filters["agent"] = _agent
         object.__setattr__(self, "_templates", environment)
         object.__setattr__(self, "_assets", assets)
 
@@ -130,3 +131,30 @@ def _moment(at: float) -> Markup:
     text = rfc3339(at)
     shown = text.partition(".")[0].removesuffix("Z").replace("T", " ")[:16]
     return Markup('<time datetime="{}">{} UTC</time>').format(text, shown)
+
+
+# The first that a browser names: each names those too that it is compatible with.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrom", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def _agent(text: str) -> str:
+    """Return which browser on which system a `User-Agent` names; what it is where it names none."""
+    found = [
+        next((shown for named, shown in known if named in text), "")
+        for known in (_BROWSERS, _SYSTEMS)
+    ]
+    return " · ".join(one for one in found if one) or text

@@ -191,7 +191,7 @@ async def end_session(browser: Browser) -> Reply:
 
 async def show_password(browser: Browser) -> Reply:
     """Show the form for a new password."""
-    return browser.page("password.html", faults=[])
+    return await _password(browser, [])
 
 
 async def take_password(browser: Browser) -> Reply:
@@ -200,13 +200,13 @@ async def take_password(browser: Browser) -> Reply:
     current = normalized(browser.form.get("current", ""))
     wanted = normalized(browser.form.get("new", ""))
     if wanted != normalized(browser.form.get("repeated", "")):
-        return _again(browser, ["The two new passwords are not the same."])
+        return await _password(browser, ["The two new passwords are not the same."])
     held = await run_in_threadpool(
         passwords.held_by, door.store, policy, who.tenant_id, who.user_id
     )
     faults = await run_in_threadpool(password_faults, wanted, known=held.known)
     if faults:
-        return _again(browser, [f"The new password {fault}" for fault in faults])
+        return await _password(browser, [f"The new password {fault}" for fault in faults])
     usable = 0 < len(current) <= MAX_PASSWORD
     right = usable and await is_right(
         door,
@@ -216,9 +216,9 @@ async def take_password(browser: Browser) -> Reply:
         client=browser.asked.client,
     )
     if not right:
-        return _again(browser, ["The current password is wrong."])
+        return await _password(browser, ["The current password is wrong."])
     if current == wanted:
-        return _again(browser, ["The new password is the current one; choose another."])
+        return await _password(browser, ["The new password is the current one; choose another."])
     made = await hashed(door, Secret(wanted))
     _, n = await run_in_threadpool(
         passwords.change_of,
@@ -234,8 +234,11 @@ async def take_password(browser: Browser) -> Reply:
     return browser.redirect("/security?done=password")
 
 
-def _again(browser: Browser, faults: list[str]) -> Reply:
-    return browser.page("password.html", status=422, faults=faults)
+async def _password(browser: Browser, faults: list[str]) -> Reply:
+    store, user_id = browser.door.store, browser.who.user_id
+    login = await run_in_threadpool(identities.login_name, store, NAMESPACE, user_id)
+    status = 422 if faults else 200
+    return browser.page("password.html", status=status, faults=faults, login=login or "")
 
 
 async def _begun(browser: Browser, sort: Sort) -> Ceremony | None:
@@ -317,7 +320,7 @@ PAGES = (
         "/security/password",
         show=show_password,
         take=take_password,
-        fields=frozenset({"current", "new", "repeated"}),
+        fields=frozenset({"login", "current", "new", "repeated"}),
         fresh=True,
     ),
 )

@@ -43,7 +43,7 @@ async def show(browser: Browser) -> Reply:
     again = browser.query.get("again") == "1"
     if browser.session is not None and not again:
         return browser.redirect(following)
-    return await _form(browser, following)
+    return await _form(browser, following, login=browser.query.get("login", "")[:MAX_LOGIN])
 
 
 async def take(browser: Browser) -> Reply:
@@ -258,7 +258,7 @@ PAGES = (
         show=show,
         take=take,
         fields=frozenset({"login", "password", "next"}),
-        query=frozenset({"next", "again"}),
+        query=frozenset({"next", "again", "login", "provider"}),
         signed_in=False,
     ),
     Page(

@@ -38,13 +38,9 @@ class Site:
 
     def reached_by(self, host: str) -> str | None:
         """Return the origin that a request's `Host` names; None where it is none of these."""
-        try:
-            parts = urlsplit(f"{self.scheme}://{host.lower()}")
-            name = parts.hostname or ""
-            found = _origin(self.scheme, f"[{name}]" if ":" in name else name, parts.port)
-        except ValueError:
-            return None
-        return found if parts.netloc == host.lower() and found in self.origins else None
+        usual = f":{_DEFAULT_PORTS[self.scheme]}"
+        found = f"{self.scheme}://{host.lower().removesuffix(usual)}"
+        return found if found in self.origins else None
 
     @property
     def with_a_name(self) -> str | None:

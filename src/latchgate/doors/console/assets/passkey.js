@@ -60,6 +60,9 @@ const ask = async (form) => {
   return written(made);
 };
 
+for (const hint of document.querySelectorAll("[data-without-passkeys]")) {
+  hint.hidden = Boolean(window.PublicKeyCredential);
+}
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   if (!window.PublicKeyCredential) {
     continue;
