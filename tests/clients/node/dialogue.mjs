@@ -37,6 +37,7 @@ export function end() {
 function refusal(error) {
   const challenge = Array.isArray(error.cause) ? error.cause[0]?.parameters : undefined
   const found = { code: error.code, error: error.error ?? challenge?.error, status: error.status }
-  if (found.code === undefined) throw error
+  // What is no refusal is a fault of the scenario.
+  if (found.code === undefined || found.code.startsWith('ERR_')) throw error
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined))
 }

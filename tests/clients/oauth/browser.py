@@ -29,12 +29,16 @@ class Form:
 
 @dataclass(frozen=True)
 class Page:
-    """What a browser ended at: a page of the origin, or an address that is somebody else's."""
+    """What a browser ended at: a page of the origin, or an address that is somebody else's.
+
+    Of the latter only `url` is known, and the form that is sent there, if it was a form.
+    """
 
     url: str
     status: int = 0
     text: str = ""
     forms: tuple[Form, ...] = ()
+    posted: str | None = None
 
     def form(self, button: str) -> Form:
         """Return the form that has a button of these words."""
@@ -77,20 +81,23 @@ class Browser:
     def _asked(self, method: str, url: str, form: str | None) -> Page:
         for _ in range(_MOST_REDIRECTS):
             if not url.startswith(f"{self.origin}/"):
-                return Page(url)
+                return Page(url, posted=form)
             status, location, text = self._once(method, url, form)
-            if status not in _REDIRECTS:
-                return Page(url, status, text, _forms(text))
-            assert location is not None
-            url, method, form = urljoin(url, location), "GET", None
+            reader = _Reader()
+            reader.feed(text)
+            onward = location if status in _REDIRECTS else reader.onward
+            if onward is None:
+                return Page(url, status, text, tuple(reader.forms))
+            url, method, form = urljoin(url, onward), "GET", None
         msg = f"redirected for ever: {url}"
         raise AssertionError(msg)
 
     def _once(self, method: str, url: str, form: str | None) -> tuple[int, str | None, str]:
         parts = urlsplit(url)
         headers = {"Cookie": "; ".join(f"{name}={text}" for name, text in self.cookies.items())}
+        headers |= {"Sec-Fetch-Site": "none" if method == "GET" else "same-origin"}
         if form is not None:
-            headers |= {"Origin": self.origin, "Sec-Fetch-Site": "same-origin"}
+            headers["Origin"] = self.origin
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection = http.client.HTTPSConnection(parts.netloc, timeout=30, context=self._trust)
@@ -112,12 +119,13 @@ class Browser:
             self.cookies[name] = text
 
 
-class _Forms(HTMLParser):
-    """Reads the forms of a page: hidden and typed fields, what is chosen, and the buttons."""
+class _Reader(HTMLParser):
+    """Reads a page's forms (fields, what is chosen, buttons), and where it leads on by itself."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[Form] = []
+        self.forms: list[Form] = []
+        self.onward: str | None = None
         self._open = False
         self._button: tuple[str, str] | None = None
         self._words = ""
@@ -126,12 +134,14 @@ class _Forms(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note what a form holds."""
         told = {name: value or "" for name, value in attrs}
+        if tag == "meta" and told.get("http-equiv") == "refresh":
+            self.onward = told["content"].partition("url=")[2]
         if tag == "form":
             self._open = True
-            self.found.append(Form(told.get("action", ""), told.get("method", "get").lower()))
+            self.forms.append(Form(told.get("action", ""), told.get("method", "get").lower()))
         if not self._open:
             return
-        form, name, value = self.found[-1], told.get("name", ""), told.get("value", "")
+        form, name, value = self.forms[-1], told.get("name", ""), told.get("value", "")
         if tag == "button":
             self._button, self._words = (name, value), ""
         elif tag == "select":
@@ -149,15 +159,9 @@ class _Forms(HTMLParser):
         elif tag == "select":
             self._choice = None
         elif tag == "button" and self._button is not None:
-            self.found[-1].buttons[" ".join(self._words.split())] = self._button
+            self.forms[-1].buttons[" ".join(self._words.split())] = self._button
             self._button = None
 
     def handle_data(self, data: str) -> None:
         """Read a button's words."""
         self._words += data
-
-
-def _forms(text: str) -> tuple[Form, ...]:
-    reader = _Forms()
-    reader.feed(text)
-    return tuple(reader.found)

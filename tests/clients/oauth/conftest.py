@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.people import Person
 
 REDIRECT = "https://app.example/callback"
 HERE = "http://127.0.0.1/callback"  # of a native app, which adds a port of its own
+OK = 200
 AFTERWARDS = "https://app.example/bye"
 
 
@@ -29,7 +31,7 @@ class Stage:
     robot: Client
     api: Client
     person: Person
-    browser: Browser
+    browsers: dict[str, Browser] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
         """Return what every program is told before it begins."""
@@ -39,23 +41,47 @@ class Stage:
             for name, one in clients.items()
         }
         key = self.provider.key("storage").text
-        return told | {"issuer": self.provider.issuer, "key": key}
+        return told | {"issuer": self.provider.issuer, "key": key, "afterwards": AFTERWARDS}
+
+    def browse(self, url: str, press: Sequence[str] = (), by: str = "") -> dict[str, Any]:
+        """Let the person open an address and press these buttons, while they are asked anything.
+
+        `by` names a browser of theirs, which is signed in too. Returns where they ended, the status
+        of a page that it is, what is posted there, and which buttons there were to press.
+        """
+        if by not in self.browsers:
+            self.browsers[by] = Browser(self.provider.issuer, self.provider.trust)
+            self.browsers[by].sign_in(self.person.login, self.person.password)
+        page, pressed = self.browsers[by].open(url), []
+        for button in press:
+            if page.status == OK:
+                page = self.browsers[by].press(page, button)
+                pressed.append(button)
+        return {"url": page.url, "status": page.status, "posted": page.posted, "pressed": pressed}
 
     def answers(self) -> dict[str, Callable[..., Any]]:
         """Return what programs may ask for."""
-        return {"later": self.provider.later, "signed": self.provider.signed}
+        return {
+            "browse": self.browse,
+            "later": self.provider.later,
+            "signed": self.provider.signed,
+        }
 
     def run(self, *command: str | Path, home: Path) -> dict[str, Any]:
-        """Run a program's scenario and return its outcomes by name."""
+        """Run a program's scenario and return its outcomes by name; the issuer reads ISSUER."""
         trusted = str(self.provider.authority.file)
         names = ("NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-        return outcomes(
+        found = outcomes(
             *command,
             home=home,
             env=dict.fromkeys(names, trusted),
             told=self.told(),
             answers=self.answers(),
         )
+        plain: dict[str, Any] = json.loads(
+            json.dumps(found).replace(self.provider.issuer, "ISSUER")
+        )
+        return plain
 
 
 @pytest.fixture(scope="session")
@@ -70,9 +96,6 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 @pytest.fixture(scope="session")
 def stage(provider: Provider) -> Stage:
     """The provider with its clients and a person."""
-    person = provider.person()
-    browser = Browser(provider.issuer, provider.trust)
-    browser.sign_in(person.login, person.password)
     granted = (CODE, REFRESH, DEVICE, EXCHANGE)
     return Stage(
         provider,
@@ -82,6 +105,5 @@ def stage(provider: Provider) -> Stage:
         native=provider.client("Notes", CODE, REFRESH, DEVICE, redirect_uri=HERE, public=True),
         robot=provider.robot("Reports"),
         api=provider.client("Storage", of_tests.INTROSPECTION),
-        person=person,
-        browser=browser,
+        person=provider.person(),
     )
