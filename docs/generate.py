@@ -37,7 +37,9 @@ from latchgate.core.kinds import (
     api_token,
     app_password,
     application_key,
+    client_secret,
     imported_key,
+    oauth_token,
     oidc_bearer,
     project_token,
     service_key,
@@ -99,6 +101,8 @@ CONFIGURATION: Words = {
     " applied, never these files.",
     "listen": "The three addresses, below.",
     "console": "Where browsers reach the console, below.",
+    "console.url": "Its origin as browsers see it, such as `https://login.example.com`; the issuer"
+    " of OAuth2 tokens. Absent: the address of `listen.console`.",
     "gateways": "Whose word counts, below.",
     "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
     "audit": "The journal's export on a schedule, below. Without it nothing is exported.",
@@ -212,6 +216,13 @@ SETTINGS: Mapping[type, Words] = {
         " challenges name it. Unless given, below the API's own address.",
         "region": "The region that the catalog names.",
     },
+    oauth_token.Settings: {
+        "lifetime": "How long an access token lasts, as a duration; at most a day, and no longer"
+        " than what it was minted from.",
+        "audience": "Whom a token is meant for (`aud`): who verifies one offline compares it.",
+        "issuer": "Given by the server, from `console.url`; not for files.",
+    },
+    client_secret.Settings: {},
     application_key.Settings: {
         "header": "The header that carries the key: 32 hexadecimal digits, upper case.",
         "matrix_parameter": "Its name in a path (`;NAME=KEY`), in areas with `matrix_parameters`.",
@@ -407,6 +418,7 @@ def configuration() -> str:
     entries = (
         ("", config_entries.ConfigEntry),
         ("listen.", config_entries.ListenEntry),
+        ("console.", config_entries.ConsoleEntry),
         ("gateways.", config_entries.GatewaysEntry),
         ("tls.", config_entries.TlsEntry),
         ("audit.", config_entries.AuditEntry),

@@ -28,7 +28,7 @@ def test_what_can_be_registered_is_what_can_be_asked_for():
 
 
 def test_a_client_is_read_with_its_application(world, app):
-    client = found(world.store, app.id)
+    client = authority.known(world, app)
     assert client.stands
     assert client.application_id == app.application_id
     assert client.redirect_uris == (authority.REDIRECT,)
@@ -72,7 +72,7 @@ def test_what_is_remembered_of_a_client_is_forgotten_with_the_next_change(
     known = KnownClients(server)
     assert known.recall(app.id, app.secret) is None
     assert known.authenticated(app.id, app.secret).id == app.id
-    assert known.recall(app.id, app.secret).id == app.id
+    assert known.recall(app.id, app.secret) == authority.known(world, app)
     assert known.recall(app.id, app.secret + "x") is None
     assert known.recall(app.id, None) is None
     disabled = sa.update(schema.oauth_client).where(schema.oauth_client.c.id == app.id)

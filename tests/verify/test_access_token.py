@@ -31,6 +31,7 @@ from latchgate import providers
 from latchgate.core.answer import refusal
 from latchgate.core.kinds.access_key import AccessKey
 from latchgate.core.kinds.oauth_token import OauthToken
+from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.model import Application, Key, SigningKey, User
 from latchgate.core.network import Networks
@@ -51,8 +52,8 @@ POLICY = with_built_in(
     version=3,
     given={"oauth_token": {"issuer": ISSUER}},
 )
-KIND = POLICY.kinds["latchgate.oauth_token"]
-assert isinstance(KIND, OauthToken)
+KIND = next(kind for kind in POLICY.kinds.values() if isinstance(kind, OauthToken))
+SERVICE_KEYS = next(kind for kind in POLICY.kinds.values() if isinstance(kind, ServiceKey))
 MASTER = MasterKey(bytes(range(32)))
 SEALED = draw(Purpose.OAUTH, MASTER, secrets.token_bytes)
 SIGNER = unseal_jwt(SEALED, MASTER)
@@ -284,7 +285,7 @@ def test_a_program_that_is_gone_leaves_nothing():
 
 def test_a_token_of_a_key_opens_no_service_that_the_key_is_not_for():
     key = service_key()
-    source = credential(key, POLICY.issued("latchgate.service_key"), scopes=Scopes.of(["*"]))
+    source = credential(key, SERVICE_KEYS, scopes=Scopes.of(["*"]))
     text = minted(source=source)
     everything = changed(ROLE, scopes=Scopes.of(["*"]))
     assert source.services is not None

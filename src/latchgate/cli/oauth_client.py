@@ -27,6 +27,7 @@ _GRANTS = {
     "refresh_token": "refresh_token",
     "device_code": "urn:ietf:params:oauth:grant-type:device_code",
     "token_exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
+    "introspection": "urn:latchgate:introspection",
 }
 _id = click.argument("client_id", metavar="ID")
 _grant_option = click.option(

@@ -34,7 +34,7 @@ class GrantSpec:
     """What a new grant shall be: of which program, for whom (tenant, project, user), with what.
 
     `issues` says whether keys may be made with its tokens: with those of Latchgate's own programs.
-    `expires_at` is Unix seconds, None where it ends with nothing but its revocation.
+    It ends at `expires_at` (Unix seconds), or with whoever takes it away.
     """
 
     application_id: str
@@ -61,7 +61,7 @@ def write(
     """Write a new grant inside a change; returns its row, with the journal number as `version`."""
     tenant_id, project_id, owner_id = spec.owner
     row: dict[str, Any] = {
-        "id": f"grant-{draw(entropy(_ID_BYTES), CROCKFORD_LOWER, 16)}",
+        "id": f"og-{draw(entropy(_ID_BYTES), CROCKFORD_LOWER, 16)}",
         "kind": kind,
         "tenant_id": tenant_id,
         "project_id": project_id,
@@ -85,7 +85,7 @@ def write(
         "issues": spec.issues,
         "application_id": spec.application_id,
     }
-    n = change.add("grant.create", Noun.CREDENTIAL, TABLE, row, tenant_id=tenant_id)
+    n = change.add("oauth_grant.create", Noun.CREDENTIAL, TABLE, row, tenant_id=tenant_id)
     return row | {"version": n}
 
 
@@ -103,7 +103,7 @@ def of_client(
 
 def alter(change: Change, verb: str, row: dict[str, Any], **after: object) -> int:
     """Change a grant inside a change; returns the journal number that verifiers must reach."""
-    action, noun = f"grant.{verb}", Noun.CREDENTIAL
+    action, noun = f"oauth_grant.{verb}", Noun.CREDENTIAL
     return change.alter(action, noun, TABLE, row, after, tenant_id=row["tenant_id"])
 
 

@@ -157,10 +157,11 @@ def create(
     if before is not None:
         return shown(store, policy, before, now=now), None, False
     terms = Terms.of(spec)
-    check(policy, terms)
+    known: list[tuple[str, str]] = []
     if (spec.application_id is None) == (spec.application is None):
         why = "give the id of an application, or what a new one shall be, and not both"
-        raise InvalidError([("application_id", why)])
+        known.append(("application_id", why))
+    check(policy, terms, *known)
     if spec.application is not None and MAKES_APPLICATIONS not in caller.rights:
         raise ForbiddenError(f"a new application takes the scope {MAKES_APPLICATIONS}")
     client_id = new_id("client", entropy)

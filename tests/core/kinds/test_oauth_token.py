@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.core.worlds import FUZZ, NOW, request
 
 from latchgate.core.kinds.oauth_token import MAX_LENGTH, OauthToken, read_claims
-from latchgate.core.model import Refused
+from latchgate.core.model import AccessToken, Refused
 from latchgate.core.reason import Reason
 
 ISSUER = "https://login.example"
@@ -43,14 +43,23 @@ def jwt(header=HEADER, claims=CLAIMS, mark=bytes(64)):
 TEXT = jwt()
 
 
+def claimed(text=TEXT):
+    """Return what a token claims, what it says, and its signature."""
+    found = KIND.claim(text)
+    assert isinstance(found, tuple)
+    signed = found[0].signed
+    assert signed is not None
+    assert isinstance(signed.token, AccessToken)
+    return found[0], signed.token, signed
+
+
 def test_what_a_token_says_is_read_and_its_text_shown_nowhere():
-    (presented,) = KIND.claim(TEXT)
-    token = presented.signed.token
+    presented, token, signed = claimed()
     assert (presented.credential_id, token.credential_id) == (CLAIMS["jti"], "grant-1")
     assert token.scopes.names == {"openid", "storage:read"}
     assert (token.issued_at, token.expires_at) == (int(NOW), int(NOW) + 600)
-    assert presented.signed.key_id == "key-1"
-    assert presented.signed.message.decode() == TEXT.rpartition(".")[0]
+    assert signed.key_id == "key-1"
+    assert signed.message.decode() == TEXT.rpartition(".")[0]
     assert TEXT not in repr(presented)
     assert read_claims(TEXT).client_id == "client-1"
 
@@ -112,9 +121,9 @@ def test_no_claim_can_be_left_out(name):
 
 @pytest.mark.parametrize("scope", ["", "*", "storage:read *", "* openid"])
 def test_no_scope_is_none_and_a_star_is_the_name_of_none(scope):
-    (presented,) = KIND.claim(jwt(claims=CLAIMS | {"scope": scope}))
-    assert not presented.signed.token.scopes.names
-    assert not presented.signed.token.scopes.every
+    _, token, _ = claimed(jwt(claims=CLAIMS | {"scope": scope}))
+    assert not token.scopes.names
+    assert not token.scopes.every
 
 
 @pytest.mark.parametrize("issuer", [f"{ISSUER}/", "https://LOGIN.example", "https://other", None])
@@ -136,7 +145,7 @@ def test_one_changed_character_is_no_token_or_another_digest(at, letter):
     other = TEXT[:at] + letter + TEXT[at + 1 :]
     found = KIND.claim(other)
     if other != TEXT:
-        assert not isinstance(found, tuple) or found[0].digest != KIND.claim(TEXT)[0].digest
+        assert not isinstance(found, tuple) or found[0].digest != claimed()[0].digest
 
 
 @pytest.mark.parametrize("more", ["A", "=", "==", "\n", " ", ".", "\0", ".AAAA"])
@@ -159,7 +168,9 @@ def test_it_is_read_from_one_header_as_bearer_in_any_case():
     twice = msgspec.structs.replace(
         request(headers={"authorization": f"Bearer {TEXT}"}), repeated=frozenset({"authorization"})
     )
-    assert KIND.parse(twice).reason is Reason.CREDENTIAL_REPEATED
+    found = KIND.parse(twice)
+    assert isinstance(found, Refused)
+    assert found.reason is Reason.CREDENTIAL_REPEATED
 
 
 def test_a_huge_text_is_not_worked_on():

@@ -260,7 +260,9 @@ class Opened:
             return browser.refuse(400, "The request could not be read.")
         origin = frame.site.reached_by(request.host)
         if origin is None:
-            return browser.refuse(421, f"This console is at {frame.site.origin}: open it there.")
+            words = f"This console is at {frame.site.origin}: open it there. If that is not where"
+            words += " you reach it, its operator sets url under [console] in latchgate.toml."
+            return browser.refuse(421, words)
         browser.origin = origin
         handler = page.handler(request.method)
         if handler is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 
 from starlette.concurrency import run_in_threadpool
 
@@ -109,6 +110,9 @@ async def take_second(browser: Browser) -> Reply:
 async def passkey_options(browser: Browser) -> Reply:
     """Give a page's script what it asks the browser for."""
     party, door = party_of(browser), browser.door
+    wait = browser.frame.asked.take(browser.asked.client, door.ticks())
+    if wait:
+        raise TooManyError("too many passkeys asked for of late", retry_after=math.ceil(wait))
     challenge = door.entropy(passkey.CHALLENGE_BYTES)
     await run_in_threadpool(
         ceremony.begin,
