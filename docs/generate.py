@@ -73,10 +73,13 @@ from latchgate.manage import audit, chain, webhooks
 from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
+from latchgate.manage.client_grants import ActingSpec
+from latchgate.manage.client_secrets import SecretSpec
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.lifetimes import LifetimeSpec
 from latchgate.manage.links import LinkSpec
+from latchgate.manage.oauth_clients import ClientSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
@@ -359,6 +362,30 @@ APPLICATION: Words = {
 }
 REVIEW: Words = {"reason": "Why; the developer reads it."}
 TARGET: Words = {"user_id": "For this one user; for every user unless told."}
+CLIENT: Words = {
+    "scopes": "The most that it can be given: scopes of the published policy, and `openid`,"
+    " `profile`, `email`, `offline_access`. Empty: none.",
+    "application_id": "The approved application that it is of. Either this or `application`.",
+    "application": "A new application, approved with it; takes `operator:applications.write`.",
+    "tenant_id": "The tenant whose users it is for, and whose administrators may let it act."
+    " Absent: users of every tenant.",
+    "public": "It can keep no secret, and gets none.",
+    "first_party": "Latchgate's own: nobody is asked, and what signed in with it may make keys.",
+    "grant_types": "What it may ask tokens for. `urn:latchgate:introspection` lets it look at those"
+    " of others.",
+    "redirect_uris": "Where answers go, compared as they are spelled: https, or http on this"
+    " machine; an app's own scheme for public clients. With `authorization_code`, and only then.",
+    "post_logout_redirect_uris": "Where a sign-out may lead to, in the same spelling.",
+}
+SECRET: Words = {
+    "grace": "How long the secret before works on, for example `7d`; 90 days at most. Absent: it"
+    " ends at once.",
+}
+ACTING: Words = {
+    "user_id": "A service user of the own tenant.",
+    "scopes": "At most the client's, and at most the caller's own. Empty: none.",
+    "project_id": "Where the user holds roles; the only such project unless told.",
+}
 PUBLISHED_KEY: Words = {
     "api_key": "A key that a provider's documentation prints: 32 hexadecimal digits, upper case.",
     "tenants": "Ids of the tenants whose users may ask with it. Empty: nobody may.",
@@ -572,6 +599,9 @@ def management() -> str:
             (ApplicationSpec, APPLICATION),
             (Review, REVIEW),
             (Target, TARGET),
+            (ClientSpec, CLIENT),
+            (SecretSpec, SECRET),
+            (ActingSpec, ACTING),
             (PublishedKeySpec, PUBLISHED_KEY),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),

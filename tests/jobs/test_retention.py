@@ -38,10 +38,20 @@ def test_it_is_one_of_the_jobs_and_keeps_what_is_configured(world):
         retention=kept,
         clock=lambda: 2 * 86_400.0,
     )
-    began = {"user_id": world.owner.user_id, "tenant_id": world.owner.tenant_id}
-    more = {"methods": ("pwd",), "address": None, "agent": "", "entropy": secrets.token_bytes}
-    kept_one, _ = session.begin(world.store, now=86_400.0, **began, **more)
-    session.begin(world.store, now=0.0, **began, **more)
+
+    def begin(now):
+        return session.begin(
+            world.store,
+            user_id=world.owner.user_id,
+            tenant_id=world.owner.tenant_id,
+            methods=("pwd",),
+            address=None,
+            agent="",
+            now=now,
+            entropy=secrets.token_bytes,
+        )[0]
+
+    recent, _ = begin(86_400.0), begin(0.0)
     RETENTION.run(cast("Work", work))
-    assert raw_rows(world.database, "SELECT id FROM session") == [(kept_one.id,)]
+    assert raw_rows(world.database, "SELECT id FROM session") == [(recent.id,)]
     assert raw_rows(world.usage_database, "SELECT at FROM use_minute") == [(86_400,)]

@@ -71,8 +71,10 @@ def test_what_is_remembered_of_a_client_is_forgotten_with_the_next_change(
 ):
     known = KnownClients(server)
     assert known.recall(app.id, app.secret) is None
-    assert known.authenticated(app.id, app.secret).id == app.id
-    assert known.recall(app.id, app.secret) == authority.known(world, app)
+    assert known.authenticated(app.id, app.secret).client.id == app.id
+    again = known.recall(app.id, app.secret)
+    assert again is not None
+    assert again.client == authority.known(world, app)
     assert known.recall(app.id, app.secret + "x") is None
     assert known.recall(app.id, None) is None
     disabled = sa.update(schema.oauth_client).where(schema.oauth_client.c.id == app.id)

@@ -12,15 +12,17 @@ from contextlib import closing
 import pytest
 import sqlalchemy as sa
 from tests.manage.journals import alter
-from tests.world import FILES, World, asking, chain_faults, mode, raw_rows
+from tests.minting import client
+from tests.world import FILES, World, asking, chain_faults, compiled, mode, raw_rows
 
 from latchgate.config import load
 from latchgate.core.model import Noun
 from latchgate.core.reason import Reason
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
-from latchgate.manage import audit, signing_keys
+from latchgate.manage import audit, oauth_clients, signing_keys
 from latchgate.manage.chain import verify_database
+from latchgate.manage.oauth_clients import ClientPatch
 from latchgate.serve import backup as backups
 from latchgate.serve.backup import BackupError, back_up, look
 from latchgate.serve.restore import restore
@@ -423,6 +425,32 @@ def test_what_was_narrowed_since_is_narrowed_again_when_asked_for(place):
     for key in (of_suspended, of_left):
         assert not engine.decide(asking(key)).allowed
     assert engine.decide(asking(late)).reason is Reason.CREDENTIAL_UNKNOWN
+
+
+def test_what_was_taken_from_clients_since_is_taken_again(place):
+    world = place.world
+    policy = compiled(FILES, 1)
+    operator = world.acting(world.admin)
+    narrowed, withdrawn = (client(world, policy) for _ in range(2))
+    kept = f"{world.owner.user_id}:{narrowed.id}"
+    for made in (narrowed, withdrawn):
+        row = {"id": f"{world.owner.user_id}:{made.id}", "user_id": world.owner.user_id}
+        row |= {"client_id": made.id, "scopes": "[]", "given_at": 1.0, "version": 0}
+        world.change(Noun.CONSENT, row["id"], sa.insert(schema.consent).values(**row))
+    place.back_up()
+    patch = ClientPatch(scopes=["openid"], redirect_uris=["https://new.example/cb"])
+    oauth_clients.change_client(world.store, policy, operator, narrowed.id, patch)
+    oauth_clients.withdraw(world.store, policy, operator, withdrawn.id)
+    done = place.restore(narrowing=True)
+    assert {(one.noun, one.record, *one.what) for one in done.narrowed} == {
+        ("oauth_client", narrowed.id, "redirect_uris", "scopes"),
+        ("oauth_client", withdrawn.id, "disabled_at", "withdrawn_at"),
+        ("application_key", withdrawn.secrets[0].id, "revoked_at"),
+        ("consent", f"{world.owner.user_id}:{withdrawn.id}", "withdrawn"),
+    }
+    after = oauth_clients.shown(world.store, policy, narrowed.id, now=world.clock())
+    assert (after.scopes, after.redirect_uris) == (["openid"], [])  # nothing is made anew
+    assert [one.id for one in world.all(sa.select(schema.consent.c.id))] == [kept]
 
 
 def test_another_installations_journal_is_not_replayed(place, tmp_path_factory):

@@ -48,8 +48,8 @@ class ClientSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     It is of the approved application `application_id`, or of a new one, `application`, which is
     approved with it. `scopes` are the most that it can be given, an empty list none. A `public` one
     has no secret. A `first_party` one is Latchgate's own: nobody is asked for their consent, and
-    what is signed in with it may make keys. `tenant_id` names the tenant whose administrators may
-    let it act as a service user, which `client_credentials` needs.
+    what is signed in with it may make keys. `tenant_id` names the tenant whose users it is for, and
+    whose administrators may let it act as a service user, which `client_credentials` needs.
     """
 
     scopes: _Scopes

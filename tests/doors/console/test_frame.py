@@ -11,18 +11,15 @@ from latchgate.doors.console.frame import _agent, _moment, headers
     ("text", "shown"),
     [
         (
-            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0"
-            " Safari/537.36",
+            "Mozilla/5.0 (X11; Linux x86_64) Chrome/156.0.0.0 Safari/537.36",
             "Chrome \u00b7 Linux",
         ),
         (
-            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
-            " Chrome/156.0.0.0 Safari/537.36 Edg/156.0.0.0",
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/156.0.0.0 Safari/537 Edg/156.0.0.0",
             "Edge \u00b7 Windows",
         ),
         (
-            "Mozilla/5.0 (iPhone; CPU iPhone OS 20_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML,"
-            " like Gecko) Version/20.0 Mobile/15E148 Safari/604.1",
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 20_0 like Mac OS X) Version/20.0 Safari/604.1",
             "Safari \u00b7 iPhone",
         ),
         (

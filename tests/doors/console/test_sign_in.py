@@ -60,7 +60,7 @@ def test_a_right_password_opens_a_session_with_new_secrets_and_leads_on(visitor,
     answer = visitor.sign_in(person, "/security/password")
     assert (answer.status, answer.headers["location"]) == (303, "/security/password")
     assert visitor.cookies[BROWSER] != before[BROWSER]
-    assert visitor.signed_in
+    assert visitor.is_signed_in()
     again = visitor.see("/sign-in?next=/device?user_code=A")
     assert (again.status, again.headers["location"]) == (303, "/device?user_code=A")
 
@@ -77,7 +77,7 @@ def test_a_session_that_a_visitor_brings_is_not_taken_over(visitor, person):
     visitor.cookies[SESSION] = "A" * 32
     visitor.sign_in(person)
     assert visitor.cookies[SESSION] != "A" * 32
-    assert visitor.signed_in
+    assert visitor.is_signed_in()
 
 
 def test_a_wrong_password_an_unknown_name_and_a_disabled_user_are_told_alike(
@@ -122,7 +122,7 @@ def test_the_password_alone_opens_nothing_for_whoever_has_a_second_factor(visito
     answer = visitor.sign_in(person)
     assert (answer.status, answer.headers["location"]) == (303, "/sign-in/second")
     assert SESSION not in visitor.cookies
-    assert not visitor.signed_in
+    assert not visitor.is_signed_in()
     for path in ("/security/app/new", "/security/codes", "/security/password"):
         answer = visitor.send(path)
         assert answer.status == 303

@@ -68,7 +68,8 @@ async def _device(call: Call) -> TokenAnswer:
 
 
 async def _exchange(call: Call) -> TokenAnswer:
-    client = await call.client_if_any()
+    found = await call.proven_if_any()
+    client = found.client if found is not None else None
     if client is not None:
         client.may(GrantType.TOKEN_EXCHANGE)
     form = call.form
