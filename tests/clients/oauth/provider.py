@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.certificates import Authority
 from tests.e2e.stack import Latchgate, text_of
 from tests.oauth.authority import unchecked
 from tests.people import Person
-from tests.world import World
+from tests.world import ACTOR, World
 
 from latchgate.core.kinds.oauth_token import TYPE
 from latchgate.keyring.jwt import JwtSigner, unseal_jwt
@@ -162,6 +163,11 @@ class Provider(Latchgate):
     def signed(self, token: str, **changed: Any) -> str:
         """Sign a token's claims anew with some of them changed, as only Latchgate itself could."""
         return self.signer().sign(unchecked(token)[1] | changed, typ=TYPE)
+
+    def replace_keys(self) -> None:
+        """Replace the keys that sign, as `latchgate signing-key replace` does."""
+        master = load(self.folder / "master.key")
+        signing_keys.replace(self.world.store, ACTOR, master, entropy=secrets.token_bytes)
 
     def signer(self) -> JwtSigner:
         """Return the key that signs now."""

@@ -209,7 +209,7 @@ def test_offline_a_revoked_token_passes_until_it_ends_and_latchgate_refuses_it_a
 def test_keys_are_replaced_without_a_refusal(provider, haproxy, robot, token):
     keys(provider, haproxy.folder, provider.authority.file, status=UNCHANGED)
     before = unchecked(token)[0]["kid"]
-    provider.run("signing-key", "replace", "--config", str(provider.config))
+    provider.replace_keys()
     after = provider.access_token(robot)
     assert unchecked(after)[0]["kid"] != before
     # HAProxy has not been told: the key that signs now was published before.
