@@ -48,6 +48,11 @@ _VERBS = {
         "oauth_client",
         "Make and withdraw OAuth2 clients, rotate their secrets.",
     ),
+    "workload": (
+        "latchgate.cli.workload",
+        "workload",
+        "Let CI jobs in by what their issuer signs of them.",
+    ),
     "consent": ("latchgate.cli.consent", "consent", "List and withdraw what clients may do."),
     "migrate": (
         "latchgate.cli.upkeep",
