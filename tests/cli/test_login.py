@@ -55,7 +55,7 @@ def begun(home: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], dict[
     ) as made:
         try:
             assert made.stdout is not None
-            lines = []
+            lines: list[str] = []
             while not lines or lines[-1] != "}\n":
                 lines.append(made.stdout.readline())
                 assert lines[-1], made.stderr.read() if made.stderr else ""
@@ -84,7 +84,7 @@ def profile_of(home: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(server, person, tmp_path_factory) -> Path:
+def home(server: Server, person: Person, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the person signed in."""
     made = tmp_path_factory.mktemp("home")
     with begun(made, "--url", server.addresses["console"]) as (process, shown):

@@ -281,7 +281,7 @@ PAGES = (
         show=show,
         take=take,
         fields=frozenset({"login", "password", "next"}),
-        query=frozenset({"next", "again", "login", "provider"}),
+        query=frozenset({"next", "again", "login"}),
         signed_in=False,
     ),
     Page(
