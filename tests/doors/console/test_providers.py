@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -108,14 +108,23 @@ def test_the_question_binds_the_browser_and_asks_for_no_more_than_a_code(desk):
     assert sent[0] != sent[1]
 
 
+def test_a_devices_link_leads_through_the_provider_that_it_names_and_back_to_its_code(desk):
+    visitor = Visitor(desk.server)
+    path = "/device?user_code=BCDF-GHJK"
+    told = visitor.see(f"{path}&provider=external").headers["location"]
+    assert told == f"{BEGIN}?{urlencode({'next': path})}"
+    other = visitor.see(f"{path}&provider=//evil.example").headers["location"]
+    assert urlsplit(other).path == "/sign-in"
+
+
 def test_who_is_no_longer_staff_is_signed_out_and_disabled_until_somebody_enables_them(desk):
     desk.staff("bob")
     visitor = desk.signed_in("bob")
-    assert visitor.signed_in
+    assert visitor.is_signed_in()
     desk.staff("bob", realm_access={"roles": []})
     assert "does not give you access" in desk.refused("bob")
     assert desk.users("bob")[0].active is False
-    assert not visitor.signed_in
+    assert not visitor.is_signed_in()
     desk.staff("bob")
     assert "can't be used" in desk.refused("bob")
 
@@ -125,7 +134,7 @@ def test_a_disabled_user_is_not_let_in_whatever_the_provider_says(desk):
     visitor = desk.signed_in("dan")
     user_id = desk.users("dan")[0].id
     assert desk.server.call("POST", f"/manage/v1/users/{user_id}/disable").status == 200
-    assert not visitor.signed_in
+    assert not visitor.is_signed_in()
     assert "can't be used" in desk.refused("dan")
 
 
@@ -257,7 +266,7 @@ def test_a_link_is_made_by_who_is_signed_in_and_by_no_other_page(desk):
 def test_a_provider_that_is_no_longer_configured_signs_out_who_came_by_it(desk):
     desk.staff("iris")
     visitor = desk.signed_in("iris")
-    assert visitor.signed_in
+    assert visitor.is_signed_in()
     mine = sa.update(schema.session).where(schema.session.c.user_id == desk.users("iris")[0].id)
     desk.world.change(Noun.SESSION, "any", mine.values(provider="gone"))
-    assert not visitor.signed_in
+    assert not visitor.is_signed_in()
