@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -61,7 +62,7 @@ class Desk:
         assert answer.status in {403, 503}
         return words(visitor)
 
-    def users(self, name: str) -> list[sa.Row]:
+    def users(self, name: str) -> list[sa.Row[Any]]:
         """Return the users of a name."""
         return list(self.world.all(sa.select(schema.user).where(schema.user.c.name == name)))
 
