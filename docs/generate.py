@@ -37,7 +37,9 @@ from latchgate.core.kinds import (
     api_token,
     app_password,
     application_key,
+    client_secret,
     imported_key,
+    oauth_token,
     oidc_bearer,
     project_token,
     service_key,
@@ -67,14 +69,17 @@ from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.manage import webhooks as manage_webhooks
 from latchgate.doors.verify import protocol, questions
 from latchgate.jobs import deliveries, sending
-from latchgate.manage import audit, chain, webhooks
+from latchgate.manage import audit, chain, webhooks, workloads
 from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
+from latchgate.manage.client_grants import ActingSpec
+from latchgate.manage.client_secrets import SecretSpec
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.lifetimes import LifetimeSpec
 from latchgate.manage.links import LinkSpec
+from latchgate.manage.oauth_clients import ClientSpec
 from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
@@ -99,6 +104,8 @@ CONFIGURATION: Words = {
     " applied, never these files.",
     "listen": "The three addresses, below.",
     "console": "Where browsers reach the console, below.",
+    "console.url": "Its origin as browsers see it, such as `https://login.example.com`; the issuer"
+    " of OAuth2 tokens. Absent: the address of `listen.console`.",
     "sign_in": "How people sign in to the console besides passwords and passkeys, below.",
     "sign_in.providers": "External OpenID providers, each a table `[[sign_in.providers]]`; see [how"
     " to sign in with Keycloak](../howto/sign-in-with-keycloak.md). None unless told.",
@@ -176,6 +183,10 @@ CONFIGURATION: Words = {
     "webhooks": "Which networks of your own events may be sent to, below.",
     "webhooks.allowed_networks": "Addresses and networks. Everywhere else events go to public"
     " addresses only, over https; here `http` will do too.",
+    "workloads": "Where issuers that tenants trust may be, below.",
+    "workloads.allowed_networks": "Addresses and networks of your own in which an issuer of"
+    " workloads may be asked for its keys. Everywhere else it is asked at public addresses only,"
+    " over https; here `http` will do too.",
     "mail": "The server that e-mail is handed to, below. Without `host` none is sent.",
     "mail.host": "Its name or address.",
     "mail.port": "587 with `starttls`, 465 with `implicit`, 25 with `none`, unless told.",
@@ -252,6 +263,13 @@ SETTINGS: Mapping[type, Words] = {
         " challenges name it. Unless given, below the API's own address.",
         "region": "The region that the catalog names.",
     },
+    oauth_token.Settings: {
+        "lifetime": "How long an access token lasts, as a duration; at most a day, and no longer"
+        " than what it was minted from.",
+        "audience": "Whom a token is meant for (`aud`): who verifies one offline compares it.",
+        "issuer": "Given by the server, from `console.url`; not for files.",
+    },
+    client_secret.Settings: {},
     application_key.Settings: {
         "header": "The header that carries the key: 32 hexadecimal digits, upper case.",
         "matrix_parameter": "Its name in a path (`;NAME=KEY`), in areas with `matrix_parameters`.",
@@ -388,6 +406,30 @@ APPLICATION: Words = {
 }
 REVIEW: Words = {"reason": "Why; the developer reads it."}
 TARGET: Words = {"user_id": "For this one user; for every user unless told."}
+CLIENT: Words = {
+    "scopes": "The most that it can be given: scopes of the published policy, and `openid`,"
+    " `profile`, `email`, `offline_access`. Empty: none.",
+    "application_id": "The approved application that it is of. Either this or `application`.",
+    "application": "A new application, approved with it; takes `operator:applications.write`.",
+    "tenant_id": "The tenant whose users it is for, and whose administrators may let it act."
+    " Absent: users of every tenant.",
+    "public": "It can keep no secret, and gets none.",
+    "first_party": "Latchgate's own: nobody is asked, and what signed in with it may make keys.",
+    "grant_types": "What it may ask tokens for. `urn:latchgate:introspection` lets it look at those"
+    " of others.",
+    "redirect_uris": "Where answers go, compared as they are spelled: https, or http on this"
+    " machine; an app's own scheme for public clients. With `authorization_code`, and only then.",
+    "post_logout_redirect_uris": "Where a sign-out may lead to, in the same spelling.",
+}
+SECRET: Words = {
+    "grace": "How long the secret before works on, for example `7d`; 90 days at most. Absent: it"
+    " ends at once.",
+}
+ACTING: Words = {
+    "user_id": "A service user of the own tenant.",
+    "scopes": "At most the client's, and at most the caller's own. Empty: none.",
+    "project_id": "Where the user holds roles; the only such project unless told.",
+}
 PUBLISHED_KEY: Words = {
     "api_key": "A key that a provider's documentation prints: 32 hexadecimal digits, upper case.",
     "tenants": "Ids of the tenants whose users may ask with it. Empty: nobody may.",
@@ -439,6 +481,7 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Attempts to send one event", lambda: len(deliveries.WAITS) + 1),
     ("Days an event and its deliveries are kept", lambda: round(deliveries.KEEP_SECONDS / 86_400)),
     ("Webhooks of one tenant", lambda: webhooks.MAX_WEBHOOKS),
+    ("Workloads of one tenant", lambda: workloads.MAX_WORKLOADS),
 )
 
 
@@ -447,6 +490,7 @@ def configuration() -> str:
     entries = (
         ("", config_entries.ConfigEntry),
         ("listen.", config_entries.ListenEntry),
+        ("console.", config_entries.ConsoleEntry),
         ("sign_in.", config_entries.SignInEntry),
         ("sign_in.providers.", config_entries.ProviderEntry),
         ("sign_in.providers.required.", config_entries.ClaimEntry),
@@ -455,6 +499,7 @@ def configuration() -> str:
         ("tls.", config_entries.TlsEntry),
         ("audit.", config_entries.AuditEntry),
         ("webhooks.", config_entries.WebhooksEntry),
+        ("workloads.", config_entries.WorkloadsEntry),
         ("mail.", config_entries.MailEntry),
         ("leaks.", config_entries.LeaksEntry),
         ("leaks.partners.", config_entries.PartnerEntry),
@@ -604,6 +649,9 @@ def management() -> str:
             (ApplicationSpec, APPLICATION),
             (Review, REVIEW),
             (Target, TARGET),
+            (ClientSpec, CLIENT),
+            (SecretSpec, SECRET),
+            (ActingSpec, ACTING),
             (PublishedKeySpec, PUBLISHED_KEY),
             (shapes.PolicyFiles, POLICY_FILES),
             (shapes.ExplainRequest, EXPLAIN),

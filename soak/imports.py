@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from benchmarks.imports import POLICY
 from benchmarks.machine import peak_rss
 from soak.steps import (
     Figures,
@@ -48,27 +49,6 @@ SAMPLE = 2_000
 _LOOK_SECONDS = 0.1
 _FOREIGN_BYTES = 20  # 40 characters
 _STORAGE, _ACME = "/v1/storage/bucket/object", "/acme/things"
-_POLICY = """
-provider = "acme"
-title = "Acme"
-dialect = "problem"
-
-[kinds.imported_key]
-pattern = "ak_live_[0-9A-Za-z]{40}"
-hash = "sha256"
-
-[services.acme]
-title = "Acme"
-
-[services.acme.scopes]
-"acme:read" = "Read"
-
-[[areas]]
-path = "/acme"
-service = "acme"
-accepts = ["imported_key"]
-rules = [{ methods = ["GET"], scope = "acme:read" }]
-"""
 _HEAD = "SELECT n FROM journal_head"
 _THERE = "SELECT COUNT(*) FROM credential WHERE external_id IS NOT NULL"
 _ROWS = "SELECT id, external_id FROM credential WHERE external_id IS NOT NULL"
@@ -169,14 +149,14 @@ def run(folder: Path, keys: int) -> Figures:
 def _publish(server: Server) -> None:
     world = World.beside(server)
     try:
-        world.publish({**FILES, "acme.toml": _POLICY})
+        world.publish({**FILES, "acme.toml": POLICY})
     finally:
         world.close()
 
 
 def _write(file: Path, keys: int) -> _Written:
     """Write lines as another system would: foreign keys, their SHA-256, and keys of our own."""
-    policy = compiled({**FILES, "acme.toml": _POLICY}, 1)
+    policy = compiled({**FILES, "acme.toml": POLICY}, 1)
     foreign = cast("ImportedKey", policy.kinds["acme.imported_key"])
     native = cast("ServiceKey", policy.kinds["wayscloud.service_key"])
     asked = set(random.SystemRandom().sample(range(keys), min(SAMPLE, keys)))

@@ -1,4 +1,4 @@
-"""Access tokens for tests: minted from a grant as the token endpoint will, with the world's keys."""
+"""Access tokens for tests: minted from a grant as the token endpoint does, with real keys."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from tests.world import ACTOR, BUILT_IN, Owner, World
+from tests.world import ACTOR, BUILT_IN, FILES, Owner, World
 
 from latchgate.core.kinds.oauth_token import OauthToken
 from latchgate.core.model import Noun
@@ -47,7 +47,8 @@ class Minting:
             signing_keys.ensure(world.store, ACTOR, key, entropy=secrets.token_bytes)
         self.signer = unseal_jwt(signing_keys.current(world.store, Purpose.OAUTH), key)
         given = {"oauth_token": {"issuer": issuer}}
-        kind = with_built_in({}, BUILT_IN, version=1, given=given).kinds["latchgate.oauth_token"]
+        self.policy = with_built_in(FILES, BUILT_IN, version=1, given=given)
+        kind = self.policy.kinds["latchgate.oauth_token"]
         assert isinstance(kind, OauthToken)
         self.kind = kind
 

@@ -209,6 +209,8 @@ def test_nobody_may_be_believed(file):
         ("[mail]\nhost = 'h'", "1: mail.from", "an e-mail address"),
         ("[mail]\nhost = 'h'\nfrom = 'a b@c'", "3: mail.from", "an e-mail address"),
         ("[mail]\nhost = 'h'\ntls = 'ssl'", "3: mail.tls", "Invalid enum value 'ssl'"),
+        ("[mail]\noperator = 'a@b.example'", "1: mail.host", "name the server"),
+        (f"[mail]\n{MAIL}operator = 'nobody'", "4: mail.operator", "an e-mail address"),
         (f"[mail]\n{MAIL}port = 0", "4: mail.port", "from 1 to 65535"),
         (f"[mail]\n{MAIL}username = 'u'", "4: mail.username", "belong together"),
         (

@@ -20,6 +20,7 @@ from latchgate.config_entries import (
     AuditEntry,
     ConfigEntry,
     LeaksEntry,
+    ListenEntry,
     MailEntry,
     UsageEntry,
 )
@@ -122,6 +123,7 @@ class Config:
     trusted: Networks
     tls: TlsFiles | None
     webhook_networks: Networks
+    workload_networks: Networks
     mail: MailServer | None
     audit: AuditExport | None
     usage: UsageEntry
@@ -220,33 +222,18 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         return ConfigError(f"{file}:{line_of(text, key)}: {key}: {problem}")
 
     folder = file.absolute().parent
-    found: dict[str, Address] = {}
-    for name in ("api", "console", "verify"):
-        try:
-            found[name] = parse_address(getattr(entry.listen, name), unix=name == "verify")
-        except ValueError as error:
-            key = f"listen.{name}"
-            raise at(key, error) from error
-    try:
-        trusted = Networks.of(entry.gateways.trusted)
-    except ValueError as error:
-        raise at("gateways.trusted", error) from error
+    found = _addresses(entry.listen, at)
+    trusted = _networks(entry.gateways.trusted, "gateways.trusted", at)
+    own, issuers = entry.webhooks.allowed_networks, entry.workloads.allowed_networks
     url = entry.console.url
     if url is not None and not _CONSOLE_URL.fullmatch(url):
         raise at("console.url", "must be an origin such as https://login.example.com, no path")
-    try:
-        webhook_networks = Networks.of(entry.webhooks.allowed_networks)
-    except ValueError as error:
-        raise at("webhooks.allowed_networks", error) from error
     mail = _mail(entry.mail, folder, at)
     _check_files(entry, folder, at)
     names = [Path(name).name for name in entry.policy]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise at("policy", f"two files are named {twice[0]}; they are published by name")
-    fixed = [address for address in found.values() if address.port]
-    if len({str(address) for address in fixed}) < len(fixed):
-        raise at("listen", "api, console and verify must be three different addresses")
     return Config(
         file=file.absolute(),
         database=folder / entry.database,
@@ -259,7 +246,8 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         verify=found["verify"],
         trusted=trusted,
         tls=None,
-        webhook_networks=webhook_networks,
+        webhook_networks=_networks(own, "webhooks.allowed_networks", at),
+        workload_networks=_networks(issuers, "workloads.allowed_networks", at),
         mail=mail,
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),
@@ -268,6 +256,30 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         access_log=_access_log(entry.access_log, folder, at),
         log_level=entry.log_level,
     )
+
+
+def _addresses(entry: ListenEntry, at: Callable[[str, object], ConfigError]) -> dict[str, Address]:
+    """Read the three addresses, which must differ."""
+    found: dict[str, Address] = {}
+    for name in ("api", "console", "verify"):
+        try:
+            found[name] = parse_address(getattr(entry, name), unix=name == "verify")
+        except ValueError as error:
+            key = f"listen.{name}"
+            raise at(key, error) from error
+    fixed = [address for address in found.values() if address.port]
+    if len({str(address) for address in fixed}) < len(fixed):
+        raise at("listen", "api, console and verify must be three different addresses")
+    return found
+
+
+def _networks(
+    texts: tuple[str, ...], key: str, at: Callable[[str, object], ConfigError]
+) -> Networks:
+    try:
+        return Networks.of(texts)
+    except ValueError as error:
+        raise at(key, error) from error
 
 
 _MAIL_PORTS = {"starttls": 587, "implicit": 465, "none": 25}

@@ -59,6 +59,15 @@ class WebhooksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     allowed_networks: tuple[str, ...] = ()
 
 
+class WorkloadsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[workloads]`: where issuers that tenants trust may be, besides public addresses.
+
+    `allowed_networks` are the operator's own, of a CI server inside, for one.
+    """
+
+    allowed_networks: tuple[str, ...] = ()
+
+
 class MailEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[mail]`: the server that warnings by e-mail are handed to; without `host` none are sent.
 
@@ -210,6 +219,7 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     gateways: GatewaysEntry = GatewaysEntry()
     tls: TlsEntry = TlsEntry()
     webhooks: WebhooksEntry = WebhooksEntry()
+    workloads: WorkloadsEntry = WorkloadsEntry()
     mail: MailEntry = MailEntry()
     audit: AuditEntry = AuditEntry()
     leaks: LeaksEntry = LeaksEntry()

@@ -36,11 +36,14 @@ class Following:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self.lines = queue.Queue()
+        self.lines: queue.Queue[str] = queue.Queue()
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.out, self.complaints = self.process.stdout, self.process.stderr
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
-        for line in self.process.stdout:
+        for line in self.out:
             self.lines.put(line.decode())
 
     def next(self):
@@ -50,13 +53,13 @@ class Following:
         """End it as Ctrl-C does; returns its code and what it complained of."""
         self.process.send_signal(signal.SIGINT)
         code = self.process.wait(timeout=30)
-        return code, self.process.stderr.read().decode()
+        return code, self.complaints.read().decode()
 
     def kill(self):
         self.process.kill()
         self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
+        self.out.close()
+        self.complaints.close()
 
 
 def written(server, made):

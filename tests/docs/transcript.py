@@ -108,7 +108,11 @@ def free_ports(*usual: int) -> dict[int, int]:
 
 def with_ports(text: str, ports: Mapping[int, int]) -> str:
     for usual, free in ports.items():
-        text = re.sub(rf"(?<=127\.0\.0\.1:){usual}\b|(?<=--port ){usual}\b", str(free), text)
+        text = re.sub(
+            rf"(?<=127\.0\.0\.1:){usual}\b|(?<=localhost:){usual}\b|(?<=--port ){usual}\b",
+            str(free),
+            text,
+        )
     return text
 
 

@@ -38,10 +38,15 @@ def counted(server, key):
 
 def waiting(server, key):
     """Return the counts of a key that are still to be added to the tables."""
-    found = raw_rows(server.folder / "latchgate-usage.db", "SELECT counts FROM use_pending")
-    told = [count for (text,) in found for count in json.loads(text)]
-    mine = {number for number, _, _, what in told if what is not None and key in what}
-    return sum(times for number, times, _, _ in told if number in mine)
+    found = raw_rows(server.folder / "latchgate-usage.db", "SELECT writer, counts FROM use_pending")
+    told = [(writer, *json.loads(text)) for writer, text in found]
+    mine = {(writer, name) for writer, _, new, _ in told for name, what in new if key in what}
+    return sum(
+        number
+        for writer, _, _, pairs in told
+        for name, number in zip(pairs[::2], pairs[1::2], strict=True)
+        if (writer, name) in mine
+    )
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import closing
 from types import SimpleNamespace
 from typing import cast
@@ -12,6 +13,7 @@ from tests.world import World, raw_rows
 from latchgate.jobs import JOBS
 from latchgate.jobs.job import Work
 from latchgate.jobs.retention import RETENTION
+from latchgate.signin import session
 from latchgate.store.retention import Retention
 from latchgate.store.sqlite import connect
 
@@ -31,7 +33,25 @@ def test_it_is_one_of_the_jobs_and_keeps_what_is_configured(world):
             connection.execute("INSERT INTO use_minute VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     kept = Retention(minutes=1, hours=1, days=1, sources=1)
     work = SimpleNamespace(
-        usage_database=world.usage_database, retention=kept, clock=lambda: 2 * 86_400.0
+        store=world.store,
+        usage_database=world.usage_database,
+        retention=kept,
+        clock=lambda: 2 * 86_400.0,
     )
+
+    def begin(now):
+        return session.begin(
+            world.store,
+            user_id=world.owner.user_id,
+            tenant_id=world.owner.tenant_id,
+            methods=("pwd",),
+            address=None,
+            agent="",
+            now=now,
+            entropy=secrets.token_bytes,
+        )[0]
+
+    recent, _ = begin(86_400.0), begin(0.0)
     RETENTION.run(cast("Work", work))
+    assert raw_rows(world.database, "SELECT id FROM session") == [(recent.id,)]
     assert raw_rows(world.usage_database, "SELECT at FROM use_minute") == [(86_400,)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import threading
 import time
 
 import pytest
@@ -111,6 +112,28 @@ def test_a_receiver_that_never_ends_its_headers_is_hung_up_on(monkeypatch):
     monkeypatch.setattr(sending, "SEND_SECONDS", 0.5)
     with Receiver(trickle=True) as receiver, pytest.raises(SendError, match="longer than"):
         send(receiver.url)
+
+
+def test_an_answer_without_end_is_not_read_to_its_end():
+    hung_up = threading.Event()
+
+    def pour(bound):
+        taken, _ = bound.accept()
+        with taken:
+            taken.recv(65_536)
+            taken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+            try:
+                while True:
+                    taken.sendall(b"a" * 65_536)
+            except OSError:
+                hung_up.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        thread = threading.Thread(target=pour, args=(bound,), daemon=True)
+        thread.start()
+        assert send(f"http://127.0.0.1:{bound.getsockname()[1]}/") == 200
+        assert hung_up.wait(30)
+        thread.join()
 
 
 def test_proxies_of_the_environment_are_not_asked(monkeypatch):

@@ -326,7 +326,8 @@ def test_a_head_signed_by_somebody_else_is_told(journal):
     # ... and even when they enter it into the store: the operator knows the key.
     alter(
         journal.database,
-        "INSERT INTO signing_key SELECT ?, purpose, ?, private, created_at, 1.0 FROM signing_key"
+        "INSERT INTO signing_key (id, purpose, public, private, created_at, begins_at, retired_at)"
+        " SELECT ?, purpose, ?, private, created_at, created_at, 1.0 FROM signing_key"
         " WHERE purpose = 'audit'",
         forged.key_id,
         raw(forged),

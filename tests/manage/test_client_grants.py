@@ -15,6 +15,7 @@ from latchgate.core.scope import Scopes
 from latchgate.manage import client_grants, consents, oauth_clients
 from latchgate.manage.client_grants import ActingSpec
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
+from latchgate.manage.listing import Query
 from latchgate.manage.oauth_clients import ClientPatch
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
@@ -30,7 +31,7 @@ def admin(world):
 
 def robot(world, *scopes) -> Owner:
     """Make a service user of the first tenant."""
-    made = world.somebody(*scopes, tenant_id=world.owner.tenant_id)
+    made: Owner = world.somebody(*scopes, tenant_id=world.owner.tenant_id)
     table = schema.user
     service = sa.update(table).where(table.c.id == made.user_id).values(sort="service")
     world.change(Noun.USER, made.user_id, service)
@@ -115,7 +116,7 @@ def test_another_tenants_client_and_one_that_signs_people_in_are_not_there(world
             with pytest.raises(NotFoundError):
                 ask(client_id)
     mine = machine(world)
-    query = oauth_clients.Query()
+    query = Query()
     found, _ = client_grants.listed(world.store, admin, query, now=world.clock())
     assert [each.client_id for each in found] == [mine.id]
 

@@ -74,7 +74,8 @@ def test_a_revoked_secret_is_revoked_once_and_leaves_the_list(world, operator):
 
 def test_a_secret_of_another_client_or_a_key_of_its_application_is_none(world, operator):
     made, other = client(world, POLICY), client(world, POLICY)
-    row = {"id": "ak-1", "kind": "teracloud.application_key", "digest": b"x", "created_by": "t"}
+    row: dict[str, object] = {"id": "ak-1", "kind": "teracloud.application_key", "digest": b"x"}
+    row["created_by"] = "t"
     row |= {"application_id": made.application_id, "created_at": 1.0}
     add = sa.insert(schema.application_key).values(**row)
     world.change(Noun.APPLICATION_KEY, "ak-1", add)

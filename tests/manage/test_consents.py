@@ -58,7 +58,7 @@ def test_withdrawn_every_grant_ends_with_its_tokens_and_no_others(world, me):
     assert world.all(sa.select(schema.oauth_code)) == []  # or it would become a grant
     assert [one.client_id for one in consents.listed(world.store, me)] == [other.id]
     actions = [row.action for row in world.journal()[-3:]]
-    assert actions == ["consent.withdraw", "grant.revoke", "grant.revoke"]
+    assert actions == ["consent.withdraw", "oauth_grant.revoke", "oauth_grant.revoke"]
     assert consents.withdraw(world.store, me, made.id) == n == world.head()
 
 

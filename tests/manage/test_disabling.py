@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 from tests.world import FILES, asking, compiled
 
 from latchgate.core.reason import Reason
 from latchgate.core.scope import Scopes
 from latchgate.manage import disabling, keys
 from latchgate.manage.errors import ForbiddenError, NotFoundError
+from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
 POLICY = compiled(FILES, 1)
@@ -48,3 +50,12 @@ def test_what_ended_or_is_anothers_is_not_switched(world, admin):
     stranger = world.acting(world.key("manage", owner=world.somebody()))
     with pytest.raises(NotFoundError):
         disabling.disable(world.store, stranger, world.key().id)
+
+
+def test_imported_keys_are_switched_off_like_others(world, admin):
+    made, table = world.key(), schema.credential
+    with world.changing() as change:
+        theirs = sa.update(table).where(table.c.id == made.id)
+        change.execute(theirs.values(kind="wayscloud.imported_key"))
+    disabling.disable(world.store, admin, made.id)
+    assert world.one(sa.select(table.c.disabled_at).where(table.c.id == made.id)).disabled_at

@@ -11,7 +11,7 @@ from latchgate.core.network import Networks
 from latchgate.core.scope import ALL, NONE, Scopes
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import ForbiddenError
-from latchgate.manage.gate import may_hand_out, may_issue
+from latchgate.manage.gate import may_hand_out, may_issue, sourced
 
 OFFICE = Networks.of(["192.0.2.0/24"])
 HOME = Networks.of(["198.51.100.7"])
@@ -73,3 +73,19 @@ def test_a_credential_never_outlives_its_maker(caller):
 def test_a_credential_that_may_not_make_others_makes_none(caller):
     with pytest.raises(ForbiddenError, match="may not make"):
         may_issue(restricted(caller, issues=False), NONE, None, None)
+
+
+def test_what_a_token_makes_is_bounded_by_what_it_was_minted_from(world):
+    source = world.key(networks=["192.0.2.0/24"], expires_at=2e9)
+    caller = world.acting(source)
+    minted = msgspec.structs.replace(
+        caller.credential, id="jti", parent_id=source.id, minted=True, expires_at=5.0, networks=None
+    )
+    token = Caller(msgspec.structs.replace(caller.grant, credential=minted), None)
+    with world.store.reading() as connection:
+        assert sourced(connection, caller) is caller
+        bounded = sourced(connection, token).credential
+    assert (bounded.expires_at, bounded.networks) == (2e9, OFFICE)
+    world.revoke(source)
+    with world.store.reading() as connection, pytest.raises(ForbiddenError, match="gone"):
+        sourced(connection, token)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from latchgate.manage.import_formats import FormatError, csv_lines, htpasswd, jsonl, keystone
-from latchgate.manage.import_lines import ImportLine
+from latchgate.manage.import_lines import ImportLine, LineError, made_line
 
 
 def read(form, text: str, columns=None) -> dict[int, ImportLine | str]:
@@ -86,3 +86,17 @@ def test_keystone_names_become_ours():
     assert line.access_rules is not None
     assert line.access_rules[0].path == "/v1"
     assert read(keystone, "[]")[1] == "is not a JSON object"
+
+
+@pytest.mark.parametrize(
+    ("field", "told", "problem"),
+    [
+        ("id", "a b", "id: must be 1 to 128 letters, digits and . ~ -"),
+        ("external_id", "a b", "external_id: must be visible ASCII characters"),
+        ("name", "a\x07b", "name: holds characters that may not be in it"),
+    ],
+)
+def test_a_text_of_the_wrong_spelling_is_told_in_words(field, told, problem):
+    with pytest.raises(LineError) as error:
+        made_line({field: told})
+    assert str(error.value) == problem

@@ -106,9 +106,11 @@ def test_a_lookup_knows_a_foreign_hash_by_what_a_scan_sends_of_it(world, policy,
     taken(world, policy, kind=KIND, id=key_id, hash=told, services=("storage",))
     kind = policy.kinds[KIND]
     assert isinstance(kind, ServiceKey)
+    read = kind.recognise(text)
+    assert read is not None
     sent = [
         {"kind": KIND, "digest": f"{word.decode()}:{raw.hex()}"}
-        for word, raw in (one.split(b":", 1) for one in kind.recognise(text).others)
+        for word, raw in (one.split(b":", 1) for one in read.others)
     ]
     asked = msgspec.convert({"digests": sent}, LeakLookup)
     owner = world.acting(world.key())
@@ -129,11 +131,13 @@ def test_an_access_key_under_a_slow_hash_is_proven_by_its_id_and_work(world, pol
     taken(world, policy, **line, hash=hashed, project=world.owner.project_id)
     assert record_of(world, policy, secret) is None
     guess = leak_proof.guessed(world.store, policy, secret, key_id)
+    assert guess is not None
     assert (guess.account, guess.stored) == (f"access_key:{key_id}", f"first72:{hashed}".encode())
     assert secret not in repr(guess)
     # An unknown id takes the same work, and so does one of another kind; what we made takes none.
     for other in ("d" * 32, world.key().id):
         nobody = leak_proof.guessed(world.store, policy, secret, other)
+        assert nobody is not None
         assert (nobody.stored, nobody.account) == (None, f"access_key:{other}")
     kind = policy.issued("kakaocloud.access_key")
     ours = kind.issue(None, secrets.token_bytes(kind.entropy_bytes))

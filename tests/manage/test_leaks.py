@@ -21,7 +21,8 @@ from latchgate.manage.leak_rules import LeakRuleSpec
 from latchgate.manage.leaks import LeakedToken, LeakLookup
 from latchgate.manage.listing import Query
 from latchgate.manage.records import IfMatch
-from latchgate.manage.rotation import Asked, RotationSpec, rotate
+from latchgate.manage.rotation import Asked, rotate
+from latchgate.manage.rotation_terms import RotationSpec
 from latchgate.store import schema
 from latchgate.store.journal import Actor
 
@@ -227,6 +228,7 @@ def test_a_rotated_secret_is_revoked_in_its_grace_and_its_successor_stands(world
     found, issued, _ = rotate(
         world.store, policy, owner, asked, rows=rows(owner), entropy=secrets.token_bytes
     )
+    assert issued is not None
     leak, _ = told_of(world, policy, key.text)
     assert (leak.record, leak.action) == (key.id, "revoke")
     assert stored(world, key.id).revoked_at is not None

@@ -122,6 +122,18 @@ def test_the_unused_is_taken_and_the_used_still_opens(used, key):
     assert (again.removed, same) == ([], n)
 
 
+def test_what_stands_below_needs_the_scopes_that_it_uses(used, key):
+    child = used.world.key("storage", scopes=["storage:read"], parent=key)
+    grandchild = used.world.key("storage", scopes=["storage:delete"], parent=child)
+    assert used.use(NOW - DAY, child)
+    assert not used.use(NOW - DAY, grandchild, method="DELETE")  # its parent may not
+    assert used.unused(key).unused == ["storage:delete"]
+    (listed,) = [one for one in used.listed()[0] if one.id == key.id]
+    assert listed.unused == ["storage:delete"]
+    assert used.narrow(key, unused_days=90)[0].removed == ["storage:delete"]
+    assert used.use(NOW, child)
+
+
 def test_a_key_with_every_scope_keeps_what_it_used(used):
     one = used.world.key("storage", "llm", scopes=["*"])
     used.use(NOW - 199 * DAY, one, method="DELETE")

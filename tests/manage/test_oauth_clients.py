@@ -1,4 +1,4 @@
-"""Clients: bounded by what was said when they were made, and ended with all that they were given."""
+"""Clients: bounded by what was said of them, and ended with all that they were given."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from tests.world import FILES, asking
 from latchgate.core.model import Noun
 from latchgate.core.reason import Reason
 from latchgate.core.scope import Scopes
-from latchgate.manage import applications, blocks, client_secrets, developers, oauth_clients
+from latchgate.manage import applications, blocks, client_secrets, developers, grants, oauth_clients
 from latchgate.manage.applications import Verb
-from latchgate.manage.client_terms import DEVICE
+from latchgate.manage.client_terms import DEVICE, INTROSPECTION
 from latchgate.manage.developers import Proof
-from latchgate.manage.errors import ForbiddenError, InvalidError, StaleError
+from latchgate.manage.errors import ForbiddenError, InvalidError, StaleError, UnprovenError
+from latchgate.manage.idempotency import Once
+from latchgate.manage.listing import Query
 from latchgate.manage.oauth_clients import ClientPatch, ClientSpec
 from latchgate.manage.records import IfMatch
 from latchgate.store import schema
@@ -48,7 +50,8 @@ def ask(world):
 
         def __call__(self, token, target="/manage/v1/account") -> Reason:
             headers = {"authorization": f"Bearer {token}"}
-            return engine.decide(asking(target=target, headers=headers)).reason
+            reason: Reason = engine.decide(asking(target=target, headers=headers)).reason
+            return reason
 
     return Ask()
 
@@ -99,6 +102,10 @@ def test_a_client_is_made_with_a_secret_that_only_its_digest_is_kept_of(world, o
             {"grant_types"},
         ),
         ({"grant_types": ["client_credentials"], "redirect_uris": []}, {"tenant_id"}),
+        (
+            {"public": True, "grant_types": [INTROSPECTION], "redirect_uris": []},
+            {"grant_types"},
+        ),
         ({"tenant_id": "t-nowhere"}, {"tenant_id"}),
         ({"application_id": "app-nothing"}, {"application_id"}),
         ({"application": APPLICATION}, {"application_id"}),
@@ -133,8 +140,8 @@ def test_only_an_approved_application_has_clients_and_one_of_them_has_its_secret
 def test_a_new_application_takes_the_right_to_make_one(world):
     made = client(world, POLICY, application_id=None, application=APPLICATION)
     assert (made.application_name, made.application_state) == ("Photos", "approved")
-    with pytest.raises(developers.UnprovenError):  # it is nobody's but the operator's
-        proof = Proof(made.application_id, "", None)
+    proof = Proof(made.application_id, "", None)
+    with pytest.raises(UnprovenError):  # it is nobody's but the operator's
         developers.standing(world.store, POLICY, proof, now=world.clock())
     narrow = world.acting(world.admin, Scopes.of(["operator:oauth-clients.write"]))
     spec = ClientSpec(scopes=[], application=APPLICATION, public=True, grant_types=[DEVICE])
@@ -206,7 +213,7 @@ def test_switched_off_a_client_takes_its_grants_with_it_and_brings_them_back(wor
     before_id, before = ask.given(made)
     with world.changing() as under_way:
         row = ask.minting.row(before_id)
-        oauth_clients.grants.alter(under_way, "disable", row, disabled_at=1.0)
+        grants.alter(under_way, "disable", row, disabled_at=1.0)
     disabled, _ = oauth_clients.disable(world.store, POLICY, operator, made.id)
     assert disabled.state == "disabled"
     assert ask(token) is Reason.PARENT_GONE
@@ -269,7 +276,7 @@ def test_a_list_tells_states_and_a_creation_sent_twice_makes_one(world, operator
     oauth_clients.disable(world.store, POLICY, operator, other.id)
 
     def listed(**filters: Any) -> list[str]:
-        query = oauth_clients.Query(filters=filters)
+        query = Query(filters=filters)
         found, _ = oauth_clients.listed(world.store, POLICY, query, now=world.clock())
         return [each.id for each in found]
 
@@ -279,7 +286,7 @@ def test_a_list_tells_states_and_a_creation_sent_twice_makes_one(world, operator
     spec = ClientSpec(
         scopes=[], application_id=one.application_id, public=True, grant_types=[DEVICE]
     )
-    once = oauth_clients.Once.of("k", "POST", spec)
+    once = Once.of("k", "POST", spec)
     made = [
         oauth_clients.create(
             world.store,

@@ -265,7 +265,9 @@ def test_a_rotation_tells_whoever_listens(world, admin):
     rotated, _, _ = rotate(world, admin, made.id)
     told = world.one(sa.select(schema.notification))
     assert (told.event, told.record) == (Event.CREDENTIAL_ROTATED, made.id)
-    assert msgspec.json.decode(told.data)["successor"] == rotated.successor.id
+    data = msgspec.json.decode(told.data)
+    assert (data["credential_id"], data["successor"]) == (made.id, rotated.successor.id)
+    assert data["ends_at"] == "1970-01-19T13:46:40Z"  # people read it, in e-mails
 
 
 def test_states_of_lists_tell_the_grace_from_its_end(world, admin, clock):

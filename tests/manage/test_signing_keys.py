@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from tests.manage.journals import Journal
 from tests.world import ACTOR
 
+from latchgate.keyring.jwt import unseal_jwt
+from latchgate.keyring.master import MasterKey
 from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
 from latchgate.store import schema
@@ -29,7 +31,10 @@ def stored(journal):
 def test_a_purpose_gets_one_key_and_keeps_it(journal):
     again = signing_keys.ensure(journal.store, ACTOR, journal.master, entropy=secrets.token_bytes)
     assert again == []
-    assert [row.purpose for row in stored(journal)] == [str(one) for one in Purpose]
+    # And of those whose signatures others check, the one that will sign next.
+    wanted = [*(str(one) for one in Purpose), "oauth"]
+    assert sorted(row.purpose for row in stored(journal)) == sorted(wanted)
+    assert sorted(row.purpose for row in stored(journal) if row.begins_at is None) == ["oauth"]
 
 
 def test_the_journal_has_the_public_half_only(journal):
@@ -39,21 +44,53 @@ def test_the_journal_has_the_public_half_only(journal):
     everything += journal.database.with_name("latchgate.db-wal").read_bytes()
     assert raw not in everything
     rows = [one for one in _rows(journal) if one.action == "signing_key.create"]
-    assert len(rows) == len(Purpose)
+    assert len(rows) == len(Purpose) + 1
     assert key.id in {row.record for row in rows}
     assert all('"public":' in row.detail and "private" not in row.detail for row in rows)
 
 
 def test_a_replaced_key_is_retired_known_and_no_longer_signs(journal):
-    before = [signing_keys.current(journal.store, one) for one in Purpose]
+    before = {one: signing_keys.current(journal.store, one) for one in Purpose}
+    ids = {row.id for row in stored(journal)}
     made = signing_keys.replace(journal.store, ACTOR, journal.master, entropy=secrets.token_bytes)
-    assert [signing_keys.current(journal.store, one) for one in Purpose] == made
-    assert not {key.id for key in before} & {key.id for key in made}
-    retired = {row.id: row.retired_at is not None for row in signing_keys.listed(journal.store)}
-    assert retired == {key.id: key in before for key in (*before, *made)}
-    assert all(unseal(key, journal.master).public == key.public for key in made)
-    actions = [row.action for row in _rows(journal)][-2 * len(made) :]
-    assert actions == ["signing_key.retire"] * len(made) + ["signing_key.create"] * len(made)
+    now = {one: signing_keys.current(journal.store, one) for one in Purpose}
+    assert not {key.id for key in before.values()} & {key.id for key in now.values()}
+    assert not ids & {key.id for key in made}
+    assert [key.purpose for key in made] == list(Purpose)
+    for one in (Purpose.AUDIT, Purpose.TOKEN):
+        assert now[one] in made
+        assert unseal(now[one], journal.master).public == now[one].public
+    retired = {row.id for row in signing_keys.listed(journal.store) if row.retired_at is not None}
+    assert retired == {key.id for key in before.values()}
+
+
+def test_a_key_for_tokens_that_others_check_is_published_before_it_signs(journal):
+    store, entropy = journal.store, secrets.token_bytes
+    signs = signing_keys.current(store, Purpose.OAUTH)
+    published = [key_id for key_id, _ in signing_keys.published(store, Purpose.OAUTH, since=0.0)]
+    assert len(published) == 2
+    (following,) = set(published) - {signs.id}
+    signing_keys.replace(store, ACTOR, journal.master, entropy=entropy)
+    assert signing_keys.current(store, Purpose.OAUTH).id == following
+    assert unseal_jwt(signing_keys.current(store, Purpose.OAUTH), journal.master).id == following
+    later = [key_id for key_id, _ in signing_keys.published(store, Purpose.OAUTH, since=0.0)]
+    assert set(published) < set(later)  # what was signed just before can still be checked
+    assert len(later) == 3
+    far = {one for one, _ in signing_keys.published(store, Purpose.OAUTH, since=float("inf"))}
+    assert far == set(later) - {signs.id}
+
+
+def test_a_next_key_under_a_master_key_that_was_lost_never_signs(journal):
+    store, other = journal.store, MasterKey(secrets.token_bytes(32))
+    before = {key_id for key_id, _ in signing_keys.published(store, Purpose.OAUTH, since=0.0)}
+    signing_keys.replace(store, ACTOR, other, entropy=secrets.token_bytes)
+    current = signing_keys.current(store, Purpose.OAUTH)
+    assert current.id not in before
+    assert unseal_jwt(current, other).id == current.id
+    left = {
+        key_id for key_id, _ in signing_keys.published(store, Purpose.OAUTH, since=float("inf"))
+    }
+    assert not left & before
 
 
 def test_listed_keys_hold_no_private_half(journal):

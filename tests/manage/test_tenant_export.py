@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -49,7 +50,7 @@ def test_a_tenant_gets_its_own_rows_and_those_of_nobody_else(world):
     world.key("storage", owner=others[0])
     header, *rows, end = exported(world, keys[0])
     assert end["rows"] == len(rows)
-    by_table = {}
+    by_table: dict[str, list[dict[str, Any]]] = {}
     for line in rows:
         by_table.setdefault(line["table"], []).append(line["row"])
     assert set(by_table) <= set(header["tables"])

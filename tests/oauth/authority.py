@@ -12,6 +12,7 @@ import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -88,7 +89,11 @@ def authority(world: World, *, clock=None) -> AuthorizationServer:
 def application(world: World, *, state: str = "approved") -> str:
     """Make an application."""
     number = next(_numbers)
-    row = {"name": f"Application {number}", "vendor": "v", "contact": '"a@example.com"'}
+    row: dict[str, Any] = {
+        "name": f"Application {number}",
+        "vendor": "v",
+        "contact": '"a@example.com"',
+    }
     row |= {"purpose": "p", "developer": "individual", "state": state, "reason": ""}
     row |= {"owner_digest": secrets.token_bytes(32), "created_at": world.clock()}
     return world.make(Noun.APPLICATION, schema.application, "app", **row)
@@ -100,7 +105,12 @@ def secret_of(
     """Make a secret of an application; returns its id and its text."""
     kind = ClientSecret("latchgate.client_secret")
     issued = kind.issue(Spec(service=""), secrets.token_bytes(kind.entropy_bytes))
-    row = {"id": issued.id, "kind": kind.name, "application_id": application_id, "user_id": None}
+    row: dict[str, Any] = {
+        "id": issued.id,
+        "kind": kind.name,
+        "application_id": application_id,
+        "user_id": None,
+    }
     row |= {"digest": issued.digest, "created_at": world.clock(), "created_by": "test"}
     row |= {"revoked_at": None, "expires_at": expires_at, "superseded_by": None}
     with world.changing() as change:
@@ -119,12 +129,20 @@ def client(
     tenant_id: str | None = None,
     acts_as: Owner | None = None,
     application_id: str | None = None,
+    redirect_uris: Iterable[str] = (REDIRECT,),
+    logout_uris: Iterable[str] = (),
 ) -> Registered:
     """Register a client; `acts_as` is whom it is with client credentials."""
     owned = application_id or application(world)
     client_id = f"client-{next(_numbers)}-{secrets.token_hex(3)}"
-    row = {"id": client_id, "application_id": owned, "tenant_id": tenant_id, "public": public}
-    row |= {"first_party": first_party, "redirect_uris": [REDIRECT], "logout_uris": []}
+    row: dict[str, Any] = {
+        "id": client_id,
+        "application_id": owned,
+        "tenant_id": tenant_id,
+        "public": public,
+    }
+    row |= {"first_party": first_party, "redirect_uris": list(redirect_uris)}
+    row |= {"logout_uris": list(logout_uris)}
     row |= {"grant_types": list(grant_types), "scopes": list(scopes), "grant_id": None}
     row |= {"created_at": world.clock(), "created_by": "test", "disabled_at": None}
     with world.changing() as change:
@@ -186,7 +204,7 @@ def sent(text: str, *, redirect_uri: str = REDIRECT, verifier: str = VERIFIER) -
     return Exchange(text, redirect_uri, verifier)
 
 
-def unchecked(token: str) -> tuple[dict[str, object], dict[str, object]]:
+def unchecked(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a JWT's header and claims, as anybody reads them."""
     head, body, _ = token.split(".")
     raw = [base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in (head, body)]

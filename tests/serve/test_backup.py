@@ -12,19 +12,22 @@ from contextlib import closing
 import pytest
 import sqlalchemy as sa
 from tests.manage.journals import alter
-from tests.world import FILES, World, asking, chain_faults, mode, raw_rows
+from tests.minting import client
+from tests.world import FILES, World, asking, chain_faults, compiled, mode, raw_rows
 
 from latchgate.config import load
 from latchgate.core.model import Noun
 from latchgate.core.reason import Reason
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
-from latchgate.manage import audit, signing_keys
+from latchgate.manage import audit, oauth_clients, signing_keys
 from latchgate.manage.chain import verify_database
+from latchgate.manage.oauth_clients import ClientPatch
 from latchgate.serve import backup as backups
 from latchgate.serve.backup import BackupError, back_up, look
 from latchgate.serve.restore import restore
 from latchgate.serve.upgrade import UpgradeError
+from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.errors import StoreError
 from latchgate.store.journal import Actor
@@ -265,6 +268,24 @@ def test_a_restore_takes_back_what_happened_since_under_a_new_epoch(place):
     assert f"the rows up to {kept.n}" in report.faults[0].problem
 
 
+def test_nobody_stays_signed_in_over_a_restore(place):
+    world, now = place.world, time.time()
+    made, cookie = session.begin(
+        world.store,
+        user_id=world.owner.user_id,
+        tenant_id=world.owner.tenant_id,
+        methods=("pwd",),
+        address=None,
+        agent="",
+        now=now,
+        entropy=secrets.token_bytes,
+    )
+    place.back_up()
+    session.end(world.store, made.id, now)
+    place.restore()
+    assert session.resume(world.store, cookie.reveal(), now=now) is None
+
+
 def test_a_verifier_that_was_ahead_believes_nothing_old(place, monkeypatch):
     """Rule 15: should one run all the same, a new epoch empties it whatever the numbers are."""
     world = place.world
@@ -356,7 +377,8 @@ def test_a_database_that_cannot_be_read_is_moved_aside(place):
 
 def test_what_was_narrowed_since_is_narrowed_again_when_asked_for(place):
     world = place.world
-    keys = {name: world.key() for name in ("stays", "revoked", "disabled", "scopes", "ends")}
+    names = ("stays", "revoked", "disabled", "scopes", "ends", "issues", "rules")
+    keys = {name: world.key() for name in names}
     suspended, left = world.somebody(), world.somebody()
     of_suspended, of_left = world.key(owner=suspended), world.key(owner=left)
     place.back_up()
@@ -370,6 +392,8 @@ def test_what_was_narrowed_since_is_narrowed_again_when_asked_for(place):
     alter_key("disabled", disabled_at=1.0)
     alter_key("scopes", scopes='["storage:write"]')
     alter_key("ends", expires_at=2.0)
+    alter_key("issues", issues=False)
+    alter_key("rules", access_rules="[]")
     tenant = schema.tenant
     world.change(
         Noun.TENANT,
@@ -380,8 +404,9 @@ def test_what_was_narrowed_since_is_narrowed_again_when_asked_for(place):
     world.change(Noun.USER, left.user_id, sa.delete(roles).where(roles.c.user_id == left.user_id))
     late = world.key()
     done = place.restore(narrowing=True)
+    narrowed = ("revoked", "disabled", "scopes", "ends", "issues", "rules")
     assert {(one.noun, one.record) for one in done.narrowed} == {
-        *(("credential", keys[name].id) for name in ("revoked", "disabled", "scopes", "ends")),
+        *(("credential", keys[name].id) for name in narrowed),
         ("tenant", suspended.tenant_id),
         ("user", left.user_id),
     }
@@ -394,10 +419,38 @@ def test_what_was_narrowed_since_is_narrowed_again_when_asked_for(place):
         "disabled": Reason.CREDENTIAL_DISABLED,
         "scopes": Reason.SCOPE_NOT_GRANTED,
         "ends": Reason.CREDENTIAL_EXPIRED,
+        "issues": Reason.ALLOWED,
+        "rules": Reason.ACCESS_RULE_MISSING,
     }
     for key in (of_suspended, of_left):
         assert not engine.decide(asking(key)).allowed
     assert engine.decide(asking(late)).reason is Reason.CREDENTIAL_UNKNOWN
+
+
+def test_what_was_taken_from_clients_since_is_taken_again(place):
+    world = place.world
+    policy = compiled(FILES, 1)
+    operator = world.acting(world.admin)
+    narrowed, withdrawn = (client(world, policy) for _ in range(2))
+    kept = f"{world.owner.user_id}:{narrowed.id}"
+    for made in (narrowed, withdrawn):
+        row = {"id": f"{world.owner.user_id}:{made.id}", "user_id": world.owner.user_id}
+        row |= {"client_id": made.id, "scopes": "[]", "given_at": 1.0, "version": 0}
+        world.change(Noun.CONSENT, row["id"], sa.insert(schema.consent).values(**row))
+    place.back_up()
+    patch = ClientPatch(scopes=["openid"], redirect_uris=["https://new.example/cb"])
+    oauth_clients.change_client(world.store, policy, operator, narrowed.id, patch)
+    oauth_clients.withdraw(world.store, policy, operator, withdrawn.id)
+    done = place.restore(narrowing=True)
+    assert {(one.noun, one.record, *one.what) for one in done.narrowed} == {
+        ("oauth_client", narrowed.id, "redirect_uris", "scopes"),
+        ("oauth_client", withdrawn.id, "disabled_at", "withdrawn_at"),
+        ("application_key", withdrawn.secrets[0].id, "revoked_at"),
+        ("consent", f"{world.owner.user_id}:{withdrawn.id}", "withdrawn"),
+    }
+    after = oauth_clients.shown(world.store, policy, narrowed.id, now=world.clock())
+    assert (after.scopes, after.redirect_uris) == (["openid"], [])  # nothing is made anew
+    assert [one.id for one in world.all(sa.select(schema.consent.c.id))] == [kept]
 
 
 def test_another_installations_journal_is_not_replayed(place, tmp_path_factory):
@@ -445,3 +498,57 @@ def test_files_of_policy_come_back_with_the_database(place):
     place.restore()
     (row,) = place.world.all(sa.select(schema.policy_version.c.files))
     assert json.loads(row.files) == FILES
+
+
+def test_who_was_signed_in_signs_in_again_and_a_removed_passkey_stays_removed(place):
+    world = place.world
+    user = world.somebody()
+    session, authenticator = schema.session, schema.authenticator
+    with world.store.writing() as connection:
+        connection.execute(
+            sa.insert(session).values(
+                id="ses-1",
+                digest=b"d" * 32,
+                user_id=user.user_id,
+                tenant_id=user.tenant_id,
+                created_at=1.0,
+                seen_at=1.0,
+                expires_at=9e9,
+                auth_time=1.0,
+                methods="[]",
+                agent="",
+            )
+        )
+        connection.execute(
+            sa.insert(schema.oauth_refresh).values(
+                digest=b"r" * 32,
+                grant_id="og-1",
+                client_id="lgc-1",
+                scopes="[]",
+                created_at=1.0,
+                expires_at=9e9,
+            )
+        )
+        for named in ("kept", "lost"):
+            connection.execute(
+                sa.insert(authenticator).values(
+                    id=named,
+                    user_id=user.user_id,
+                    sort="passkey",
+                    name=named,
+                    handle=named.encode(),
+                    counter=0,
+                    created_at=1.0,
+                    version=1,
+                )
+            )
+    place.back_up()
+    with world.store.writing() as connection:
+        connection.execute(sa.delete(authenticator).where(authenticator.c.id == "lost"))
+    done = place.restore(narrowing=True)
+    assert [(one.noun, one.record) for one in done.narrowed] == [("authenticator", "lost")]
+    with closing(connect(place.config.database, durable=True)) as connection:
+        signed_in = connection.execute("SELECT COUNT(*) FROM session").fetchone()
+        left = connection.execute("SELECT COUNT(*) FROM oauth_refresh").fetchone()
+        known = connection.execute("SELECT id FROM authenticator").fetchall()
+    assert (signed_in, left, known) == ((0,), (0,), [("kept",)])

@@ -33,6 +33,7 @@ from latchgate.store.sqlite import connect
 
 AT = 1_700_000_000.0
 PASSWORD = "correct horse battery staple"
+KEYS = len(Purpose) + 1  # that of OAuth2 tokens has the next one beside it
 
 
 class Old:
@@ -159,7 +160,7 @@ def test_it_says_what_it_did_and_keeps_a_copy_that_can_be_put_back(old, decides)
     done = upgrade(old.config, who="me", backup=True)
     assert (done.was, done.now) == ("0001", SCHEMA_HEAD)
     assert done.master_key == old.config.master_key
-    assert len(done.signing_keys) == len(Purpose)
+    assert len(done.signing_keys) == KEYS
     assert mode(old.config.master_key) == 0o600
     main, usage = done.backups
     assert [mode(one) for one in done.backups] == [0o600, 0o600]
@@ -174,13 +175,25 @@ def test_it_says_what_it_did_and_keeps_a_copy_that_can_be_put_back(old, decides)
     assert decides()["good", "GET"] == "allowed"
 
 
+def test_the_command_lines_client_is_made_once_and_keeps_what_was_decided_of_it(old):
+    upgrade(old.config, who="me", backup=True)
+    asked = "SELECT public, first_party, disabled_at FROM oauth_client WHERE id = 'latchgate-cli'"
+    assert raw_rows(old.config.database, asked) == [(1, 1, None)]
+    alter(old.config.database, "UPDATE oauth_client SET disabled_at = 1.0, scopes = '[]'")
+    upgrade(old.config, who="me", backup=True)
+    assert raw_rows(old.config.database, asked) == [(1, 1, 1.0)]
+    ((scopes,),) = raw_rows(old.config.database, "SELECT scopes FROM oauth_client")
+    assert "own:account.read" in json.loads(scopes)
+
+
 def test_the_journal_holds_and_can_be_signed(old):
     upgrade(old.config, who="me", backup=True)
     store = Store(old.config.database, clock=time.time)
     head = audit.head(store, old.config.master_key, now=time.time())
     store.close()
     report = verify_database(old.config.database, against=head)
-    assert (report.sound, report.rows) == (True, 5 + len(Purpose))
+    # The keys, and the command line's client with its application.
+    assert (report.sound, report.rows) == (True, 5 + KEYS + 2)
     last = raw_rows(old.config.database, "SELECT actor, action FROM journal ORDER BY n DESC")[0]
     assert last == ("local:me", "signing_key.create")
 
@@ -272,7 +285,7 @@ def test_a_lost_master_key_is_replaced_with_new_signing_keys(old):
     listed = upgrades.listed_signing_keys(old.config)
     in_use = {one["id"] for one in listed if one["retired_at"] is None}
     assert in_use == {key.id for key in made}
-    assert len(listed) == 2 * len(Purpose)
+    assert len(listed) == 2 * KEYS
 
 
 def test_a_new_master_key_that_serves_nothing_is_taken_back(old):

@@ -6,6 +6,7 @@ import itertools
 import sys
 import threading
 from collections import Counter
+from typing import Any
 
 import pytest
 from tests.world import asking
@@ -21,7 +22,7 @@ class Counting:
 
     def __init__(self, world):
         self.tally = Tally()
-        self.noted = []
+        self.noted: list[Any] = []
         self.engine = world.engine(on_decision=lambda *told: self.noted.append(told))
 
     def add(self, key, *, at=NOON, **how):
@@ -145,7 +146,7 @@ def test_threads_that_add_while_another_takes_lose_and_double_nothing(world, cou
     finally:
         sys.setswitchinterval(before)
     taken.append(counting.taken(everything=True))
-    sums = Counter()
+    sums: Counter[str] = Counter()
     for minute, key_id, times in itertools.chain.from_iterable(taken):
         sums[key_id] += times
         assert minute == 0

@@ -27,6 +27,7 @@ _GRANTS = {
     "refresh_token": "refresh_token",
     "device_code": "urn:ietf:params:oauth:grant-type:device_code",
     "token_exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
+    "introspection": "urn:latchgate:introspection",
 }
 _id = click.argument("client_id", metavar="ID")
 _grant_option = click.option(
@@ -63,7 +64,7 @@ def oauth_client() -> None:
 @click.option("--contact", help="Of a new application: an e-mail address of its developer.")
 @click.option("--public", is_flag=True, help="It can keep no secret: an app, a page, a command.")
 @click.option("--first-party", is_flag=True, help="Latchgate's own: nobody is asked to consent.")
-@click.option("--tenant", "tenant_id", metavar="ID", help="Whose administrators may let it act.")
+@click.option("--tenant", "tenant_id", metavar="ID", help="Whose users it is for.")
 @_grant_option
 @_scope_option
 @_redirect_option

@@ -11,6 +11,7 @@ from latchgate.jobs import alerts, audit_export, rotation, source_alerts
 from latchgate.jobs.access_log import ACCESS_LOG
 from latchgate.jobs.deliveries import Deliveries
 from latchgate.jobs.job import Job
+from latchgate.jobs.oauth import FORGETTING
 from latchgate.jobs.retention import RETENTION
 from latchgate.jobs.warnings import Warnings
 
@@ -26,4 +27,5 @@ JOBS: tuple[Job, ...] = (
     alerts.BILLING,
     alerts.HISTORY,
     source_alerts.JOB,
+    FORGETTING,
 )

@@ -31,9 +31,8 @@ from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.manage.gate import may_issue
 from latchgate.manage.granted import Granted, Maker, check_rules, given_rules
 from latchgate.manage.idempotency import Once, recall, remember
-from latchgate.manage.key_terms import read_expiry
+from latchgate.manage.key_terms import read_expiry, within_life
 from latchgate.manage.keys import Line, Name, Text
-from latchgate.manage.lifetimes import bounded
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.rotation import Rows
@@ -163,14 +162,7 @@ def create(
         remember(change, caller, once, issued.id)
         maker = Maker.of(change.connection, policy, caller)
         granted = Granted.of(change.connection, maker, spec.project_id, spec.roles)
-        expires_at = bounded(
-            change.connection,
-            caller.tenant_id,
-            kind.name,
-            created_at=change.at,
-            expires_at=asked,
-            field="expires_in" if spec.expires_in is not None else "expires_at",
-        )
+        expires_at = within_life(change, caller.tenant_id, kind.name, spec, asked)
         new = NewCredential(
             kind=kind.name,
             issued=kept,

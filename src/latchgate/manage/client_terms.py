@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from latchgate.core import redirect_uri
 from latchgate.core.policy import Policy
@@ -16,16 +16,17 @@ from latchgate.manage.errors import InvalidError
 if TYPE_CHECKING:
     from latchgate.manage.oauth_clients import ClientSpec
 
-DEVICE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
-EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # RFC 8693 §2.1
 GrantType = Literal[
     "authorization_code",
     "client_credentials",
     "refresh_token",
     "urn:ietf:params:oauth:grant-type:device_code",
     "urn:ietf:params:oauth:grant-type:token-exchange",
+    "urn:latchgate:introspection",
 ]
-GRANT_TYPES: tuple[str, ...] = get_args(GrantType)
+DEVICE: Final = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 §3.4
+# No grant: it lets an API's own client look at every token of its tenant (RFC 7662).
+INTROSPECTION: Final = "urn:latchgate:introspection"
 # Of OpenID Connect, which no service declares (OpenID Connect Core §5.4 and §11).
 PROTOCOL_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
@@ -75,9 +76,9 @@ class Terms:
         }
 
 
-def check(policy: Policy, terms: Terms) -> None:
-    """Raise InvalidError naming each field that can't be taken."""
-    faults = _scope_faults(policy, terms) + _grant_faults(terms)
+def check(policy: Policy, terms: Terms, *known: tuple[str, str]) -> None:
+    """Raise InvalidError naming each field that can't be taken, after those `known` already."""
+    faults = [*known, *_scope_faults(policy, terms), *_grant_faults(terms)]
     uris = {
         "redirect_uris": terms.redirect_uris,
         "post_logout_redirect_uris": terms.logout_uris,
@@ -111,10 +112,10 @@ _PROTOCOL = sorted(PROTOCOL_SCOPES)
 def _grant_faults(terms: Terms) -> list[tuple[str, str]]:
     faults: list[tuple[str, str]] = []
     given = set(terms.grant_types)
-    if "client_credentials" in given and terms.public:
-        why = "client_credentials takes a secret, which a public client has not"
+    for proven in sorted({"client_credentials", INTROSPECTION} & given if terms.public else ()):
+        why = f"{proven} takes a secret, which a public client has not"
         faults.append(("grant_types", why))
-    elif "client_credentials" in given and terms.tenant_id is None:
+    if "client_credentials" in given and not terms.public and terms.tenant_id is None:
         why = "must name the tenant in which it may act: it asks for client_credentials"
         faults.append(("tenant_id", why))
     if "refresh_token" in given and not given & {"authorization_code", DEVICE}:

@@ -21,7 +21,7 @@ from latchgate.store.journal import Change, Store
 
 _TABLE = schema.credential
 # Basic has a switch of its own, which a login goes with.
-_SORTS = ("service_key", "api_token", "access_key")
+_SORTS = ("service_key", "imported_key", "api_token", "access_key")
 
 
 def disable(

@@ -1,4 +1,4 @@
-"""What an access key is given, out of what its maker stands for: roles of a project, and requests.
+"""What an access key is given, out of what its maker stands for: roles of a project, requests.
 
 Rule of this file: roles are more than the scopes they hold, as services elsewhere read their names;
 so only what stands for all of its owner, or for roles itself, gives any (ATTACKS D5.38).

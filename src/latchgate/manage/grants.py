@@ -33,16 +33,19 @@ ALIVE = sa.and_(TABLE.c.kind.like(f"%.{GRANT}"), TABLE.c.revoked_at.is_(None))
 class GrantSpec:
     """What a new grant shall be: of which program, for whom (tenant, project, user), with what.
 
+    A workload is nobody's program: its grant has no `application_id`, and its id for `client_id`.
     `issues` says whether keys may be made with its tokens: with those of Latchgate's own programs.
+    It ends at `expires_at` (Unix seconds), or with whoever takes it away.
     """
 
-    application_id: str
+    application_id: str | None
     client_id: str
     name: str
     owner: tuple[str, str, str]
     scopes: Scopes
     networks: Networks | None = None
     issues: bool = False
+    expires_at: float | None = None
 
 
 def grant_kind(policy: Policy) -> str:
@@ -59,7 +62,7 @@ def write(
     """Write a new grant inside a change; returns its row, with the journal number as `version`."""
     tenant_id, project_id, owner_id = spec.owner
     row: dict[str, Any] = {
-        "id": f"grant-{draw(entropy(_ID_BYTES), CROCKFORD_LOWER, 16)}",
+        "id": f"og-{draw(entropy(_ID_BYTES), CROCKFORD_LOWER, 16)}",
         "kind": kind,
         "tenant_id": tenant_id,
         "project_id": project_id,
@@ -77,13 +80,13 @@ def write(
         "hint": "",
         "created_at": change.at,
         "created_by": change.actor.name,
-        "expires_at": None,
+        "expires_at": spec.expires_at,
         "revoked_at": None,
         "disabled_at": None,
         "issues": spec.issues,
         "application_id": spec.application_id,
     }
-    n = change.add("grant.create", Noun.CREDENTIAL, TABLE, row, tenant_id=tenant_id)
+    n = change.add("oauth_grant.create", Noun.CREDENTIAL, TABLE, row, tenant_id=tenant_id)
     return row | {"version": n}
 
 
@@ -101,7 +104,7 @@ def of_client(
 
 def alter(change: Change, verb: str, row: dict[str, Any], **after: object) -> int:
     """Change a grant inside a change; returns the journal number that verifiers must reach."""
-    action, noun = f"grant.{verb}", Noun.CREDENTIAL
+    action, noun = f"oauth_grant.{verb}", Noun.CREDENTIAL
     return change.alter(action, noun, TABLE, row, after, tenant_id=row["tenant_id"])
 
 

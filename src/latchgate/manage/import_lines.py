@@ -32,6 +32,12 @@ IMPORTABLE = (ServiceKey, ApiToken, ImportedKey, AccountPassword, AccessKey)
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z.~-]{1,128}\Z")]
 _FIELD = re.compile(r"unknown field `(?P<name>[^`]*)`")
+# Where the pattern of a field would be told otherwise.
+_SPELLED = {
+    "id": "must be 1 to 128 letters, digits and . ~ -",
+    "external_id": "must be visible ASCII characters",
+    "access_rules": "a path begins with /, and nothing holds control characters",
+}
 _WORD = re.compile(r"[a-z_]{1,32}")
 
 
@@ -101,7 +107,10 @@ def _worded(error: msgspec.ValidationError) -> str:
         name = unknown["name"] if _WORD.fullmatch(unknown["name"]) else "…"
         known = ", ".join(ImportLine.__struct_fields__)
         return f"there is no field {name!r}; there are {known}"
-    return f"{path.rstrip('`').partition('[')[0].partition('.')[0] or 'line'}: {message}"
+    field = path.rstrip("`").partition("[")[0].partition(".")[0] or "line"
+    if "matching regex" in message:
+        message = _SPELLED.get(field, "holds characters that may not be in it")
+    return f"{field}: {message}"
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ Rule of this file: everything that is wrong is told at once, field by field, and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from latchgate.core.duration import parse_duration
 from latchgate.core.kinds import IssuedKind
@@ -16,6 +16,8 @@ from latchgate.core.policy import Policy
 from latchgate.core.scope import EVERY, Scopes
 from latchgate.core.timestamp import parse_rfc3339
 from latchgate.manage.errors import InvalidError
+from latchgate.manage.lifetimes import bounded
+from latchgate.store.journal import Change
 
 if TYPE_CHECKING:
     from latchgate.manage.keys import KeySpec
@@ -138,3 +140,29 @@ def read_expiry(
         field = "expires_in" if expires_in is not None else "expires_at"
         faults.append((field, str(error)))
     return None
+
+
+class Lasting(Protocol):
+    """What was asked of something new that may end."""
+
+    @property
+    def expires_in(self) -> str | None:
+        """How long it shall last, where that was told."""
+        ...
+
+
+def within_life(
+    change: Change, tenant_id: str, kind: str, asked: Lasting, expires_at: float | None
+) -> float | None:
+    """Return when something new of a kind ends, None for never: as asked, or as its tenant lets it.
+
+    InvalidError names the field by which it was asked to live longer than that.
+    """
+    return bounded(
+        change.connection,
+        tenant_id,
+        kind,
+        created_at=change.at,
+        expires_at=expires_at,
+        field="expires_in" if asked.expires_in is not None else "expires_at",
+    )

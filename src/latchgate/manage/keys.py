@@ -23,8 +23,7 @@ from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.gate import may_issue, sourced
 from latchgate.manage.idempotency import Once, recall, remember
-from latchgate.manage.key_terms import settle
-from latchgate.manage.lifetimes import bounded
+from latchgate.manage.key_terms import settle, within_life
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find
 from latchgate.manage.rotation import Rows
@@ -160,14 +159,7 @@ def issue(
     issued = terms.kind.issue(Spec(service=spec.services[0]), entropy(terms.kind.entropy_bytes))
     holder = caller.credential
     with store.change(caller.actor) as change:
-        expires_at = bounded(
-            change.connection,
-            caller.tenant_id,
-            terms.kind.name,
-            created_at=change.at,
-            expires_at=terms.expires_at,
-            field="expires_in" if spec.expires_in is not None else "expires_at",
-        )
+        expires_at = within_life(change, caller.tenant_id, terms.kind.name, spec, terms.expires_at)
         maker = sourced(change.connection, caller)
         networks = may_issue(maker, terms.scopes, terms.networks, expires_at)
         remember(change, caller, once, issued.id)

@@ -45,7 +45,7 @@ _ACTIONS = {
 _Text = Annotated[str, msgspec.Meta(max_length=_MAX_URL * 4)]
 
 
-class LeakedToken(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class LeakedToken(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """A secret that was found, and where: a URL, and what sort of place (`github`, `log`).
 
     `id` is that of the access key whose secret it is: needed where it was imported by its hash.

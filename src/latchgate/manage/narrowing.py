@@ -1,13 +1,13 @@
 """Least privilege: which scopes a credential holds and did not use, and taking them away.
 
 Rule of this file: it only ever takes. What stays is what the credential holds now and was named,
-or was used; nothing is added, whoever asks. Where the counts don't reach back far enough to say
-that a scope is unused, that is said, and only `force` goes on.
+or was used, by it or by what was made with it; nothing is added, whoever asks. Where the counts
+don't reach back far enough to say that a scope is unused, that is said, and only `force` goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +18,7 @@ from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.reason import Reason
 from latchgate.core.scope import EVERY
+from latchgate.core.standing import MAX_PARENTS
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.keys import Name
@@ -31,7 +32,7 @@ DAYS = 90
 MAX_DAYS = 3_650
 _DAY = 86_400.0
 _TABLE = schema.credential
-_NARROWED = ("service_key", "api_token")
+_NARROWED = ("service_key", "imported_key", "api_token")
 # What holds scopes of its own: passwords of people and access keys stand for roles.
 _HOLDERS = sa.or_(*(_TABLE.c.kind.like(f"%.{name}") for name in (*_NARROWED, "app_password")))
 
@@ -127,7 +128,8 @@ def unused(
     """Return what a credential of the actor's tenant did not use; NotFoundError for none."""
     with store.reading() as connection:
         row = _find(connection, caller, credential_id)
-    return _told([row], usage, policy, days=days, now=now)[0]
+        family = _family(connection, [row])
+    return _told([row], family, usage, policy, days=days, now=now)[0]
 
 
 def listed(
@@ -138,8 +140,9 @@ def listed(
     whose = (_TABLE.c.tenant_id == caller.tenant_id, _HOLDERS, _TABLE.c.revoked_at.is_(None))
     with store.reading() as connection:
         rows, following = page(connection, LISTING, query, *whose, sa.not_(ended), now=now)
+        family = _family(connection, rows)
     days = read_days(query.filters.get("days", str(DAYS)))
-    return _told(rows, usage, policy, days=days, now=now), following
+    return _told(rows, family, usage, policy, days=days, now=now), following
 
 
 def narrow(
@@ -153,7 +156,7 @@ def narrow(
     now: float,
     match: IfMatch = ANY,
 ) -> tuple[Narrowed, int]:
-    """Take scopes and networks from a service key or an API token, at once; never gives any.
+    """Take scopes and networks from a key or an API token, at once; never gives any.
 
     Returns what is left and the journal number that verifiers must reach. NotFoundError,
     StaleError; InvalidError when it would widen, leave nothing, or rest on too short a count.
@@ -165,48 +168,42 @@ def narrow(
     with store.change(caller.actor) as change:
         row = _find(change.connection, caller, credential_id, match=match)
         if not row["kind"].endswith(_NARROWED):
-            raise InvalidError([("key", "only service keys and API tokens can be narrowed")])
+            told = "only service keys, imported ones and API tokens can be narrowed"
+            raise InvalidError([("key", told)])
         if row["revoked_at"] is not None:
             raise InvalidError([("key", "is revoked; there is nothing left to take")])
-        held = row["scopes"]
-        kept = _kept(row, usage, policy, spec, now)
-        networks = _networks(row, spec)
-        if not kept and held and not spec.to_nothing:
+        held = _held(row, policy)
+        kept = _kept(change.connection, row, usage, policy, spec, now)
+        after = {"scopes": kept, "networks": _networks(row, spec)}
+        if not kept and row["scopes"] and not spec.to_nothing:
             told = "nothing would be left; revoke it, or set to_nothing"
             raise InvalidError([("scopes", told)])
-        after = {"scopes": kept, "networks": networks}
-        if spec.dry_run:
-            n = 0
-        else:
-            n = alter(
-                change,
-                "key.narrow",
-                Noun.CREDENTIAL,
-                _TABLE,
-                row,
-                after,
-                tenant_id=caller.tenant_id,
-            )
-    known = _held(row | {"scopes": held}, policy)
-    return (
-        Narrowed(
-            id=credential_id,
-            scopes=kept,
-            removed=sorted(known - set(kept)) if kept != [EVERY] else [],
-            allowed_ip_ranges=networks,
-            changed=not spec.dry_run,
-            version=row["version"],
-        ),
-        n,
+        n, action, tenant_id = 0, "key.narrow", caller.tenant_id
+        if not spec.dry_run:
+            n = alter(change, action, Noun.CREDENTIAL, _TABLE, row, after, tenant_id=tenant_id)
+    narrowed = Narrowed(
+        id=credential_id,
+        scopes=kept,
+        removed=sorted(held - set(kept)) if kept != [EVERY] else [],
+        allowed_ip_ranges=after["networks"],
+        changed=not spec.dry_run,
+        version=row["version"],
     )
+    return narrowed, n
 
 
 def _kept(
-    row: dict[str, Any], usage: UsageReader, policy: Policy, spec: NarrowSpec, now: float
+    connection: sa.Connection,
+    row: dict[str, Any],
+    usage: UsageReader,
+    policy: Policy,
+    spec: NarrowSpec,
+    now: float,
 ) -> list[str]:
     held: list[str] = row["scopes"]
     if spec.unused_days is not None:
-        (told,) = _told([row], usage, policy, days=spec.unused_days, now=now)
+        family = _family(connection, [row])
+        (told,) = _told([row], family, usage, policy, days=spec.unused_days, now=now)
         if not told.proven and not spec.force:
             raise InvalidError([("unused_days", _unproven(told, spec.unused_days))])
         return sorted(set(told.scopes) - set(told.unused))
@@ -254,18 +251,47 @@ def _held(row: dict[str, Any], policy: Policy) -> set[str]:
     return {scope for name in names for scope in policy.scopes_of(name)}
 
 
+def _family(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Return the rows' credentials, and all below them, with those of the rows that each needs.
+
+    What stands below another may do what that one may and no more, so it uses its scopes. It has
+    the same owner, by whom it is found.
+    """
+    family = {row["id"]: {row["id"]} for row in rows}
+    level, owners = list(family), {row["owner_id"] for row in rows}
+    column = _TABLE.c
+    for _ in range(MAX_PARENTS):
+        below = sa.select(column.id, column.parent_id).where(
+            column.owner_id.in_(owners), column.parent_id.in_(level)
+        )
+        found = connection.execute(below).all()
+        for child in found:
+            family.setdefault(child.id, {child.id}).update(family[child.parent_id])
+        level = [child.id for child in found]
+        if not level:
+            break
+    return family
+
+
 def _told(
-    rows: list[dict[str, Any]], usage: UsageReader, policy: Policy, *, days: int, now: float
+    rows: list[dict[str, Any]],
+    family: Mapping[str, set[str]],
+    usage: UsageReader,
+    policy: Policy,
+    *,
+    days: int,
+    now: float,
 ) -> list[Unused]:
     since = now - days * _DAY
     began = counting_since(usage, until=now)
     # The day on which counting began was not counted whole.
     counted = began is not None and began < Period.DAY.start(since)
-    used: dict[str, set[str]] = {row["id"]: set() for row in rows}
-    only = {Column.CREDENTIAL: list(used), Column.REASON: [str(Reason.ALLOWED)]}
+    used: dict[str, set[str]] = {one: set() for one in family}
+    only = {Column.CREDENTIAL: list(family), Column.REASON: [str(Reason.ALLOWED)]}
     columns = (Column.CREDENTIAL, Column.SCOPE)
     for total in usage.totals(columns, period=Period.DAY, since=since, until=now + 1, only=only):
-        used[total.by[Column.CREDENTIAL]].add(total.by[Column.SCOPE])
+        for one in family[total.by[Column.CREDENTIAL]]:
+            used[one].add(total.by[Column.SCOPE])
     told = []
     for row in rows:
         held = _held(row, policy)

@@ -36,7 +36,7 @@ MAX_URIS = 20
 MAKES_APPLICATIONS = "operator:applications.write"
 _Uri = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _Uris = Annotated[list[_Uri], msgspec.Meta(max_length=MAX_URIS)]
-_Grants = Annotated[list[GrantType], msgspec.Meta(min_length=1, max_length=5)]
+_Grants = Annotated[list[GrantType], msgspec.Meta(min_length=1, max_length=6)]
 _Scopes = Annotated[list[Name], msgspec.Meta(max_length=256)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 ClientState = Literal["active", "disabled", "withdrawn"]
@@ -48,8 +48,8 @@ class ClientSpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     It is of the approved application `application_id`, or of a new one, `application`, which is
     approved with it. `scopes` are the most that it can be given, an empty list none. A `public` one
     has no secret. A `first_party` one is Latchgate's own: nobody is asked for their consent, and
-    what is signed in with it may make keys. `tenant_id` names the tenant whose administrators may
-    let it act as a service user, which `client_credentials` needs.
+    what is signed in with it may make keys. `tenant_id` names the tenant whose users it is for, and
+    whose administrators may let it act as a service user, which `client_credentials` needs.
     """
 
     scopes: _Scopes
@@ -157,10 +157,11 @@ def create(
     if before is not None:
         return shown(store, policy, before, now=now), None, False
     terms = Terms.of(spec)
-    check(policy, terms)
+    known: list[tuple[str, str]] = []
     if (spec.application_id is None) == (spec.application is None):
         why = "give the id of an application, or what a new one shall be, and not both"
-        raise InvalidError([("application_id", why)])
+        known.append(("application_id", why))
+    check(policy, terms, *known)
     if spec.application is not None and MAKES_APPLICATIONS not in caller.rights:
         raise ForbiddenError(f"a new application takes the scope {MAKES_APPLICATIONS}")
     client_id = new_id("client", entropy)

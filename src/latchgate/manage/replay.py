@@ -1,7 +1,8 @@
 """What took rights away after a backup was made, done again to the database restored from it.
 
 Rule of this file: two states are compared, not journal rows replayed: whatever changes are called,
-a record ends no wider than it was. Nothing is ever widened, and nothing made anew.
+a record ends no wider than it was. Nothing is ever widened, and nothing made anew. Policies are
+left alone: none is the narrower of two, and the operator has the files.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from latchgate.core.model import Noun
 from latchgate.core.network import Networks
 from latchgate.core.scope import Scopes
+from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.journal import Change, stored
 from latchgate.store.sqlite import Connection, connect, faults
@@ -47,8 +49,15 @@ def _shared(now: list[str], was: list[str]) -> list[str]:
     return now if set(kept) == set(now) else kept
 
 
-def _still(now: list[str], was: list[str]) -> list[str]:
+def _still(now: list[Any], was: list[Any]) -> list[Any]:
     return [one for one in now if one in was]
+
+
+def _named(now: list[Any] | None, was: list[Any] | None) -> list[Any] | None:
+    """Take what both name, where naming none of them means all."""
+    if was is None:
+        return now
+    return was if now is None else _still(now, was)
 
 
 def _inside(now: list[str] | None, was: list[str] | None) -> list[str] | None:
@@ -65,7 +74,7 @@ def _unapproved(now: str, was: str) -> str:
 _RULES: tuple[tuple[Noun, sa.Table, Mapping[str, Rule]], ...] = (
     (Noun.TENANT, schema.tenant, {"active": _both}),
     (Noun.PROJECT, schema.project, {"active": _both}),
-    (Noun.ROLE, schema.role, {"scopes": _shared}),
+    (Noun.ROLE, schema.role, {"scopes": _shared, "implies": _still}),
     (
         Noun.USER,
         schema.user,
@@ -89,6 +98,8 @@ _RULES: tuple[tuple[Noun, sa.Table, Mapping[str, Rule]], ...] = (
             "logout_uris": _still,
         },
     ),
+    # Of two rules on claims none is told to be the narrower; its grant bounds what they open.
+    (Noun.WORKLOAD, schema.workload, {"disabled_at": _earlier, "scopes": _shared}),
     (
         Noun.CREDENTIAL,
         schema.credential,
@@ -100,8 +111,12 @@ _RULES: tuple[tuple[Noun, sa.Table, Mapping[str, Rule]], ...] = (
             "denied_tokens": _all_of,
             "scopes": _shared,
             "networks": _inside,
+            "issues": _both,
+            "roles": _named,
+            "access_rules": _named,
         },
     ),
+    (Noun.WORKLOAD, schema.workload, {"disabled_at": _earlier, "scopes": _shared}),
 )
 
 
@@ -124,7 +139,19 @@ def narrow(change: Change, replaced: Path) -> list[Narrowed]:
         done += _logins(change, before)
         done += _blocks(change, before)
         done += _consents(change, before)
+        done += _authenticators(change, before)
     return done
+
+
+def forget_passing(change: Change) -> None:
+    """End what a backup must not bring back, as part of a restore: people sign in again.
+
+    A session that ended since would go on, and a refresh token that was used since would work a
+    second time.
+    """
+    session.forget_all(change)
+    for table in (schema.oauth_code, schema.oauth_device, schema.oauth_refresh):
+        change.execute(sa.delete(table))
 
 
 def _rows(before: Connection, asked: str) -> Iterator[dict[str, Any]]:
@@ -244,3 +271,18 @@ def _consents(change: Change, before: Connection) -> Iterator[Narrowed]:
         change.note(ACTION, Noun.CONSENT, row.id, tenant_id=row.tenant_id, detail=detail)
         change.execute(sa.delete(table).where(table.c.id == row.id))
         yield Narrowed(str(Noun.CONSENT), row.id, ["withdrawn"])
+
+
+def _authenticators(change: Change, before: Connection) -> Iterator[Narrowed]:
+    """Take what users signed in with and removed since: a lost passkey must not come back."""
+    table, user = schema.authenticator, schema.user
+    held = {row["id"] for row in _rows(before, "SELECT id FROM authenticator")}
+    known = {row["id"] for row in _rows(before, "SELECT id FROM account")}
+    wanted = sa.select(table.c.id, table.c.user_id, user.c.tenant_id)
+    for row in change.execute(wanted.join(user, user.c.id == table.c.user_id)).all():
+        if row.id in held or row.user_id not in known:
+            continue
+        detail = {"taken": {"user_id": row.user_id}}
+        change.note(ACTION, Noun.AUTHENTICATOR, row.id, tenant_id=row.tenant_id, detail=detail)
+        change.execute(sa.delete(table).where(table.c.id == row.id))
+        yield Narrowed(str(Noun.AUTHENTICATOR), row.id, ["removed"])

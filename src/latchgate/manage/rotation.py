@@ -178,7 +178,36 @@ def _supersede(
 
     `own` are columns of the successor that are not its predecessor's.
     """
-    tenant_id, word = row["tenant_id"], word_of(row)
+    tenant_id = row["tenant_id"]
+    _succeed(change, row, issued, own)
+    if terms.grace:
+        _adopt(change, row, issued.id)
+    until = change.at + terms.grace
+    ends_at = until if row["expires_at"] is None else min(row["expires_at"], until)
+    after: dict[str, Any] = {
+        "superseded_by": issued.id,
+        "superseded_at": change.at,
+        "expires_at": ends_at,
+        "quiet_seconds": terms.quiet,
+    }
+    if not terms.grace:
+        after["revoked_at"] = change.at
+    action = f"{word_of(row)}.rotate"
+    n = change.alter(action, Noun.CREDENTIAL, _TABLE, row, after, tenant_id=tenant_id)
+    notify(
+        change,
+        Event.CREDENTIAL_ROTATED,
+        row["id"],
+        tenant_id=tenant_id,
+        user_id=row["owner_id"],
+        data=about(row) | {"successor": issued.id, "ends_at": rfc3339(ends_at)},
+        entropy=entropy,
+    )
+    return n
+
+
+def _succeed(change: Change, row: dict[str, Any], issued: Issued, own: Mapping[str, Any]) -> None:
+    """Write the successor, and let logins lead to it."""
     made = {name: value for name, value in row.items() if name not in {"version", *_OWN}}
     made |= dict.fromkeys(_OWN)
     made |= own
@@ -190,33 +219,9 @@ def _supersede(
         "created_by": change.actor.name,
         "predecessor_id": row["id"],
     }
-    noun, old_id = Noun.CREDENTIAL, row["id"]
-    change.add(f"{word}.create", noun, _TABLE, made, tenant_id=tenant_id)
-    _repoint(change, old_id, issued.id, tenant_id)
-    if terms.grace:
-        _adopt(change, old_id, issued.id, tenant_id)
-    until = change.at + terms.grace
-    ends_at = until if row["expires_at"] is None else min(row["expires_at"], until)
-    after: dict[str, Any] = {
-        "superseded_by": issued.id,
-        "superseded_at": change.at,
-        "expires_at": ends_at,
-        "quiet_seconds": terms.quiet,
-    }
-    if not terms.grace:
-        after["revoked_at"] = change.at
-    n = change.alter(f"{word}.rotate", noun, _TABLE, row, after, tenant_id=tenant_id)
-    told = about(row) | {"successor": issued.id, "ends_at": rfc3339(ends_at)}
-    notify(
-        change,
-        Event.CREDENTIAL_ROTATED,
-        old_id,
-        tenant_id=tenant_id,
-        user_id=row["owner_id"],
-        data=told,
-        entropy=entropy,
-    )
-    return n
+    action, tenant_id = f"{word_of(row)}.create", row["tenant_id"]
+    change.add(action, Noun.CREDENTIAL, _TABLE, made, tenant_id=tenant_id)
+    _repoint(change, row["id"], issued.id, tenant_id)
 
 
 # What is a credential's own, and never its successor's.
@@ -245,17 +250,22 @@ def _repoint(change: Change, old_id: str, new_id: str, tenant_id: str) -> None:
         change.note("login.change", Noun.LOGIN, one.login_id, tenant_id=tenant_id, detail=told)
 
 
-def _adopt(change: Change, old_id: str, new_id: str, tenant_id: str) -> None:
-    """Put what stands below the old one below the new one, so that it outlives the grace."""
-    below = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.parent_id)
-    for child in change.execute(below.where(_TABLE.c.parent_id == old_id)).mappings().all():
+def _adopt(change: Change, row: dict[str, Any], new_id: str) -> None:
+    """Put what stands below the old one below the new one, so that it outlives the grace.
+
+    All that was made with it has its owner, by whom it is found: there is no index of parents.
+    """
+    below = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.parent_id).where(
+        _TABLE.c.owner_id == row["owner_id"], _TABLE.c.parent_id == row["id"]
+    )
+    for child in change.execute(below).mappings().all():
         change.alter(
             f"{word_of(child)}.move",
             Noun.CREDENTIAL,
             _TABLE,
             dict(child),
             {"parent_id": new_id},
-            tenant_id=tenant_id,
+            tenant_id=row["tenant_id"],
         )
 
 

@@ -34,7 +34,7 @@ OWN: Mapping[str, str] = {
     "project": _TENANT,
     "role": f"{_TENANT} OR tenant_id IS NULL",
     "role_assignment": _USER,
-    "credential": _TENANT,
+    "credential": f"{_TENANT} AND application_id IS NULL",  # grants are of clients
     "login": _USER,
     "login_credential": "login_id IN (SELECT login.id FROM login JOIN account"
     " ON account.id = login.user_id WHERE account.tenant_id = :tenant)",
@@ -51,14 +51,23 @@ LEFT_OUT: Mapping[str, str] = {
     "application": "belongs to the operator, and acts for every tenant",
     "application_key": "belongs to an application",
     "application_block": "blocks an application, which is not in it",
+    "authenticator": "is sealed under this installation's master key, or made for its address",
+    "ceremony": "sign-ins half done, in browsers at the old address",
+    "consent": "was given to a client, which is not in it",
     "delivery": "under way from this installation",
     "idempotency": "answers to repeated requests, for a day, of clients of the old address",
     "journal": "is one chain over all tenants; its rows of a tenant are listed by /manage/v1/audit",
     "journal_head": "told by the header",
     "notification": "under way from this installation",
+    "oauth_client": "belongs to an application",
+    "oauth_code": "is for a client, and lasts a minute",
+    "oauth_device": "is for a client, and lasts minutes",
+    "oauth_refresh": "belongs to a client's grant",
     "policy_version": "belongs to the operator",
+    "session": "people sign in anew at the new address",
     "signing_key": "belongs to the operator",
     "warned": "who was warned by this installation",
+    "workload": "acts by a grant, which is not in it",
     "webhook": "its secret is sealed under this installation's master key",
 }
 _ONE = threading.Lock()

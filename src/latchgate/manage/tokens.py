@@ -25,8 +25,7 @@ from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.manage.gate import check_depth, may_issue, sourced
 from latchgate.manage.idempotency import Once, recall, remember
-from latchgate.manage.key_terms import read_expiry
-from latchgate.manage.lifetimes import bounded
+from latchgate.manage.key_terms import read_expiry, within_life
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.rotation import Rows
@@ -127,14 +126,7 @@ def create(
     asked = Scopes.of(spec.scopes or ())
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     with store.change(caller.actor) as change:
-        bounded(
-            change.connection,
-            caller.tenant_id,
-            kind.name,
-            created_at=change.at,
-            expires_at=expires_at,
-            field="expires_in" if spec.expires_in is not None else "expires_at",
-        )
+        within_life(change, caller.tenant_id, kind.name, spec, expires_at)
         new = NewCredential(
             kind=kind.name,
             issued=issued,

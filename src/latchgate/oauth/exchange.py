@@ -20,7 +20,7 @@ from latchgate.core.secret import Secret
 from latchgate.oauth.clients import Client
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.minting import TokenAnswer, Wanted, answer, mint
-from latchgate.oauth.scopes import OPENID_SCOPES, read_scopes, within
+from latchgate.oauth.scopes import read_scopes, within
 from latchgate.oauth.server import AuthorizationServer
 from latchgate.verify.walk import Claim
 
@@ -29,7 +29,11 @@ ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - R
 API_TOKEN = "urn:latchgate:token-type:api_token"  # noqa: S105 - the name of a type
 SERVICE_KEY = "urn:latchgate:token-type:service_key"
 ACCESS_KEY = "urn:latchgate:token-type:access_key"
-TYPES = (ACCESS_TOKEN, API_TOKEN, SERVICE_KEY, ACCESS_KEY)
+# What another issuer signed: `oauth.workload` exchanges these.
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - RFC 8693 §3
+STATEMENTS = (JWT, ID_TOKEN)
+TYPES = (ACCESS_TOKEN, API_TOKEN, SERVICE_KEY, ACCESS_KEY, *STATEMENTS)
 KEY_LOGINS = "access_key"  # the namespace in which guesses of access keys are counted
 _MAX_SUBJECT = 4_096
 _REFUSED = "the subject_token is not valid, or not of the subject_token_type that was told"
@@ -81,8 +85,6 @@ def exchanged(
     """
     credential = grant.credential
     own = _opened(server.engine.policy, grant)
-    if credential.minted:
-        own |= credential.scopes.names & OPENID_SCOPES
     if client is not None:
         own &= client.scopes
     names = read_scopes(asked.scope) if asked.scope is not None else ()

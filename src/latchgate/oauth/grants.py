@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
-from latchgate.core.model import Noun
-from latchgate.core.secret import CROCKFORD_LOWER, draw
+from latchgate.manage import grants as manage_grants
+from latchgate.manage.grants import GrantSpec
 from latchgate.oauth.clients import Client, GrantType
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.scopes import OFFLINE, of_services
 from latchgate.store import schema
-from latchgate.store.journal import Actor, Change, Store
+from latchgate.store.journal import Actor, Change, Store, stored
 
 TOKEN_KIND = "latchgate.oauth_token"  # noqa: S105 - the name of a kind
 KIND = "latchgate.oauth_grant"
 ABSOLUTE_LIFE = 90 * 86_400.0  # seconds, however often it is refreshed
-_ID_LENGTH = 16
-_ID_ENTROPY = 19
-_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,34 +63,16 @@ def add(
     tenant_id: str | None = change.execute(whose).scalar_one_or_none()
     if tenant_id is None or client.tenant_id not in {None, tenant_id}:
         raise OAuthError(Code.INVALID_GRANT, "whom it was given by is no user of the client's")
-    row: dict[str, Any] = {
-        "id": f"og-{draw(entropy(_ID_ENTROPY), CROCKFORD_LOWER, _ID_LENGTH)}",
-        "kind": KIND,
-        "tenant_id": tenant_id,
-        "project_id": holder.project_id,
-        "owner_id": holder.user_id,
-        "parent_id": None,
-        "name": client.application_name,
-        "description": "",
-        "services": ["*"],
-        "scopes": of_services(scopes).listed(),
-        "networks": None,
-        "environment": None,
-        "external_id": client.id,
-        "metadata": {},
-        "digest": entropy(_DIGEST_BYTES),  # of nothing: no text has it
-        "hint": "",
-        "created_at": change.at,
-        "created_by": change.actor.name,
-        "expires_at": expires_at,
-        "revoked_at": None,
-        "disabled_at": None,
-        "issues": client.first_party,
-        "application_id": client.application_id,
-    }
-    noun = Noun.CREDENTIAL
-    change.add("oauth_grant.create", noun, schema.credential, row, tenant_id=tenant_id)
-    made: str = row["id"]
+    spec = GrantSpec(
+        application_id=client.application_id,
+        client_id=client.id,
+        name=client.application_name,
+        owner=(tenant_id, holder.project_id, holder.user_id),
+        scopes=of_services(scopes),
+        issues=client.first_party,
+        expires_at=expires_at,
+    )
+    made: str = manage_grants.write(change, KIND, spec, entropy)["id"]
     return made
 
 
@@ -111,17 +89,9 @@ def revoke(store: Store, grant_id: str, *, actor: Actor) -> int:
 def end(change: Change, grant_id: str) -> int | None:
     """Revoke a grant as part of a change; None when there is none that was not revoked."""
     table = schema.credential
-    wanted = sa.select(table.c.id, table.c.tenant_id).where(
-        table.c.id == grant_id, table.c.kind == KIND, table.c.revoked_at.is_(None)
-    )
-    row = change.execute(wanted).one_or_none()
-    if row is None:
-        return None
-    before = {"id": grant_id, "revoked_at": None}
-    after = {"revoked_at": change.at}
-    return change.alter(
-        "oauth_grant.revoke", Noun.CREDENTIAL, table, before, after, tenant_id=row.tenant_id
-    )
+    wanted = sa.select(table).where(table.c.id == grant_id, manage_grants.ALIVE)
+    row = change.execute(wanted).mappings().one_or_none()
+    return None if row is None else manage_grants.revoke(change, [stored(row)])
 
 
 def refreshes(client: Client, scopes: Iterable[str]) -> bool:

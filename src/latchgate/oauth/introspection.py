@@ -13,7 +13,6 @@ import msgspec
 
 from latchgate.core.kinds.oauth_token import read_claims
 from latchgate.core.model import AccessToken, Credential
-from latchgate.core.secret import digest
 from latchgate.oauth import refresh
 from latchgate.oauth.clients import Client, GrantType
 from latchgate.oauth.errors import Code, OAuthError
@@ -43,30 +42,31 @@ class Active(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(slots=True)
 class Known:
-    """Answers of late, each right at one journal number and until its token ends.
+    """Answers of late, each right at one journal number, until its token or its client ends.
 
-    For one event loop: not safe to share between threads.
+    They are known by a digest of the question, which says who asks, how it was proven and of which
+    token. For one event loop: not safe to share between threads.
     """
 
     _position: int = -1
-    _answers: dict[tuple[str, bytes], tuple[float, bytes]] = field(default_factory=dict)
+    _answers: dict[bytes, tuple[float, bytes]] = field(default_factory=dict)
 
-    def recall(self, client: Client, text: str, position: int, now: float) -> bytes | None:
+    def recall(self, question: bytes, position: int, now: float) -> bytes | None:
         """Return an answer that is still right."""
         if position != self._position:
             self._answers.clear()
             self._position = position
             return None
-        found = self._answers.get((client.id, digest("introspected", text)))
+        found = self._answers.get(question)
         return found[1] if found is not None and now < found[0] else None
 
-    def keep(self, client: Client, text: str, position: int, told: tuple[float, bytes]) -> None:
+    def keep(self, question: bytes, position: int, told: tuple[float, bytes]) -> None:
         """Remember an answer that was read at a journal number."""
-        if position != self._position:
+        if position != self._position or not question:
             return
         while len(self._answers) >= MAX_KNOWN:
             del self._answers[next(iter(self._answers))]
-        self._answers[client.id, digest("introspected", text)] = told
+        self._answers[question] = told
 
 
 def may_ask(client: Client) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 from latchgate.core.kinds.client_secret import secret_digest
-from latchgate.oauth.clients import Client, Proven, proven
+from latchgate.oauth.clients import Proven, proven
 from latchgate.oauth.server import AuthorizationServer
 
 MAX_CLIENTS = 10_000
@@ -25,7 +25,7 @@ class KnownClients:
         self._position = -1
         self._proven: dict[_Key, Proven] = {}
 
-    def recall(self, client_id: str, secret: str | None) -> Client | None:
+    def recall(self, client_id: str, secret: str | None) -> Proven | None:
         """Return a client that proved itself so before, and nothing changed; StoreError."""
         position = self._server.position()
         with self._lock:
@@ -34,10 +34,10 @@ class KnownClients:
             known = self._proven.get(_key(client_id, secret))
         if known is None or (known.until is not None and self._server.clock() >= known.until):
             return None
-        return known.client
+        return known
 
-    def authenticated(self, client_id: str, secret: str | None) -> Client:
-        """Return a client, read from the store, and remember it; see `clients.authenticated`."""
+    def authenticated(self, client_id: str, secret: str | None) -> Proven:
+        """Return a client, read from the store, and remember it; see `clients.proven`."""
         # Taken before the store is read: what is read is at least as new.
         position = self._server.position()
         known = proven(self._server.store, client_id, secret, now=self._server.clock())
@@ -49,7 +49,7 @@ class KnownClients:
                 while len(self._proven) >= MAX_CLIENTS:
                     del self._proven[next(iter(self._proven))]
                 self._proven[_key(client_id, secret)] = known
-        return known.client
+        return known
 
 
 def _key(client_id: str, secret: str | None) -> _Key:

@@ -27,11 +27,11 @@ from latchgate.core.assertion import header_fault, read_statement
 from latchgate.core.id_assertion import Expected, id_token_fault
 from latchgate.core.identity_provider import IdentityProvider
 from latchgate.core.secret import Secret, same
-from latchgate.signin import outgoing
+from latchgate.signin import asking
+from latchgate.signin.asking import Answer, fetched
 from latchgate.signin.discovery import Discovery, Metadata
 from latchgate.signin.jose import fitting, signed
 from latchgate.signin.jwks import FETCH_SECONDS, FetchError, KeySets
-from latchgate.signin.outgoing import Answer, fetched
 
 AT_ONCE = 8  # sign-ins that a process asks providers about: a slow one doesn't keep all others
 SEED_BYTES = 16
@@ -99,7 +99,7 @@ class Proven:
 class RelyingParty:
     """The providers of one server, as one process asks them. Safe to use from many threads.
 
-    `ask` sends a request to where an issuer leads (`signin.outgoing`), `fetch` is a GET of that;
+    `ask` sends a request to where an issuer leads (`signin.asking`), `fetch` is a GET of that;
     `ticks` never jumps, `clock` is Unix time (seconds).
     """
 
@@ -109,7 +109,7 @@ class RelyingParty:
         *,
         ticks: Callable[[], float],
         clock: Callable[[], float],
-        ask: Callable[..., Answer] = outgoing.ask,
+        ask: Callable[..., Answer] = asking.ask,
         fetch: Callable[..., bytes] = fetched,
     ) -> None:
         self._providers = {one.name: one for one in providers}

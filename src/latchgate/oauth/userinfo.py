@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.model import Grant
+from latchgate.core.model import AccessToken, User
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.scopes import OPENID
 from latchgate.store import schema
@@ -24,16 +24,16 @@ class UserInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     email_verified: bool | None = None
 
 
-def check(grant: Grant) -> None:
+def check(token: AccessToken) -> None:
     """Refuse a token that was not given for this: OAuthError insufficient_scope, status 403."""
-    if not grant.credential.minted or OPENID not in grant.credential.scopes.names:
+    if OPENID not in token.scopes.names:
         msg = "the token has not the scope openid"
         raise OAuthError(Code.INSUFFICIENT_SCOPE, msg, 403)
 
 
-def userinfo(store: Store, grant: Grant) -> UserInfo:
-    """Return the claims that a token's scopes let its client know; StoreError."""
-    names, owner = grant.credential.scopes.names, grant.owner
+def userinfo(store: Store, token: AccessToken, owner: User) -> UserInfo:
+    """Return the claims about a token's owner that its scopes let its client know; StoreError."""
+    names = token.scopes.names
     email = None
     if "email" in names:
         wanted = sa.select(schema.user.c.email).where(schema.user.c.id == owner.id)

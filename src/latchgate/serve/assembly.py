@@ -50,6 +50,7 @@ from latchgate.manage.census import Census
 from latchgate.manage.rehash import Rehash
 from latchgate.oauth.relying_party import RelyingParty
 from latchgate.serve.servers import Application
+from latchgate.signin.issuers import Issuers
 from latchgate.signin.jose import PublicKey
 from latchgate.signin.jwks import fetch
 from latchgate.signin.oidc import Assertions
@@ -109,6 +110,7 @@ class Deciders:
     passwords: Passwords
     rehash: Rehash
     assertions: Assertions
+    issuers: Issuers
     shadows: Shadows
 
     @classmethod
@@ -144,7 +146,8 @@ class Deciders:
             clock=time.time,
             ticks=ticks,
         )
-        return cls(engine, passwords, rehash, assertions, shadows)
+        issuers = Issuers(allowed=config.workload_networks, ticks=ticks)
+        return cls(engine, passwords, rehash, assertions, issuers, shadows)
 
 
 class Assembly:
@@ -189,6 +192,7 @@ class Assembly:
         self._deciders.passwords.close()
         self._deciders.rehash.close()
         self._deciders.assertions.close()
+        self._deciders.issuers.close()
         self._partners.close()
         self._providers.close()
         self.engine.close()
@@ -216,6 +220,7 @@ def _door(
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,
         engine=engine,
         passwords=deciders.passwords,
+        issuers=deciders.issuers,
         signers=Signers(
             current=lambda: signing_keys.current(store, Purpose.TOKEN),
             load=lambda: master.load(config.master_key),

@@ -26,7 +26,11 @@ from latchgate.store.sqlite import connect, faults
 APART = frozenset({"journal_head", "journal"})
 # What means nothing elsewhere, and why.
 LEFT_OUT = {
+    "ceremony": "sign-ins half done, for ten minutes, in browsers at the old address",
     "idempotency": "answers to repeated requests, for a day, of clients of the old address",
+    "oauth_code": "lasts a minute, and is for the old address",
+    "oauth_device": "lasts minutes, and is for the old address",
+    "session": "people sign in anew at the new address: their cookies are of the old one",
 }
 
 

@@ -101,14 +101,19 @@ def initialize(
         first = _first_records(config)
         _create(config.profile, _profile(config, first.token), made)
     except BaseException:
-        for path in made:
-            for beside in ("", "-wal", "-shm", "-bell"):
-                path.with_name(path.name + beside).unlink(missing_ok=True)
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir()
+        _take_back(made, missing)
         raise
     return Initialized(config=config, first=first)
+
+
+def _take_back(made: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Remove what was made, and folders that were not there and are empty again."""
+    for path in made:
+        for beside in ("", "-wal", "-shm", "-bell"):
+            path.with_name(path.name + beside).unlink(missing_ok=True)
+    for path in folders:
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _first_records(config: Config) -> FirstRecords:

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from latchgate.config import Config
 from latchgate.core.model import Noun
 from latchgate.manage.chain import RESTORED, verify_database
-from latchgate.manage.replay import Narrowed, narrow
+from latchgate.manage.replay import Narrowed, forget_passing, narrow
 from latchgate.serve import backup
 from latchgate.serve.backup import BackupError, Looked, Manifest, look
 from latchgate.serve.files import BESIDE, placed
@@ -176,6 +176,7 @@ def _staged(
     actor = Actor(name=f"local:{who}", tenant_id=None)
     with _store(stage) as store, store.change(actor) as change:
         _begin(change, epoch, manifest, found)
+        forget_passing(change)
         if narrower is not None:
             narrowed = narrow(change, narrower)
         n = change.n

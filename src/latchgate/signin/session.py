@@ -264,6 +264,12 @@ def trim(store: Store, *, now: float) -> None:
         connection.execute(sa.delete(_TABLE).where(over))
 
 
+def forget_all(change: Change) -> None:
+    """Forget every session and every sign-in half done, as part of a change."""
+    change.execute(sa.delete(_TABLE))
+    change.execute(sa.delete(schema.ceremony))
+
+
 def _end(change: Change, user_id: str, why: str, which: sa.ColumnElement[bool]) -> int:
     ended = (
         sa.update(_TABLE)

@@ -302,9 +302,9 @@ class Store:
             raise StoreError(msg) from error
         with connection:
             try:
-                change = Change(connection=connection, actor=actor, at=self._clock())
                 connection.begin()
-                yield change
+                # Read once nobody else writes: later numbers have later times.
+                yield Change(connection=connection, actor=actor, at=self._clock())
             except sa.exc.IntegrityError as error:
                 msg = "another record already has this id or name"
                 raise ConflictError(msg) from error

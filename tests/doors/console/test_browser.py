@@ -67,7 +67,7 @@ def test_a_form_of_another_site_is_refused_whatever_it_holds(visitor, person, he
     visitor.sign_in(person)
     visitor.see("/security")
     assert visitor.send("/sign-out", **headers).status == 403
-    assert visitor.signed_in
+    assert visitor.is_signed_in()
 
 
 def test_a_form_without_the_token_of_its_page_is_refused(visitor, person):
@@ -83,7 +83,7 @@ def test_a_form_without_the_token_of_its_page_is_refused(visitor, person):
         assert SESSION in visitor.cookies
     visitor.token = own
     assert visitor.send("/sign-out").status == 303
-    assert not visitor.signed_in
+    assert not visitor.is_signed_in()
 
 
 def test_a_login_form_carries_a_token_too_so_nobody_is_signed_in_as_another(visitor, person):
@@ -165,4 +165,4 @@ def test_a_store_that_fails_is_told_as_a_page(visitor, world, person):
     finally:
         with world.changing() as change:
             change.execute(sa.text("ALTER TABLE gone RENAME TO authenticator"))
-    assert visitor.signed_in
+    assert visitor.is_signed_in()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -30,7 +31,7 @@ class Visitor:
         return self.server.addresses["console"]
 
     def ask(
-        self, method: str, path: str, form: dict[str, str] | bytes | None = None, **more: str
+        self, method: str, path: str, form: Mapping[str, str] | bytes | None = None, /, **more: str
     ) -> Answer:
         """Send a request as a browser would; headers by name, `_` for a hyphen, None drops one."""
         headers = {"X-Forwarded-For": self.address, "User-Agent": "Visitor/1"}
@@ -66,9 +67,9 @@ class Visitor:
         self.token = found[1] if found else self.token
         return answer
 
-    def send(self, path: str, form: dict[str, str] | None = None, **more: str) -> Answer:
+    def send(self, path: str, form: Mapping[str, str] | None = None, /, **more: str) -> Answer:
         """Send a form of the page seen last."""
-        return self.ask("POST", path, {"csrf": self.token} | (form or {}), **more)
+        return self.ask("POST", path, {"csrf": self.token, **(form or {})}, **more)
 
     def sign_in(self, person: Person, following: str = "/security", **more: str) -> Answer:
         """Open the page to sign in, and send login name and password."""
@@ -76,7 +77,6 @@ class Visitor:
         form = {"login": person.login, "password": person.password, "next": following}
         return self.send("/sign-in", form | more)
 
-    @property
-    def signed_in(self) -> bool:
+    def is_signed_in(self) -> bool:
         """Whether the security page opens."""
         return self.see("/security").status == 200

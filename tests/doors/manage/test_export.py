@@ -6,7 +6,7 @@ import hashlib
 import json
 
 import pytest
-from tests.world import latchgate
+from tests.world import Server, latchgate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 FORM = {"format": "latchgate-export-1"}
@@ -26,11 +26,24 @@ def test_an_administrators_export_is_whole_and_loads_and_its_keys_decide_as_befo
     assert json.loads(end) == whole
     file = tmp_path / "mine.jsonl"
     file.write_bytes(answer.body)
-    new = tmp_path / "new"
-    assert latchgate("init", "--no-database", "--config", str(new / "latchgate.toml")).code == 0
-    done = latchgate("load", str(file), "--config", str(new / "latchgate.toml"))
-    assert done.code == 0, done.err
-    assert "no signing key" in done.out + done.err
+    new = Server(tmp_path / "new", server.token, server.first)
+    config, anywhere = ("--config", str(new.config)), "127.0.0.1:0"
+    where = ("--listen", anywhere, "--console-listen", anywhere, "--verify-listen", anywhere)
+    for command in (
+        ("init", "--no-database", *where),
+        ("load", str(file)),
+        ("signing-key", "replace", "--new-master"),
+    ):
+        done = latchgate(*command, *config)
+        assert done.code == 0, done.err
+    new.start()
+    try:
+        applied = new.cli("policy", "apply", *config)
+        assert applied.code == 0, applied.err
+        assert new.allows(key["key"])
+        assert not new.allows(key["key"], method="PUT")
+    finally:
+        new.kill()
 
 
 @pytest.mark.parametrize("body", [{}, {"format": "csv"}, {**FORM, "tenant": "t-other"}, []])

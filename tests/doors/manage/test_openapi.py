@@ -114,7 +114,8 @@ def test_every_operation_shows_what_goes_in_and_out(operation):
         assert shape in EXAMPLES
     if operation.body is not None:
         assert "example" in told["requestBody"]["content"]["application/json"]
-    assert "example" in told["responses"][str(operation.status)]["content"]["application/json"]
+    if operation.answer is not None:
+        assert "example" in told["responses"][str(operation.status)]["content"]["application/json"]
 
 
 def test_the_document_does_not_change_from_one_start_to_the_next():
@@ -161,6 +162,12 @@ def knowing_the_services():
     create["parameters"] = [one for one in create["parameters"] if one["in"] != "header"]
     told["paths"] = {"/manage/v1/keys": {"post": create}}
     return told
+
+
+@schemathesis.serializer("application/jsonl", "application/x-ndjson")
+def lines(_context, value):
+    """Send the text of a file of JSON lines as it is."""
+    return str(value).encode()
 
 
 KEYS = schemathesis.openapi.from_dict(knowing_the_services())

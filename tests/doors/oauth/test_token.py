@@ -314,7 +314,9 @@ def test_a_device_waits_for_a_person_and_gets_one_token(world, post, public, own
     holder = Holder(owner.user_id, owner.project_id)
     allowed = Approval(holder, 1_700_000_000.0, ("hwk",))
     typed = told["user_code"].lower().replace("-", " ")
-    assert device.pending(world.store, typed, now=time.time()).client_id == public.id
+    waiting = device.pending(world.store, typed, now=time.time())
+    assert waiting is not None
+    assert waiting.client_id == public.id
     assert device.approve(world.store, typed, allowed, now=time.time())
     assert not device.approve(world.store, typed, allowed, now=time.time())
     answer = post(TOKEN, device_form(told), public)

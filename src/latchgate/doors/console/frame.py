@@ -19,9 +19,12 @@ from starlette.types import Receive, Scope, Send
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door
+from latchgate.signin.quota import Quota
 from latchgate.signin.throttle import Throttle
 
 ASSETS = "/assets/"
+CHALLENGES = 30  # that one address may ask for to sign in with a passkey, of each worker
+CHALLENGE_SECONDS = 60.0
 _KINDS = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -50,11 +53,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Built by the composition root, once for all pages; `guesses` counts wrong second factors."""
+    """Built by the composition root, once for all pages.
+
+    `guesses` counts wrong second factors, `asked` the challenges that anybody may ask for: each is
+    a row of the store.
+    """
 
     door: Door
     site: Site
     guesses: Throttle = field(default_factory=Throttle)
+    asked: Quota = field(default_factory=lambda: Quota(CHALLENGES, CHALLENGE_SECONDS))
     _assets: dict[str, tuple[bytes, str]] = field(init=False, repr=False)
     _templates: jinja2.Environment = field(init=False, repr=False)
 

@@ -49,7 +49,7 @@ async def begin(provider: IdentityProvider, browser: Browser) -> Reply:
     if browser.session is not None and not again:
         return browser.redirect(following)
     data = {"next": following, "again": again, "linking": False}
-    return browser.leave(await _question(provider, browser, data, user_id=None))
+    return browser.depart(await _question(provider, browser, data, user_id=None))
 
 
 async def begin_link(browser: Browser) -> Reply:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 
 from starlette.concurrency import run_in_threadpool
 
@@ -43,7 +44,7 @@ async def show(browser: Browser) -> Reply:
     again = browser.query.get("again") == "1"
     if browser.session is not None and not again:
         return browser.redirect(following)
-    return await _form(browser, following)
+    return await _form(browser, following, login=browser.query.get("login", "")[:MAX_LOGIN])
 
 
 async def take(browser: Browser) -> Reply:
@@ -115,6 +116,9 @@ async def take_second(browser: Browser) -> Reply:
 async def passkey_options(browser: Browser) -> Reply:
     """Give a page's script what it asks the browser for."""
     party, door = party_of(browser), browser.door
+    wait = browser.frame.asked.take(browser.asked.client, door.ticks())
+    if wait:
+        raise TooManyError("too many passkeys asked for of late", retry_after=math.ceil(wait))
     challenge = door.entropy(passkey.CHALLENGE_BYTES)
     await run_in_threadpool(
         ceremony.begin,
@@ -277,7 +281,7 @@ PAGES = (
         show=show,
         take=take,
         fields=frozenset({"login", "password", "next"}),
-        query=frozenset({"next", "again"}),
+        query=frozenset({"next", "again", "login", "provider"}),
         signed_in=False,
     ),
     Page(

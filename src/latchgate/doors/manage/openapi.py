@@ -38,6 +38,7 @@ class Operation:
     refusals: tuple[int, ...] = ()
     media: str = "application/json"
     others: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -130,6 +131,7 @@ def _operation(
         described["description"] = f"Needs the scope `{op.scope}`."
     if op.body is not None:
         content = _content(op.body, refs, examples)
+        content |= {media: {"schema": {"type": "string"}} for media in op.accepts}
         described["requestBody"] = {"required": not op.optional, "content": content}
     responses = {str(op.status): _answer(op.summary, op.answer, refs, examples, media=op.media)}
     for media in op.others:

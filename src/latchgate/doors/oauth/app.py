@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from latchgate.core.model import Request
 from latchgate.doors.asgi import read_request
 from latchgate.doors.door import Door
 from latchgate.doors.oauth import documents, tokens
@@ -26,7 +25,7 @@ from latchgate.doors.oauth.answers import (
     send_answer,
 )
 from latchgate.doors.oauth.call import Call, Desk, TooManyError, unavailable
-from latchgate.doors.oauth.reading import Form, read_form
+from latchgate.doors.oauth.reading import Form, question_of, read_body, read_form
 from latchgate.doors.oauth.token import token
 from latchgate.keyring.errors import KeyringError
 from latchgate.oauth import discovery
@@ -42,12 +41,16 @@ Handler = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address: what it takes, whether as a form, and whether pages of others may ask it."""
+    """One address: what it takes, whether as a form, and whether pages of others may ask it.
+
+    `remembered` says that the same question is asked again and again, by those who were told.
+    """
 
     handler: Handler
     methods: tuple[str, ...]
     form: bool
     browsers: bool
+    remembered: bool = False
 
 
 _TOLD = Endpoint(documents.metadata, ("GET", "HEAD"), form=False, browsers=True)
@@ -58,7 +61,9 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     discovery.USERINFO: Endpoint(documents.userinfo, ("GET", "POST"), form=False, browsers=True),
     discovery.TOKEN: Endpoint(token, ("POST",), form=True, browsers=True),
     discovery.REVOKE: Endpoint(tokens.revoke, ("POST",), form=True, browsers=True),
-    discovery.INTROSPECT: Endpoint(tokens.introspect, ("POST",), form=True, browsers=False),
+    discovery.INTROSPECT: Endpoint(
+        tokens.introspect, ("POST",), form=True, browsers=False, remembered=True
+    ),
     discovery.DEVICE: Endpoint(tokens.authorize_device, ("POST",), form=True, browsers=False),
 }
 
@@ -85,24 +90,31 @@ async def _answered(desk: Desk, endpoint: Endpoint, scope: Scope, receive: Recei
         return preflight(endpoint.methods)
     if method not in endpoint.methods:
         return not_allowed(endpoint.methods)
-    request = read_request(scope, desk.door.trusted)
     try:
-        form = await read_form(scope, receive, request) if endpoint.form else _NO_FORM
-        return await endpoint.handler(Call(desk, request, form))
+        body = await read_body(receive) if endpoint.form else b""
+        question = question_of(scope, body) if endpoint.remembered else b""
+        if endpoint.remembered:
+            known = desk.introspected.recall(question, desk.server.position(), desk.door.clock())
+            if known is not None:
+                return Answer(200, known)
+        request = read_request(scope, desk.door.trusted)
+        form = read_form(scope, body, request) if endpoint.form else _NO_FORM
+        return await endpoint.handler(Call(desk, request, form, question))
     except OAuthError as error:
-        return _worded(desk, request, error)
+        return _worded(desk, scope, error)
     except (StoreError, KeyringError):
         _log.exception("an OAuth2 request could not be answered")
-        return _worded(desk, request, unavailable())
+        return _worded(desk, scope, unavailable())
     except Exception:  # noqa: BLE001 - whatever fails is answered, and never as a success
         _log.exception("an OAuth2 request failed")
         return refused(OAuthError(Code.SERVER_ERROR, "the server failed to answer", 500))
 
 
-def _worded(desk: Desk, request: Request, error: OAuthError) -> Answer:
+def _worded(desk: Desk, scope: Scope, error: OAuthError) -> Answer:
     """Word a refusal; whoever tried Basic is challenged with it (RFC 6749 §5.2)."""
     challenge = None
-    if error.code is Code.INVALID_CLIENT and "authorization" in request.headers:
+    tried = any(name.lower() == b"authorization" for name, _ in scope["headers"])
+    if error.code is Code.INVALID_CLIENT and tried:
         challenge = f'Basic realm="{desk.server.issuer}", charset="UTF-8"'
     wait = _WAIT if isinstance(error, TooManyError) else None
     if error.code is Code.TEMPORARILY_UNAVAILABLE:

@@ -9,7 +9,7 @@ from latchgate.core.dialects.table import TABLE
 from latchgate.core.model import Decision, Request
 from latchgate.doors.door import Door
 from latchgate.doors.oauth.reading import Credentials, Form, read_credentials
-from latchgate.oauth.clients import Client
+from latchgate.oauth.clients import Client, Proven
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.introspection import Known
 from latchgate.oauth.known_clients import KnownClients
@@ -49,11 +49,12 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request and its form."""
+    """A request and its form; `question` is a digest of all that was read of it."""
 
     desk: Desk
     request: Request
     form: Form
+    question: bytes = b""
 
     @property
     def server(self) -> AuthorizationServer:
@@ -67,13 +68,17 @@ class Call:
 
     async def client(self) -> Client:
         """Return the client that asks; OAuthError invalid_client when it proved nothing."""
-        client = await self.client_if_any()
-        if client is None:
+        return (await self.proven()).client
+
+    async def proven(self) -> Proven:
+        """Return the client that asks, and until when it has proven that; see `client`."""
+        found = await self.proven_if_any()
+        if found is None:
             msg = "say which client asks: by Authorization, or client_id in the body"
             raise OAuthError(Code.INVALID_CLIENT, msg, 401)
-        return client
+        return found
 
-    async def client_if_any(self) -> Client | None:
+    async def proven_if_any(self) -> Proven | None:
         """Return the client that asks, None when it says nothing of itself."""
         told = read_credentials(self.request, self.form)
         if told is None:
@@ -81,7 +86,7 @@ class Call:
         known = self.desk.clients.recall(told.client_id, told.secret)
         return known if known is not None else await self._proven(told)
 
-    async def _proven(self, told: Credentials) -> Client:
+    async def _proven(self, told: Credentials) -> Proven:
         """Look a client up; wrong secrets are counted by client and address together.
 
         Not by client alone: else whoever knows its id, which is public, could lock it out.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from latchgate.core.model import Presented, Refused
+from latchgate.core.model import AccessToken, Presented, Refused
 from latchgate.doors.oauth.answers import KEPT_NOWHERE, Answer, Headers, refused, said
 from latchgate.doors.oauth.call import Call
 from latchgate.oauth import discovery
@@ -20,7 +20,10 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 
 async def metadata(call: Call) -> Answer:
     """Tell where everything is, at both well-known addresses."""
-    return said(discovery.metadata(call.server), headers=_KEPT)
+    # RFC 9728 §4: by the console's address a program finds the API's.
+    told = discovery.metadata(call.server)
+    told["protected_resources"] = [call.desk.door.api_url]
+    return said(told, headers=_KEPT)
 
 
 async def keys(call: Call) -> Answer:
@@ -39,8 +42,9 @@ async def userinfo(call: Call) -> Answer:
         decision = await call.decide(Claim(call.server.kind, presented, "", anywhere=True))
         if decision.grant is None or not decision.allowed:
             raise _invalid()
-        claims.check(decision.grant)
-        told = await asyncio.to_thread(claims.userinfo, call.server.store, decision.grant)
+        token, owner = _said(presented), decision.grant.owner
+        claims.check(token)
+        told = await asyncio.to_thread(claims.userinfo, call.server.store, token, owner)
     except OAuthError as error:
         if error.status not in {400, 401, 403}:
             raise
@@ -62,6 +66,13 @@ def _presented(call: Call) -> Presented | None:
     if claimed is None or isinstance(claimed, Refused):
         raise _invalid()
     return claimed[0]
+
+
+def _said(presented: Presented) -> AccessToken:
+    """Return what a token says: its scopes of OpenID Connect are no rights, and in no record."""
+    if presented.signed is None or not isinstance(presented.signed.token, AccessToken):
+        raise _invalid()
+    return presented.signed.token
 
 
 def _invalid() -> OAuthError:

@@ -11,6 +11,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.types import Receive, Scope
@@ -20,6 +21,8 @@ from latchgate.oauth.errors import Code, OAuthError
 
 MAX_FORM = 65_536
 _MAX_FIELDS = 50
+# Every header that the answer to a form can depend on.
+_READ = frozenset({b"authorization", b"content-type", b"content-encoding"})
 _FORM = "application/x-www-form-urlencoded"
 _KIND = re.compile(rf"{_FORM}(?:\s*;\s*charset=\"?utf-8\"?)?", re.IGNORECASE)
 _BASIC = re.compile(r"basic +([A-Za-z0-9+/=_-]+)", re.IGNORECASE)
@@ -60,18 +63,8 @@ class Credentials:
         return f"Credentials({self.client_id[:64]!r})"
 
 
-async def read_form(scope: Scope, receive: Receive, request: Request) -> Form:
-    """Read a form of at most 64 KiB; OAuthError invalid_request for anything else."""
-    if request.fault is not None:
-        raise OAuthError(Code.INVALID_REQUEST, "the request could not be read")
-    if scope.get("query_string"):
-        msg = "parameters are sent in the body: an address is written to logs"
-        raise OAuthError(Code.INVALID_REQUEST, msg)
-    kind = request.headers.get("content-type", "")
-    if "content-type" in request.repeated or _KIND.fullmatch(kind.strip()) is None:
-        raise OAuthError(Code.INVALID_REQUEST, f"send the parameters as {_FORM}")
-    if "content-encoding" in request.headers:
-        raise OAuthError(Code.INVALID_REQUEST, "send the parameters without a content coding")
+async def read_body(receive: Receive) -> bytes:
+    """Read a body of at most 64 KiB; OAuthError invalid_request for a longer one."""
     held = bytearray()
     while True:
         message = await receive()
@@ -82,7 +75,31 @@ async def read_form(scope: Scope, receive: Receive, request: Request) -> Form:
             msg = f"the body is longer than {MAX_FORM} bytes"
             raise OAuthError(Code.INVALID_REQUEST, msg, 413)
         if not message.get("more_body", False):
-            return _parsed(bytes(held))
+            return bytes(held)
+
+
+def question_of(scope: Scope, body: bytes) -> bytes:
+    """Return a digest of all that is read of a form: of two alike the answers are alike."""
+    told = [
+        name.lower() + b"\0" + value for name, value in scope["headers"] if name.lower() in _READ
+    ]
+    parts = [scope.get("query_string", b""), *told, body]
+    return sha256(b"".join(len(one).to_bytes(4, "big") + one for one in parts)).digest()
+
+
+def read_form(scope: Scope, body: bytes, request: Request) -> Form:
+    """Read a form; OAuthError invalid_request for anything else."""
+    if request.fault is not None:
+        raise OAuthError(Code.INVALID_REQUEST, "the request could not be read")
+    if scope.get("query_string"):
+        msg = "parameters are sent in the body: an address is written to logs"
+        raise OAuthError(Code.INVALID_REQUEST, msg)
+    kind = request.headers.get("content-type", "")
+    if "content-type" in request.repeated or _KIND.fullmatch(kind.strip()) is None:
+        raise OAuthError(Code.INVALID_REQUEST, f"send the parameters as {_FORM}")
+    if "content-encoding" in request.headers:
+        raise OAuthError(Code.INVALID_REQUEST, "send the parameters without a content coding")
+    return _parsed(body)
 
 
 def _parsed(body: bytes) -> Form:

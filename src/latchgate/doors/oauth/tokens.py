@@ -23,18 +23,18 @@ async def revoke(call: Call) -> Answer:
 
 async def introspect(call: Call) -> Answer:
     """Tell an API what a token is: `POST /oauth/introspect`."""
-    client = await call.client()
-    introspection.may_ask(client)
-    text, server, known = call.form.need("token"), call.server, call.desk.introspected
-    position = server.position()
-    body = known.recall(client, text, position, server.clock())
-    if body is None:
-        told = await asyncio.to_thread(introspection.introspect, server, client, text)
-        if told is None:
-            return Answer(200, introspection.INACTIVE)
-        body = told[1]
-        if server.engine.position == position:
-            known.keep(client, text, position, told)
+    server = call.server
+    position = server.position()  # before anything is read: what is read is at least as new
+    found = await call.proven()
+    introspection.may_ask(found.client)
+    text = call.form.need("token")
+    told = await asyncio.to_thread(introspection.introspect, server, found.client, text)
+    if told is None:
+        return Answer(200, introspection.INACTIVE)
+    until, body = told
+    if found.until is not None:
+        until = min(until, found.until)
+    call.desk.introspected.keep(call.question, position, (until, body))
     return Answer(200, body)
 
 
