@@ -22,8 +22,8 @@ from latchgate.oauth.relying_party import (
     Round,
     UnavailableError,
 )
+from latchgate.signin.asking import Answer
 from latchgate.signin.jwks import FetchError
-from latchgate.signin.outgoing import Answer
 
 ISSUER = "https://id.example/realms/customers"
 CALLBACK = "https://console.example/sign-in/callback/id"
