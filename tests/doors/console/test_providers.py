@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -61,7 +62,7 @@ class Desk:
         assert answer.status in {403, 503}
         return words(visitor)
 
-    def users(self, name: str) -> list[sa.Row]:
+    def users(self, name: str) -> list[sa.Row[Any]]:
         """Return the users of a name."""
         return list(self.world.all(sa.select(schema.user).where(schema.user.c.name == name)))
 
@@ -115,6 +116,13 @@ def test_a_devices_link_leads_through_the_provider_that_it_names_and_back_to_its
     assert told == f"{BEGIN}?{urlencode({'next': path})}"
     other = visitor.see(f"{path}&provider=//evil.example").headers["location"]
     assert urlsplit(other).path == "/sign-in"
+
+
+def test_whoever_was_told_which_provider_is_sent_to_it_at_once(desk):
+    visitor = Visitor(desk.server)
+    answer = visitor.see("/sign-in?next=/device?user_code=BCDF&provider=external")
+    assert answer.headers["location"] == f"{BEGIN}?next=%2Fdevice%3Fuser_code%3DBCDF"
+    assert visitor.see("/sign-in?provider=//evil.example").status == 200
 
 
 def test_who_is_no_longer_staff_is_signed_out_and_disabled_until_somebody_enables_them(desk):
@@ -241,7 +249,7 @@ def test_who_cancels_there_is_told_so_and_nothing_that_the_provider_said(desk):
 def test_a_new_key_of_the_provider_is_fetched_and_counts(desk):
     desk.staff("gina")
     desk.provider.control(rotate=True, withdraw=True)
-    assert desk.signed_in("gina").signed_in
+    assert desk.signed_in("gina").is_signed_in()
 
 
 def test_nobody_is_sent_to_another_origin_afterwards(desk):

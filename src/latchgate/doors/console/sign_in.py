@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import math
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 
@@ -44,6 +45,10 @@ async def show(browser: Browser) -> Reply:
     again = browser.query.get("again") == "1"
     if browser.session is not None and not again:
         return browser.redirect(following)
+    wanted = browser.query.get("provider", "")
+    if browser.door.providers.knows(wanted):
+        query = {"next": following} | ({"again": "1"} if again else {})
+        return browser.redirect(f"/sign-in/provider/{wanted}?{urlencode(query)}")
     return await _form(browser, following, login=browser.query.get("login", "")[:MAX_LOGIN])
 
 
