@@ -163,7 +163,9 @@ def test_rclone_with_a_bearer_token_works_on_v2_dav_and_basic_fails_there(cloud,
     assert {"a.bin", "b c.txt"} <= set(listed)
     # A program that prints a fresh token, as a long run needs.
     command = ("--webdav-bearer-token-command", f"echo {token}")
-    assert rclone_v2(cloud, "moveto", ":webdav:o/a.bin", ":webdav:o/m.bin", *command).returncode == 0
+    assert (
+        rclone_v2(cloud, "moveto", ":webdav:o/a.bin", ":webdav:o/m.bin", *command).returncode == 0
+    )
     assert (cloud.gateway.files / "dav/o/m.bin").exists()
     obscured = subprocess.run(
         ["rclone", "obscure", "-"], input=cloud.password, capture_output=True, text=True, check=True
