@@ -24,7 +24,9 @@ from latchgate.config_entries import (
     MailEntry,
     UsageEntry,
 )
+from latchgate.config_sign_in import read_providers
 from latchgate.core.duration import parse_duration
+from latchgate.core.identity_provider import IdentityProvider
 from latchgate.core.network import Networks
 from latchgate.core.toml_lines import line_of
 
@@ -127,6 +129,7 @@ class Config:
     usage: UsageEntry
     access_log: AccessFiles | None
     partners: tuple[Partner, ...]
+    providers: tuple[IdentityProvider, ...]
     log_level: str
 
     def with_tls(self, files: TlsFiles | None) -> Config:
@@ -248,6 +251,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         mail=mail,
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),
+        providers=read_providers(entry.sign_in, folder, at),
         usage=entry.usage,
         access_log=_access_log(entry.access_log, folder, at),
         log_level=entry.log_level,

@@ -15,6 +15,7 @@ from latchgate.keyring.jwt import JwtSigner
 from latchgate.keyring.signing import Signer
 from latchgate.manage.actor import Caller
 from latchgate.manage.census import Census
+from latchgate.oauth.relying_party import RelyingParty
 from latchgate.signin.issuers import Issuers
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
@@ -43,6 +44,7 @@ class Door:
     issuers: Issuers  # that tenants trust; those of policy files are the engine's
     signers: Signers[Signer]
     jwt_signers: Signers[JwtSigner]
+    providers: RelyingParty  # external ones that people sign in through
     requests: Quota
     trusted: Networks
     built_in: str

@@ -48,6 +48,7 @@ from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
 from latchgate.manage.census import Census
 from latchgate.manage.rehash import Rehash
+from latchgate.oauth.relying_party import RelyingParty
 from latchgate.serve.servers import Application
 from latchgate.signin.issuers import Issuers
 from latchgate.signin.jose import PublicKey
@@ -159,7 +160,8 @@ class Assembly:
         self._partners = _partners(config)
         self.engine, self.shadows = self._deciders.engine, self._deciders.shadows
         requests = Quota(REQUESTS, REQUEST_SECONDS)
-        door = _door(config, self._databases, self._deciders, requests, redact)
+        self._providers = RelyingParty(config.providers, ticks=time.monotonic, clock=time.time)
+        door = _door(config, self._databases, self._deciders, requests, redact, self._providers)
         form = ApplicationForm(
             store=door.store,
             requests=requests,
@@ -192,6 +194,7 @@ class Assembly:
         self._deciders.assertions.close()
         self._deciders.issuers.close()
         self._partners.close()
+        self._providers.close()
         self.engine.close()
         self._databases.differences.close()
         self._databases.usage.close()
@@ -206,6 +209,7 @@ def _door(
     deciders: Deciders,
     requests: Quota,
     redact: Callable[[str], str],
+    relying_party: RelyingParty,
 ) -> Door:
     kept, store, engine = config.access_log, databases.store, deciders.engine
     return Door(
@@ -229,6 +233,7 @@ def _door(
             unseal=unseal_jwt,
             position=lambda: engine.position,
         ),
+        providers=relying_party,
         requests=requests,
         trusted=config.trusted,
         built_in=providers.text(providers.BUILT_IN),
