@@ -470,6 +470,8 @@ class DavGateway(Nginx):
         self.plain, behind = free_address(), free_address()
         self.files = folder / "files"
         (self.files / "dav").mkdir(parents=True)
+        (self.files / "v2").mkdir()
+        (self.files / "v2/dav").symlink_to("../dav")
         main = folder / "nginx.conf"
         shutil.copy(DEPLOY / "webdav.conf.example", main)
         _replace(

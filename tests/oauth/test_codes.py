@@ -49,7 +49,7 @@ def test_a_code_makes_a_grant_of_its_user_that_the_journal_tells_of(world, redee
     assert (row.application_id, row.external_id) == (app.application_id, app.id)
     assert not row.issues
     told = world.journal()[-1]
-    assert (told.action, told.record) == ("grant.create", made.grant_id)
+    assert (told.action, told.record) == ("oauth_grant.create", made.grant_id)
     assert told.actor == f"user:{owner.user_id} client:{app.id}"
     assert told.address == "192.0.2.1"
 
@@ -98,7 +98,7 @@ def test_a_code_that_comes_again_later_takes_back_what_it_gave(
     clock.now += later
     refused(redeem, text)
     assert row_of(world, made.grant_id).revoked_at == clock.now
-    assert world.journal()[-1].action == "grant.revoke"
+    assert world.journal()[-1].action == "oauth_grant.revoke"
     head = world.head()
     refused(redeem, text)
     assert world.head() == head

@@ -80,4 +80,7 @@ def test_a_person_is_told_who_asked_from_where_and_answers_once(ask, clock, worl
     assert ask() == "storage:read"
     assert ask() == "invalid_grant"
     row = world.journal()[-1]
-    assert (row.action, row.actor.partition(" ")[0]) == ("grant.create", f"user:{owner.user_id}")
+    assert (row.action, row.actor.partition(" ")[0]) == (
+        "oauth_grant.create",
+        f"user:{owner.user_id}",
+    )

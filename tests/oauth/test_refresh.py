@@ -58,7 +58,7 @@ def test_later_a_second_use_is_a_theft_and_ends_the_whole_family(world, clock, f
     clock.now += refresh.LENIENCY
     refused(refreshed, first.refresh_token)
     assert revoked(world) == clock.now
-    assert world.journal()[-1].action == "grant.revoke"
+    assert world.journal()[-1].action == "oauth_grant.revoke"
     refused(refreshed, following.refresh_token)
 
 

@@ -277,5 +277,22 @@ def unlink(*, user_id: str, issuer: str, subject: str, as_json: bool) -> None:
     print_receipt(told["receipt"], [("id", told["id"]), ("revoked_at", told["revoked_at"])])
 
 
+@user.command()
+@click.argument("user_id", metavar="ID")
+@json_option
+def reset_factors(*, user_id: str, as_json: bool) -> None:
+    """Take away a user's authenticator apps, passkeys and recovery codes; their sessions end.
+
+    For whoever lost them all: the password alone signs them in until they add new ones.
+    """
+    from latchgate.cli.api import call
+
+    told = call("DELETE", f"{_PATH}/{segment(user_id)}/authenticators", "user_id", "removed")
+    if as_json:
+        print_json(told)
+        return
+    print_fields(told.items())
+
+
 def _role_path(user_id: str, project_id: str, role_id: str) -> str:
     return f"{_PATH}/{segment(user_id)}/roles/{segment(project_id)}/{segment(role_id)}"

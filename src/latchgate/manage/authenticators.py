@@ -16,12 +16,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from latchgate.core.model import Noun
+from latchgate.core.scope import ALL
 from latchgate.core.secret import Secret
 from latchgate.keyring.master import MasterKey
-from latchgate.manage.actor import Person
+from latchgate.manage import logins
+from latchgate.manage.actor import Caller, Person
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.manage.records import new_id
-from latchgate.signin import recovery, totp
+from latchgate.signin import recovery, session, totp
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Actor, Change, Store
@@ -239,6 +241,29 @@ def remove(store: Store, who: Person, record: str) -> Shown:
         if not _factors(change.connection, who.user_id).second:
             _drop_codes(change, who.user_id)
     return Shown(row.id, Sort(row.sort), row.name, row.created_at, row.used_at)
+
+
+def clear(store: Store, caller: Caller, user_id: str) -> tuple[int, int]:
+    """Take away all that a user of the caller's tenant signs in with besides the password.
+
+    For whoever lost it, recovery codes too; their sessions end. Returns how many apps and passkeys
+    there were, and the journal number. NotFoundError; ForbiddenError unless the caller could give
+    somebody a password that opens all that the user may do: it is half the way to being them.
+    """
+    held = schema.role_assignment
+    projects = sa.select(held.c.project_id).where(held.c.user_id == user_id).distinct()
+    mine = sa.delete(_TABLE).where(_TABLE.c.user_id == user_id)
+    with store.change(caller.actor) as change:
+        logins.user_in(change.connection, caller.tenant_id, user_id)
+        for project_id in change.execute(projects).scalars().all():
+            holder = logins.holder_of(change.connection, caller, user_id, project_id)
+            logins.check_gives(change.connection, caller, holder, ALL)
+        found = _factors(change.connection, user_id)
+        change.execute(mine)
+        session.end_all_in(change, user_id, why="authenticators-clear")
+        told = {"before": {"apps": found.apps, "passkeys": found.passkeys, "codes": found.codes}}
+        n = _note(change, "authenticators.clear", user_id, caller.tenant_id, told)
+    return found.apps + found.passkeys, n
 
 
 def _add(

@@ -198,6 +198,27 @@ def test_a_changed_password_ends_other_sessions_and_is_asked_for_next_time(serve
     assert Visitor(server).sign_in(person, password=wanted).status == 303
 
 
+def test_an_administrator_takes_lost_factors_away_and_whoever_may_do_less_does_not(
+    server, world, person
+):
+    visitor = Visitor(server)
+    visitor.sign_in(person)
+    key = begin_app(visitor)
+    visitor.send("/security/app", {"code": pyotp.TOTP(key).now(), "name": "phone"})
+    path = f"/manage/v1/users/{person.id}/authenticators"
+    helper = world.somebody("manage:users.write", tenant_id=person.tenant_id)
+    less = world.key("manage", owner=helper).text
+    assert server.call("DELETE", path, token=less).status == 403
+    stranger = world.key("manage", owner=world.somebody("manage:users.write")).text
+    assert server.call("DELETE", path, token=stranger).status == 404
+    assert visitor.is_signed_in()
+    done = server.call("DELETE", path)
+    assert (done.status, done.json) == (200, {"user_id": person.id, "removed": 1})
+    assert not visitor.is_signed_in()
+    assert Visitor(server).sign_in(person).headers["location"] == "/security"
+    assert server.cli("user", "reset-factors", person.id, "--json").json["removed"] == 0
+
+
 @pytest.mark.parametrize("how", ["disable", "issue", "take"])
 def test_an_administrator_who_acts_on_an_account_ends_its_sessions(server, visitor, person, how):
     visitor.sign_in(person)

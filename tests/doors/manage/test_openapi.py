@@ -164,6 +164,12 @@ def knowing_the_services():
     return told
 
 
+@schemathesis.serializer("application/jsonl", "application/x-ndjson")
+def lines(_context, value):
+    """Send the text of a file of JSON lines as it is."""
+    return str(value).encode()
+
+
 KEYS = schemathesis.openapi.from_dict(knowing_the_services())
 
 

@@ -49,6 +49,7 @@ def test_every_scope_of_the_management_api_opens_something():
         "operator:decisions.read",
         "operator:leaks.read",
         "operator:usage.read",
+        "operator:webhooks.write",
         "own:access-keys.delete",
     }
     assert unused <= {*widening, "own:keys.read", "own:keys.write"}

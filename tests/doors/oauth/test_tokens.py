@@ -136,7 +136,7 @@ def test_a_revoked_refresh_token_ends_its_grant(world, post, app, owner):
     assert asked(post, app, told["refresh_token"]).body == INACTIVE
     again = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"]}
     assert post(TOKEN, again, app).json["error"] == "invalid_grant"
-    assert world.journal()[-1].action == "grant.revoke"
+    assert world.journal()[-1].action == "oauth_grant.revoke"
 
 
 def test_an_unknown_token_is_revoked_already_and_anothers_is_not_its_own(world, post, app, owner):

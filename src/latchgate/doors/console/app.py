@@ -8,6 +8,7 @@ from latchgate.doors.console import (
     authorize,
     device,
     logout,
+    providers,
     security,
     sign_in,
 )
@@ -22,6 +23,7 @@ def pages(door: Door, site: Site) -> dict[str, Application]:
     frame = Frame(door, site)
     found: dict[str, Application] = dict.fromkeys(frame.assets(), frame.asset)
     nouns = (sign_in, security, authorize, device, applications, logout)
-    for page in (page for noun in nouns for page in noun.PAGES):
+    own = (page for noun in nouns for page in noun.PAGES)
+    for page in (*own, *providers.pages(door.providers)):
         found[page.path] = Opened(frame, page)
     return found

@@ -138,10 +138,16 @@ class Browser:
         return Person(who.actor(self.address), who.tenant_id, who.user_id, who.id)
 
     async def sign_in(
-        self, user_id: str, methods: Iterable[str], *, provider: str | None = None
+        self,
+        user_id: str,
+        methods: Iterable[str],
+        *,
+        provider: str | None = None,
+        auth_time: float | None = None,
     ) -> None:
         """Begin a session of a user who has proven who they are, or renew the one they have.
 
+        `provider` is the external one that they came from, `auth_time` when they proved it there.
         The browser gets other secrets than it had. FormError where they may not sign in from here.
         """
         store, now = self.door.store, self.door.clock()
@@ -155,6 +161,7 @@ class Browser:
                 now=now,
                 entropy=self.door.entropy,
                 address=self.address,
+                auth_time=auth_time,
             )
         else:
             if self.session is not None:
@@ -170,6 +177,7 @@ class Browser:
                 now=now,
                 entropy=self.door.entropy,
                 provider=provider,
+                auth_time=auth_time,
             )
         self._set(session.COOKIE, secret)
         self._set(ceremony.COOKIE, ceremony.browser(self.door.entropy))
@@ -292,6 +300,9 @@ class Opened:
         browser.session = await run_in_threadpool(
             session.resume, door.store, secret.reveal(), now=door.clock()
         )
+        came_by = browser.session.provider if browser.session is not None else None
+        if came_by is not None and not door.providers.knows(came_by):
+            browser.session = None  # its provider is one no more (ATTACKS D6.59)
         known = cookies.get(ceremony.COOKIE, "")
         new = len(known) != ceremony.LENGTH or not known.isalnum() or not known.isascii()
         browser.known = ceremony.browser(door.entropy) if new else Secret(known)

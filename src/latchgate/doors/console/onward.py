@@ -8,7 +8,6 @@ that form's page (`form-action`) holds for every redirect that follows it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
@@ -27,10 +26,9 @@ def answered(browser: Browser, back: Back, told: Mapping[str, str]) -> Reply:
     """Bring a client its answer, in the way that it asked for."""
     fields = authorization.answer(server_of(browser), back, told)
     if back.mode is Mode.FORM_POST:
-        parts = urlsplit(back.redirect_uri)
-        origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else f"{parts.scheme}:"
+        # Anywhere: the policy holds for where the application leads on to as well.
         return browser.page(
-            "answer.html", form_targets=(origin,), action=back.redirect_uri, fields=fields
+            "answer.html", form_targets=("*",), action=back.redirect_uri, fields=fields
         )
     return onward(browser, authorization.with_query(back.redirect_uri, fields))
 

@@ -25,6 +25,7 @@ from latchgate.doors.manage import (
     alerts,
     applications,
     audit,
+    authenticators,
     basic,
     consents,
     decisions,
@@ -52,6 +53,7 @@ from latchgate.doors.manage import (
     usage,
     users,
     webhooks,
+    workloads,
 )
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
 from latchgate.doors.manage.door import Door
@@ -143,6 +145,7 @@ OPERATIONS = (
     *alerts.OPERATIONS,
     *basic.OPERATIONS,
     *passwords.OPERATIONS,
+    *authenticators.OPERATIONS,
     *tokens.OPERATIONS,
     *access_keys.OPERATIONS,
     *lifetimes.OPERATIONS,
@@ -151,6 +154,7 @@ OPERATIONS = (
     *developers.OPERATIONS,
     *oauth_clients.OPERATIONS,
     *consents.OPERATIONS,
+    *workloads.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,

@@ -7,6 +7,7 @@ from typing import Any
 
 from latchgate.doors.manage import (
     access_keys,
+    authenticators,
     basic,
     links,
     passwords,
@@ -131,6 +132,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "namespace": "latchgate",
         "receipt": RECEIPT,
     },
+    authenticators.Cleared: {"user_id": USER["id"], "removed": 2},
     TokenSpec: {"name": "terraform", "expires_in": "7d", "allowed_ip_ranges": ["192.0.2.0/24"]},
     tokens.Token: _TOKEN,
     tokens.NewToken: {**_TOKEN, "token": SHOWN_ONCE},
