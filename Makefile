@@ -29,6 +29,8 @@ DEV := .venv/dev.stamp
 CLIENTS := .venv-clients/clients.stamp
 NODE := tests/clients/node
 AXIOS := $(NODE)/node_modules/.package-lock.json
+# What benchmarks/oauth.py compares with, for `make rivals` alone.
+RIVALS := .venv-rivals/rivals.stamp benchmarks/rivals/node_modules/.package-lock.json
 # A real Keystone, for `make interop` alone.
 KEYSTONE := .venv-keystone/keystone.stamp
 # A real Keycloak, likewise: it takes Java 17 or later, and Maven to fetch it.
@@ -44,7 +46,7 @@ define install_apart
 endef
 UV := $(BIN)/uv --no-managed-python --no-progress
 
-.PHONY: help run test interop check format lock bench soak clean
+.PHONY: help run test interop rivals check format lock bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -85,15 +87,19 @@ lock: $(DEV) ## pin the dependencies of pyproject.toml anew (LOCK_ARGS=--upgrade
 		--constraints locks/server.txt --output-file locks/dev.txt
 	@$(LOCK) --group clients --output-file locks/clients.txt
 	@$(LOCK) --group keystone --output-file locks/keystone.txt
+	@$(LOCK) --group rivals --output-file locks/rivals.txt
 
 bench: $(DEV) ## measure verification (BENCH_ARGS=…)
 	@$(BIN)/python benchmarks/verify.py $(BENCH_ARGS)
+
+rivals: $(RIVALS) ## install what benchmarks/oauth.py compares with
 
 soak: $(DEV) ## import, rotate and restore under load, and lose nothing (SOAK_ARGS=…)
 	@$(BIN)/python soak/run.py $(SOAK_ARGS)
 
 clean: ## remove what make made; .latchgate, which holds your data, stays
-	@rm -rf .venv .venv-clients .venv-keystone .keycloak $(NODE)/node_modules
+	@rm -rf .venv .venv-clients .venv-keystone .venv-rivals .keycloak
+	@rm -rf $(NODE)/node_modules benchmarks/rivals/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	@find src tests benchmarks soak examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 
@@ -128,8 +134,11 @@ $(KEYCLOAK): Makefile
 	@$(@D)/bin/kc.sh build --db=dev-mem > $(@D)/build.log
 	@touch $@
 
+.venv-rivals/rivals.stamp: locks/rivals.txt | $(DEV)
+	$(install_apart)
+
 # Nothing of a package is run: none of them needs a build.
-$(AXIOS): $(NODE)/package-lock.json
+%/node_modules/.package-lock.json: %/package-lock.json
 	@scripts/debian-packages nodejs npm
-	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

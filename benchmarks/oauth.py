@@ -1,12 +1,13 @@
 """OAuth2: tokens given out, looked at and decided a second on one core.
 
-    python benchmarks/oauth.py [--seconds 5] [--rounds 3] [--write]
+    python benchmarks/oauth.py [--seconds 5] [--rounds 3] [--without-rivals] [--write]
 
 One worker on one core, wrk asks over 32 kept connections from the other. A grant is one of client
 credentials, signed with ES256; an introspection is an API's question about a token that it has
 asked about before; a decision is a gateway's about a token, and in the same run about a bearer
-key, both seen before. What other programs took of the core is left out by the CPU each takes, and
-decisions are compared with each other in turns, so that their ratio holds on a busy machine.
+key, both seen before. npm oidc-provider and django-oauth-toolkit are asked about tokens of theirs
+in the same run (`make rivals` installs them). What other programs took of the core is left out by
+the CPU each takes, and all are asked in turns, so that their ratios hold on a busy machine.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -27,7 +28,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
 
 import msgspec
-from benchmarks import results
+from benchmarks import introspection, results
 from benchmarks.machine import UnableError, calibrate, cores, facts
 from benchmarks.tokens import WARM_UP_SECONDS, Asked, Round, measured, pin
 from tests.e2e.stack import Latchgate, text_of
@@ -134,11 +135,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks/oauth.py", description=__doc__)
     parser.add_argument("--seconds", type=int, default=5, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without-rivals", action="store_true", help="measure Latchgate alone")
     parser.add_argument("--write", action="store_true", help="add to benchmarks/RESULTS.md")
     told = parser.parse_args()
+    if not told.without_rivals and not introspection.installed():
+        sys.exit("oauth.py: nothing to compare with; `make rivals`, or --without-rivals")
     try:
         with tempfile.TemporaryDirectory(prefix="latchgate-bench-") as folder:
-            text = _run(Path(folder), told.seconds, told.rounds)
+            text = _run(Path(folder), told.seconds, told.rounds, alone=told.without_rivals)
     except (UnableError, AssertionError) as error:
         sys.exit(f"oauth.py: {error}")
     print(text)
@@ -146,18 +150,28 @@ def main() -> None:
         results.write(text)
 
 
-def _run(folder: Path, seconds: int, rounds: int) -> str:
+def _run(folder: Path, seconds: int, rounds: int, *, alone: bool) -> str:
     core, other = cores()
     found: dict[str, list[Round]] = {}
-    with running(folder / "latchgate", core) as (process, every):
+    with ExitStack() as stack:
+        started = [stack.enter_context(running(folder / "latchgate", core))]
+        if not alone:
+            for rival in (introspection.oidc_provider, introspection.django_toolkit):
+                made = rival(folder / rival.__name__, core, TOKENS)
+                started.append(stack.enter_context(made))
         os.sched_setaffinity(0, {other})
         for turn in range(rounds + 1):
-            for asked in every:
-                one = measured(asked, process, folder, seconds if turn else WARM_UP_SECONDS)
-                if turn:  # the first fills what is remembered
-                    found.setdefault(asked.what, []).append(one)
+            for process, every in started:
+                for asked in every:
+                    one = measured(asked, process, folder, seconds if turn else WARM_UP_SECONDS)
+                    if turn:  # the first fills what is remembered
+                        found.setdefault(_named(asked), []).append(one)
             time.sleep(0.5)
     return _text(found, seconds, rounds)
+
+
+def _named(asked: Asked) -> str:
+    return asked.what if asked.server == OURS else f"{asked.what}, {asked.server}"
 
 
 def _text(found: dict[str, list[Round]], seconds: int, rounds: int) -> str:
@@ -186,6 +200,12 @@ def _text(found: dict[str, list[Round]], seconds: int, rounds: int) -> str:
         f"- grants: wanted ≥ {WANTED_GRANTS:,} a second: {_verdict(ok=grants >= WANTED_GRANTS)}",
         f"- a token's decision takes {ratio:.2f} × a key's, wanted ≤ {WANTED_RATIO:.0f}: {near}",
     ]
+    for rival, least in introspection.WANTED.items():
+        theirs = spent.get(f"{introspection.WHAT}, {rival}")
+        if theirs is not None:
+            times = theirs / spent[introspection.WHAT]
+            said = f"{times:,.1f} times as many introspections as {rival}, wanted ≥ {least:.0f}"
+            lines.append(f"- {said}: {_verdict(ok=times >= least)}")
     return "\n".join([*lines, ""])
 
 

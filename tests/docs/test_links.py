@@ -12,6 +12,7 @@ PAGES = sorted(
     page
     for folder in ("docs", "deploy", "examples", "benchmarks")
     for page in (ROOT / folder).rglob("*.md")
+    if "node_modules" not in page.parts  # what was installed is others'
 ) + sorted(ROOT.glob("*.md"))
 
 

@@ -74,7 +74,8 @@ class Stage:
         found = outcomes(
             *command,
             home=home,
-            env=dict.fromkeys(names, trusted),
+            # What Debian's Node.js 18 has of Web Cryptography it has behind this.
+            env=dict.fromkeys(names, trusted) | {"NODE_OPTIONS": "--experimental-global-webcrypto"},
             told=self.told(),
             answers=self.answers(),
         )

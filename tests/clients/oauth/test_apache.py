@@ -19,7 +19,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 from tests.clients.oauth.provider import CODE, Client, Provider
-from tests.e2e.stack import Program, Upstream, accepts, curl, free_address, text_of
+from tests.e2e.stack import ROOT, Program, Upstream, accepts, curl, free_address, text_of
 from tests.oauth.authority import unchecked
 from tests.people import Person
 
@@ -29,49 +29,18 @@ MILLISECONDS = 30_000
 CHROMIUM = "/usr/bin/chromium"
 MODULES = Path("/usr/lib/apache2/modules")
 LOADED = ("mpm_event", "authn_core", "authz_core", "authz_user", "proxy", "proxy_http")
-SITE = """\
+SHIPPED = ROOT / "deploy" / "apache" / "openidc.conf.example"
+SERVER = """\
 ServerRoot {folder}
-ServerName 127.0.0.1
+ServerName localhost
 PidFile {folder}/pid
 ErrorLog {folder}/error.log
-LogLevel warn auth_openidc:info
 Listen {address}
 {modules}
 {user}
-OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
 OIDCCABundlePath /proc/self/fd/{ca}
-OIDCClientID {id}
-OIDCClientSecret {secret}
-OIDCRedirectURI {url}/signed-in
-OIDCCryptoPassphrase {passphrase}
-OIDCScope "openid profile"
-OIDCPKCEMethod S256
-OIDCProviderTokenEndpointAuth client_secret_basic
-OIDCIDTokenSignedResponseAlg ES256
-OIDCRemoteUserClaim sub
-OIDCPassClaimsAs headers
-OIDCOAuthVerifyJwksUri {issuer}/oauth/jwks
-OIDCOAuthRemoteUserClaim sub
-OIDCOAuthAcceptTokenAs header
-
 ProxyPass /signed-in !
 ProxyPass / http://{behind}/
-<Location />
-    AuthType openid-connect
-    Require valid-user
-</Location>
-<Location /out>
-    AuthType none
-    Require all granted
-</Location>
-<Location /api>
-    AuthType oauth20
-    <RequireAll>
-        Require claim iss:{issuer}
-        Require claim aud:latchgate
-        Require claim "scope~(^| )storage:read( |$)"
-    </RequireAll>
-</Location>
 """
 
 
@@ -88,21 +57,28 @@ class Apache(Program):
             redirect_uri=f"{self.url}/signed-in",
             post_logout_redirect_uris=[f"{self.url}/out"],
         )
-        site = SITE.format(
+        server = SERVER.format(
             folder=folder,
             address=text_of(self.address),
             modules="\n".join(_module(name) for name in (*LOADED, "auth_openidc")),
             # Who is root serves nothing itself; what it reads is opened before.
             user="" if os.geteuid() else "User www-data\nGroup www-data",
-            issuer=provider.issuer,
             ca=self._ca,
-            id=self.client.id,
-            secret=self.client.secret,
-            url=self.url,
-            passphrase=secrets.token_hex(16),
             behind=behind,
         )
-        (folder / "apache.conf").write_text(site, encoding="utf-8")
+        edits = {
+            "https://login.example.com": provider.issuer,
+            "https://wiki.example.com": self.url,
+            "ClientID client-id": f"ClientID {self.client.id}",
+            "ClientSecret client-secret": f"ClientSecret {self.client.secret}",
+            "Passphrase passphrase": f"Passphrase {secrets.token_hex(16)}",
+            "ClaimsAs environment": "ClaimsAs headers",  # a service of another process is behind
+        }
+        site = SHIPPED.read_text(encoding="utf-8")
+        for shipped, own in edits.items():
+            assert shipped in site
+            site = site.replace(shipped, own)
+        (folder / "apache.conf").write_text(server + site, encoding="utf-8")
 
     @property
     def url(self) -> str:

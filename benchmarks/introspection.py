@@ -1,0 +1,110 @@
+"""Other authorization servers that are asked about tokens in the same run as Latchgate.
+
+Each as its documentation starts it, with one process that answers: npm oidc-provider with records
+in memory, django-oauth-toolkit under gunicorn with SQLite. `make rivals` installs both.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.machine import ROOT, UnableError, program
+from benchmarks.tokens import CONNECTIONS, Asked, pin
+from tests.e2e.stack import Program, accepts, curl, environment, free_address, text_of
+
+WHAT = "introspections"
+FOLDER = ROOT / "benchmarks" / "rivals"
+PYTHON = ROOT / ".venv-rivals" / "bin"
+WANTED = {"oidc-provider": 2.0, "django-oauth-toolkit": 60.0}
+# As with Keystone: more would only queue before a thread that answers a few hundred a second.
+CONNECTIONS |= {"oidc-provider": 32, "django-oauth-toolkit": 4}
+
+
+def installed() -> bool:
+    """Whether `make rivals` has installed both."""
+    return (FOLDER / "node_modules" / "oidc-provider").is_dir() and PYTHON.is_dir()
+
+
+@contextmanager
+def oidc_provider(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, list[Asked]]]:
+    """Run oidc-provider on a core; its process id and what it is asked."""
+    address, secret = free_address(), secrets.token_hex(16)
+    with Program("oidc-provider", folder) as server:
+        server.launch(
+            [program("node"), FOLDER / "oidc_provider.mjs", str(address[1]), secret],
+            lambda: accepts(address),
+            env=environment(NODE_ENV="production"),
+        )
+        url = f"http://{text_of(address)}/token"
+        proof = ("--user", f"api:{secret}")
+        told = ("-d", "grant_type=client_credentials", "-d", "scope=storage:read")
+        made = [curl(*proof, *told, url).json()["access_token"] for _ in range(tokens)]
+        header = _basic("api", secret)
+        pin(server.pid, core)
+        asked = _asked("oidc-provider", text_of(address), "/token/introspection", header, made)
+        _answers(asked)
+        yield server.pid, [asked]
+
+
+@contextmanager
+def django_toolkit(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, list[Asked]]]:
+    """Run django-oauth-toolkit on a core; its worker's process id and what it is asked."""
+    address, own = free_address(), secrets.token_urlsafe(24)
+    made = [secrets.token_urlsafe(24) for _ in range(tokens)]
+    told = environment(DATABASE=str(folder / "db.sqlite3"), SECRET=secrets.token_hex(16))
+    folder.mkdir()
+    command: list[str | Path] = [PYTHON / "python", FOLDER / "django_toolkit.py", own, *made]
+    subprocess.run(command, env=told, check=True, timeout=300, capture_output=True)
+    with Program("django-oauth-toolkit", folder) as server:
+        server.launch(
+            [
+                PYTHON / "gunicorn", "--chdir", FOLDER, "--bind", text_of(address),
+                "--workers", "1", "--worker-class", "gthread", "--threads", "1",
+                "django_toolkit:application",
+            ],
+            lambda: accepts(address),
+            env=told,
+        )  # fmt: skip
+        header = f"Authorization: Bearer {own}"
+        asked = _asked("django-oauth-toolkit", text_of(address), "/o/introspect/", header, made)
+        _answers(asked)
+        (worker,) = _children(server.pid)
+        for process in (server.pid, worker):
+            pin(process, core)
+        yield worker, [asked]
+
+
+def _asked(server: str, address: str, path: str, header: str, tokens: Sequence[str]) -> Asked:
+    questions = []
+    for token in tokens:
+        body = f"token={token}"
+        lines = [f"POST {path} HTTP/1.1", f"Host: {address}", header]
+        lines += ["Content-Type: application/x-www-form-urlencoded"]
+        lines += [f"Content-Length: {len(body)}"]
+        questions.append("\r\n".join([*lines, "", body]).encode())
+    return Asked(server, WHAT, address, questions)
+
+
+def _answers(asked: Asked) -> None:
+    """Ask once, so that the worker is there and tells of a token that stands."""
+    head, _, body = asked.questions[0].decode().partition("\r\n\r\n")
+    request, _, *headers = head.split("\r\n")
+    words = [word for one in headers[:1] for word in ("-H", one)]
+    told = curl(*words, "-d", body, f"http://{asked.address}{request.split(' ')[1]}")
+    if told.status != 200 or not json.loads(told.body)["active"]:
+        raise UnableError(f"{asked.server} answered {told}")
+
+
+def _children(process: int) -> list[int]:
+    told = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+    return [int(pid) for pid in told.split()]
+
+
+def _basic(name: str, secret: str) -> str:
+    return f"Authorization: Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"
