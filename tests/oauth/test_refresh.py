@@ -106,3 +106,33 @@ def test_no_token_is_kept_as_it_is(world, first):
     kept = world.database.read_bytes()
     kept += world.database.with_name("latchgate.db-wal").read_bytes()
     assert first.refresh_token.encode() not in kept
+
+
+def test_d5_41_what_a_client_lost_no_refresh_token_gives_any_more(
+    world, app, owner, server, client, first
+):
+    authority.narrow(world, app.id, ["openid", "offline_access", "storage:read"])
+    now = authority.known(world, app)
+    told = authorization_code.by_refresh(server, now, first.refresh_token, scope=None, address=None)
+    assert set(told.scope.split()) == {"openid", "offline_access", "storage:read"}
+    authority.narrow(world, app.id, authority.SCOPES)
+    wider = {"scope": "email", "address": None}
+    with pytest.raises(OAuthError) as refusal:
+        authorization_code.by_refresh(server, client, told.refresh_token, **wider)
+    assert refusal.value.code == "invalid_scope"
+
+
+def test_d5_43_a_grant_that_is_revoked_while_it_is_refreshed_gives_no_token(
+    world, server, client, first, monkeypatch
+):
+    real = refresh.rotate
+
+    def revoked_first(*told, **more):
+        with world.changing() as change:
+            assert refresh.grants.end(change, told[2].family.grant_id)
+        return real(*told, **more)
+
+    monkeypatch.setattr(refresh, "rotate", revoked_first)
+    with pytest.raises(OAuthError) as refusal:
+        authorization_code.by_refresh(server, client, first.refresh_token, scope=None, address=None)
+    assert refusal.value.code == "invalid_grant"
