@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from tests.oauth import authority
 
 from latchgate.core.model import Noun
-from latchgate.oauth import codes, grants
+from latchgate.core.scope import Scopes
+from latchgate.oauth import authorization_code, codes, grants
 from latchgate.oauth.errors import OAuthError
+from latchgate.oauth.server import standing
 from latchgate.store import schema
 
 
@@ -182,3 +184,13 @@ def test_d6_54_no_challenge_is_met_by_leaving_the_verifier_out_or_by_the_challen
         assert not codes.is_verified(told, authority.CHALLENGE)
     plain = "p" * 43
     assert not codes.is_verified(plain, plain)
+
+
+def test_d5_39_who_authorized_no_scope_of_a_service_gave_none(world, server, app, owner):
+    sent = authority.sent(authority.code(world, app, owner, scopes=["openid"]))
+    told = authorization_code.by_code(server, authority.known(world, app), sent, address=None)
+    claimed = server.kind.claim(told.access_token)
+    assert isinstance(claimed, tuple)
+    grant = standing(server.engine.proven(claimed[0]), server.clock())
+    assert grant is not None
+    assert grant.rights.lacking(Scopes.of(["storage:read"])) == ["storage:read"]

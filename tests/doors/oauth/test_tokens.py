@@ -212,3 +212,36 @@ def test_d7_63_a_token_that_is_nested_a_thousand_deep_is_an_error_of_the_rfc(pos
     assert (answer.status, answer.json["error"]) == (400, "invalid_grant")
     bearer = {"Authorization": f"Bearer {text}"}
     assert post("/oauth/userinfo", {}, headers=bearer).status == 401
+
+
+def test_d5_46_an_answer_is_remembered_for_who_asked_and_how_they_proved_it(
+    world, post, app, api, owner
+):
+    text = given(world, post, app, owner)["access_token"]
+    for _ in range(2):
+        assert asked(post, api, text).json["active"]
+    assert asked(post, authority.client(world), text).body == INACTIVE
+    form = {"token": text}
+    assert post(INTROSPECT, form).status == 401
+    assert post(INTROSPECT, form | {"client_id": api.id}).status == 401
+    wrong = {"client_id": api.id, "client_secret": "x"}
+    assert post(INTROSPECT, form | wrong).status == 401
+    assert post(INTROSPECT + "?x=1", form, api).status == 400
+
+
+def test_d5_46_a_revoked_secret_is_told_nothing_from_memory(world, post, app, owner):
+    api = authority.client(world, grant_types=["urn:latchgate:introspection"], scopes=[])
+    text = given(world, post, app, owner)["access_token"]
+    assert asked(post, api, text).json["active"]
+    table = schema.application_key
+    with world.changing() as change:
+        row = {"id": key_of(world, api), "revoked_at": None}
+        noun, after = Noun.APPLICATION_KEY, {"revoked_at": 1.0}
+        change.alter("application_key.revoke", noun, table, row, after, tenant_id=None)
+    assert post(INTROSPECT, {"token": text}, api).status == 401
+
+
+def key_of(world, client):
+    table = schema.application_key
+    mine = table.c.application_id == client.application_id
+    return world.one(sa.select(table.c.id).where(mine)).id
