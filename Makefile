@@ -19,8 +19,9 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 
 # Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl,
 # and WebDAV's other methods by the module of their own. Node and Go may be from elsewhere.
-TEST_PACKAGES := cadaver chromium curl git golang-go=go libnginx-mod-http-dav-ext nginx nodejs npm \
-	openssl php-cli php-curl rclone strace
+TEST_PACKAGES := apache2 cadaver chromium curl git golang-go=go haproxy \
+	libapache2-mod-auth-openidc libnginx-mod-http-dav-ext nginx nodejs npm openssl php-cli php-curl \
+	rclone strace
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp
@@ -110,7 +111,7 @@ $(CLIENTS): locks/clients.txt | $(DEV)
 $(KEYSTONE): locks/keystone.txt | $(DEV)
 	$(install_apart)
 
-# Nothing of a package is run: axios needs no build.
+# Nothing of a package is run: none of them needs a build.
 $(AXIOS): $(NODE)/package-lock.json
 	@scripts/debian-packages nodejs npm
 	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --silent

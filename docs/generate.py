@@ -69,7 +69,7 @@ from latchgate.doors.manage import tokens as manage_tokens
 from latchgate.doors.manage import webhooks as manage_webhooks
 from latchgate.doors.verify import protocol, questions
 from latchgate.jobs import deliveries, sending
-from latchgate.manage import audit, chain, webhooks
+from latchgate.manage import audit, chain, webhooks, workloads
 from latchgate.manage.access_keys import AccessKeySpec
 from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
@@ -145,6 +145,10 @@ CONFIGURATION: Words = {
     "webhooks": "Which networks of your own events may be sent to, below.",
     "webhooks.allowed_networks": "Addresses and networks. Everywhere else events go to public"
     " addresses only, over https; here `http` will do too.",
+    "workloads": "Where issuers that tenants trust may be, below.",
+    "workloads.allowed_networks": "Addresses and networks of your own in which an issuer of"
+    " workloads may be asked for its keys. Everywhere else it is asked at public addresses only,"
+    " over https; here `http` will do too.",
     "mail": "The server that e-mail is handed to, below. Without `host` none is sent.",
     "mail.host": "Its name or address.",
     "mail.port": "587 with `starttls`, 465 with `implicit`, 25 with `none`, unless told.",
@@ -437,6 +441,7 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Attempts to send one event", lambda: len(deliveries.WAITS) + 1),
     ("Days an event and its deliveries are kept", lambda: round(deliveries.KEEP_SECONDS / 86_400)),
     ("Webhooks of one tenant", lambda: webhooks.MAX_WEBHOOKS),
+    ("Workloads of one tenant", lambda: workloads.MAX_WORKLOADS),
 )
 
 
@@ -450,6 +455,7 @@ def configuration() -> str:
         ("tls.", config_entries.TlsEntry),
         ("audit.", config_entries.AuditEntry),
         ("webhooks.", config_entries.WebhooksEntry),
+        ("workloads.", config_entries.WorkloadsEntry),
         ("mail.", config_entries.MailEntry),
         ("leaks.", config_entries.LeaksEntry),
         ("leaks.partners.", config_entries.PartnerEntry),

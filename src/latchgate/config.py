@@ -24,7 +24,9 @@ from latchgate.config_entries import (
     MailEntry,
     UsageEntry,
 )
+from latchgate.config_sign_in import read_providers
 from latchgate.core.duration import parse_duration
+from latchgate.core.identity_provider import IdentityProvider
 from latchgate.core.network import Networks
 from latchgate.core.toml_lines import line_of
 
@@ -121,11 +123,13 @@ class Config:
     trusted: Networks
     tls: TlsFiles | None
     webhook_networks: Networks
+    workload_networks: Networks
     mail: MailServer | None
     audit: AuditExport | None
     usage: UsageEntry
     access_log: AccessFiles | None
     partners: tuple[Partner, ...]
+    providers: tuple[IdentityProvider, ...]
     log_level: str
 
     def with_tls(self, files: TlsFiles | None) -> Config:
@@ -220,7 +224,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
     folder = file.absolute().parent
     found = _addresses(entry.listen, at)
     trusted = _networks(entry.gateways.trusted, "gateways.trusted", at)
-    own = entry.webhooks.allowed_networks
+    own, issuers = entry.webhooks.allowed_networks, entry.workloads.allowed_networks
     url = entry.console.url
     if url is not None and not _CONSOLE_URL.fullmatch(url):
         raise at("console.url", "must be an origin such as https://login.example.com, no path")
@@ -243,9 +247,11 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         trusted=trusted,
         tls=None,
         webhook_networks=_networks(own, "webhooks.allowed_networks", at),
+        workload_networks=_networks(issuers, "workloads.allowed_networks", at),
         mail=mail,
         audit=_audit_export(entry.audit, folder, at),
         partners=_partners(entry.leaks, folder, at),
+        providers=read_providers(entry.sign_in, folder, at),
         usage=entry.usage,
         access_log=_access_log(entry.access_log, folder, at),
         log_level=entry.log_level,

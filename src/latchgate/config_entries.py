@@ -59,6 +59,15 @@ class WebhooksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     allowed_networks: tuple[str, ...] = ()
 
 
+class WorkloadsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[workloads]`: where issuers that tenants trust may be, besides public addresses.
+
+    `allowed_networks` are the operator's own, of a CI server inside, for one.
+    """
+
+    allowed_networks: tuple[str, ...] = ()
+
+
 class MailEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[mail]`: the server that warnings by e-mail are handed to; without `host` none are sent.
 
@@ -106,6 +115,64 @@ class LeaksEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     partners: tuple[PartnerEntry, ...] = ()
 
 
+class ClaimEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`required` of a provider: a claim and the value that it has, or that is in its list.
+
+    `claim` is a path with dots, such as `realm_access.roles`, or a list of names where one has dots
+    in it. With `disable` whoever is linked and comes without it is disabled.
+    """
+
+    claim: str | tuple[str, ...]
+    value: str | bool
+    disable: bool = False
+
+
+class RoleClaimEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[[sign_in.providers.roles]]`: a claim, its value, and the role in a project that it gives.
+
+    `project` and `role` are ids or names in the provider's tenant. Whoever comes without the claim
+    loses that role there, whoever gave it.
+    """
+
+    claim: str | tuple[str, ...]
+    value: str | bool
+    project: str
+    role: str
+
+
+class ProviderEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[[sign_in.providers]]`: an external OpenID provider that people sign in through.
+
+    `issuer` is the address below which its configuration is, over https or on this machine.
+    `client_id` is what it knows Latchgate by; without `client_secret_file` as a public client.
+    `tenant` (id or name) is whose users come through it; every tenant's unless told. With
+    `create_users` a user is made of whoever is not linked yet, unless `require_verified_email` and
+    the provider has not verified their address. With `email_domains` nobody comes in without a
+    verified address of one of them. `mfa_acr` lists values of `acr` that mean a second factor.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
+    issuer: str
+    client_id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    client_secret_file: str | None = None
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "EdDSA")
+    tenant: str | None = None
+    create_users: bool = False
+    require_verified_email: bool = True
+    email_domains: tuple[str, ...] = ()
+    mfa_acr: tuple[str, ...] = ()
+    roles: Annotated[tuple[RoleClaimEntry, ...], msgspec.Meta(max_length=32)] = ()
+    required: ClaimEntry | None = None
+
+
+class SignInEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[sign_in]`: `providers`, through which people sign in to the console; none unless told."""
+
+    providers: tuple[ProviderEntry, ...] = ()
+
+
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 
 
@@ -148,9 +215,11 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     listen: ListenEntry = ListenEntry()
     console: ConsoleEntry = ConsoleEntry()
+    sign_in: SignInEntry = SignInEntry()
     gateways: GatewaysEntry = GatewaysEntry()
     tls: TlsEntry = TlsEntry()
     webhooks: WebhooksEntry = WebhooksEntry()
+    workloads: WorkloadsEntry = WorkloadsEntry()
     mail: MailEntry = MailEntry()
     audit: AuditEntry = AuditEntry()
     leaks: LeaksEntry = LeaksEntry()

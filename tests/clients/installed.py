@@ -17,7 +17,8 @@ from typing import Any
 from tests.e2e.stack import ROOT, environment
 
 FOLDER = ROOT / ".venv-clients" / "bin"
-NODE_MODULES = ROOT / "tests" / "clients" / "node" / "node_modules"
+NODE_PROGRAMS = ROOT / "tests" / "clients" / "node"
+NODE_MODULES = NODE_PROGRAMS / "node_modules"
 PROGRAMS = ROOT / "tests" / "clients" / "programs"
 SECONDS = 120
 

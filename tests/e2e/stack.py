@@ -111,8 +111,9 @@ class Program:
         ready: Callable[[], bool],
         *,
         env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
-        """Start it and wait until it is ready."""
+        """Start it, with these open files, and wait until it is ready."""
         assert self._process is None, f"{self.name} already runs"
         with (
             (self.folder / f"{self.name}.stdout").open("ab") as out,
@@ -125,6 +126,7 @@ class Program:
                 stderr=err,
                 env=dict(env or environment()),
                 cwd=self.folder,
+                pass_fds=pass_fds,
             )
         give_up = time.monotonic() + START_SECONDS
         while not ready():
@@ -468,6 +470,8 @@ class DavGateway(Nginx):
         self.plain, behind = free_address(), free_address()
         self.files = folder / "files"
         (self.files / "dav").mkdir(parents=True)
+        (self.files / "v2").mkdir()
+        (self.files / "v2/dav").symlink_to("../dav")
         main = folder / "nginx.conf"
         shutil.copy(DEPLOY / "webdav.conf.example", main)
         _replace(

@@ -9,85 +9,50 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pyotp
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests import people
+from tests.e2e.desk import Desk, a_chromium, a_context, a_desk, a_page, sign_in
 from tests.people import Person
-from tests.world import Server, World, http_request
+from tests.world import http_request
 
 from latchgate.signin import session
 from latchgate.signin.totp import STEP_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
-MILLISECONDS = 30_000
-CHROMIUM = "/usr/bin/chromium"
-expect.set_options(timeout=MILLISECONDS)
-
-
-@dataclass(frozen=True)
-class Desk:
-    """A server, and its console as a browser reaches it."""
-
-    server: Server
-    world: World
-    origin: str
-
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory) -> Iterator[Desk]:
-    server = Server.started(tmp_path_factory.mktemp("console") / "lg")
-    world = World.beside(server)
-    port = server.addresses["console"].rpartition(":")[2]
-    yield Desk(server, world, f"http://localhost:{port}")
-    world.close()
-    server.kill()
+    with a_desk(tmp_path_factory.mktemp("console")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # As root it has no sandbox; what it opens is ours alone.
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with a_chromium() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture
 def context(chromium) -> Iterator[BrowserContext]:
-    made = chromium.new_context()
-    made.set_default_timeout(MILLISECONDS)
-    yield made
-    made.close()
+    with a_context(chromium) as made:
+        yield made
 
 
 @pytest.fixture
 def page(context) -> Iterator[Page]:
-    """A page on which nothing went wrong: no script failed, nothing was against the policy."""
-    made = context.new_page()
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
-    yield made
-    # A refused form is no fault of the page.
-    assert [one for one in wrong if "the server responded with a status of 4" not in one] == []
+    with a_page(context) as made:
+        yield made
 
 
 @pytest.fixture
 def person(desk) -> Person:
     """A new user with a password."""
     return people.person(desk.world)
-
-
-def sign_in(page: Page, desk: Desk, person: Person, at: str = "/security") -> None:
-    page.goto(f"{desk.origin}/sign-in?next={at}")
-    page.get_by_label("Login name").fill(person.login)
-    page.get_by_label("Password").fill(person.password)
-    page.get_by_role("button", name="Sign in").click()
 
 
 def cookie(context: BrowserContext, name: str = session.COOKIE) -> dict[str, Any] | None:

@@ -112,6 +112,76 @@ def test_rclone_with_a_wrong_password_is_refused(cloud):
     assert "401" in done.stderr
 
 
+def issued(cloud: Cloud, *scopes: str) -> str:
+    """Return an access token of a service user: by client credentials, at the console."""
+    server = cloud.latchgate
+    tenant = server.call("GET", "/manage/v1/account")["tenant_id"]
+    project = server.call("GET", "/manage/v1/account")["project_id"]
+    name = f"sync {secrets.token_hex(4)}"
+    user = server.call("POST", "/manage/v1/users", {"name": name, "sort": "service"})["id"]
+    role = server.call("POST", "/manage/v1/roles", {"name": name, "scopes": list(scopes)})["id"]
+    server.call("PUT", f"/manage/v1/users/{user}/roles/{project}/{role}")
+    words = [word for scope in scopes for word in ("--scope", scope)]
+    made = server.json(
+        "oauth-client", "create", "--application", name, "--contact", "dev@acme.example",
+        "--tenant", tenant, "--grant", "client_credentials", *words,
+    )  # fmt: skip
+    server.run("oauth-client", "act-as", made["id"], "--user", user, *words)
+    answer = curl(
+        f"http://{text_of(server.console)}/oauth/token",
+        "-u", f"{made['id']}:{made['client_secret']}", "-d", "grant_type=client_credentials",
+    )  # fmt: skip
+    token: str = answer.json()["access_token"]
+    return token
+
+
+def rclone_v2(cloud: Cloud, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run rclone on the area of OAuth2; how it proves itself is in the words."""
+    return subprocess.run(
+        [
+            "rclone", "--config", "/dev/null", "--ca-cert", str(cloud.authority.file),
+            "--retries", "1", "--low-level-retries", "1",
+            "--webdav-url", f"{cloud.gateway.secure}/v2/dav/", *words,
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+def test_rclone_with_a_bearer_token_works_on_v2_dav_and_basic_fails_there(cloud, tmp_path):
+    (tmp_path / "a.bin").write_bytes(secrets.token_bytes(100_000))
+    (tmp_path / "b c.txt").write_bytes(b"text")
+    token = issued(cloud, "dav:read", "dav:write", "dav:delete")
+    bearer = ("--webdav-bearer-token", token)
+    done = rclone_v2(cloud, "copy", str(tmp_path), ":webdav:o", *bearer)
+    assert done.returncode == 0, done.stderr
+    assert (cloud.gateway.files / "dav/o/b c.txt").read_bytes() == b"text"
+    listed = rclone_v2(cloud, "lsf", "-R", ":webdav:o", *bearer).stdout.split("\n")
+    assert {"a.bin", "b c.txt"} <= set(listed)
+    # A program that prints a fresh token, as a long run needs.
+    command = ("--webdav-bearer-token-command", f"echo {token}")
+    assert (
+        rclone_v2(cloud, "moveto", ":webdav:o/a.bin", ":webdav:o/m.bin", *command).returncode == 0
+    )
+    assert (cloud.gateway.files / "dav/o/m.bin").exists()
+    obscured = subprocess.run(
+        ["rclone", "obscure", "-"], input=cloud.password, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    basic = ("--webdav-user", cloud.login, "--webdav-pass", obscured)
+    for refused in (basic, ("--webdav-bearer-token", token[:-4] + "AAAA")):
+        failed = rclone_v2(cloud, "lsf", ":webdav:", *refused)
+        assert failed.returncode != 0
+        assert "401" in failed.stderr
+    reader = ("--webdav-bearer-token", issued(cloud, "dav:read"))
+    assert rclone_v2(cloud, "lsf", ":webdav:o", *reader).returncode == 0
+    assert "403" in rclone_v2(cloud, "deletefile", ":webdav:o/m.bin", *reader).stderr
+    assert rclone_v2(cloud, "purge", ":webdav:o", *bearer).returncode == 0
+    assert token not in cloud.gateway.access_log
+
+
 def cadaver(cloud: Cloud, home: Path, script: str, password: str) -> str:
     """Run cadaver's commands; without TLS, for only at a terminal would it take this authority."""
     (home / ".netrc").write_text(
@@ -186,7 +256,7 @@ def test_copy_and_move_stay_in_the_area_that_was_checked(cloud):
                 "/dav/from.txt", "-X", method, "-H", f"Destination: {told}", user=cloud.user
             )
             assert refused.status == 403, (method, destination)
-    assert sorted(path.name for path in cloud.gateway.files.iterdir()) == ["dav"]
+    assert sorted(path.name for path in cloud.gateway.files.iterdir()) == ["dav", "v2"]
     inside = f"Destination: {cloud.gateway.secure}/dav/to.txt"
     assert cloud.curl("/dav/from.txt", "-X", "MOVE", "-H", inside, user=cloud.user).status == 204
 

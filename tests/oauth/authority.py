@@ -129,6 +129,8 @@ def client(
     tenant_id: str | None = None,
     acts_as: Owner | None = None,
     application_id: str | None = None,
+    redirect_uris: Iterable[str] = (REDIRECT,),
+    logout_uris: Iterable[str] = (),
 ) -> Registered:
     """Register a client; `acts_as` is whom it is with client credentials."""
     owned = application_id or application(world)
@@ -139,7 +141,8 @@ def client(
         "tenant_id": tenant_id,
         "public": public,
     }
-    row |= {"first_party": first_party, "redirect_uris": [REDIRECT], "logout_uris": []}
+    row |= {"first_party": first_party, "redirect_uris": list(redirect_uris)}
+    row |= {"logout_uris": list(logout_uris)}
     row |= {"grant_types": list(grant_types), "scopes": list(scopes), "grant_id": None}
     row |= {"created_at": world.clock(), "created_by": "test", "disabled_at": None}
     with world.changing() as change:

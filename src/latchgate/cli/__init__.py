@@ -25,6 +25,8 @@ _VERBS = {
     "user": ("latchgate.cli.user", "user", "Make and change users, give and take roles."),
     "project": ("latchgate.cli.project", "project", "Make, rename and disable projects."),
     "role": ("latchgate.cli.role", "role", "Make, change and delete roles."),
+    "login": ("latchgate.cli.login", "login", "Sign in with a browser."),
+    "logout": ("latchgate.cli.login", "logout", "End the sign-in, with all of its tokens."),
     "whoami": ("latchgate.cli.whoami", "whoami", "Show who you are and what you may do."),
     "key": ("latchgate.cli.key", "key", "Make, list, show, update, narrow and revoke keys."),
     "access-key": (
@@ -45,6 +47,11 @@ _VERBS = {
         "latchgate.cli.oauth_client",
         "oauth_client",
         "Make and withdraw OAuth2 clients, rotate their secrets.",
+    ),
+    "workload": (
+        "latchgate.cli.workload",
+        "workload",
+        "Let CI jobs in by what their issuer signs of them.",
     ),
     "consent": ("latchgate.cli.consent", "consent", "List and withdraw what clients may do."),
     "migrate": (

@@ -96,7 +96,8 @@ def _list_blocked(*, as_json: bool) -> None:
 @json_option
 def show(*, application_id: str, as_json: bool) -> None:
     """Show an application, to the operator or, with their token, to its developer."""
-    from latchgate.cli.api import call, find_profile
+    from latchgate.cli.api import call
+    from latchgate.cli.profile import find_profile
 
     if not find_profile().token.startswith(_DEVELOPER):
         told = call("GET", f"{_PATH}/{segment(application_id)}", "id")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import cast
 
@@ -63,6 +63,9 @@ _ACCEPTED = {**KINDS, **SIGNED, **ASSERTED, **IMPORTED}
 _WORDS = frozenset({*_ACCEPTED, *EXCHANGED, APPLICATION_KEY})
 BUILT_IN = "(built in) latchgate.toml"
 LATCHGATE = "latchgate"  # the provider whose kinds and services every file may use
+
+# Areas of Latchgate's own that take no tokens give out more than one that was minted should.
+_OWN_TOKEN = f"{LATCHGATE}.oauth_token"
 
 NOTHING: Mapping[str, Mapping[str, object]] = MappingProxyType({})
 
@@ -308,6 +311,7 @@ class _Reader:
     def across(self) -> None:
         """Find what two files would mean at once: areas for the same requests, words for keys."""
         self._check_words()
+        self._open_own()
         taken: dict[tuple[str | None, str], tuple[_Where, Area]] = {}
         for where, area in self.areas:
             for host in area.hosts or (None,):
@@ -316,6 +320,15 @@ class _Reader:
                     here = f"{area.path} on {host or 'every host'}"
                     problem = f"overlaps the area at {first.file}:{first.line} ({here})"
                     self.faults.append(PolicyFault(where.file, where.line, "areas.path", problem))
+
+    def _open_own(self) -> None:
+        """Have Latchgate's own areas take bearers of issuers where a file says so."""
+        own = self.kinds.get(_OWN_TOKEN)
+        told = [kind for kind in self.kinds.values() if isinstance(kind, OidcBearer)]
+        more = tuple(kind for kind in told if kind.manage)
+        for at, (where, area) in enumerate(self.areas):
+            if more and area.provider == LATCHGATE and own in area.kinds:
+                self.areas[at] = where, replace(area, kinds=(*area.kinds, *more))
 
     def _check_words(self) -> None:
         """Find words of keys across services that mean something else already."""

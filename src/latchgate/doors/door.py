@@ -15,6 +15,8 @@ from latchgate.keyring.jwt import JwtSigner
 from latchgate.keyring.signing import Signer
 from latchgate.manage.actor import Caller
 from latchgate.manage.census import Census
+from latchgate.oauth.relying_party import RelyingParty
+from latchgate.signin.issuers import Issuers
 from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.access_read import AccessReader
@@ -39,8 +41,10 @@ class Door:
     access_log: AccessReader | None  # None where no access log is written
     engine: Engine
     passwords: Passwords
+    issuers: Issuers  # that tenants trust; those of policy files are the engine's
     signers: Signers[Signer]
     jwt_signers: Signers[JwtSigner]
+    providers: RelyingParty  # external ones that people sign in through
     requests: Quota
     trusted: Networks
     built_in: str

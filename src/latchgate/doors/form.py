@@ -41,6 +41,11 @@ def check_origin(request: Request, own: Collection[str]) -> None:
 
 async def read_form(request: Request, receive: Receive, names: Collection[str]) -> dict[str, str]:
     """Read a form of at most 32 KiB whose fields are among `names`, each once; FormError."""
+    return read_pairs(await read_body(request, receive), names, "The form")
+
+
+async def read_body(request: Request, receive: Receive) -> bytes:
+    """Read a form of at most 32 KiB as it was sent; FormError."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise FormError(415, "Send the form as application/x-www-form-urlencoded.")
@@ -53,14 +58,22 @@ async def read_form(request: Request, receive: Receive, names: Collection[str]) 
         if len(held) > MAX_FORM:
             raise FormError(413, f"The form is longer than {MAX_FORM} bytes.")
         if not message.get("more_body", False):
-            break
-    return read_pairs(bytes(held), names, "The form")
+            return bytes(held)
 
 
 def read_pairs(raw: bytes, names: Collection[str] | None, what: str) -> dict[str, str]:
     """Read fields, each once and, where they are told, among `names`; FormError 400."""
+    pairs = read_all(raw, what)
+    told = dict(pairs)
+    if len(told) < len(pairs) or (names is not None and not set(told) <= set(names)):
+        raise FormError(400, f"{what} holds a field twice, or one that is not on its page.")
+    return told
+
+
+def read_all(raw: bytes, what: str) -> list[tuple[str, str]]:
+    """Read fields as they came; FormError 400."""
     try:
-        pairs = parse_qsl(
+        return parse_qsl(
             raw.decode("ascii"),
             keep_blank_values=True,
             max_num_fields=_MAX_FIELDS,
@@ -69,7 +82,3 @@ def read_pairs(raw: bytes, names: Collection[str] | None, what: str) -> dict[str
         )
     except ValueError:
         raise FormError(400, f"{what} could not be read.") from None
-    told = dict(pairs)
-    if len(told) < len(pairs) or (names is not None and not set(told) <= set(names)):
-        raise FormError(400, f"{what} holds a field twice, or one that is not on its page.")
-    return told

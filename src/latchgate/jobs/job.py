@@ -9,7 +9,7 @@ from pathlib import Path
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.jobs.mail import Mailer
-from latchgate.jobs.sending import Resolve
+from latchgate.signin.outgoing import Resolve
 from latchgate.store.journal import Actor, Store
 from latchgate.store.retention import Retention
 from latchgate.store.usage import UsageReader

@@ -8,30 +8,22 @@ for all of it. Source: the Standard Webhooks specification.
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import hmac
-import socket
-import ssl
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpx2
 
 from latchgate.core.destination import Destination
-from latchgate.core.network import Address, Networks, parse_address
+from latchgate.core.network import Address, Networks
+from latchgate.signin import outgoing
+from latchgate.signin.outgoing import Resolve, UnresolvedError, Watch, judged, watching
+from latchgate.signin.outgoing import authorities as _authorities
 
 SEND_SECONDS = 10.0
-RESOLVE_SECONDS = 5.0
 MAX_ANSWER = 16_384
-Resolve = Callable[[str, int], list[Address]]
-# As many as one tenant's names can keep busy that nobody answers for, and more.
-_resolvers = ThreadPoolExecutor(64, "resolve")
 
 
 class SendError(Exception):
@@ -51,16 +43,10 @@ def signed(message_id: str, at: int, body: bytes, keys: Iterable[bytes]) -> dict
 
 def resolve(host: str, port: int) -> list[Address]:
     """Return every address of a name; SendError when there is none, or none in time."""
-    asked = _resolvers.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        found = asked.result(RESOLVE_SECONDS)
-    except TimeoutError as error:
-        asked.cancel()
-        raise SendError("the host's name took too long to look up") from error
-    except (OSError, UnicodeError) as error:
-        raise SendError("the host's name is not known") from error
-    texts = [str(one[4][0]).partition("%")[0] for one in found]
-    return [parse_address(text) for text in dict.fromkeys(texts)]
+        return outgoing.resolve(host, port)
+    except UnresolvedError as error:
+        raise SendError(str(error)) from error
 
 
 def post(
@@ -76,18 +62,12 @@ def post(
     Of a name every address must be one that may be sent to: whoever answers for it could hand out
     a good one and a bad one by turns.
     """
-    watch = _Watch(time.monotonic() + SEND_SECONDS)
-    timer = threading.Timer(SEND_SECONDS, watch.end)
-    timer.daemon = True
-    timer.start()
-    try:
-        addresses = [to.address] if to.address is not None else look_up(to.host, to.port)
-        for address in addresses:
-            if not to.takes(address, allowed):
-                raise SendError(f"the host's address {address} is not public; it is not sent to")
+    with watching(SEND_SECONDS) as watch:
+        try:
+            addresses = judged(to, allowed, look_up)
+        except UnresolvedError as error:
+            raise SendError(str(error)) from error
         return _first(to, addresses, body, headers, watch)
-    finally:
-        timer.cancel()
 
 
 def _first(
@@ -95,7 +75,7 @@ def _first(
     addresses: list[Address],
     body: bytes,
     headers: Mapping[str, str],
-    watch: _Watch,
+    watch: Watch,
 ) -> int:
     """Post to the first address that a connection can be made to."""
     for address in addresses:
@@ -114,7 +94,7 @@ def _post(
     address: Address,
     body: bytes,
     headers: Mapping[str, str],
-    watch: _Watch,
+    watch: Watch,
 ) -> int:
     sent = {
         "Host": to.authority,
@@ -148,36 +128,7 @@ def _post(
     return status
 
 
-@functools.cache
-def _authorities() -> ssl.SSLContext:
-    """Return whose certificates count: the system's authorities, or those of SSL_CERT_FILE."""
-    return ssl.create_default_context()
-
-
-@dataclass(slots=True)
-class _Watch:
-    """Ends a connection at its time: a peer that sends a byte now and then never times out."""
-
-    until: float  # on the monotonic clock
-    ended: bool = False
-    _sockets: list[socket.socket] = field(default_factory=list)
-
-    def trace(self, name: str, info: Mapping[str, Any]) -> None:
-        """Learn of a connection's sockets, as the HTTP library tells of them."""
-        if name in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            self._sockets.append(info["return_value"].get_extra_info("socket"))
-            if self.ended:
-                self.end()
-
-    def end(self) -> None:
-        """End what is open."""
-        self.ended = True
-        for one in list(self._sockets):
-            with suppress(OSError, ssl.SSLError):
-                one.shutdown(socket.SHUT_RDWR)
-
-
-def _worded(error: Exception, watch: _Watch) -> str:
+def _worded(error: Exception, watch: Watch) -> str:
     """Say why, without what the peer said: that is not the tenant's to read."""
     if watch.ended or isinstance(error, httpx2.TimeoutException):
         return f"it took longer than {SEND_SECONDS:.0f} s"

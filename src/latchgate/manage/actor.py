@@ -27,6 +27,11 @@ class Caller:
         return self.grant.owner
 
     @property
+    def user_id(self) -> str:
+        """The id of whom it belongs to."""
+        return self.grant.owner.id
+
+    @property
     def rights(self) -> Scopes:
         """What they may do now."""
         return self.grant.rights

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from latchgate.core.kinds.oauth_token import GRANT
 from latchgate.core.model import Noun
 from latchgate.manage import grants, logins
-from latchgate.manage.actor import Caller
+from latchgate.manage.actor import Caller, Person
 from latchgate.manage.errors import NotFoundError
 from latchgate.store import schema
 from latchgate.store.journal import Change, Store, stored
@@ -41,7 +41,9 @@ class StoredConsent(msgspec.Struct, frozen=True):
     grants: int
 
 
-def listed(store: Store, caller: Caller, user_id: str | None = None) -> list[StoredConsent]:
+def listed(
+    store: Store, caller: Caller | Person, user_id: str | None = None
+) -> list[StoredConsent]:
     """Return what a user consented to, oldest first; the caller's own unless told. NotFoundError.
 
     A client with a grant that stands is listed even if nobody was asked.
@@ -60,7 +62,9 @@ def listed(store: Store, caller: Caller, user_id: str | None = None) -> list[Sto
     return sorted(told, key=lambda one: (one.given_at, one.client_id))
 
 
-def withdraw(store: Store, caller: Caller, client_id: str, user_id: str | None = None) -> int:
+def withdraw(
+    store: Store, caller: Caller | Person, client_id: str, user_id: str | None = None
+) -> int:
     """End what a client may do for a user, at once: the consent, and each grant with its tokens.
 
     The caller's own unless told. Returns the journal number that verifiers must reach; a repeated
@@ -80,9 +84,9 @@ def withdraw(store: Store, caller: Caller, client_id: str, user_id: str | None =
         return n or head
 
 
-def _owner(connection: sa.Connection, caller: Caller, user_id: str | None) -> str:
+def _owner(connection: sa.Connection, caller: Caller | Person, user_id: str | None) -> str:
     if user_id is None:
-        return caller.owner.id
+        return caller.user_id
     logins.user_in(connection, caller.tenant_id, user_id)
     return user_id
 
@@ -139,7 +143,7 @@ def _stored(
     )
 
 
-def _forget(change: Change, caller: Caller, user_id: str, client_id: str) -> int:
+def _forget(change: Change, caller: Caller | Person, user_id: str, client_id: str) -> int:
     """Take away a consent, and codes that a new grant could be made of without asking again.
 
     Returns the journal number, 0 where there was none.

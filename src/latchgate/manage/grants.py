@@ -33,11 +33,12 @@ ALIVE = sa.and_(TABLE.c.kind.like(f"%.{GRANT}"), TABLE.c.revoked_at.is_(None))
 class GrantSpec:
     """What a new grant shall be: of which program, for whom (tenant, project, user), with what.
 
+    A workload is nobody's program: its grant has no `application_id`, and its id for `client_id`.
     `issues` says whether keys may be made with its tokens: with those of Latchgate's own programs.
     It ends at `expires_at` (Unix seconds), or with whoever takes it away.
     """
 
-    application_id: str
+    application_id: str | None
     client_id: str
     name: str
     owner: tuple[str, str, str]

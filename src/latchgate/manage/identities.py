@@ -51,6 +51,15 @@ def tenant_of(store: Store, user_id: str) -> str:
     return found
 
 
+def name_of(store: Store, user_id: str) -> str:
+    """Return the name of a user."""
+    with store.reading() as connection:
+        found: str = connection.execute(
+            sa.select(_USER.c.name).where(_USER.c.id == user_id)
+        ).scalar_one()
+    return found
+
+
 def project_named(
     store: Store, name: str, *, tenant_id: str | None, tenant: str | None
 ) -> str | None:

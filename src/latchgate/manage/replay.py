@@ -98,6 +98,8 @@ _RULES: tuple[tuple[Noun, sa.Table, Mapping[str, Rule]], ...] = (
             "logout_uris": _still,
         },
     ),
+    # Of two rules on claims none is told to be the narrower; its grant bounds what they open.
+    (Noun.WORKLOAD, schema.workload, {"disabled_at": _earlier, "scopes": _shared}),
     (
         Noun.CREDENTIAL,
         schema.credential,

@@ -202,6 +202,23 @@ def assign(change: Change, tenant_id: str, user_id: str, project_id: str, role_i
     return n
 
 
+def withdraw(change: Change, tenant_id: str, user_id: str, project_id: str, role_id: str) -> int:
+    """Take a role from a user inside a change; returns the journal number. NotFoundError."""
+    table = schema.role_assignment
+    here = sa.and_(
+        table.c.user_id == user_id,
+        table.c.project_id == project_id,
+        table.c.role_id == role_id,
+    )
+    if not change.execute(sa.delete(table).where(here)).rowcount:
+        msg = "the user does not hold this role in this project"
+        raise NotFoundError(msg)
+    told = {"user_id": user_id, "project_id": project_id, "role_id": role_id}
+    n = change.note("role.take", Noun.USER, user_id, tenant_id=tenant_id, detail={"before": told})
+    _touch(change, user_id, n)
+    return n
+
+
 def give(
     store: Store, caller: Caller, user_id: str, held: users.Held, *, match: IfMatch = ANY
 ) -> tuple[users.StoredUser, int]:
@@ -237,22 +254,9 @@ def take(
 
     NotFoundError, StaleError; ConflictError when nobody could manage the tenant any more.
     """
-    table = schema.role_assignment
-    here = sa.and_(
-        table.c.user_id == user_id,
-        table.c.project_id == held.project_id,
-        table.c.role_id == held.role_id,
-    )
     with store.change(caller.actor) as change, kept(change, caller.tenant_id):
         row = users.own(change.connection, caller, user_id, match)
-        if not change.execute(sa.delete(table).where(here)).rowcount:
-            msg = "the user does not hold this role in this project"
-            raise NotFoundError(msg)
-        told = {"user_id": user_id, "project_id": held.project_id, "role_id": held.role_id}
-        n = change.note(
-            "role.take", Noun.USER, user_id, tenant_id=caller.tenant_id, detail={"before": told}
-        )
-        _touch(change, user_id, n)
+        n = withdraw(change, caller.tenant_id, user_id, held.project_id, held.role_id)
         row["version"] = n
         return users.as_stored(change.connection, row), n
 

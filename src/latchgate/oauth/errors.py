@@ -29,9 +29,13 @@ class Code(StrEnum):
     UNSUPPORTED_TOKEN_TYPE = "unsupported_token_type"  # noqa: S105 - RFC 7009 §2.2.1
     INVALID_TOKEN = "invalid_token"  # noqa: S105 - RFC 6750 §3.1, with the one below
     INSUFFICIENT_SCOPE = "insufficient_scope"
-    LOGIN_REQUIRED = "login_required"  # OpenID Connect Core §3.1.2.6, with the two below
+    LOGIN_REQUIRED = "login_required"  # OpenID Connect Core §3.1.2.6, with those below
     CONSENT_REQUIRED = "consent_required"
     INTERACTION_REQUIRED = "interaction_required"
+    ACCOUNT_SELECTION_REQUIRED = "account_selection_required"
+    REQUEST_NOT_SUPPORTED = "request_not_supported"
+    REQUEST_URI_NOT_SUPPORTED = "request_uri_not_supported"
+    REGISTRATION_NOT_SUPPORTED = "registration_not_supported"
 
 
 class OAuthError(Exception):

@@ -30,7 +30,11 @@ ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - R
 API_TOKEN = "urn:latchgate:token-type:api_token"  # noqa: S105 - the name of a type
 SERVICE_KEY = "urn:latchgate:token-type:service_key"
 ACCESS_KEY = "urn:latchgate:token-type:access_key"
-TYPES = (ACCESS_TOKEN, API_TOKEN, SERVICE_KEY, ACCESS_KEY)
+# What another issuer signed: `oauth.workload` exchanges these.
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105 - RFC 8693 §3
+STATEMENTS = (JWT, ID_TOKEN)
+TYPES = (ACCESS_TOKEN, API_TOKEN, SERVICE_KEY, ACCESS_KEY, *STATEMENTS)
 KEY_LOGINS = "access_key"  # the namespace in which guesses of access keys are counted
 _MAX_SUBJECT = 4_096
 _REFUSED = "the subject_token is not valid, or not of the subject_token_type that was told"

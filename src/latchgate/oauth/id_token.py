@@ -6,17 +6,21 @@ access token (RFC 8725 §3.11). Source: OpenID Connect Core §2, §3.1.3.6, §12
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import dataclass
 
 import msgspec
 
 from latchgate.core.secret import Secret
-from latchgate.keyring.signing import spell
+from latchgate.keyring.jwt import ALGORITHM, signed_jwt
+from latchgate.keyring.signing import Purpose, spell
+from latchgate.manage import signing_keys
 from latchgate.oauth.minting import Minted
 from latchgate.oauth.server import AuthorizationServer
 
 TYPE = "JWT"
+_MAX_HINT = 4_096
 
 
 class IdClaims(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,6 +63,38 @@ def id_token(server: AuthorizationServer, minted: Minted, sign_in: SignIn) -> Se
         amr=sign_in.methods or None,
     )
     return Secret(server.signers.signer().sign(claims, typ=TYPE))
+
+
+class _Header(msgspec.Struct, frozen=True):
+    alg: str
+    kid: str
+    typ: str
+
+
+def hinted(server: AuthorizationServer, text: str) -> IdClaims | None:
+    """Return what an ID token of ours says that a client sent back, ended or not.
+
+    None for anything else. It hints at whom a client means and opens nothing (OpenID Connect Core
+    §3.1.2.1). StoreError when the keys can't be read.
+    """
+    parts = text.split(".") if len(text) <= _MAX_HINT and text.isascii() else []
+    try:
+        head, body, signature = (_decoded(part) for part in parts)
+        header = msgspec.json.decode(head, type=_Header)
+        claims = msgspec.json.decode(body, type=IdClaims)
+    except ValueError:  # of base64 and msgspec too
+        return None
+    if header.alg != ALGORITHM or header.typ != TYPE or claims.iss != server.issuer:
+        return None
+    # Keys that were retired long ago too: a person may have been signed in for as long.
+    keys = dict(signing_keys.published(server.store, Purpose.OAUTH, since=0.0))
+    public = keys.get(header.kid)
+    message = text.rpartition(".")[0].encode()
+    return claims if public is not None and signed_jwt(public, message, signature) else None
+
+
+def _decoded(part: str) -> bytes:
+    return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
 
 
 def half_hash(text: str) -> str:

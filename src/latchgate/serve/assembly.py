@@ -48,7 +48,9 @@ from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
 from latchgate.manage.census import Census
 from latchgate.manage.rehash import Rehash
+from latchgate.oauth.relying_party import RelyingParty
 from latchgate.serve.servers import Application
+from latchgate.signin.issuers import Issuers
 from latchgate.signin.jose import PublicKey
 from latchgate.signin.jwks import fetch
 from latchgate.signin.oidc import Assertions
@@ -108,6 +110,7 @@ class Deciders:
     passwords: Passwords
     rehash: Rehash
     assertions: Assertions
+    issuers: Issuers
     shadows: Shadows
 
     @classmethod
@@ -143,7 +146,8 @@ class Deciders:
             clock=time.time,
             ticks=ticks,
         )
-        return cls(engine, passwords, rehash, assertions, shadows)
+        issuers = Issuers(allowed=config.workload_networks, ticks=ticks)
+        return cls(engine, passwords, rehash, assertions, issuers, shadows)
 
 
 class Assembly:
@@ -156,7 +160,8 @@ class Assembly:
         self._partners = _partners(config)
         self.engine, self.shadows = self._deciders.engine, self._deciders.shadows
         requests = Quota(REQUESTS, REQUEST_SECONDS)
-        door = _door(config, self._databases, self._deciders, requests, redact)
+        self._providers = RelyingParty(config.providers, ticks=time.monotonic, clock=time.time)
+        door = _door(config, self._databases, self._deciders, requests, redact, self._providers)
         form = ApplicationForm(
             store=door.store,
             requests=requests,
@@ -187,7 +192,9 @@ class Assembly:
         self._deciders.passwords.close()
         self._deciders.rehash.close()
         self._deciders.assertions.close()
+        self._deciders.issuers.close()
         self._partners.close()
+        self._providers.close()
         self.engine.close()
         self._databases.differences.close()
         self._databases.usage.close()
@@ -202,6 +209,7 @@ def _door(
     deciders: Deciders,
     requests: Quota,
     redact: Callable[[str], str],
+    relying_party: RelyingParty,
 ) -> Door:
     kept, store, engine = config.access_log, databases.store, deciders.engine
     return Door(
@@ -212,6 +220,7 @@ def _door(
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,
         engine=engine,
         passwords=deciders.passwords,
+        issuers=deciders.issuers,
         signers=Signers(
             current=lambda: signing_keys.current(store, Purpose.TOKEN),
             load=lambda: master.load(config.master_key),
@@ -224,6 +233,7 @@ def _door(
             unseal=unseal_jwt,
             position=lambda: engine.position,
         ),
+        providers=relying_party,
         requests=requests,
         trusted=config.trusted,
         built_in=providers.text(providers.BUILT_IN),

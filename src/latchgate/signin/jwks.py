@@ -23,6 +23,7 @@ STALE_SECONDS = 3_600.0  # how long keys go on when their address can't be reach
 ALLOWANCE = 2  # fetches at once, in each process
 REFILL_SECONDS = 20.0  # for one more
 MAX_BYTES = 262_144
+MAX_SETS = 1_000  # the one that was asked for first goes: tenants name addresses too
 FETCH_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class KeySets:
         now = self._ticks()
         with self._lock:
             held = self._sets.setdefault(address, _Set(counted_at=now))
+            if len(self._sets) > MAX_SETS:
+                del self._sets[next(iter(self._sets))]
             if held.read_at is not None and now - held.read_at >= STALE_SECONDS:
                 held.keys, held.read_at = (), None
             known = held.read_at is not None and (

@@ -82,9 +82,11 @@ def begin(  # noqa: PLR0913 - what a session is made of
     now: float,
     entropy: Callable[[int], bytes],
     provider: str | None = None,
+    auth_time: float | None = None,
 ) -> tuple[Session, Secret]:
     """Sign somebody in who has proven who they are; returns the session and its cookie's secret.
 
+    `auth_time` is when they proved it, unless that is now.
     ConflictError when the user or the tenant was disabled in the meantime.
     """
     secret = _drawn(entropy)
@@ -92,7 +94,7 @@ def begin(  # noqa: PLR0913 - what a session is made of
         id=f"ses-{draw(entropy(19), CROCKFORD_LOWER, 16)}",
         user_id=user_id,
         tenant_id=tenant_id,
-        auth_time=now,
+        auth_time=now if auth_time is None else auth_time,
         methods=tuple(methods),
         provider=provider,
     )
@@ -104,7 +106,7 @@ def begin(  # noqa: PLR0913 - what a session is made of
         "created_at": now,
         "seen_at": now,
         "expires_at": now + LONGEST_SECONDS,
-        "auth_time": now,
+        "auth_time": made.auth_time,
         "methods": msgspec.json.encode(made.methods).decode(),
         "provider": provider,
         "address": address,
@@ -165,20 +167,23 @@ def renew(
     now: float,
     entropy: Callable[[int], bytes],
     address: str | None = None,
+    auth_time: float | None = None,
 ) -> tuple[Session, Secret]:
     """Give a session another secret, whose user has just proven again who they are.
 
-    `methods` are those of this proof. Returns the session as it is now, and the secret.
+    `methods` are those of this proof, `auth_time` when it was made, unless that is now. Returns the
+    session as it is now, and the secret.
     ConflictError when it ended in the meantime.
     """
     secret = _drawn(entropy)
-    renewed = replace(session, auth_time=now, methods=tuple(methods))
+    proved_at = now if auth_time is None else max(auth_time, session.auth_time)
+    renewed = replace(session, auth_time=proved_at, methods=tuple(methods))
     changed = (
         sa.update(_TABLE)
         .where(_TABLE.c.id == session.id, *_standing(now))
         .values(
             digest=_digest(secret.reveal()),
-            auth_time=now,
+            auth_time=renewed.auth_time,
             seen_at=now,
             methods=msgspec.json.encode(renewed.methods).decode(),
         )
@@ -221,6 +226,12 @@ def end_all_in(change: Change, user_id: str, *, why: str, keep: str | None = Non
     """End every session of a user, as part of a change, but the one of the id `keep`."""
     others = _TABLE.c.id != keep if keep is not None else sa.true()
     return _end(change, user_id, why, others)
+
+
+def end_provided_in(change: Change, user_id: str, *, why: str, keep: str | None = None) -> int:
+    """End every session of a user that came through a provider, but the one of the id `keep`."""
+    others = _TABLE.c.id != keep if keep is not None else sa.true()
+    return _end(change, user_id, why, sa.and_(_TABLE.c.provider.is_not(None), others))
 
 
 def listed(store: Store, user_id: str, *, now: float) -> list[Shown]:

@@ -16,8 +16,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from latchgate.core.model import (
     AccessToken,
+    Credential,
     Decision,
     Facts,
     Key,
@@ -28,7 +31,7 @@ from latchgate.core.model import (
     Token,
 )
 from latchgate.core.policy import Policy
-from latchgate.core.reason import Reason
+from latchgate.core.reason import Reason, Step
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.bell import RINGS, Bell
@@ -205,6 +208,23 @@ class Engine:
                 self._broken = True
                 raise
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
+
+    def refused(
+        self, request: Request, refused: Refused, credential: Credential | None, what: str
+    ) -> str:
+        """Keep a refusal that a door found by itself, so that it is explained; returns its id.
+
+        It is counted and told as every decision is: to the tenant of `credential`, or where that is
+        None to the operator. `what` names what was presented.
+        """
+        now = self._clock()
+        decision = msgspec.structs.replace(
+            self._fault(refused.reason, request),
+            trace=((Step.READ, False, (what, refused.detail)),),
+            credential=credential,
+        )
+        self._on_decision(decision, request, now)
+        return decision.id
 
     def standing(self, kind: str, token: Token | AccessToken) -> Facts | None:
         """Return what a token would stand for now, before it is signed; None without its source.

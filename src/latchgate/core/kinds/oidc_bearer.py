@@ -43,7 +43,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What a policy file says of this kind: `[kinds.oidc_bearer]`.
 
     `issuer` is compared with `iss` to the letter, `audience` must be in `aud`; `jwks_uri` is where
-    the keys are, over HTTPS or on this machine; `algorithms` are those of public keys only.
+    the keys are, over HTTPS or on this machine; `algorithms` are those of public keys only. With
+    `manage` Latchgate's own APIs take these tokens too, wherever they take its OAuth2 tokens.
     """
 
     issuer: str
@@ -55,6 +56,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         "ES256",
         "EdDSA",
     )
+    manage: bool = False
 
     def __post_init__(self) -> None:
         for name in ("issuer", "jwks_uri"):
@@ -73,13 +75,14 @@ class OidcBearer(SentBearer):
 
     name: str
     issuer: Issuer
+    manage: bool = False
 
     @classmethod
     def configured(cls, name: str, settings: Mapping[str, object]) -> OidcBearer:
         """Build the kind from its table in a policy file; msgspec.ValidationError when wrong."""
         told = msgspec.convert(settings, Settings)
         made = Issuer(told.issuer, told.jwks_uri, told.audience, told.algorithms)
-        return cls(name=name, issuer=made)
+        return cls(name=name, issuer=made, manage=told.manage)
 
     @property
     def pattern(self) -> str | None:

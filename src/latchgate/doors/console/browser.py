@@ -23,7 +23,14 @@ from latchgate.core.secret import Secret, digest, same
 from latchgate.doors.asgi import read_request
 from latchgate.doors.console.frame import Frame, Reply, headers
 from latchgate.doors.door import Door
-from latchgate.doors.form import FormError, check_origin, read_form, read_pairs
+from latchgate.doors.form import (
+    FormError,
+    check_origin,
+    read_all,
+    read_body,
+    read_form,
+    read_pairs,
+)
 from latchgate.manage.actor import Person
 from latchgate.manage.errors import ManageError, TooManyError
 from latchgate.signin import ceremony, session
@@ -42,8 +49,8 @@ _log = logging.getLogger(__name__)
 class Browser:
     """What a page is given: who asks, from where, with which form; and what it answers with.
 
-    `form` holds the fields of a form that was sent, `query` those of the address, `known` what the
-    browser is known by before anybody is signed in.
+    `form` holds the fields of a form that was sent, `query` those of the address, `raw` the query
+    as it came, `known` what the browser is known by before anybody is signed in.
     """
 
     frame: Frame
@@ -55,6 +62,7 @@ class Browser:
     form: Mapping[str, str]
     query: Mapping[str, str]
     _token: str
+    raw: bytes = b""
     _cookies: list[str] = field(default_factory=list)
 
     @property
@@ -106,12 +114,21 @@ class Browser:
         kept = {name: value for name, value in headers().items() if name != "Content-Type"}
         return self._reply(303, b"", kept | {"Location": local(path)})
 
-    def to_sign_in(self, following: str, *, again: bool = False) -> Reply:
+    def depart(self, uri: str) -> Reply:
+        """Send the browser to another origin, whose address is known to be right."""
+        kept = {name: value for name, value in headers().items() if name != "Content-Type"}
+        return self._reply(303, b"", kept | {"Location": uri})
+
+    def to_sign_in(
+        self, following: str, *, again: bool = False, login: str = "", provider: str = ""
+    ) -> Reply:
         """Send the browser to sign in, and to a path of this origin after that.
 
-        With `again` who is signed in proves it again.
+        With `again` who is signed in proves it again. `login` is a name to begin with, `provider`
+        that of an external one.
         """
-        query = {"next": following} | ({"again": "1"} if again else {})
+        told = {"login": login, "provider": provider, "again": "1" if again else ""}
+        query = {"next": following} | {name: text for name, text in told.items() if text}
         return self.redirect(f"/sign-in?{urlencode(query)}")
 
     @property
@@ -121,10 +138,16 @@ class Browser:
         return Person(who.actor(self.address), who.tenant_id, who.user_id, who.id)
 
     async def sign_in(
-        self, user_id: str, methods: Iterable[str], *, provider: str | None = None
+        self,
+        user_id: str,
+        methods: Iterable[str],
+        *,
+        provider: str | None = None,
+        auth_time: float | None = None,
     ) -> None:
         """Begin a session of a user who has proven who they are, or renew the one they have.
 
+        `provider` is the external one that they came from, `auth_time` when they proved it there.
         The browser gets other secrets than it had. FormError where they may not sign in from here.
         """
         store, now = self.door.store, self.door.clock()
@@ -138,6 +161,7 @@ class Browser:
                 now=now,
                 entropy=self.door.entropy,
                 address=self.address,
+                auth_time=auth_time,
             )
         else:
             if self.session is not None:
@@ -153,6 +177,7 @@ class Browser:
                 now=now,
                 entropy=self.door.entropy,
                 provider=provider,
+                auth_time=auth_time,
             )
         self._set(session.COOKIE, secret)
         self._set(ceremony.COOKIE, ceremony.browser(self.door.entropy))
@@ -194,7 +219,9 @@ class Page:
 
     `fields` are those of that form, `query` those of its address (None: its handler reads them);
     `signed_in` is False where nobody need be, `fresh` where they must have proven lately that it
-    is they.
+    is they. An `entrance` is where other sites send browsers to: its handler reads the query as it
+    came, and what was posted there is fetched, because no cookie comes along with another site's
+    form. It changes nothing that its visitor was not asked for.
     """
 
     path: str
@@ -204,6 +231,19 @@ class Page:
     query: frozenset[str] | None = frozenset()
     signed_in: bool = True
     fresh: bool = False
+    entrance: bool = False
+
+    def handler(self, method: str) -> Handler | None:
+        """Return what answers a method; None where nothing does."""
+        if method == "POST":
+            return self.show if self.entrance else self.take
+        return self.show if method in {"GET", "HEAD"} else None
+
+    @property
+    def methods(self) -> str:
+        """The methods that it takes, for `Allow`."""
+        known = ("GET", "HEAD", "POST")
+        return ", ".join(one for one in known if self.handler(one) is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +272,9 @@ class Opened:
             words += " you reach it, its operator sets url under [console] in latchgate.toml."
             return browser.refuse(421, words)
         browser.origin = origin
-        handler = page.take if request.method == "POST" else page.show
-        if handler is None or request.method not in {"GET", "HEAD", "POST"}:
-            methods = (["GET", "HEAD"] if page.show else []) + (["POST"] if page.take else [])
-            allowed = ", ".join(methods)
+        handler = page.handler(request.method)
+        if handler is None:
+            allowed = page.methods
             return browser.refuse(405, f"This page takes {allowed}.", Allow=allowed)
         try:
             return await self._handled(browser, handler, scope, receive)
@@ -254,18 +293,25 @@ class Opened:
         self, browser: Browser, handler: Handler, scope: Scope, receive: Receive
     ) -> Reply:
         page, door = self.page, self.frame.door
+        if page.entrance and browser.asked.method == "POST":
+            return await _fetched(browser, receive)
         cookies = cookie_parser(browser.asked.headers.get("cookie", ""))
         secret = Secret(cookies.get(session.COOKIE, ""))
         browser.session = await run_in_threadpool(
             session.resume, door.store, secret.reveal(), now=door.clock()
         )
+        came_by = browser.session.provider if browser.session is not None else None
+        if came_by is not None and not door.providers.knows(came_by):
+            browser.session = None  # its provider is one no more (ATTACKS D6.59)
         known = cookies.get(ceremony.COOKIE, "")
         new = len(known) != ceremony.LENGTH or not known.isalnum() or not known.isascii()
         browser.known = ceremony.browser(door.entropy) if new else Secret(known)
         if new:
             browser._set(ceremony.COOKIE, browser.known)  # noqa: SLF001 - made and filled here
         browser._token = _token_of(secret if browser.session is not None else browser.known)  # noqa: SLF001
-        if page.query is None or browser.asked.method != "POST":
+        if page.entrance:
+            browser.raw = scope["query_string"]
+        elif page.query is None or browser.asked.method != "POST":
             browser.query = read_pairs(scope["query_string"], page.query, "The address")
         if browser.asked.method == "POST":
             # Before anything is told: what another site sends is answered alike, session or not.
@@ -280,6 +326,18 @@ class Opened:
             _check_token(browser, form.pop(CSRF, ""), new=new)
             browser.form = form
         return await handler(browser)
+
+
+async def _fetched(browser: Browser, receive: Receive) -> Reply:
+    """Have what another site posted fetched instead, as RFC 6749 §3.1 lets it be sent either way.
+
+    Nothing of it is looked at, and no cookie is set: those of this browser are not seen here.
+    """
+    sent = read_all(await read_body(browser.asked, receive), "The form")
+    target = f"{browser.path}?{urlencode(sent)}"
+    if local(target) != target:
+        raise FormError(413, "The form is too long.")
+    return browser.redirect(target)
 
 
 def is_inside(client: Address | None, networks: list[str] | None) -> bool:

@@ -22,7 +22,7 @@ from latchgate.doors.console.site import relying_party
 from latchgate.doors.form import FormError
 from latchgate.doors.typed import hashed, is_right
 from latchgate.keyring import master
-from latchgate.manage import authenticators, identities, passwords
+from latchgate.manage import authenticators, identities, links, passwords
 from latchgate.manage.passwords import NAMESPACE
 from latchgate.signin import ceremony, passkey, session, totp
 from latchgate.signin.ceremony import Ceremony, Sort
@@ -34,6 +34,8 @@ _DONE = {
     "passkey": "The passkey was added.",
     "removed": "It was removed.",
     "ended": "The session was ended.",
+    "linked": "You can sign in with it from now on.",
+    "unlinked": "It no longer signs you in.",
     "password": "The password was changed; every other session was ended.",
 }
 _log = logging.getLogger(__name__)
@@ -50,6 +52,8 @@ async def show(browser: Browser) -> Reply:
         sessions=await run_in_threadpool(
             session.listed, store, who.user_id, now=browser.door.clock()
         ),
+        links=await run_in_threadpool(links.listed_own, store, browser.person),
+        providers=browser.door.providers.providers,
         named=relying_party(browser.origin) is not None,
         with_a_name=browser.frame.site.with_a_name,
         done=_DONE.get(browser.query.get("done", ""), ""),

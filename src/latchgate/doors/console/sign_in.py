@@ -21,7 +21,7 @@ from latchgate.doors.console.site import relying_party
 from latchgate.doors.form import FormError
 from latchgate.doors.typed import is_right
 from latchgate.keyring import master
-from latchgate.manage import authenticators, identities, logins, passwords
+from latchgate.manage import authenticators, identities, logins, passwords, provisioning
 from latchgate.manage.errors import TooManyError
 from latchgate.manage.passwords import NAMESPACE, Account
 from latchgate.signin import ceremony, passkey, totp
@@ -44,7 +44,7 @@ async def show(browser: Browser) -> Reply:
     again = browser.query.get("again") == "1"
     if browser.session is not None and not again:
         return browser.redirect(following)
-    return await _form(browser, following)
+    return await _form(browser, following, login=browser.query.get("login", "")[:MAX_LOGIN])
 
 
 async def take(browser: Browser) -> Reply:
@@ -103,7 +103,13 @@ async def take_second(browser: Browser) -> Reply:
     )
     if done is None or done.user_id != user_id:
         return browser.redirect("/sign-in")
-    await browser.sign_in(user_id, ("pwd", "otp", "mfa"))
+    told = begun.data
+    await browser.sign_in(
+        user_id,
+        (*told.get("methods", ("pwd",)), "otp", "mfa"),
+        provider=told.get("provider"),
+        auth_time=told.get("auth_time"),
+    )
     return browser.redirect(following)
 
 
@@ -176,19 +182,31 @@ async def _known(browser: Browser, name: str, typed: str) -> Account | None:
 
 
 async def _begun(browser: Browser) -> Ceremony | None:
-    """Return the sign-in that waits for a second factor here, while its password stands."""
+    """Return the sign-in that waits for a second factor here, while what came first stands."""
     door = browser.door
     begun = await run_in_threadpool(
         ceremony.under_way, door.store, browser.known, Sort.SECOND, now=door.clock()
     )
     if begun is None:
         return None
+    if "provider" in begun.data:
+        return begun if await run_in_threadpool(_is_linked, browser, begun) else None
     found = await run_in_threadpool(
         passwords.account, door.store, door.engine.policy, begun.data["login"], now=door.clock()
     )
     if found is None or found.credential_id != begun.data["credential"]:
         return None
     return begun
+
+
+def _is_linked(browser: Browser, begun: Ceremony) -> bool:
+    """Whether whom a provider signed in still is the user who is asked for a second factor."""
+    door, told = browser.door, begun.data
+    listed = door.providers.providers
+    provider = next((one for one in listed if one.name == told["provider"]), None)
+    if provider is None or begun.user_id is None:
+        return False
+    return provisioning.stands(door.store, provider, told["subject"], begun.user_id, door.clock())
 
 
 def _is_code(browser: Browser, user_id: str, typed: str) -> bool:
@@ -238,6 +256,7 @@ async def _form(browser: Browser, following: str, *, login: str = "", problem: s
         again=browser.session is not None,
         named=relying_party(browser.origin) is not None,
         with_a_name=browser.frame.site.with_a_name,
+        providers=browser.door.providers.providers,
         problem=problem,
     )
 
@@ -262,7 +281,7 @@ PAGES = (
         show=show,
         take=take,
         fields=frozenset({"login", "password", "next"}),
-        query=frozenset({"next", "again"}),
+        query=frozenset({"next", "again", "login", "provider"}),
         signed_in=False,
     ),
     Page(

@@ -53,6 +53,7 @@ from latchgate.doors.manage import (
     usage,
     users,
     webhooks,
+    workloads,
 )
 from latchgate.doors.manage.answers import fault, http_error, invalid, problem, refused
 from latchgate.doors.manage.door import Door
@@ -153,6 +154,7 @@ OPERATIONS = (
     *developers.OPERATIONS,
     *oauth_clients.OPERATIONS,
     *consents.OPERATIONS,
+    *workloads.OPERATIONS,
     *policy.OPERATIONS,
     *decisions.OPERATIONS,
     *audit.OPERATIONS,

@@ -59,6 +59,7 @@ async def link_user(door: Door, request: HttpRequest) -> Response:
         now=door.clock(),
         entropy=door.entropy,
         once=read_once(request, spec),
+        issuers=door.providers.issuers,
     )
     location = f"/manage/v1/users/{user_id}/links/{made.id}"
     return creation(told(made, Link), location, made.version, new=new)

@@ -20,7 +20,10 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 
 async def metadata(call: Call) -> Answer:
     """Tell where everything is, at both well-known addresses."""
-    return said(discovery.metadata(call.server), headers=_KEPT)
+    # RFC 9728 §4: by the console's address a program finds the API's.
+    told = discovery.metadata(call.server)
+    told["protected_resources"] = [call.desk.door.api_url]
+    return said(told, headers=_KEPT)
 
 
 async def keys(call: Call) -> Answer:

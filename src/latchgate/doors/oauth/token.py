@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from latchgate.core.secret import Secret
 from latchgate.doors.oauth.answers import Answer, said
 from latchgate.doors.oauth.call import Call
+from latchgate.doors.oauth.statement import exchange_statement
 from latchgate.oauth import authorization_code, client_credentials, device, exchange
 from latchgate.oauth.clients import GrantType
 from latchgate.oauth.codes import Exchange
@@ -68,11 +69,13 @@ async def _device(call: Call) -> TokenAnswer:
 
 
 async def _exchange(call: Call) -> TokenAnswer:
-    found = await call.proven_if_any()
-    client = found.client if found is not None else None
+    form, client = call.form, None
+    # A workload is no client: it has nothing to prove itself with but what its issuer signed.
+    if form.get("subject_token_type") not in exchange.STATEMENTS:
+        found = await call.proven_if_any()
+        client = found.client if found is not None else None
     if client is not None:
         client.may(GrantType.TOKEN_EXCHANGE)
-    form = call.form
     if form.get("actor_token") is not None or form.get("actor_token_type") is not None:
         msg = "who acts is the client that asks: actor_token is not taken"
         raise OAuthError(Code.INVALID_REQUEST, msg)
@@ -85,6 +88,8 @@ async def _exchange(call: Call) -> TokenAnswer:
         requested_type=form.get("requested_token_type"),
     )
     exchange.check(call.server, asked)
+    if asked.subject_type in exchange.STATEMENTS:
+        return await exchange_statement(call, asked)
     for claim in exchange.claims(call.server.engine.policy, asked):
         decision = await call.decide(claim)
         if decision.allowed and decision.grant is not None:

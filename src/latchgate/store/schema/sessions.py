@@ -46,7 +46,9 @@ authenticator = sa.Table(
 )
 
 ceremony = sa.Table(
-    "ceremony",  # a sign-in half done: a second factor or an external provider is waited for
+    # A sign-in half done: a second factor or an external provider is waited for. And statements
+    # about workloads (`user_id`) that were exchanged, so that each is once.
+    "ceremony",
     main,
     sa.Column("digest", sa.LargeBinary, primary_key=True),  # of what its browser holds
     sa.Column("sort", sa.Text, nullable=False),
@@ -54,4 +56,5 @@ ceremony = sa.Table(
     sa.Column("data", sa.Text, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False),
     sa.Index("ceremony_by_end", "expires_at"),
+    sa.Index("ceremony_by_user", "user_id"),
 )

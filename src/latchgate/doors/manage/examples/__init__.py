@@ -26,6 +26,7 @@ from latchgate.doors.manage import (
     usage,
     users,
     webhooks,
+    workloads,
 )
 from latchgate.doors.manage.examples import applications, audit, credentials
 from latchgate.doors.manage.examples.records import AT, KEY, PROJECT, RECEIPT, ROLE, TENANT, USER
@@ -139,5 +140,6 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     **imports.EXAMPLES,
     **shadows.EXAMPLES,
     **oauth_clients.EXAMPLES,
+    **workloads.EXAMPLES,
     **consents.EXAMPLES,
 }

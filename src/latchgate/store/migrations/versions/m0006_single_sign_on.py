@@ -186,3 +186,4 @@ def _sessions() -> None:
         sa.Column("expires_at", sa.Float, nullable=False),
     )
     op.create_index("ceremony_by_end", "ceremony", ["expires_at"])
+    op.create_index("ceremony_by_user", "ceremony", ["user_id"])
