@@ -71,7 +71,7 @@ async def take(browser: Browser) -> Reply:
             browser.known,
             Sort.SECOND,
             user_id=found.user_id,
-            data={"next": following, "login": name, "credential": found.credential_id},
+            data={"next": following, "login": name.strip(), "credential": found.credential_id},
             now=browser.door.clock(),
         )
         return browser.redirect("/sign-in/second")
