@@ -286,7 +286,7 @@ PAGES = (
         show=show,
         take=take,
         fields=frozenset({"login", "password", "next"}),
-        query=frozenset({"next", "again", "login"}),
+        query=frozenset({"next", "again", "login", "provider"}),
         signed_in=False,
     ),
     Page(
