@@ -198,3 +198,16 @@ class TestFetch:
             port = listener.getsockname()[1]
         with pytest.raises(FetchError):
             fetch(f"http://127.0.0.1:{port}/certs")
+
+
+def test_sets_are_bounded_and_the_one_asked_for_first_goes(monkeypatch):
+    monkeypatch.setattr(jwks, "MAX_SETS", 2)
+    sets = KeySets(fetch=lambda _address: document(FIRST), ticks=lambda: 0.0)
+    for address in ("a", "b", "c"):
+        found = sets.find(address, "first")
+        assert isinstance(found, Future)
+        found.result(30)
+    assert sets.held("a") is None
+    assert sets.held("b") is not None
+    assert sets.held("c") is not None
+    sets.close()
