@@ -33,6 +33,10 @@ AXIOS := $(NODE)/node_modules/.package-lock.json
 RIVALS := .venv-rivals/rivals.stamp benchmarks/rivals/node_modules/.package-lock.json
 # A real Keystone, for `make interop` alone.
 KEYSTONE := .venv-keystone/keystone.stamp
+# A real Keycloak, likewise: it takes Java 17 or later, and Maven to fetch it.
+KEYCLOAK := .keycloak/keycloak.stamp
+KEYCLOAK_VERSION := 26.3.0
+KEYCLOAK_SHA256 := 2fa6331fe85c69e4aba3f8360342605b37f2f5d05f8a5d53042f9684474b6d92
 
 # A virtual environment of its own from a lock; uv takes seconds where pip takes a minute.
 define install_apart
@@ -57,7 +61,7 @@ test: $(DEV) $(CLIENTS) $(AXIOS) ## run every test (PYTEST_ARGS=…)
 	@scripts/debian-packages $(TEST_PACKAGES)
 	@nice -n 15 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
 
-interop: $(DEV) $(CLIENTS) $(KEYSTONE) ## compare with the providers' own programs (PYTEST_ARGS=…)
+interop: $(DEV) $(CLIENTS) $(KEYSTONE) $(KEYCLOAK) ## compare with the providers' own programs (PYTEST_ARGS=…)
 	@$(BIN)/python -m pytest interop $(PYTEST_ARGS)
 
 check: $(DEV) ## formatting, lint, types, layers, spelling
@@ -94,7 +98,7 @@ soak: $(DEV) ## import, rotate and restore under load, and lose nothing (SOAK_AR
 	@$(BIN)/python soak/run.py $(SOAK_ARGS)
 
 clean: ## remove what make made; .latchgate, which holds your data, stays
-	@rm -rf .venv .venv-clients .venv-keystone .venv-rivals
+	@rm -rf .venv .venv-clients .venv-keystone .venv-rivals .keycloak
 	@rm -rf $(NODE)/node_modules benchmarks/rivals/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	@find src tests benchmarks soak examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
@@ -116,6 +120,19 @@ $(CLIENTS): locks/clients.txt | $(DEV)
 
 $(KEYSTONE): locks/keystone.txt | $(DEV)
 	$(install_apart)
+
+# Built once for a database in memory; nothing of it is kept from one run to the next.
+$(KEYCLOAK): NAME = keycloak-quarkus-dist-$(KEYCLOAK_VERSION).zip
+$(KEYCLOAK): ZIP = $(HOME)/.m2/repository/org/keycloak/keycloak-quarkus-dist/$(KEYCLOAK_VERSION)/$(NAME)
+$(KEYCLOAK): Makefile
+	@scripts/debian-packages chromium maven=mvn unzip
+	@test -f $(ZIP) || mvn --quiet dependency:get -Dtransitive=false \
+		-Dartifact=org.keycloak:keycloak-quarkus-dist:$(KEYCLOAK_VERSION):zip
+	@echo '$(KEYCLOAK_SHA256)  $(ZIP)' | sha256sum --quiet --check
+	@rm -rf $(@D) .keycloak.new && unzip -q $(ZIP) -d .keycloak.new
+	@mv .keycloak.new/keycloak-$(KEYCLOAK_VERSION) $(@D) && rmdir .keycloak.new
+	@$(@D)/bin/kc.sh build --db=dev-mem > $(@D)/build.log
+	@touch $@
 
 .venv-rivals/rivals.stamp: locks/rivals.txt | $(DEV)
 	$(install_apart)

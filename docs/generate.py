@@ -106,6 +106,44 @@ CONFIGURATION: Words = {
     "console": "Where browsers reach the console, below.",
     "console.url": "Its origin as browsers see it, such as `https://login.example.com`; the issuer"
     " of OAuth2 tokens. Absent: the address of `listen.console`.",
+    "sign_in": "How people sign in to the console besides passwords and passkeys, below.",
+    "sign_in.providers": "External OpenID providers, each a table `[[sign_in.providers]]`; see [how"
+    " to sign in with Keycloak](../howto/sign-in-with-keycloak.md). None unless told.",
+    "sign_in.providers.name": "What its addresses here and the journal call it:"
+    " `/sign-in/callback/NAME`, `provider:NAME`. Renamed, it signs out whoever came by it.",
+    "sign_in.providers.title": "What people read on its button.",
+    "sign_in.providers.issuer": "What its ID tokens say in `iss`, to the letter; its configuration"
+    " is below it, at `/.well-known/openid-configuration`. No two providers share one.",
+    "sign_in.providers.client_id": "What it knows this server by.",
+    "sign_in.providers.client_secret_file": "File of the secret that it knows this server by, read"
+    " at each sign-in. Absent: a public client. PKCE is used either way.",
+    "sign_in.providers.scopes": "What it is asked for; `openid` must be there.",
+    "sign_in.providers.algorithms": "How its ID tokens may be signed.",
+    "sign_in.providers.tenant": "Id or name of the tenant whose users come by it. Absent: whoever"
+    " is linked, of any.",
+    "sign_in.providers.create_users": "Whether a user is made of whoever signs in and is not"
+    " linked.",
+    "sign_in.providers.require_verified_email": "Whether that takes an e-mail address that it has"
+    " verified.",
+    "sign_in.providers.email_domains": "If told, everybody needs a verified address of one of these"
+    " domains, at each sign-in.",
+    "sign_in.providers.mfa_acr": "Values of `acr` that mean that it asked for a second factor."
+    " `mfa` in `amr` says so by itself.",
+    "sign_in.providers.roles": "Claims that give roles, each a table"
+    " `[[sign_in.providers.roles]]`.",
+    "sign_in.providers.required": "A claim that nobody comes in without:"
+    " `[sign_in.providers.required]`.",
+    "sign_in.providers.required.claim": "Where the claim is: names with dots between, or a list of"
+    " names where one has dots in it.",
+    "sign_in.providers.required.value": "The text, `true` or `false` that it is, or that is in its"
+    " list.",
+    "sign_in.providers.required.disable": "Whether a linked user who comes without it is disabled."
+    " An administrator enables them again.",
+    "sign_in.providers.roles.claim": "As that of `required`.",
+    "sign_in.providers.roles.value": "As that of `required`.",
+    "sign_in.providers.roles.project": "Id or name of the project in which the role is held.",
+    "sign_in.providers.roles.role": "Id or name of the role. Who comes without the claim loses it"
+    " in that project, whoever gave it.",
     "gateways": "Whose word counts, below.",
     "tls": "The certificate of API and console, below. Without it they speak plain HTTP.",
     "audit": "The journal's export on a schedule, below. Without it nothing is exported.",
@@ -192,6 +230,8 @@ SETTINGS: Mapping[type, Words] = {
         " says of keys is not looked at, and no redirect is followed.",
         "audience": "What must be in a token's `aud`: make it one that no other API takes.",
         "algorithms": "How its tokens may be signed. Never `none`, never with a shared secret.",
+        "manage": "Whether Latchgate's own APIs take its tokens, wherever they take an OAuth2"
+        " access token. A link's user may do there what they may with a key of their own.",
     },
     api_token.Settings: {
         "prefix": "What a token begins with: `PREFIX_` and 26 digits and capitals, as Bearer.",
@@ -451,6 +491,10 @@ def configuration() -> str:
         ("", config_entries.ConfigEntry),
         ("listen.", config_entries.ListenEntry),
         ("console.", config_entries.ConsoleEntry),
+        ("sign_in.", config_entries.SignInEntry),
+        ("sign_in.providers.", config_entries.ProviderEntry),
+        ("sign_in.providers.required.", config_entries.ClaimEntry),
+        ("sign_in.providers.roles.", config_entries.RoleClaimEntry),
         ("gateways.", config_entries.GatewaysEntry),
         ("tls.", config_entries.TlsEntry),
         ("audit.", config_entries.AuditEntry),

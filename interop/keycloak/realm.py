@@ -1,7 +1,7 @@
 """A real Keycloak of one's own, with one realm: started on loopback, its database in memory.
 
-`make interop` unpacks it into .keycloak, from Maven Central by Maven, and builds it once. Here it is
-set up and changed by its own admin API.
+`make interop` unpacks it into .keycloak, from Maven Central by Maven, and builds it once. Here it
+is set up and changed by its own admin API.
 """
 
 from __future__ import annotations

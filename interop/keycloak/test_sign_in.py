@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class Desk:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("keycloak")
     keycloak = Keycloak(folder)
-    print(f"\nKeycloak {keycloak.version} at {keycloak.issuer}")
+    said(f"\nKeycloak {keycloak.version} at {keycloak.issuer}")
     server = Server.started(folder / "lg")
     configure(server, keycloak, folder)
     origin = f"http://localhost:{server.addresses['console'].rpartition(':')[2]}"
@@ -140,8 +141,13 @@ def make_key(desk: Desk, token: str) -> tuple[int, dict[str, object]]:
 }""",
     )  # fmt: skip
     told: dict[str, object] = json.loads(answer.body)
-    print(f"curl -X POST …/api/v1/dashboard/api-keys: {answer.status} {sorted(told)}")
+    said(f"curl -X POST …/api/v1/dashboard/api-keys: {answer.status} {sorted(told)}")
     return answer.status, told
+
+
+def said(*words: object) -> None:
+    """Say what happened, for whoever keeps the output of a run."""
+    sys.stdout.write(" ".join(str(one) for one in words) + "\n")
 
 
 def key_id(token: str) -> str:
@@ -158,14 +164,14 @@ def test_a_person_of_keycloak_signs_in_and_a_keycloak_token_makes_a_key(desk, pa
     expect(page).to_have_url(f"{desk.origin}/security")
     expect(page.get_by_role("rowheader", name="Keycloak")).to_be_visible()
     made = desk.user("ada")
-    print("signed in by a browser:", page.url, made["name"], made["email"], made["roles"])
+    said("signed in by a browser:", page.url, made["name"], made["email"], made["roles"])
     token = desk.token("ada")
     status, key = make_key(desk, token)
     assert status == 201
     assert desk.server.allows(str(key["key"]))
     account = desk.server.call("GET", "/manage/v1/account", token=token)
     assert account.json["user"]["id"] == made["id"]
-    print("the same token on the management API:", account.status)
+    said("the same token on the management API:", account.status)
     stored = desk.server.call("GET", f"/manage/v1/keys/{key['id']}").json
     assert stored["owner_id"] == made["id"]
 
@@ -180,7 +186,7 @@ def test_a_key_that_keycloak_rotates_in_is_followed(desk, page):
     assert kids[0] != kids[1]
     for token in (before, after):
         told = desk.server.call("GET", "/api/v1/dashboard/account/profile", token=token)
-        print("after the rotation, a token by the key", key_id(token), "is", told.status)
+        said("after the rotation, a token by the key", key_id(token), "is", told.status)
         assert (told.status, told.json["name"]) == (200, "bob")
     page.context.clear_cookies()
     go(page, desk, "bob")
@@ -200,11 +206,11 @@ def test_who_is_disabled_or_no_longer_staff_in_keycloak_comes_in_no_more(desk, c
     desk.keycloak.disable("bob")
     refused = desk.keycloak.token("bob", "password of bob")
     assert refused.status in {400, 401}
-    print("a token for a user disabled in Keycloak:", refused.status, refused.json)
+    said("a token for a user disabled in Keycloak:", refused.status, refused.json)
     context.clear_cookies()
     go(page, desk, "bob")
     expect(page.locator("#username")).to_be_visible()  # Keycloak's own page says no
-    print("Keycloak says to the disabled user:", page.locator(".pf-v5-c-form__helper-text, "
+    said("Keycloak says to the disabled user:", page.locator(".pf-v5-c-form__helper-text, "
           ".kc-feedback-text, #input-error, .pf-m-error").first.inner_text())  # fmt: skip
     page.goto(f"{desk.origin}/security")
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -9,17 +9,20 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 from tests import people
 from tests.doors.console.relying import carried
 from tests.doors.console.visitor import Visitor
 from tests.people import Person
-from tests.world import LATCHGATE, Run, Server, World, environment, latchgate, mode
+from tests.world import LATCHGATE, Run, Server, World, environment, free_port, latchgate, mode
 
+from latchgate.cli.signed_in import Issuer
 from latchgate.store import schema
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
@@ -52,7 +55,7 @@ def begun(home: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], dict[
     ) as made:
         try:
             assert made.stdout is not None
-            lines = []
+            lines: list[str] = []
             while not lines or lines[-1] != "}\n":
                 lines.append(made.stdout.readline())
                 assert lines[-1], made.stderr.read() if made.stderr else ""
@@ -81,7 +84,7 @@ def profile_of(home: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(server, person, tmp_path_factory) -> Path:
+def home(server: Server, person: Person, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the person signed in."""
     made = tmp_path_factory.mktemp("home")
     with begun(made, "--url", server.addresses["console"]) as (process, shown):
@@ -218,3 +221,45 @@ def test_an_issuer_that_says_it_is_another_is_not_believed(tmp_path):
         done = run(tmp_path, "login", "--url", url)
     assert (done.code, "says that it is https://login.example.com" in done.err) == (1, True)
     assert list(tmp_path.iterdir()) == []
+
+
+class _GivenUpError(Exception):
+    """Raised to end a wait that nobody answers."""
+
+
+def test_whoever_asks_too_fast_slows_down_and_is_answered_all_the_same(server, person):
+    issuer = Issuer.at(server.addresses["console"], None)
+    begun = issuer.begin(["openid", "offline_access", "own:account.read"])
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)  # and does not: so each question but the first comes too soon
+        if len(slept) == 4:
+            shown = {"user_code": begun.user_code}
+            shown["verification_uri_complete"] = begun.verification_uri_complete
+            answered(server, person, shown, "allow")
+
+    tokens = issuer.wait(begun, sleep=sleep)
+    assert slept == [5.0, 5.0, 10.0, 15.0]
+    assert begun.device_code not in repr(begun)
+    assert tokens.access_token not in repr(tokens)
+    issuer.revoke(tokens.refresh_token)
+    with pytest.raises(SystemExit):
+        issuer.refresh(tokens.refresh_token)
+
+
+def test_an_issuer_that_is_away_is_asked_ever_more_seldom(server):
+    issuer = Issuer.at(server.addresses["console"], None)
+    begun = issuer.begin(["openid"])
+    nowhere = f"http://127.0.0.1:{free_port()}/token"
+    away = replace(issuer, metadata=structs.replace(issuer.metadata, token_endpoint=nowhere))
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 6:
+            raise _GivenUpError
+
+    with pytest.raises(_GivenUpError):
+        away.wait(begun, sleep=sleep)
+    assert slept == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]

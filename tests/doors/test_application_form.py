@@ -94,7 +94,7 @@ def test_a_text_browser_that_sends_no_origin_is_served(server):
 )
 def test_another_sites_form_is_refused(server, headers):
     assert send(server, **headers).status == 403
-    assert server.call("GET", "/manage/v1/applications").json["applications"] == []
+    assert server.call("GET", "/manage/v1/applications?state=requested").json["applications"] == []
 
 
 def test_what_can_not_be_taken_is_told_at_its_field_and_nothing_typed_is_lost(server):
@@ -104,7 +104,7 @@ def test_what_can_not_be_taken_is_told_at_its_field_and_nothing_typed_is_lost(se
     assert 'id="contact-fault"' in text
     assert "<script" not in text
     assert html.escape(FIELDS["name"]) in text.replace("&#34;", "&quot;")
-    assert server.call("GET", "/manage/v1/applications").json["applications"] == []
+    assert server.call("GET", "/manage/v1/applications?state=requested").json["applications"] == []
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ def context(chromium) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context) -> Page:
-    return context.new_page()
+    made: Page = context.new_page()
+    return made
 
 
 def staff(desk: Desk, subject: str, *roles: str, **claims: object) -> None:

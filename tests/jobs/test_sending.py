@@ -18,6 +18,7 @@ from latchgate.core.destination import read_destination
 from latchgate.core.network import Networks, parse_address
 from latchgate.jobs import sending
 from latchgate.jobs.sending import SendError, post, signed
+from latchgate.signin import outgoing
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -90,7 +91,7 @@ def test_the_certificate_must_be_the_names(tmp_path, monkeypatch):
     pair = authority.issue("hooks.example", hosts=("hooks.example",))
     with Receiver(pair=pair) as receiver:
         url = f"https://{{}}:{receiver.port}/"
-        sending._authorities.cache_clear()
+        outgoing.authorities.cache_clear()
         with pytest.raises(SendError, match="certificate"):
             send(url.format("hooks.example"))
         context = ssl.create_default_context(cafile=authority.file)

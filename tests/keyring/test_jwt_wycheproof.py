@@ -71,7 +71,13 @@ def test_the_vectors_hold_valid_ones_for_our_algorithm_and_the_exceptions_are_in
 def test_our_own_signature_is_taken_and_no_header_but_ours():
     key = new_key("ES256", "own")
     assert isinstance(key, ECKey)
-    claims = {"iss": ISSUER, "aud": "latchgate", "sub": "u", "client_id": "c", "grant_id": "g"}
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": "latchgate",
+        "sub": "u",
+        "client_id": "c",
+        "grant_id": "g",
+    }
     claims |= {"jti": "j", "iat": 1, "exp": 2}
     good = sign(claims, key, alg="ES256", header={"typ": TYPE})
     assert isinstance(KIND.claim(good), tuple)

@@ -146,3 +146,27 @@ def test_a_repeat_with_the_same_key_makes_one_link(world, admin):
     again, newer = link(world, admin, admin.owner.id, once=once)
     assert (new, newer) == (True, False)
     assert again == made
+
+
+def test_an_issuer_that_people_sign_in_through_can_be_linked_without_a_policy_for_its_bearers(
+    world, admin
+):
+    owner, other = world.somebody(tenant_id=admin.tenant_id), "https://other.example"
+    spec = LinkSpec(issuer=other, subject="ada")
+    with pytest.raises(InvalidError, match="issuer"):
+        link(world, admin, owner.user_id, issuer=other)
+    made, new = links.link(
+        world.store,
+        POLICY,
+        admin,
+        owner.user_id,
+        spec=spec,
+        now=world.clock(),
+        entropy=secrets.token_bytes,
+        issuers={other},
+    )
+    assert new
+    assert links.listed(world.store, admin, owner.user_id) == [made]
+    with world.store.reading() as connection:
+        found = links.linked_user(connection, other, "ada", now=world.clock())
+    assert found == owner.user_id

@@ -40,7 +40,7 @@ def admin(world):
 
 
 def robot(world, *scopes, tenant_id=None, sort="service") -> Owner:
-    made = world.somebody(*scopes, tenant_id=tenant_id or world.owner.tenant_id)
+    made: Owner = world.somebody(*scopes, tenant_id=tenant_id or world.owner.tenant_id)
     table = schema.user
     service = sa.update(table).where(table.c.id == made.user_id).values(sort=sort)
     world.change(Noun.USER, made.user_id, service)
@@ -50,7 +50,7 @@ def robot(world, *scopes, tenant_id=None, sort="service") -> Owner:
 @pytest.fixture
 def make(world, issuers, admin):
     """Return a function that trusts a workload; `by` is who does."""
-    robots = {}
+    robots: dict[str, Owner] = {}
 
     def trusted(by=None, **told):
         asked = {"name": "deploy", "issuer": ISSUER, "jwks_uri": KEYS, "claims": {"sub": MAIN}}

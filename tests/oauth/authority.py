@@ -164,6 +164,13 @@ def known(world: World, made: Registered):
     return read
 
 
+def narrow(world: World, client_id: str, scopes: Iterable[str]) -> None:
+    """Let a client be given these scopes alone from now on."""
+    table = schema.oauth_client
+    changed = sa.update(table).where(table.c.id == client_id)
+    world.change(Noun.OAUTH_CLIENT, client_id, changed.values(scopes=json.dumps(list(scopes))))
+
+
 def grant(
     world: World, made: Registered, owner: Owner, scopes: Iterable[str], *, expires_at=None
 ) -> str:

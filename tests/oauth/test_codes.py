@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
 from tests.oauth import authority
 
-from latchgate.oauth import codes
+from latchgate.core.model import Noun
+from latchgate.core.scope import Scopes
+from latchgate.oauth import authorization_code, codes, grants
 from latchgate.oauth.errors import OAuthError
+from latchgate.oauth.server import standing
 from latchgate.store import schema
 
 
@@ -124,3 +128,69 @@ def test_a_verifier_is_spelled_as_the_rfc_has_it(spoiled):
     assert codes.is_verified(authority.VERIFIER, authority.CHALLENGE)
     assert not codes.is_verified(authority.VERIFIER + spoiled, authority.CHALLENGE)
     assert not codes.is_verified("x" * 129, authority.CHALLENGE)
+
+
+def test_d5_38_a_code_gives_nothing_that_its_client_lost_since(world, redeem, clock, app, owner):
+    text, other = (authority.code(world, app, owner) for _ in range(2))
+    before = authority.known(world, app)
+    authority.narrow(world, app.id, ["offline_access", "storage:read"])
+    made = redeem(text)
+    assert row_of(world, made.grant_id).scopes == '["storage:read"]'
+    assert made.request.scopes == ("offline_access", "storage:read")
+    # Who proved itself just before the change gets no more.
+    sent, at = authority.sent(other), {"now": clock.now, "lifetime": 600.0}
+    late = codes.redeem(world.store, before, sent, entropy=secrets.token_bytes, **at)
+    assert row_of(world, late.grant_id).scopes == '["storage:read"]'
+
+
+def test_d5_42_a_code_gives_nothing_to_a_client_switched_off_meanwhile(world, clock, app, owner):
+    sent, before = authority.sent(authority.code(world, app, owner)), authority.known(world, app)
+    table = schema.oauth_client
+    off = sa.update(table).where(table.c.id == app.id).values(disabled_at=clock.now)
+    world.change(Noun.OAUTH_CLIENT, app.id, off)
+    head = world.head()
+    with pytest.raises(OAuthError) as told:
+        codes.redeem(
+            world.store, before, sent, now=clock.now, lifetime=600.0, entropy=secrets.token_bytes
+        )
+    assert told.value.code == "invalid_grant"
+    assert world.head() == head
+
+
+def test_d6_54_of_two_who_bring_a_code_at_once_one_gets_a_grant(world, clock, app, owner):
+    client, text = authority.known(world, app), authority.code(world, app, owner)
+
+    def ask(_):
+        try:
+            return codes.redeem(
+                world.store,
+                client,
+                authority.sent(text),
+                now=clock.now,
+                lifetime=600.0,
+                entropy=secrets.token_bytes,
+            )
+        except OAuthError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(one is not None for one in pool.map(ask, range(8))) == 1
+    kind = schema.credential.c.kind == grants.KIND
+    assert len(world.all(sa.select(schema.credential.c.id).where(kind))) == 1
+
+
+def test_d6_54_no_challenge_is_met_by_leaving_the_verifier_out_or_by_the_challenge_itself():
+    for told in ("", authority.CHALLENGE, authority.VERIFIER.upper()):
+        assert not codes.is_verified(told, authority.CHALLENGE)
+    plain = "p" * 43
+    assert not codes.is_verified(plain, plain)
+
+
+def test_d5_39_who_authorized_no_scope_of_a_service_gave_none(world, server, app, owner):
+    sent = authority.sent(authority.code(world, app, owner, scopes=["openid"]))
+    told = authorization_code.by_code(server, authority.known(world, app), sent, address=None)
+    claimed = server.kind.claim(told.access_token)
+    assert isinstance(claimed, tuple)
+    grant = standing(server.engine.proven(claimed[0]), server.clock())
+    assert grant is not None
+    assert grant.rights.lacking(Scopes.of(["storage:read"])) == ["storage:read"]

@@ -117,3 +117,51 @@ def test_whom_a_token_is_for_can_only_be_us(server, trade, world, owner):
     for target in ("", authority.ISSUER + "/", "https://other.example"):
         ask = lambda one=target: trade(key.text, exchange.SERVICE_KEY, targets=(one,))  # noqa: E731
         assert code_of(ask) == "invalid_target"
+
+
+def test_d6_57_a_client_of_one_tenant_exchanges_nothing_of_another(world, trade, owner):
+    key = world.key(owner=owner)
+    foreign = authority.known(world, authority.client(world, tenant_id=world.tenant()))
+    assert code_of(lambda: trade(key.text, exchange.SERVICE_KEY, client=foreign)) == "invalid_grant"
+    text = trade(key.text, exchange.SERVICE_KEY).access_token
+    assert code_of(lambda: trade(text, exchange.ACCESS_TOKEN, client=foreign)) == "invalid_grant"
+    own = authority.known(world, authority.client(world, tenant_id=owner.tenant_id))
+    assert trade(text, exchange.ACCESS_TOKEN, client=own).scope
+
+
+def test_d6_57_who_acts_is_not_washed_off_by_exchanging_once_more(world, trade, owner):
+    key = world.key(owner=owner)
+    acting = authority.known(world, authority.client(world))
+    told = trade(key.text, exchange.SERVICE_KEY, client=acting).access_token
+    public = authority.known(world, authority.client(world, public=True))
+    again = said(trade(told, exchange.ACCESS_TOKEN))
+    assert (again["act"], again["client_id"]) == ({"sub": acting.id}, acting.id)
+    again = said(trade(told, exchange.ACCESS_TOKEN, client=public))
+    assert (again["act"], again["client_id"]) == ({"sub": acting.id}, public.id)
+
+
+def test_d5_41_exchanging_again_and_again_neither_widens_nor_lengthens(world, clock, trade, owner):
+    key = world.key(owner=owner)
+    first = trade(key.text, exchange.SERVICE_KEY, "storage:read").access_token
+    clock.now += 300
+    second = trade(first, exchange.ACCESS_TOKEN).access_token
+    assert said(trade(second, exchange.ACCESS_TOKEN))["exp"] == unchecked_end(first)
+    wide = lambda: trade(second, exchange.ACCESS_TOKEN, "storage:write")  # noqa: E731
+    assert code_of(wide) == "invalid_scope"
+    clock.now += 300
+    assert code_of(lambda: trade(second, exchange.ACCESS_TOKEN)) == "invalid_grant"
+
+
+def unchecked_end(text):
+    return authority.unchecked(text)[1]["exp"]
+
+
+@pytest.mark.parametrize("table", [schema.user, schema.tenant])
+def test_d5_42_nothing_is_exchanged_for_whom_is_disabled(world, trade, owner, table):
+    key = world.key(owner=owner)
+    text = trade(key.text, exchange.SERVICE_KEY).access_token
+    record = owner.user_id if table is schema.user else owner.tenant_id
+    noun = Noun.USER if table is schema.user else Noun.TENANT
+    world.change(noun, record, sa.update(table).where(table.c.id == record).values(active=False))
+    assert code_of(lambda: trade(key.text, exchange.SERVICE_KEY)) == "invalid_grant"
+    assert code_of(lambda: trade(text, exchange.ACCESS_TOKEN)) == "invalid_grant"

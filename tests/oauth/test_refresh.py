@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from tests.oauth import authority
 
 from latchgate.core.model import Noun
-from latchgate.oauth import authorization_code, refresh
+from latchgate.oauth import authorization_code, clients, refresh
 from latchgate.oauth.errors import OAuthError
 from latchgate.store import schema
 
@@ -106,3 +106,56 @@ def test_no_token_is_kept_as_it_is(world, first):
     kept = world.database.read_bytes()
     kept += world.database.with_name("latchgate.db-wal").read_bytes()
     assert first.refresh_token.encode() not in kept
+
+
+def test_d5_41_what_a_client_lost_no_refresh_token_gives_any_more(
+    world, app, owner, server, client, first
+):
+    authority.narrow(world, app.id, ["openid", "offline_access", "storage:read"])
+    now = authority.known(world, app)
+    told = authorization_code.by_refresh(server, now, first.refresh_token, scope=None, address=None)
+    assert set(told.scope.split()) == {"openid", "offline_access", "storage:read"}
+    authority.narrow(world, app.id, authority.SCOPES)
+    wider = {"scope": "email", "address": None}
+    with pytest.raises(OAuthError) as refusal:
+        authorization_code.by_refresh(server, client, told.refresh_token, **wider)
+    assert refusal.value.code == "invalid_scope"
+
+
+def test_d5_43_a_grant_that_is_revoked_while_it_is_refreshed_gives_no_token(
+    world, server, client, first, monkeypatch
+):
+    real = refresh.rotate
+
+    def revoked_first(*told, **more):
+        with world.changing() as change:
+            assert refresh.grants.end(change, told[2].family.grant_id)
+        return real(*told, **more)
+
+    monkeypatch.setattr(refresh, "rotate", revoked_first)
+    with pytest.raises(OAuthError) as refusal:
+        authorization_code.by_refresh(server, client, first.refresh_token, scope=None, address=None)
+    assert refusal.value.code == "invalid_grant"
+
+
+@pytest.mark.parametrize("lost", ["tenant", "project", "client", "user"])
+def test_d5_42_whoever_is_gone_refreshes_nothing(
+    world, server, clock, app, client, first, owner, lost
+):
+    table, noun, record, gone = {
+        "tenant": (schema.tenant, Noun.TENANT, owner.tenant_id, {"active": False}),
+        "project": (schema.project, Noun.PROJECT, owner.project_id, {"active": False}),
+        "client": (schema.oauth_client, Noun.OAUTH_CLIENT, app.id, {"disabled_at": clock.now}),
+        "user": (schema.user, Noun.USER, owner.user_id, {"active": False, "deleted_at": clock.now}),
+    }[lost]
+    world.change(noun, record, sa.update(table).where(table.c.id == record).values(**gone))
+
+    def ask():
+        known = clients.authenticated(world.store, app.id, app.secret, now=clock.now)
+        return authorization_code.by_refresh(
+            server, known, first.refresh_token, scope=None, address=None
+        )
+
+    with pytest.raises(OAuthError) as refusal:
+        ask()
+    assert refusal.value.code == ("invalid_client" if lost == "client" else "invalid_grant")

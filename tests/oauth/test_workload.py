@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from joserfc.jwk import RSAKey
 from tests.identity_provider import new_key, sign, sign_with_secret
 from tests.oauth import authority
 from tests.world import asking
@@ -29,6 +31,8 @@ ISSUER = "https://token.actions.githubusercontent.com"
 SCOPES = ["own:account.read", "storage:read", "storage:write"]
 MAIN = "repo:acme/photos:ref:refs/heads/main"
 KEY = new_key("RS256", "one")
+assert isinstance(KEY, RSAKey)
+PEM = KEY.as_pem(private=False)
 OTHER = new_key("RS256", "one")
 KEYS = read_keys(json.dumps({"keys": [KEY.as_dict(private=False)]}).encode())
 
@@ -67,7 +71,12 @@ def trusted(world, server):
 
 def claims(clock, **changes):
     now = int(clock.now)
-    told = {"iss": ISSUER, "aud": authority.ISSUER, "sub": MAIN, "environment": "prod"}
+    told: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": authority.ISSUER,
+        "sub": MAIN,
+        "environment": "prod",
+    }
     told |= {"iat": now, "nbf": now - 5, "exp": now + 300, "jti": secrets.token_hex(8)}
     return {name: value for name, value in (told | changes).items() if value is not None}
 
@@ -154,8 +163,7 @@ def test_a_forged_statement_is_refused(server, trusted, clock):
     assert "signature" in why(server, trusted, sign(claims(clock), OTHER))
     assert "no such key" in why(server, trusted, sign(claims(clock), KEY, header={"kid": "two"}))
     assert "no such key" in why(server, trusted, good, keys=())
-    assert isinstance(KEY.as_pem(private=False), bytes)
-    forged = sign_with_secret(claims(clock), KEY.as_pem(private=False), "one", "HS256")
+    forged = sign_with_secret(claims(clock), PEM, "one", "HS256")
     assert "not signed with" in why(server, trusted, forged)
     unsigned = sign_with_secret(claims(clock), b"x", "one", "none")
     assert "not signed with" in why(server, trusted, unsigned)

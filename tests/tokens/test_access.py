@@ -68,3 +68,8 @@ def test_no_token_is_minted_of_every_scope_or_without_an_issuer():
         drafted(spec=TokenSpec("client-1", ALL))
     with pytest.raises(ValueError, match="issuer"):
         drafted(kind=OauthToken.configured("latchgate.oauth_token", {}))
+
+
+def test_d5_41_a_token_of_what_ends_this_very_moment_has_no_life():
+    over = TokenSpec("client-1", SPEC.scopes, lifetime=0.0)
+    assert drafted(spec=over).exp <= NOW + 0.7

@@ -40,7 +40,7 @@ Rules = dict[
 ]
 
 
-def rules_fault(issuer: str, rules: Rules) -> str | None:
+def rules_fault(issuer: str, rules: Mapping[str, Value | list[Value]]) -> str | None:
     """Say why rules can't be taken: they let anybody of the issuer in, or can't be read."""
     if not rules:
         return "name one claim at least: without, everything that this issuer signs is let in"
@@ -59,7 +59,7 @@ def rules_fault(issuer: str, rules: Rules) -> str | None:
     return None
 
 
-def misfit(rules: Rules, claims: Mapping[str, object]) -> str | None:
+def misfit(rules: Mapping[str, Value | list[Value]], claims: Mapping[str, object]) -> str | None:
     """Return the first claim, by name, that its rule does not take; None where all fit."""
     return next((name for name in sorted(rules) if not _fits(name, rules[name], claims)), None)
 

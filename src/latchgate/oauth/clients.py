@@ -6,6 +6,7 @@ application that stands now; whoever can't prove it is told the same whatever wa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -62,6 +63,10 @@ class Client:
     disabled_at: float | None
     stands: bool
 
+    def allowed(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the scopes that the client may be given still, in their order."""
+        return tuple(one for one in names if one in self.scopes)
+
     def may(self, grant_type: GrantType) -> None:
         """Refuse a grant that the client was not registered for: OAuthError unauthorized_client."""
         if grant_type not in self.grant_types:
@@ -80,7 +85,7 @@ class Proven:
 def found(store: Store, client_id: str) -> Client | None:
     """Return a client by its id, whether it stands or not; StoreError when it can't be read."""
     with store.reading() as connection:
-        return _found(connection, client_id)
+        return read(connection, client_id)
 
 
 def authenticated(store: Store, client_id: str, secret: str | None, *, now: float) -> Client:
@@ -94,7 +99,7 @@ def authenticated(store: Store, client_id: str, secret: str | None, *, now: floa
 def proven(store: Store, client_id: str, secret: str | None, *, now: float) -> Proven:
     """Return as `authenticated` does, and until when that holds."""
     with store.reading() as connection:
-        client = _found(connection, client_id)
+        client = read(connection, client_id)
         if client is None or client.public is not (secret is None):
             raise unproven()
         until = None if secret is None else _secret(connection, client, secret, now)
@@ -125,7 +130,8 @@ def _secret(connection: sa.Connection, client: Client, secret: str, now: float) 
     raise unproven()
 
 
-def _found(connection: sa.Connection, client_id: str) -> Client | None:
+def read(connection: sa.Connection, client_id: str) -> Client | None:
+    """Return a client as a transaction sees it."""
     table, application = schema.oauth_client, schema.application
     wanted = (
         sa.select(table, application.c.name, application.c.state)

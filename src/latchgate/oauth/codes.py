@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -145,6 +145,7 @@ def _exchanged(
     if not row or now >= row["expires_at"]:
         raise refused()
     request = _request(row)
+    request = replace(request, scopes=client.allowed(request.scopes))
     grant_id = grants.add(
         change,
         client,

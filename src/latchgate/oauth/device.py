@@ -31,6 +31,9 @@ LIFETIME = 600.0  # seconds
 INTERVAL = 5.0
 SLOWER = 5.0  # how much longer the interval gets when it is not kept (RFC 8628 §3.5)
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+# That wait at once, of all clients: anybody may begin one, and the more there are, the likelier
+# is it that a code which somebody guesses is one of them (RFC 8628 §5.1).
+MAX_WAITING = 10_000
 _USER_CODE = 8  # letters: 34 bits
 _USER_ENTROPY = 13
 _LENGTH = 43  # 256 bits
@@ -86,7 +89,10 @@ def begin(
     now: float,
     entropy: Callable[[int], bytes],
 ) -> Begun:
-    """Begin a device authorization, which a person may allow for ten minutes."""
+    """Begin a device authorization, which a person may allow for ten minutes.
+
+    OAuthError temporarily_unavailable, status 503, while too many wait.
+    """
     text = draw(entropy(_ENTROPY), BASE62, _LENGTH)
     user_code = draw(entropy(_USER_ENTROPY), LETTERS, _USER_CODE)
     row = {
@@ -99,7 +105,11 @@ def begin(
         "interval": INTERVAL,
         "expires_at": now + LIFETIME,
     }
+    waiting = sa.select(sa.func.count()).where(_TABLE.c.expires_at > now)
     with store.writing() as connection:
+        if connection.execute(waiting).scalar_one() >= MAX_WAITING:
+            msg = "too many devices wait for somebody to allow them; try again later"
+            raise OAuthError(Code.TEMPORARILY_UNAVAILABLE, msg, 503)
         connection.execute(sa.insert(_TABLE), row)
     return Begun(Secret(text), shown(user_code), int(LIFETIME), int(INTERVAL))
 
@@ -189,7 +199,7 @@ def by_device(
     holder = Holder(row["user_id"], row["project_id"])
     with server.store.change(grants.given_by(client, holder, address)) as change:
         grant_id, token = _granted(change, server, client, row, now)
-    scopes: tuple[str, ...] = tuple(row["scopes"])
+    scopes = client.allowed(row["scopes"])
     minted = mint(server, Wanted(grant_id, client.id, scopes, row["auth_time"]))
     identity = None
     if OPENID in scopes:
@@ -214,7 +224,7 @@ def _polled(connection: sa.Connection, client: Client, text: str, now: float) ->
 def _granted(
     change: Change, server: AuthorizationServer, client: Client, row: dict[str, Any], now: float
 ) -> tuple[str, Secret | None]:
-    scopes = tuple(row["scopes"])
+    scopes = client.allowed(row["scopes"])
     grant_id = grants.add(
         change,
         client,

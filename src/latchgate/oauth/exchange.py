@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from latchgate.core.kinds import Kind, OauthToken
 from latchgate.core.kinds.access_key import AccessKey
 from latchgate.core.kinds.api_token import ApiToken
+from latchgate.core.kinds.oauth_token import read_claims
 from latchgate.core.kinds.service_key import ServiceKey
-from latchgate.core.model import Grant, Presented, Refused, Request
+from latchgate.core.model import Credential, Grant, Presented, Refused, Request
 from latchgate.core.policy import Policy
 from latchgate.core.secret import Secret
 from latchgate.oauth.clients import Client
@@ -81,9 +82,12 @@ def exchanged(
     """Give a token for what was verified: of the scopes asked for, or of all that it opens.
 
     `client` is who exchanges it, None for whoever holds it. OAuthError invalid_scope when more is
-    asked for than the credential, or the client, has.
+    asked for than the credential, or the client, has; invalid_grant when the client is another
+    tenant's.
     """
     credential = grant.credential
+    if client is not None and client.tenant_id not in {None, credential.tenant_id}:
+        raise refused()
     own = _opened(server.engine.policy, grant)
     if client is not None:
         own &= client.scopes
@@ -91,14 +95,28 @@ def exchanged(
     scopes = within(names, own, "the subject_token or the client") or tuple(sorted(own))
     if not scopes:
         raise OAuthError(Code.INVALID_SCOPE, "the subject_token opens nothing that can be given on")
+    client_id, actor = _whose(asked, credential)
+    if client is not None:
+        client_id, actor = client.id, actor if client.public else client.id
     wanted = Wanted(
         source_id=credential.source_id,
-        client_id=client.id if client is not None else credential.source_id,
+        client_id=client_id,
         scopes=scopes,
-        actor=client.id if client is not None and not client.public else None,
+        actor=actor,
         until=credential.expires_at,
     )
     return answer(mint(server, wanted), issued=ACCESS_TOKEN)
+
+
+def _whose(asked: Asked, credential: Credential) -> tuple[str, str | None]:
+    """Return which client a subject was given to, and who acts by it.
+
+    It is not washed off by whoever exchanges their token once more.
+    """
+    if asked.subject_type != ACCESS_TOKEN:
+        return credential.source_id, None
+    said = read_claims(asked.subject.reveal())
+    return said.client_id, said.act.get("sub") if said.act is not None else None
 
 
 def _opened(policy: Policy, grant: Grant) -> set[str]:

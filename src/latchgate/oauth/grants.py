@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from latchgate.manage import grants as manage_grants
 from latchgate.manage.grants import GrantSpec
-from latchgate.oauth.clients import Client, GrantType
+from latchgate.oauth.clients import Client, GrantType, read
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.scopes import OFFLINE, of_services
 from latchgate.store import schema
@@ -57,7 +57,11 @@ def add(
     expires_at: float | None,
     entropy: Callable[[int], bytes],
 ) -> str:
-    """Make a grant as part of a change, as `make` does."""
+    """Make a grant as part of a change, as `make` does; of what the client may have as of then."""
+    # Read again: it may have lost scopes since it proved itself, or been switched off.
+    now = read(change.connection, client.id)
+    if now is None or not now.stands:
+        raise OAuthError(Code.INVALID_GRANT, "the client is disabled or not approved")
     account = schema.user
     whose = sa.select(account.c.tenant_id).where(account.c.id == holder.user_id)
     tenant_id: str | None = change.execute(whose).scalar_one_or_none()
@@ -68,7 +72,7 @@ def add(
         client_id=client.id,
         name=client.application_name,
         owner=(tenant_id, holder.project_id, holder.user_id),
-        scopes=of_services(scopes),
+        scopes=of_services(now.allowed(scopes)),
         issues=client.first_party,
         expires_at=expires_at,
     )

@@ -79,15 +79,17 @@ def may_ask(client: Client) -> None:
 def introspect(
     server: AuthorizationServer, client: Client, text: str
 ) -> tuple[float, bytes] | None:
-    """Return until when a token is active, and what is told of it; None for one that is not.
+    """Return until when an answer may be remembered, and the answer; None for no active token.
 
-    None too for one that this client is not told of. StoreError when it can't be known.
+    None too for one that this client is not told of. Of a refresh token nothing may be remembered:
+    that it was used is told by no journal row. StoreError when it can't be known.
     """
     if text.startswith(f"{refresh.PREFIX}_"):
-        told = _of_refresh(server, client, text)
+        told, until = _of_refresh(server, client, text), 0.0
     else:
         told = _of_access(server, client, text)
-    return None if told is None else (float(told.exp), msgspec.json.encode(told))
+        until = float(told.exp) if told is not None else 0.0
+    return None if told is None else (until, msgspec.json.encode(told))
 
 
 def _of_access(server: AuthorizationServer, client: Client, text: str) -> Active | None:
@@ -141,7 +143,7 @@ def _of_refresh(server: AuthorizationServer, client: Client, text: str) -> Activ
         iss=server.issuer,
         sub=source.owner_id,
         client_id=client.id,
-        scope=" ".join(known.family.scopes),
+        scope=" ".join(client.allowed(known.family.scopes)),
         exp=int(min(known.expires_at, source.expires_at or known.expires_at)),
     )
 

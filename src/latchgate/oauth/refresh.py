@@ -9,7 +9,7 @@ Source: RFC 6749 §6; RFC 9700 §4.14.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import sqlalchemy as sa
@@ -73,13 +73,14 @@ def add(
 def found(store: Store, client: Client, text: str, *, now: float) -> Known:
     """Return a client's own token that has not ended, used or not.
 
-    OAuthError invalid_grant for any other.
+    Of its scopes those that the client may be given still. OAuthError invalid_grant for any other.
     """
     with store.reading() as connection:
         known = read(connection, text)
     if known is None or known.family.client_id != client.id or now >= known.expires_at:
         raise refused()
-    return known
+    left = client.allowed(known.family.scopes)
+    return replace(known, family=replace(known.family, scopes=left))
 
 
 def rotate(

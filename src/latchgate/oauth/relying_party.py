@@ -28,10 +28,10 @@ from latchgate.core.id_assertion import Expected, id_token_fault
 from latchgate.core.identity_provider import IdentityProvider
 from latchgate.core.secret import Secret, same
 from latchgate.signin import asking
+from latchgate.signin.asking import Answer, fetched
 from latchgate.signin.discovery import Discovery, Metadata
 from latchgate.signin.jose import fitting, signed
 from latchgate.signin.jwks import FETCH_SECONDS, FetchError, KeySets
-from latchgate.signin.asking import Answer, fetched
 
 AT_ONCE = 8  # sign-ins that a process asks providers about: a slow one doesn't keep all others
 SEED_BYTES = 16

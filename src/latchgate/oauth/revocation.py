@@ -14,7 +14,7 @@ from latchgate.manage import project_tokens
 from latchgate.oauth import grants, refresh
 from latchgate.oauth.clients import Client
 from latchgate.oauth.errors import Code, OAuthError
-from latchgate.oauth.server import AuthorizationServer, standing
+from latchgate.oauth.server import AuthorizationServer
 from latchgate.store import schema
 from latchgate.store.journal import Actor, stored
 
@@ -55,10 +55,9 @@ def _access(server: AuthorizationServer, client: Client, text: str, actor: Actor
     said = read_claims(text)
     if said.client_id != client.id:
         raise OAuthError(Code.INVALID_GRANT, _ANOTHERS)
-    ended = standing(facts, server.clock()) is None
-    revoked = facts.credential.revoked_at is not None
-    # One that was deleted has its receipt waited for again; one that ended otherwise has none.
-    return None if ended and not revoked else _denied(server, said, actor)
+    # One that doesn't stand for now is revoked all the same: its user may be enabled again. One
+    # that was deleted before has its receipt waited for again.
+    return None if server.clock() >= said.exp else _denied(server, said, actor)
 
 
 def _denied(server: AuthorizationServer, said: Claims, actor: Actor) -> int | None:

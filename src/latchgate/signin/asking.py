@@ -125,5 +125,7 @@ def _reached(
         found = judged(to, _NOWHERE, look_up)
     except UnresolvedError as error:
         raise FetchError(str(error)) from error
+    if not found:
+        raise FetchError("the host has no address")
     # The name goes into SNI and is what the certificate must be for.
     return to.at(found[0]), {"Host": to.authority}, {"sni_hostname": to.host}

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from latchgate.signin.jwks import FetchError
 from latchgate.signin.asking import fetched, may_lead
+from latchgate.signin.jwks import FetchError
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 FRESH_SECONDS = 600.0

@@ -7,10 +7,12 @@ statement says nothing leads anywhere. Source: OpenID Connect Discovery 1.0 §3 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from asyncio import wrap_future
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from latchgate.core.destination import read_destination
@@ -21,6 +23,9 @@ from latchgate.signin.outgoing import Resolve, fetcher, resolve
 if TYPE_CHECKING:
     from latchgate.signin.jose import PublicKey
 
+# As tenants name the addresses: a few that answer slowly must not hold up those of others.
+THREADS = 16
+WAIT_SECONDS = 12.0
 _DOCUMENT = "/.well-known/openid-configuration"
 
 
@@ -35,7 +40,7 @@ class Issuers:
     ) -> None:
         self._allowed = allowed
         self._fetch = fetcher(allowed, look_up)
-        self._sets = KeySets(fetch=self._fetch, ticks=ticks)
+        self._sets = KeySets(fetch=self._fetch, ticks=ticks, threads=THREADS)
 
     def address_fault(self, url: str) -> str | None:
         """Say why a URL can be neither an issuer nor where keys are."""
@@ -64,10 +69,12 @@ class Issuers:
         return address
 
     async def keys(self, address: str, key_id: str | None) -> tuple[PublicKey, ...] | None:
-        """Return the keys at an address; None when they can't be had just now."""
+        """Return the keys at an address; None when they can't be had just now, or not in time."""
         found = self._sets.find(address, key_id)
         if isinstance(found, Future):
-            await wrap_future(found)
+            # Shielded: whoever gives up waiting must not end it for others.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(wrap_future(found)), WAIT_SECONDS)
             found = self._sets.held(address)
         return found
 

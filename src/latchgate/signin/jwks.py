@@ -45,7 +45,8 @@ class KeySets:
     """The key sets of one process, by address. Safe to use from many threads.
 
     `fetch` returns the bytes behind an address or raises FetchError; `ticks` never jumps (seconds).
-    `read` returns the keys in them or raises ValueError: of a JWK set, unless told.
+    `read` returns the keys in them or raises ValueError: of a JWK set, unless told. `threads` is
+    how many are fetched at once.
     """
 
     def __init__(
@@ -54,13 +55,14 @@ class KeySets:
         fetch: Callable[[str], bytes],
         ticks: Callable[[], float],
         read: Callable[[bytes], tuple[PublicKey, ...]] | None = None,
+        threads: int = 2,
     ) -> None:
         self._fetch = fetch
         self._read = read
         self._ticks = ticks
         self._lock = threading.Lock()
         self._sets: dict[str, _Set] = {}
-        self._pool = ThreadPoolExecutor(2, "jwks")
+        self._pool = ThreadPoolExecutor(threads, "jwks")
 
     def find(self, address: str, key_id: str | None) -> tuple[PublicKey, ...] | Future[None] | None:
         """Return the keys of an address, a fetch to wait for, or None when none can be had.

@@ -53,7 +53,9 @@ def draft(
     if spec.scopes.every:
         msg = "a token names its scopes one by one"
         raise ValueError(msg)
-    ends_at = now + min(kind.lifetime, spec.lifetime or kind.lifetime)
+    ends_at = now + min(
+        kind.lifetime, spec.lifetime if spec.lifetime is not None else kind.lifetime
+    )
     if source.expires_at is not None:
         ends_at = min(ends_at, source.expires_at)
     return Claims(

@@ -17,11 +17,12 @@ def is_signed(key: SigningKey, message: bytes, signature: bytes) -> bool:
     try:
         # The base install, which decides in process, has no cryptography.
         from latchgate.keyring.signing import Purpose, signed  # noqa: PLC0415 - see above
+
+        if key.purpose == Purpose.OAUTH:
+            from latchgate.keyring.jwt import signed_jwt  # noqa: PLC0415 - and no joserfc
+
+            return signed_jwt(key.public, message, signature)
     except ModuleNotFoundError:
         _log.error("tokens can't be checked: install latchgate[server]")
         return False
-    if key.purpose == Purpose.OAUTH:
-        from latchgate.keyring.jwt import signed_jwt  # noqa: PLC0415 - see above
-
-        return signed_jwt(key.public, message, signature)
     return key.purpose == Purpose.TOKEN and signed(key.public, message, signature)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.worlds import FUZZ, NOW, request
 
-from latchgate.core.kinds.oauth_token import MAX_LENGTH, OauthToken, read_claims
+from latchgate.core.kinds.oauth_token import LONGEST, MAX_LENGTH, OauthToken, read_claims
 from latchgate.core.model import AccessToken, Refused
 from latchgate.core.reason import Reason
 
@@ -82,7 +82,6 @@ def test_what_a_token_says_is_read_and_its_text_shown_nowhere():
         HEADER | {"zip": "DEF"},
         {name: HEADER[name] for name in ("alg", "typ")},
         {name: HEADER[name] for name in ("alg", "kid")},
-        [],
     ],
 )
 def test_only_one_header_is_taken_and_it_names_no_key_of_its_own(header):
@@ -188,3 +187,35 @@ def test_settings_that_make_no_sense_are_refused(settings):
 
 def test_its_grants_are_of_a_kind_of_their_own():
     assert KIND.grant_kind == "latchgate.oauth_grant"
+
+
+def nested(depth):
+    return b'"x":' + b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (json.dumps(HEADER).encode(), b"{" + nested(1_200) + b"}"),
+        (json.dumps(HEADER).encode(), b'{"iss":"https://login.example",' + nested(1_200) + b"}"),
+        (b"{" + nested(1_200) + b"}", json.dumps(CLAIMS).encode()),
+    ],
+)
+def test_d6_53_json_that_is_nested_a_thousand_deep_is_no_fault_of_ours(head, body):
+    text = ".".join(spell(part) for part in (head, body, bytes(64)))
+    assert len(text) <= MAX_LENGTH
+    assert not isinstance(KIND.claim(text), tuple)
+
+
+@pytest.mark.parametrize("name", ["iat", "exp"])
+@pytest.mark.parametrize("told", [10**400, 1 << 53, -1, -(10**400)])
+def test_d6_52_a_moment_that_no_clock_shows_is_refused(name, told):
+    assert isinstance(KIND.claim(jwt(claims=CLAIMS | {name: told})), Refused)
+
+
+@pytest.mark.parametrize("lasts", [LONGEST + 1, 0, -1])
+def test_d6_52_a_stolen_key_that_was_retired_signs_no_token_that_lasts(lasts):
+    told = CLAIMS | {"exp": CLAIMS["iat"] + LONGEST}
+    assert isinstance(KIND.claim(jwt(claims=told)), tuple)
+    told = CLAIMS | {"exp": CLAIMS["iat"] + lasts}
+    assert isinstance(KIND.claim(jwt(claims=told)), Refused)

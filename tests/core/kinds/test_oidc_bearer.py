@@ -18,13 +18,14 @@ from tests.core.worlds import (
     world,
 )
 
+from latchgate import providers
 from latchgate.core.assertion import NAMESPACE, identity_digest
 from latchgate.core.explain import record, worded
 from latchgate.core.kinds import ASSERTED, OidcBearer, Spec
 from latchgate.core.model import Login, Refused
 from latchgate.core.network import Networks
 from latchgate.core.policy_faults import PolicyError
-from latchgate.core.policy_file import read_policy
+from latchgate.core.policy_file import read_policy, with_built_in
 from latchgate.core.reason import Reason
 from latchgate.core.redact import redactor
 from latchgate.verify.cache import Cache
@@ -300,3 +301,23 @@ def test_explain_says_that_a_link_is_missing():
     sent = request("GET", "/s", bearer(token()))
     told = worded(record(judged(bearer(token())), sent, NOW, redactor()))
     assert told["change"] == f"Link {URL}#{SUBJECT} with a user: latchgate user link."
+
+
+def test_latchgates_own_areas_take_it_where_a_file_says_so_and_nowhere_else():
+    built_in = providers.text(providers.BUILT_IN)
+    for told in (False, True):
+        text = TEXT.replace(
+            "[kinds.oidc_bearer]\n", f"[kinds.oidc_bearer]\nmanage = {str(told).lower()}\n"
+        )
+        areas = with_built_in({"law.toml": text}, built_in, version=1).areas
+        for area in areas:
+            if area.provider != "latchgate":
+                continue
+            taken = "law.oidc_bearer" in {kind.name for kind in area.kinds}
+            own = "latchgate.oauth_token" in {kind.name for kind in area.kinds}
+            assert taken is (told and own), area.path
+        paths = {
+            area.path for area in areas if "law.oidc_bearer" in {one.name for one in area.kinds}
+        }
+        assert ("/manage/v1/keys" in paths) is told
+        assert "/manage/v1/export" not in paths  # an export takes more than a token

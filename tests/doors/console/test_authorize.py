@@ -11,7 +11,7 @@ from tests import people
 from tests.doors.console.relying import App, carried
 from tests.doors.console.visitor import Visitor
 from tests.oauth.authority import REDIRECT, unchecked
-from tests.world import until
+from tests.people import Person
 
 from latchgate.signin import session
 from latchgate.store import schema
@@ -34,7 +34,7 @@ def app(server, world) -> App:
 
 
 @pytest.fixture
-def signed_in(visitor, person) -> Visitor:
+def signed_in(visitor: Visitor, person: Person) -> Visitor:
     visitor.sign_in(person)
     return visitor
 
@@ -57,8 +57,8 @@ def test_a_person_signs_in_is_asked_and_the_application_has_their_rights(
     asked = visitor.see(back.headers["location"])
     assert asked.status == 200
     storage = world.engine().policy.services["storage"]
-    words = ("Application ", "a@example.com", "Know that it is you", "Go on while you are away")
-    words += (storage.title, storage.scopes["storage:read"])
+    words = ["Application ", "a@example.com", "Know that it is you", "Go on while you are away"]
+    words += [storage.title, storage.scopes["storage:read"]]
     assert all(html.escape(word) in asked.body.decode() for word in words)
     told = app.brought(allow(visitor))
     tokens = app.redeem(told.pop("code"))
@@ -304,4 +304,4 @@ def test_a_fixed_session_is_worth_nothing(server, person, app):
     attacker = Visitor(server)
     attacker.cookies[session.COOKIE] = planted
     assert attacker.see(app.path()).headers["location"].startswith("/sign-in?")
-    until(lambda: victim.signed_in, what="the victim's own session")
+    assert victim.is_signed_in()

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from tests import people
 from tests.doors.console.relying import App, carried
 from tests.doors.console.visitor import Visitor
+from tests.people import Person
 from tests.world import http_request
 
 from latchgate.oauth.clients import GrantType
@@ -32,7 +33,7 @@ def app(server, world) -> App:
 
 
 @pytest.fixture
-def signed_in(visitor, person) -> Visitor:
+def signed_in(visitor: Visitor, person: Person) -> Visitor:
     visitor.sign_in(person)
     return visitor
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -61,7 +62,7 @@ class Desk:
         assert answer.status in {403, 503}
         return words(visitor)
 
-    def users(self, name: str) -> list[sa.Row]:
+    def users(self, name: str) -> list[sa.Row[Any]]:
         """Return the users of a name."""
         return list(self.world.all(sa.select(schema.user).where(schema.user.c.name == name)))
 
@@ -108,14 +109,30 @@ def test_the_question_binds_the_browser_and_asks_for_no_more_than_a_code(desk):
     assert sent[0] != sent[1]
 
 
+def test_a_devices_link_leads_through_the_provider_that_it_names_and_back_to_its_code(desk):
+    visitor = Visitor(desk.server)
+    path = "/device?user_code=BCDF-GHJK"
+    told = visitor.see(f"{path}&provider=external").headers["location"]
+    assert told == f"{BEGIN}?{urlencode({'next': path})}"
+    other = visitor.see(f"{path}&provider=//evil.example").headers["location"]
+    assert urlsplit(other).path == "/sign-in"
+
+
+def test_whoever_was_told_which_provider_is_sent_to_it_at_once(desk):
+    visitor = Visitor(desk.server)
+    answer = visitor.see("/sign-in?next=/device?user_code=BCDF&provider=external")
+    assert answer.headers["location"] == f"{BEGIN}?next=%2Fdevice%3Fuser_code%3DBCDF"
+    assert visitor.see("/sign-in?provider=//evil.example").status == 200
+
+
 def test_who_is_no_longer_staff_is_signed_out_and_disabled_until_somebody_enables_them(desk):
     desk.staff("bob")
     visitor = desk.signed_in("bob")
-    assert visitor.signed_in
+    assert visitor.is_signed_in()
     desk.staff("bob", realm_access={"roles": []})
     assert "does not give you access" in desk.refused("bob")
     assert desk.users("bob")[0].active is False
-    assert not visitor.signed_in
+    assert not visitor.is_signed_in()
     desk.staff("bob")
     assert "can't be used" in desk.refused("bob")
 
@@ -125,7 +142,7 @@ def test_a_disabled_user_is_not_let_in_whatever_the_provider_says(desk):
     visitor = desk.signed_in("dan")
     user_id = desk.users("dan")[0].id
     assert desk.server.call("POST", f"/manage/v1/users/{user_id}/disable").status == 200
-    assert not visitor.signed_in
+    assert not visitor.is_signed_in()
     assert "can't be used" in desk.refused("dan")
 
 
@@ -232,7 +249,7 @@ def test_who_cancels_there_is_told_so_and_nothing_that_the_provider_said(desk):
 def test_a_new_key_of_the_provider_is_fetched_and_counts(desk):
     desk.staff("gina")
     desk.provider.control(rotate=True, withdraw=True)
-    assert desk.signed_in("gina").signed_in
+    assert desk.signed_in("gina").is_signed_in()
 
 
 def test_nobody_is_sent_to_another_origin_afterwards(desk):
@@ -257,7 +274,7 @@ def test_a_link_is_made_by_who_is_signed_in_and_by_no_other_page(desk):
 def test_a_provider_that_is_no_longer_configured_signs_out_who_came_by_it(desk):
     desk.staff("iris")
     visitor = desk.signed_in("iris")
-    assert visitor.signed_in
+    assert visitor.is_signed_in()
     mine = sa.update(schema.session).where(schema.session.c.user_id == desk.users("iris")[0].id)
     desk.world.change(Noun.SESSION, "any", mine.values(provider="gone"))
-    assert not visitor.signed_in
+    assert not visitor.is_signed_in()

@@ -176,3 +176,23 @@ def test_a_token_changed_anywhere_opens_nothing(server, world, minting, at):
     assert server.call("GET", "/manage/v1/account", token=token).status == 200
     answer = http_request("GET", url, headers={"Authorization": f"Bearer {changed}"})
     assert (answer.status, answer.code) == (401, "authentication_failed")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"first_party": True},
+        {"public": True},
+        {"tenant_id": None},
+        {"application_id": "app-latchgate-cli"},
+        {"grant_id": "og-1"},
+        {"disabled_at": None},
+        {"secrets": []},
+    ],
+)
+def test_d5_37_what_a_client_is_can_not_be_changed_with_what_it_may(server, machine, told):
+    path = f"{CLIENTS}/{machine.json['id']}"
+    before = server.call("GET", path)
+    answer = server.call("PATCH", path, {"scopes": []} | told)
+    assert (answer.status, answer.code) == (422, "invalid")
+    assert server.call("GET", path).body == before.body

@@ -1,4 +1,4 @@
-"""A CI job at a running server: no secret, what its issuer signed, and who is told what is wrong."""
+"""A CI job at a running server: what its issuer signed, and who is told what is wrong with it."""
 
 from __future__ import annotations
 
@@ -87,6 +87,12 @@ def error(answer, status=400):
     return answer.json["error"]
 
 
+def shown(here, path):
+    """Return a decision, which is written a moment after it was taken."""
+    until(lambda: here.call("GET", path).status == 200, seconds=30, what="the decision")
+    return here.call("GET", path).json
+
+
 @pytest.mark.parametrize("sort", ["jwt", "id_token"])
 def test_a_job_gets_a_token_without_any_secret(here, provider, trusted, sort):
     token = statement(provider, here)
@@ -118,8 +124,7 @@ def test_outsiders_are_told_one_thing_and_administrators_exactly_why(here, provi
         text, _, decision_id = answer.json["error_description"].rpartition(" ")
         said.add(text)
         path = f"/manage/v1/decisions/{decision_id}"
-        until(lambda path=path: here.call("GET", path).status == 200, seconds=30, what=why)
-        told = here.call("GET", path).json
+        told = shown(here, path)
         assert why in told["steps"][-1]["text"]
         known = None if why == "no such workload" else trusted["grant_id"]
         assert told["credential"] == known

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 import sqlalchemy as sa
 from tests.oauth import authority
 
 from latchgate.core.model import Noun
+from latchgate.doors.oauth.call import DEVICES
+from latchgate.oauth import exchange
 from latchgate.store import schema
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
@@ -157,3 +161,87 @@ def test_a_public_client_revokes_what_it_holds(world, post, api, owner):
     told = given(world, post, public, owner)
     assert post(REVOKE, {"token": told["access_token"]}, public).status == 200
     assert asked(post, api, told["access_token"]).body == INACTIVE
+
+
+def test_d5_43_a_refresh_token_that_was_used_is_told_of_as_active_no_more(world, post, app, owner):
+    told = given(world, post, app, owner)["refresh_token"]
+    assert asked(post, app, told).json["active"]
+    head = world.head()
+    form = {"grant_type": "refresh_token", "refresh_token": told}
+    assert post(TOKEN, form, app).status == 200
+    assert world.head() == head  # no journal row says so
+    assert asked(post, app, told).body == INACTIVE
+
+
+def test_d5_43_what_was_revoked_while_its_user_was_disabled_stays_so(world, post, app, api):
+    owner = world.somebody("storage:read")
+    text = given(world, post, app, owner)["access_token"]
+    user = sa.update(schema.user).where(schema.user.c.id == owner.user_id)
+    world.change(Noun.USER, owner.user_id, user.values(active=False))
+    assert asked(post, api, text).body == INACTIVE
+    assert post(REVOKE, {"token": text}, app).status == 200
+    world.change(Noun.USER, owner.user_id, user.values(active=True))
+    assert asked(post, api, text).body == INACTIVE
+
+
+def test_d7_62_one_address_begins_so_many_devices(world, post):
+    public = authority.client(world, public=True)
+
+    def begun(address):
+        headers = {"X-Forwarded-For": address}
+        return post("/oauth/device_authorization", {"scope": "openid"}, public, headers)
+
+    answers = [begun("192.0.2.77") for _ in range(6 * DEVICES)]
+    assert answers[0].status == 200
+    # However slow the machine: at some point more are begun in a minute than may be.
+    refused = [one for one in answers if one.status != 200]
+    assert {(one.status, one.json["error"]) for one in refused} == {(429, "slow_down")}
+    assert all(int(one.headers["retry-after"]) > 0 for one in refused)
+    assert begun("192.0.2.78").status == 200
+
+
+def test_d7_63_a_token_that_is_nested_a_thousand_deep_is_an_error_of_the_rfc(post, app, server):
+    body = b'{"iss":"%s","x":' % server.addresses["console"].encode()
+    deep = base64.urlsafe_b64encode(body + b"[" * 1_300 + b"]" * 1_300 + b"}").rstrip(b"=")
+    text = f"eyJhbGciOiJFUzI1NiJ9.{deep.decode()}.{'A' * 86}"
+    assert asked(post, app, text).body == INACTIVE
+    assert post(REVOKE, {"token": text}, app).status == 200
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange"}
+    form |= {"subject_token": text, "subject_token_type": exchange.ACCESS_TOKEN}
+    answer = post(TOKEN, form)
+    assert (answer.status, answer.json["error"]) == (400, "invalid_grant")
+    bearer = {"Authorization": f"Bearer {text}"}
+    assert post("/oauth/userinfo", {}, headers=bearer).status == 401
+
+
+def test_d5_46_an_answer_is_remembered_for_who_asked_and_how_they_proved_it(
+    world, post, app, api, owner
+):
+    text = given(world, post, app, owner)["access_token"]
+    for _ in range(2):
+        assert asked(post, api, text).json["active"]
+    assert asked(post, authority.client(world), text).body == INACTIVE
+    form = {"token": text}
+    assert post(INTROSPECT, form).status == 401
+    assert post(INTROSPECT, form | {"client_id": api.id}).status == 401
+    wrong = {"client_id": api.id, "client_secret": "x"}
+    assert post(INTROSPECT, form | wrong).status == 401
+    assert post(INTROSPECT + "?x=1", form, api).status == 400
+
+
+def test_d5_46_a_revoked_secret_is_told_nothing_from_memory(world, post, app, owner):
+    api = authority.client(world, grant_types=["urn:latchgate:introspection"], scopes=[])
+    text = given(world, post, app, owner)["access_token"]
+    assert asked(post, api, text).json["active"]
+    table = schema.application_key
+    with world.changing() as change:
+        row = {"id": key_of(world, api), "revoked_at": None}
+        noun, after = Noun.APPLICATION_KEY, {"revoked_at": 1.0}
+        change.alter("application_key.revoke", noun, table, row, after, tenant_id=None)
+    assert post(INTROSPECT, {"token": text}, api).status == 401
+
+
+def key_of(world, client):
+    table = schema.application_key
+    mine = table.c.application_id == client.application_id
+    return world.one(sa.select(table.c.id).where(mine)).id

@@ -205,10 +205,10 @@ def test_a_path_that_can_be_read_in_two_ways_is_refused(alice):
 
 
 @pytest.mark.parametrize("method", ["GET", "PROPFIND", "PUT", "OPTIONS", "DELETE"])
-def test_v2_dav_lets_nobody_in_and_never_asks_for_basic(alice, method):
+def test_v2_dav_takes_no_basic_and_never_asks_for_it(alice, method):
     answer = alice.ask("/v2/dav/file", method=method)
-    assert refused(answer, 403)
-    assert "www-authenticate" not in answer.headers
+    assert refused(answer, 401)
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
 
 
 def test_dav_paths_are_not_served_here_and_say_so(alice):

@@ -57,6 +57,10 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     issuer: str | None = None
 
 
+# No number that a clock never shows: one of hundreds of digits has no float.
+_Moment = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
 class _Header(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     alg: Literal["ES256"]
     kid: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -76,8 +80,8 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     client_id: str
     grant_id: str
     jti: str
-    iat: int
-    exp: int
+    iat: _Moment
+    exp: _Moment
     scope: str = ""
     auth_time: int | None = None
     act: dict[str, str] | None = None
@@ -92,6 +96,8 @@ class _Issuer(msgspec.Struct, frozen=True):
 
 
 _issuer = msgspec.json.Decoder(_Issuer).decode
+# What a stranger's bytes do to the parser; the last of a JSON that is nested a thousand deep.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +176,14 @@ class OauthToken:
             return None
         try:
             header, claims = _header(head), _claims(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _UNREADABLE:
             why = f"the token is no {TYPE} of this issuer's, signed with {ALGORITHM}"
             return Refused(Reason.CREDENTIAL_MALFORMED, why)
         if claims.aud != self.audience or len(mark) != _SIGNATURE_BYTES:
             return Refused(Reason.CREDENTIAL_MALFORMED, f"the token's aud is not {self.audience}")
+        if not 0 < claims.exp - claims.iat <= LONGEST:
+            # None was ever signed here: who stole a key that was retired could date one back.
+            return Refused(Reason.CREDENTIAL_MALFORMED, "the token lasts longer than any does")
         names = claims.scope.split()
         token = AccessToken(
             id=claims.jti,
@@ -202,7 +211,7 @@ class OauthToken:
     def _is_ours(self, body: bytes) -> bool:
         try:
             return _issuer(body).iss == self.issuer
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _UNREADABLE:
             return False
 
 

@@ -119,15 +119,12 @@ class Browser:
         kept = {name: value for name, value in headers().items() if name != "Content-Type"}
         return self._reply(303, b"", kept | {"Location": uri})
 
-    def to_sign_in(
-        self, following: str, *, again: bool = False, login: str = "", provider: str = ""
-    ) -> Reply:
+    def to_sign_in(self, following: str, *, again: bool = False, login: str = "") -> Reply:
         """Send the browser to sign in, and to a path of this origin after that.
 
-        With `again` who is signed in proves it again. `login` is a name to begin with, `provider`
-        that of an external one.
+        With `again` who is signed in proves it again. `login` is a name to begin with.
         """
-        told = {"login": login, "provider": provider, "again": "1" if again else ""}
+        told = {"login": login, "again": "1" if again else ""}
         query = {"next": following} | {name: text for name, text in told.items() if text}
         return self.redirect(f"/sign-in?{urlencode(query)}")
 

@@ -7,8 +7,11 @@ person and address before they are looked up, right or wrong.
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.concurrency import run_in_threadpool
 
+from latchgate.doors.console import providers
 from latchgate.doors.console.authorize import login_of
 from latchgate.doors.console.browser import Browser, Page
 from latchgate.doors.console.frame import Reply
@@ -106,8 +109,12 @@ def _found(browser: Browser, code: str) -> tuple[Pending, Client, Question] | No
 
 def _sign_in(browser: Browser, code: str) -> Reply:
     query = f"?user_code={device.shown(device.typed(code)[:MAX_CODE])}" if code else ""
-    provider = browser.query.get("provider", "")
-    return browser.to_sign_in(f"{browser.path}{query}", provider=provider)
+    following, wanted = f"{browser.path}{query}", browser.query.get("provider")
+    for provider in browser.door.providers.providers:
+        if provider.name == wanted:
+            told = urlencode({"next": following})
+            return browser.redirect(f"{providers.BEGIN}{provider.name}?{told}")
+    return browser.to_sign_in(following)
 
 
 def _form(browser: Browser, code: str, *, problem: str = "") -> Reply:

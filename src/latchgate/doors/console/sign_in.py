@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import math
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 
@@ -44,6 +45,10 @@ async def show(browser: Browser) -> Reply:
     again = browser.query.get("again") == "1"
     if browser.session is not None and not again:
         return browser.redirect(following)
+    wanted = browser.query.get("provider", "")
+    if browser.door.providers.knows(wanted):
+        query = {"next": following} | ({"again": "1"} if again else {})
+        return browser.redirect(f"/sign-in/provider/{wanted}?{urlencode(query)}")
     return await _form(browser, following, login=browser.query.get("login", "")[:MAX_LOGIN])
 
 
@@ -66,7 +71,7 @@ async def take(browser: Browser) -> Reply:
             browser.known,
             Sort.SECOND,
             user_id=found.user_id,
-            data={"next": following, "login": name, "credential": found.credential_id},
+            data={"next": following, "login": name.strip(), "credential": found.credential_id},
             now=browser.door.clock(),
         )
         return browser.redirect("/sign-in/second")
@@ -281,7 +286,7 @@ PAGES = (
         show=show,
         take=take,
         fields=frozenset({"login", "password", "next"}),
-        query=frozenset({"next", "again", "login", "provider"}),
+        query=frozenset({"next", "again", "login"}),
         signed_in=False,
     ),
     Page(

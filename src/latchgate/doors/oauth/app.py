@@ -32,7 +32,6 @@ from latchgate.oauth import discovery
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.store.errors import StoreError
 
-_WAIT = 900
 _LATER = 1
 _NO_FORM = Form({})
 _log = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ def _worded(desk: Desk, scope: Scope, error: OAuthError) -> Answer:
     tried = any(name.lower() == b"authorization" for name, _ in scope["headers"])
     if error.code is Code.INVALID_CLIENT and tried:
         challenge = f'Basic realm="{desk.server.issuer}", charset="UTF-8"'
-    wait = _WAIT if isinstance(error, TooManyError) else None
+    wait = error.wait if isinstance(error, TooManyError) else None
     if error.code is Code.TEMPORARILY_UNAVAILABLE:
         wait = _LATER
     return refused(error, challenge, wait)

@@ -14,18 +14,22 @@ from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.introspection import Known
 from latchgate.oauth.known_clients import KnownClients
 from latchgate.oauth.server import AuthorizationServer
+from latchgate.signin.quota import Quota
 from latchgate.signin.throttle import Throttle, site_of
 from latchgate.verify.walk import Claim
 
+_WAIT = 900
+DEVICES = 30  # that one address may begin to authorize, of each worker: each is a row
+DEVICE_SECONDS = 60.0
 DOWN = frozenset(reason for reason, told in TABLE.items() if told["problem"].status == 503)  # noqa: PLR2004 - RFC 9110 §15.6.4
 
 
 class TooManyError(OAuthError):
-    """A client's secret was wrong too often of late, from this address."""
+    """Something was asked too often of late; `wait` is how many seconds to wait."""
 
-    def __init__(self) -> None:
-        msg = "too many wrong secrets of late for this client from this address; try again later"
-        super().__init__(Code.INVALID_CLIENT, msg, 429)
+    def __init__(self, code: Code, description: str, wait: int) -> None:
+        self.wait = wait
+        super().__init__(code, description, 429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Desk:
     clients: KnownClients
     throttle: Throttle = field(default_factory=Throttle)
     introspected: Known = field(default_factory=Known)
+    devices: Quota = field(default_factory=lambda: Quota(DEVICES, DEVICE_SECONDS))
 
     @classmethod
     def of(cls, door: Door) -> Desk:
@@ -94,7 +99,8 @@ class Call:
         desk, origin = self.desk, self.request.client
         account, now = f"{told.client_id[:255]} {site_of(origin)}", desk.door.ticks()
         if not desk.throttle.allows(account, origin, now):
-            raise TooManyError
+            msg = "too many wrong secrets of late for this client from this address"
+            raise TooManyError(Code.INVALID_CLIENT, f"{msg}; try again later", _WAIT)
         try:
             return await asyncio.to_thread(desk.clients.authenticated, told.client_id, told.secret)
         except OAuthError:

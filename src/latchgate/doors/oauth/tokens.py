@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from latchgate.doors.oauth.answers import Answer, said
-from latchgate.doors.oauth.call import Call
+from latchgate.doors.oauth.call import Call, TooManyError
 from latchgate.oauth import device, discovery, introspection, revocation
 from latchgate.oauth.clients import GrantType
+from latchgate.oauth.errors import Code
 from latchgate.oauth.scopes import read_scopes, within
 
 
@@ -44,7 +46,11 @@ async def authorize_device(call: Call) -> Answer:
     client.may(GrantType.DEVICE_CODE)
     scope = call.form.get("scope")
     scopes = within(read_scopes(scope) if scope is not None else (), client.scopes, "the client")
-    server = call.server
+    server, desk = call.server, call.desk
+    wait = desk.devices.take(call.request.client, desk.door.ticks())
+    if wait:
+        msg = "too many devices were begun from this address of late"
+        raise TooManyError(Code.SLOW_DOWN, msg, math.ceil(wait))
     begun = await asyncio.to_thread(
         device.begin,
         server.store,
