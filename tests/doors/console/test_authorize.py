@@ -11,7 +11,6 @@ from tests import people
 from tests.doors.console.relying import App, carried
 from tests.doors.console.visitor import Visitor
 from tests.oauth.authority import REDIRECT, unchecked
-from tests.world import until
 
 from latchgate.signin import session
 from latchgate.store import schema
@@ -304,4 +303,4 @@ def test_a_fixed_session_is_worth_nothing(server, person, app):
     attacker = Visitor(server)
     attacker.cookies[session.COOKIE] = planted
     assert attacker.see(app.path()).headers["location"].startswith("/sign-in?")
-    until(lambda: victim.signed_in, what="the victim's own session")
+    assert victim.is_signed_in()
