@@ -41,7 +41,7 @@ def test_d6_56_a_document_leads_to_its_issuer_or_to_the_internet_over_https(addr
 def test_d6_56_a_name_is_asked_at_public_addresses_alone(inside):
     addresses = [parse_address("9.9.9.9"), parse_address(inside)]
     for listed in (addresses, addresses[::-1], []):
-        with pytest.raises(FetchError, match="not public|no address"):
+        with pytest.raises(FetchError, match=r"not public|no address"):
             ask("GET", "https://other.example/", home=HOME, look_up=lambda *_, it=listed: it)
 
 
