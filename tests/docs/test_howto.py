@@ -2,8 +2,10 @@
 
 import re
 import shutil
+import tomllib
 from contextlib import nullcontext
 
+import msgspec
 import pytest
 from tests.docs.transcript import (
     API,
@@ -20,6 +22,10 @@ from tests.docs.transcript import (
     terminal,
 )
 
+from latchgate.config_entries import ConfigEntry
+from latchgate.core.kinds import ASSERTED, KINDS
+from latchgate.core.policy_entries import ProviderEntry
+
 DOCS = ROOT / "docs"
 STOPPED = {"backup.md", "move-out.md", "tls.md"}  # the how-to says to stop the server first
 RUN = sorted(
@@ -28,6 +34,7 @@ RUN = sorted(
     if any(block.language == "console" for block in blocks(page))
 )
 SHOWN = {"caddyfile", "yaml"}  # configuration of other programs
+TAKEN = "toml"  # our own, which is read
 
 
 @pytest.mark.e2e
@@ -90,7 +97,23 @@ def test_every_other_block_is_no_command():
         assert not blocks(page), f"{page}: only the tour and the how-tos hold blocks that are run"
     for page in (DOCS / "howto").iterdir():
         for block in blocks(page):
-            assert block.language in {"console", "python", *SHOWN}, f"{page}, line {block.line}"
+            assert block.language in {"console", "python", TAKEN, *SHOWN}, (
+                f"{page}, line {block.line}"
+            )
+
+
+def test_every_toml_block_of_a_howto_is_taken_as_configuration_or_policy():
+    head = {"provider": "shown", "title": "Shown", "dialect": "problem"}
+    for page in (DOCS / "howto").iterdir():
+        for block in blocks(page):
+            if block.language == TAKEN:
+                told = tomllib.loads(block.text)
+                if "kinds" not in told:
+                    msgspec.convert(told, ConfigEntry)
+                    continue
+                msgspec.convert(head | told, ProviderEntry)
+                for word, settings in told["kinds"].items():
+                    assert {**KINDS, **ASSERTED}[word](f"shown.{word}", settings)
 
 
 def test_every_python_block_of_a_howto_is_part_of_an_example():

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from tests.oauth import authority
 
-from latchgate.oauth import device
+from latchgate.oauth import device, grants
 from latchgate.oauth.device import Approval
 from latchgate.oauth.errors import OAuthError
 from latchgate.oauth.grants import KIND, Holder
@@ -92,14 +92,19 @@ def test_a_person_is_told_who_asked_from_where_and_answers_once(ask, clock, worl
 
 def test_d7_62_devices_that_nobody_allows_do_not_fill_the_disk(world, clock, client, monkeypatch):
     monkeypatch.setattr(device, "MAX_WAITING", 3)
-    asked = {"address": None, "entropy": secrets.token_bytes}
+
+    def begin():
+        return device.begin(
+            world.store, client, (), now=clock.now, address=None, entropy=secrets.token_bytes
+        )
+
     for _ in range(3):
-        device.begin(world.store, client, (), now=clock.now, **asked)
+        begin()
     with pytest.raises(OAuthError) as told:
-        device.begin(world.store, client, (), now=clock.now, **asked)
+        begin()
     assert (told.value.code, told.value.status) == ("temporarily_unavailable", 503)
     clock.now += device.LIFETIME
-    assert device.begin(world.store, client, (), now=clock.now, **asked).user_code
+    assert begin().user_code
 
 
 def test_d5_38_what_a_client_lost_while_a_person_was_asked_is_not_given(
@@ -118,14 +123,14 @@ def test_d5_44_of_two_who_bring_an_approved_code_at_once_one_gets_a_token(
 ):
     allowed = Approval(Holder(owner.user_id, owner.project_id), clock.now, ())
     assert device.approve(world.store, begun.user_code, allowed, now=clock.now)
-    real, other = device.grants.given_by, []
+    real, other = grants.given_by, []
 
     def another_is_faster(*told):
-        monkeypatch.setattr(device.grants, "given_by", real)
+        monkeypatch.setattr(grants, "given_by", real)
         other.append(ask())
         return real(*told)
 
-    monkeypatch.setattr(device.grants, "given_by", another_is_faster)
+    monkeypatch.setattr(grants, "given_by", another_is_faster)
     assert ask() == "invalid_grant"
     assert other == ["storage:read"]
     assert len(world.all(sa.select(schema.credential.c.id).where(IS_GRANT))) == 1

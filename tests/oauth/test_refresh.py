@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from tests.oauth import authority
 
 from latchgate.core.model import Noun
-from latchgate.oauth import authorization_code, clients, refresh
+from latchgate.oauth import authorization_code, clients, grants, refresh
 from latchgate.oauth.errors import OAuthError
 from latchgate.store import schema
 
@@ -116,9 +116,10 @@ def test_d5_41_what_a_client_lost_no_refresh_token_gives_any_more(
     told = authorization_code.by_refresh(server, now, first.refresh_token, scope=None, address=None)
     assert set(told.scope.split()) == {"openid", "offline_access", "storage:read"}
     authority.narrow(world, app.id, authority.SCOPES)
-    wider = {"scope": "email", "address": None}
     with pytest.raises(OAuthError) as refusal:
-        authorization_code.by_refresh(server, client, told.refresh_token, **wider)
+        authorization_code.by_refresh(
+            server, client, told.refresh_token, scope="email", address=None
+        )
     assert refusal.value.code == "invalid_scope"
 
 
@@ -129,7 +130,7 @@ def test_d5_43_a_grant_that_is_revoked_while_it_is_refreshed_gives_no_token(
 
     def revoked_first(*told, **more):
         with world.changing() as change:
-            assert refresh.grants.end(change, told[2].family.grant_id)
+            assert grants.end(change, told[2].family.grant_id)
         return real(*told, **more)
 
     monkeypatch.setattr(refresh, "rotate", revoked_first)

@@ -5,6 +5,7 @@
 // `acr` of sign-ins; with `rotate` it signs with a new key from then on, and with `withdraw` it shows
 // no key of before.
 
+import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { generateKeyPair, exportJWK } from 'jose';
 import Provider from 'oidc-provider';
@@ -13,14 +14,12 @@ const CLIENT = 'latchgate';
 const known = { redirect_uris: [], accounts: {}, amr: undefined, acr: undefined };
 const secret = process.argv[2];
 let keys = [];
-let numbers = 0;
 let provider;
 let issuer;
 
 async function newKey() {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-  numbers += 1;
-  return { ...(await exportJWK(privateKey)), kid: `key-${numbers}`, use: 'sig', alg: 'ES256' };
+  return { ...(await exportJWK(privateKey)), kid: randomUUID(), use: 'sig', alg: 'ES256' };
 }
 
 function made() {

@@ -215,7 +215,9 @@ def test_d6_52_a_moment_that_no_clock_shows_is_refused(name, told):
 
 @pytest.mark.parametrize("lasts", [LONGEST + 1, 0, -1])
 def test_d6_52_a_stolen_key_that_was_retired_signs_no_token_that_lasts(lasts):
-    told = CLAIMS | {"exp": CLAIMS["iat"] + LONGEST}
+    begins = CLAIMS["iat"]
+    assert isinstance(begins, int)
+    told = CLAIMS | {"exp": begins + LONGEST}
     assert isinstance(KIND.claim(jwt(claims=told)), tuple)
-    told = CLAIMS | {"exp": CLAIMS["iat"] + lasts}
+    told = CLAIMS | {"exp": begins + lasts}
     assert isinstance(KIND.claim(jwt(claims=told)), Refused)
