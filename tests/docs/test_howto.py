@@ -113,7 +113,8 @@ def test_every_toml_block_of_a_howto_is_taken_as_configuration_or_policy():
                     continue
                 msgspec.convert(head | told, ProviderEntry)
                 for word, settings in told["kinds"].items():
-                    assert {**KINDS, **ASSERTED}[word](f"shown.{word}", settings)
+                    kind = {**KINDS, **ASSERTED}[word](f"shown.{word}", settings)
+                    assert kind.name == f"shown.{word}"
 
 
 def test_every_python_block_of_a_howto_is_part_of_an_example():

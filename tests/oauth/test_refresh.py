@@ -115,6 +115,7 @@ def test_d5_41_what_a_client_lost_no_refresh_token_gives_any_more(
     now = authority.known(world, app)
     told = authorization_code.by_refresh(server, now, first.refresh_token, scope=None, address=None)
     assert set(told.scope.split()) == {"openid", "offline_access", "storage:read"}
+    assert told.refresh_token is not None
     authority.narrow(world, app.id, authority.SCOPES)
     with pytest.raises(OAuthError) as refusal:
         authorization_code.by_refresh(
