@@ -95,7 +95,8 @@ def test_every_route_lies_in_an_area_that_asks_for_its_scope(operation):
         assert rule is not None
         assert rule.scope == operation.scope
     assert area.public is (operation.scope is None)
-    assert [kind.name for kind in area.kinds] == ([] if area.public else ["latchgate.service_key"])
+    taken = [] if area.public else ["latchgate.service_key", "latchgate.oauth_token"]
+    assert [kind.name for kind in area.kinds] == taken
 
 
 def test_every_rule_of_the_built_in_policy_is_some_routes():
