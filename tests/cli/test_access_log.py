@@ -31,7 +31,8 @@ class Following:
     def __init__(self, server, *options):
         told = {"LATCHGATE_URL": server.addresses["api"], "LATCHGATE_TOKEN": server.token}
         self.process = subprocess.Popen(
-            [*LATCHGATE, "access-log", "--follow", *options],
+            # Ctrl-C counts even where the tests themselves run in the background and ignore it.
+            ["env", "--default-signal=INT", *LATCHGATE, "access-log", "--follow", *options],
             env={**os.environ, **told},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

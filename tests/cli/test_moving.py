@@ -26,11 +26,11 @@ def test_a_backup_is_made_checked_and_restored(made):
     assert looked.json["journal"]["sound"] is True
     assert on(made, "signing-key", "replace").code == 0
     told = on(made, "restore", "b.tar", "--dry-run")
-    assert "has 4 changes that the backup does not have" in told.out
+    assert "has 7 changes that the backup does not have" in told.out
     assert "Nothing was changed" in told.out
     done = on(made, "restore", "b.tar", "--json")
     assert (done.code, done.err) == (0, "")
-    assert len(done.json["replaced"]["lost"]) == 4
+    assert len(done.json["replaced"]["lost"]) == 7
     assert done.json["unsigned"] is None
 
 

@@ -69,13 +69,15 @@ def test_a_database_in_use_is_not_migrated(made):
 
 def test_signing_keys_are_listed_and_replaced(made):
     before = on(made, "signing-key", "list", "--json").json["keys"]
-    assert {one["purpose"]: one["retired_at"] for one in before} == {"audit": None, "token": None}
+    # What others check has a second key, which they are told of before it signs.
+    assert [one["purpose"] for one in before] == ["audit", "oauth", "oauth", "token"]
+    assert {one["retired_at"] for one in before} == {None}
     done = on(made, "signing-key", "replace")
     assert (done.code, done.err) == (0, "")
     listed = on(made, "signing-key", "list").out.splitlines()
-    assert len(listed) == 5
+    assert len(listed) == 8
     new = on(made, "signing-key", "replace", "--json").json["keys"]
-    assert [one["purpose"] for one in new] == ["audit", "token"]
+    assert [one["purpose"] for one in new] == ["audit", "token", "oauth"]
 
 
 def test_a_lost_master_key_is_told_with_the_way_out(made):

@@ -27,6 +27,7 @@ PUBLIC = {
     "keys",  # pages of keys without their secrets
     "tokens",  # pages of tokens without their text
     "access_keys",  # pages of them without their secrets
+    "secrets",  # of a client: which there are, without their text
     "can_create_tokens",
     "login_password",  # whether it is taken
     "introduce_code",  # which its user gives to others
@@ -251,6 +252,28 @@ def renew_webhook_secret(server):
     return answer, [made["secret"]]
 
 
+def create_oauth_client(server):
+    about = {
+        "name": "Photos",
+        "vendor": "Example",
+        "contact": "dev@example.com",
+        "purpose": "shows pictures",
+        "developer": "individual",
+    }
+    spec = {
+        "application": about,
+        "scopes": ["openid"],
+        "redirect_uris": ["https://photos.example.com/back"],
+    }
+    return server.call("POST", "/manage/v1/oauth-clients", spec)
+
+
+def renew_client_secret(server):
+    made = create_oauth_client(server).json
+    answer = server.call("POST", f"/manage/v1/oauth-clients/{made['id']}/secrets", {})
+    return answer, [made["client_secret"]]
+
+
 def report_leaks(server):
     held = create_key(server).json["key"]
     url = f"https://example.com/{held}/a?key={held}"
@@ -298,6 +321,8 @@ DRIVERS = {
         rotate_access_key,
         create_webhook,
         renew_webhook_secret,
+        create_oauth_client,
+        renew_client_secret,
         request_application,
         issue_application_key,
         reissue_application_key,

@@ -290,7 +290,7 @@ class TestServed:
         happen(site)
         run(site)
         (one,) = seen(site, admin, made)
-        assert one.last_error == "the host's address 10.0.0.1 is not public; it is not sent to"
+        assert one.last_error == "the host's address 10.0.0.1 is not public; nothing is sent to it"
         assert receiver.received == []
 
     def test_a_webhook_whose_secret_cannot_be_opened_waits(self, site, admin, receiver):
