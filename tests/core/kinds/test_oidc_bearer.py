@@ -320,4 +320,4 @@ def test_latchgates_own_areas_take_it_where_a_file_says_so_and_nowhere_else():
             area.path for area in areas if "law.oidc_bearer" in {one.name for one in area.kinds}
         }
         assert ("/manage/v1/keys" in paths) is told
-        assert "/manage/v1/export" not in paths  # an export takes more than a token
+        assert "/leaks" not in paths  # public: it takes no credential at all
