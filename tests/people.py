@@ -6,7 +6,7 @@ import itertools
 import secrets
 from dataclasses import dataclass, replace
 
-from tests.world import World, compiled
+from tests.world import FILES, Owner, World, compiled
 
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.scope import ALL
@@ -29,7 +29,22 @@ class Person:
 
 def person(world: World, *scopes: str) -> Person:
     """Make a user of the first tenant with a password whose hash costs next to nothing."""
-    who = world.somebody(*scopes, tenant_id=world.owner.tenant_id)
+    return _with_login(world, world.somebody(*scopes, tenant_id=world.owner.tenant_id))
+
+
+def owner(world: World) -> Person:
+    """Make a tenant whose first user may do everything in it, and nothing of the operator's."""
+    services = compiled(FILES, 0).services.values()
+    scopes = {scope for one in services for scope in one.scopes if one.id != "operator"}
+    return _with_login(world, world.somebody(*sorted(scopes)))
+
+
+def colleague(world: World, of: Person, *scopes: str) -> Person:
+    """Make another user of somebody's tenant, with these scopes in a project of their own."""
+    return _with_login(world, world.somebody(*scopes, tenant_id=of.tenant_id))
+
+
+def _with_login(world: World, who: Owner) -> Person:
     made = Person(who.user_id, who.tenant_id, who.project_id, f"person{next(_numbers)}", "")
     with world.changing() as change:
         logins.add_login(change, who.tenant_id, who.user_id, "latchgate", made.login)

@@ -119,6 +119,7 @@ class Config:
     api: Address
     console: Address
     console_url: str | None
+    translations: Path | None
     verify: Address
     trusted: Networks
     tls: TlsFiles | None
@@ -243,6 +244,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         api=found["api"],
         console=found["console"],
         console_url=url,
+        translations=_translations(entry.console.translations, folder, at),
         verify=found["verify"],
         trusted=trusted,
         tls=None,
@@ -256,6 +258,17 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         access_log=_access_log(entry.access_log, folder, at),
         log_level=entry.log_level,
     )
+
+
+def _translations(
+    told: str | None, folder: Path, at: Callable[[str, object], ConfigError]
+) -> Path | None:
+    """Find the folder of the console's catalogues; what is in it is read at the start."""
+    if told is None:
+        return None
+    if not (folder / told).is_dir():
+        raise at("console.translations", f"there is no folder {folder / told}")
+    return folder / told
 
 
 def _addresses(entry: ListenEntry, at: Callable[[str, object], ConfigError]) -> dict[str, Address]:

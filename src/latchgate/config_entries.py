@@ -25,10 +25,12 @@ class ConsoleEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[console]`: `url`, where browsers reach the console, as `https://login.example.com`.
 
     Sign-in, OAuth2 and OpenID Connect are there, and it is the issuer of their tokens. Unless told
-    it is the address that the console listens on.
+    it is the address that the console listens on. `translations` is a folder of catalogues of other
+    languages than English, each `TAG/LC_MESSAGES/latchgate.mo`; there are none unless told.
     """
 
     url: str | None = None
+    translations: str | None = None
 
 
 class GatewaysEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -147,7 +147,7 @@ class ApplicationForm:
             raise FormError(400, "The request could not be read.")
         host = request.host.lower()
         check_origin(request, (f"https://{host}", f"http://{host}"))
-        told = await read_form(request, receive, _NAMES)
+        told, _ = await read_form(request, receive, _NAMES)
         try:
             # A browser ends the lines of a text with two characters.
             given = {one.name: told.get(one.name, "") for one in _FIELDS}

@@ -16,6 +16,7 @@ from latchgate.core.model import Request
 
 MAX_FORM = 32_768
 _MAX_FIELDS = 40
+_MOST = 600  # where one field may come several times, as the boxes of scopes do
 
 
 class FormError(Exception):
@@ -39,9 +40,20 @@ def check_origin(request: Request, own: Collection[str]) -> None:
         raise FormError(403, "This form can only be sent from its own page.")
 
 
-async def read_form(request: Request, receive: Receive, names: Collection[str]) -> dict[str, str]:
-    """Read a form of at most 32 KiB whose fields are among `names`, each once; FormError."""
-    return read_pairs(await read_body(request, receive), names, "The form")
+async def read_form(
+    request: Request,
+    receive: Receive,
+    names: Collection[str],
+    several: Collection[str] = (),
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Read a form of at most 32 KiB, its fields among `names`, each once; FormError.
+
+    Those of `several` are told apart, as often as they came; `()` for one that did not.
+    """
+    pairs = read_all(await read_body(request, receive), most=_MOST if several else _MAX_FIELDS)
+    found = {name: tuple(text for one, text in pairs if one == name) for name in several}
+    single = [(name, text) for name, text in pairs if name not in found]
+    return _each_once(single, names), found
 
 
 async def read_body(request: Request, receive: Receive) -> bytes:
@@ -56,29 +68,32 @@ async def read_body(request: Request, receive: Receive) -> bytes:
             raise FormError(400, "The connection ended before the form was read.")
         held += message.get("body", b"")
         if len(held) > MAX_FORM:
-            raise FormError(413, f"The form is longer than {MAX_FORM} bytes.")
+            raise FormError(413, "The form is longer than 32 KiB.")
         if not message.get("more_body", False):
             return bytes(held)
 
 
-def read_pairs(raw: bytes, names: Collection[str] | None, what: str) -> dict[str, str]:
+def read_pairs(raw: bytes, names: Collection[str] | None) -> dict[str, str]:
     """Read fields, each once and, where they are told, among `names`; FormError 400."""
-    pairs = read_all(raw, what)
+    return _each_once(read_all(raw), names)
+
+
+def _each_once(pairs: list[tuple[str, str]], names: Collection[str] | None) -> dict[str, str]:
     told = dict(pairs)
     if len(told) < len(pairs) or (names is not None and not set(told) <= set(names)):
-        raise FormError(400, f"{what} holds a field twice, or one that is not on its page.")
+        raise FormError(400, "A field came twice, or is not one of this page.")
     return told
 
 
-def read_all(raw: bytes, what: str) -> list[tuple[str, str]]:
+def read_all(raw: bytes, *, most: int = _MAX_FIELDS) -> list[tuple[str, str]]:
     """Read fields as they came; FormError 400."""
     try:
         return parse_qsl(
             raw.decode("ascii"),
             keep_blank_values=True,
-            max_num_fields=_MAX_FIELDS,
+            max_num_fields=most,
             encoding="utf-8",
             errors="strict",
         )
     except ValueError:
-        raise FormError(400, f"{what} could not be read.") from None
+        raise FormError(400, "What was sent could not be read.") from None

@@ -11,10 +11,15 @@ from latchgate.store.journal import Actor
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A verified credential and the address it came from, None where nobody knows it."""
+    """A verified credential and the address it came from, None where nobody knows it.
+
+    `session_id` where no credential came but somebody is signed in; what stands for them then is
+    kept nowhere.
+    """
 
     grant: Grant
     address: str | None
+    session_id: str | None = None
 
     @property
     def credential(self) -> Credential:
@@ -44,6 +49,9 @@ class Caller:
     @property
     def actor(self) -> Actor:
         """How the journal names them."""
+        if self.session_id is not None:
+            name = f"user:{self.owner.id} session:{self.session_id}"
+            return Actor(name, self.tenant_id, None, self.address)
         return Actor(
             name=f"user:{self.owner.id} key:{self.credential.source_id}",
             tenant_id=self.tenant_id,

@@ -46,8 +46,10 @@ def unproven() -> StepUpError:
 def check_proof(connection: sa.Connection, policy: Policy, caller: Caller, now: float) -> None:
     """Raise StepUpError unless a caller need not be asked: a sign-in just now, or the scope."""
     credential, table = caller.credential, schema.credential
-    # A project token has the scope by its owner's roles; nobody gave it to be used unattended.
-    if DELETES in caller.rights and not credential.minted:
+    # A project token or a session has the scope by its owner's roles; nobody gave it to be used
+    # unattended.
+    given = not credential.minted and caller.session_id is None
+    if given and DELETES in caller.rights:
         return
     if credential.minted and now - credential.created_at <= FRESH_SECONDS:
         source = sa.select(table.c.kind).where(table.c.id == credential.source_id)

@@ -33,6 +33,7 @@ from latchgate.doors import (
 from latchgate.doors.application_form import ApplicationForm
 from latchgate.doors.console import console
 from latchgate.doors.console.app import pages
+from latchgate.doors.console.languages import Languages
 from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door
 from latchgate.doors.gate import gate
@@ -174,7 +175,7 @@ class Assembly:
             {
                 application_form.PATH: form,
                 **oauth.endpoints(door),
-                **pages(door, Site.of(config.issuer)),
+                **pages(door, Site.of(config.issuer), Languages.beside(config.translations)),
             }
         )
         self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)

@@ -25,6 +25,7 @@ from latchgate.config import Address, Config
 from latchgate.core.policy_faults import PolicyError
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import redactor
+from latchgate.doors.console.languages import LanguageError
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.logs import guard
 from latchgate.serve.tls import Certificate, CertificateError
@@ -75,7 +76,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             run_worker(told, sockets, certificate, on_ready=ready, supervised=False)
         else:
             _Workers(told, sockets, certificate, workers).run(announce)
-    except (StoreError, PolicyError) as error:
+    except (StoreError, PolicyError, LanguageError) as error:
         msg = f"{config.database}: {error}"
         raise ServeError(msg) from error
     finally:
@@ -294,7 +295,7 @@ def _spawn(config: Config, sockets: Sockets, certificate: Certificate | None, re
             config, sockets, certificate, on_ready=lambda: _tell(ready, b"."), supervised=True
         )
         code = 0
-    except (StoreError, PolicyError) as error:
+    except (StoreError, PolicyError, LanguageError) as error:
         sys.stderr.write(f"latchgate: {config.database}: {error}\n")
         _tell(ready, b"!")
     except BaseException:  # noqa: BLE001 - a child must never return into the parent's code

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.model import Noun
+from latchgate.core.model import Credential, Noun
+from latchgate.core.scope import ALL
 from latchgate.core.secret import BASE62, CROCKFORD_LOWER, Secret, digest, draw
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
@@ -23,6 +24,7 @@ from latchgate.store.journal import Actor, Change, Store
 
 # The prefix keeps it from other hosts' hands (RFC 6265bis §4.1.3.2): Secure, Path=/, no Domain.
 COOKIE = "__Host-latchgate"
+KIND = "latchgate.session"  # of no policy: no area takes it
 IDLE_SECONDS = 1_800.0
 LONGEST_SECONDS = 43_200.0
 FRESH_SECONDS = 600.0  # how old a proof may be for what changes how one signs in
@@ -52,6 +54,27 @@ class Session:
     def fresh(self, now: float) -> bool:
         """Whether the last proof is recent enough to change how one signs in."""
         return now - self.auth_time <= FRESH_SECONDS
+
+    def credential(self, project_id: str) -> Credential:
+        """Return what stands for whoever is signed in, in a project of theirs: all they may do."""
+        return Credential(
+            id=self.id,
+            kind=KIND,
+            tenant_id=self.tenant_id,
+            project_id=project_id,
+            owner_id=self.user_id,
+            parent_id=None,
+            services=None,
+            scopes=ALL,
+            networks=None,
+            issues=True,
+            environment=None,
+            external_id=None,
+            digest=b"",
+            created_at=self.auth_time,
+            expires_at=None,
+            revoked_at=None,
+        )
 
     def actor(self, address: str | None) -> Actor:
         """How the journal names whoever acts in it."""

@@ -48,7 +48,7 @@ from latchgate.store.reads import (
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
-from latchgate.verify.gather import proven, recalled, stand_for
+from latchgate.verify.gather import person, proven, recalled, stand_for
 from latchgate.verify.walk import Claim, Derive, Need, Prove, Slow, Told
 
 POLL_SECONDS = 0.1
@@ -244,6 +244,13 @@ class Engine:
         came with it. StoreError when the database can't be read.
         """
         return self._ask(lambda cache: proven(cache, presented))
+
+    def person(self, credential: Credential) -> Facts:
+        """Return what somebody signed in stands for now; StoreError when that can't be read.
+
+        `credential` is what their session is: it is kept nowhere.
+        """
+        return self._ask(lambda cache: person(cache, credential))
 
     def records(self, keys: Iterable[Key]) -> dict[Key, Record | None]:
         """Return records, from memory where they are remembered; None for one that isn't there.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
+import msgspec
+
 from latchgate.core import assertion
 from latchgate.core.model import (
     AccessToken,
@@ -134,6 +136,22 @@ def stand_for(
         if not isinstance(source, Credential):
             return None
         return _assemble(minted(kind, token, source, told), get, MAX_PARENTS)
+
+    return (yield from _fetch(cache, build))
+
+
+def person(cache: Cache, credential: Credential) -> Generator[Need, Told, Facts]:
+    """Put together what somebody signed in stands for, as a credential of theirs that is not kept.
+
+    Whether their programs may use the API does not keep them themselves out.
+    """
+
+    def build(get: _Get) -> Facts:
+        def whole(key: Key) -> Record | None:
+            record = get(key)
+            return msgspec.structs.replace(record, api=True) if isinstance(record, User) else record
+
+        return _assemble(credential, whole, 0)
 
     return (yield from _fetch(cache, build))
 

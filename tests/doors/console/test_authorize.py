@@ -291,7 +291,7 @@ def test_what_was_consented_to_is_withdrawn_with_a_receipt(signed_in, person, ap
     assert app.token(told).json["error"] == "invalid_grant"
     assert signed_in.see(app.path()).status == 200
     unknown = signed_in.send("/applications/withdraw", {"client_id": "client-of-nobody"})
-    assert unknown.status == 409
+    assert unknown.status == 404
 
 
 def test_a_fixed_session_is_worth_nothing(server, person, app):

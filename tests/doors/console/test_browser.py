@@ -32,7 +32,7 @@ def test_a_page_allows_no_script_or_style_but_files_of_this_origin_and_no_frame(
     assert page.headers["referrer-policy"] == "same-origin"
     for inline in ("<style", " style=", "onclick", "javascript:"):
         assert inline not in visitor.page
-    assert '<html lang="en">' in visitor.page
+    assert '<html lang="en" dir="ltr">' in visitor.page
 
 
 def test_what_a_page_loads_is_kept_by_a_name_that_changes_with_it(visitor):

@@ -107,7 +107,7 @@ def test_an_app_counts_once_a_code_of_it_was_right(visitor, world, person):
 def test_new_recovery_codes_take_the_place_of_those_before(visitor, world, person):
     visitor.sign_in(person)
     visitor.see("/security")
-    assert visitor.send("/security/codes").status == 409  # there is nothing they would stand for
+    assert visitor.send("/security/codes").status == 422  # there is nothing they would stand for
     key = begin_app(visitor)
     first = visitor.send("/security/app", {"code": pyotp.TOTP(key).now(), "name": "phone"})
     visitor.see("/security")
@@ -141,7 +141,7 @@ def test_nobody_removes_or_ends_what_is_anothers(server, world, person):
     (theirs,) = session.listed(world.store, person.id, now=time.time())
     attacker.sign_in(people.person(world))
     attacker.see("/security")
-    assert attacker.send("/security/remove", {"id": held.id}).status == 409
+    assert attacker.send("/security/remove", {"id": held.id}).status == 404
     attacker.send("/security/sessions/end", {"id": theirs.id})
     assert victim.is_signed_in()
     assert authenticators.factors(world.store, person.id).apps == 1

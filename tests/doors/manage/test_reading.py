@@ -10,7 +10,8 @@ from starlette.requests import Request as HttpRequest
 
 from latchgate.core.network import parse_address
 from latchgate.core.path import read_path
-from latchgate.doors.manage.reading import read_described, read_match, read_once, read_query
+from latchgate.doors.lists import read_query
+from latchgate.doors.manage.reading import read_described, read_match, read_once
 from latchgate.doors.manage.shapes import ExplainRequest
 from latchgate.manage import keys
 from latchgate.manage.errors import InvalidError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from latchgate.core.dialects import DIALECTS, Public
@@ -13,13 +14,21 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def console(pages: Mapping[str, Application]) -> Application:
-    """Return the ASGI application of the console's address; `pages` by their exact path."""
+    """Return the ASGI application of the console's address.
+
+    `pages` by their exact path, or by one that names a record, such as `/keys/{id}`.
+    """
+    named = Router(
+        [Route(path, page) for path, page in pages.items() if "{" in path],
+        redirect_slashes=False,
+        default=_rest,
+    )
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         page = pages.get(scope["path"])
-        await (page or _rest)(scope, receive, send)
+        await (page or named)(scope, receive, send)
 
     return answer
 

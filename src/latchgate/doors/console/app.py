@@ -8,22 +8,35 @@ from latchgate.doors.console import (
     authorize,
     device,
     logout,
+    overview,
+    project,
     providers,
     security,
     sign_in,
 )
-from latchgate.doors.console.browser import Opened
 from latchgate.doors.console.frame import Frame
+from latchgate.doors.console.languages import Languages
+from latchgate.doors.console.menu import Menu
+from latchgate.doors.console.page import Opened
 from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door
 
+_NOUNS = (
+    sign_in,
+    security,
+    authorize,
+    device,
+    applications,
+    logout,
+    overview,
+    project,
+)
 
-def pages(door: Door, site: Site) -> dict[str, Application]:
-    """Return the console's pages and what they load, by their exact path."""
-    frame = Frame(door, site)
+
+def pages(door: Door, site: Site, languages: Languages) -> dict[str, Application]:
+    """Return the console's pages and what they load, by their path."""
+    own = [page for noun in _NOUNS for page in noun.PAGES]
+    every = [*own, *providers.pages(door.providers)]
+    frame = Frame(door, site, Menu.of(every), languages)
     found: dict[str, Application] = dict.fromkeys(frame.assets(), frame.asset)
-    nouns = (sign_in, security, authorize, device, applications, logout)
-    own = (page for noun in nouns for page in noun.PAGES)
-    for page in (*own, *providers.pages(door.providers)):
-        found[page.path] = Opened(frame, page)
-    return found
+    return found | {page.path: Opened(frame, page) for page in every}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from starlette.concurrency import run_in_threadpool
 
-from latchgate.doors.console.browser import Browser, Page
+from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
 from latchgate.doors.console.onward import server_of
+from latchgate.doors.console.page import Page
 from latchgate.manage import consents
 from latchgate.oauth.consent import in_words
 from latchgate.verify.receipts import Receipt

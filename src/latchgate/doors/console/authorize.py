@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable
 
 from starlette.concurrency import run_in_threadpool
 
-from latchgate.doors.console.browser import Browser, Page
+from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
 from latchgate.doors.console.onward import answered, server_of
+from latchgate.doors.console.page import Page
 from latchgate.doors.form import FormError
 from latchgate.manage import identities
 from latchgate.manage.passwords import NAMESPACE

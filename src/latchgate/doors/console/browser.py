@@ -1,46 +1,45 @@
 """One request of a browser at the console: who is signed in, what it sent, and how it is answered.
 
-Rule of this file: whatever changes something comes from a page of this origin (the browser says so)
-and carries the token of that page; who must be signed in is, and proved it lately where that is
-asked. A page's handler is called when all of that holds.
+Rule of this file: what a page is given was checked before it was called (`page`); what it answers
+with is kept by nobody.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import cookie_parser
-from starlette.types import Receive, Scope, Send
 
 from latchgate.core.model import Request
 from latchgate.core.network import Address, Networks
-from latchgate.core.secret import Secret, digest, same
-from latchgate.doors.asgi import read_request
+from latchgate.core.policy import Policy
+from latchgate.core.scope import NONE
+from latchgate.core.secret import Secret, digest
 from latchgate.doors.console.frame import Frame, Reply, headers
+from latchgate.doors.console.languages import Language
+from latchgate.doors.console.menu import Group, may_open
+from latchgate.doors.console.standing import Standing
 from latchgate.doors.door import Door
 from latchgate.doors.form import (
     FormError,
-    check_origin,
-    read_all,
-    read_body,
-    read_form,
-    read_pairs,
 )
-from latchgate.manage.actor import Person
-from latchgate.manage.errors import ManageError, TooManyError
+from latchgate.manage.actor import Caller, Person
+from latchgate.manage.idempotency import Once
 from latchgate.signin import ceremony, session
-from latchgate.signin.next_path import HOME, local
+from latchgate.signin.next_path import local
 from latchgate.signin.session import Session
 from latchgate.store import schema
-from latchgate.store.errors import ConflictError
 from latchgate.store.journal import stored
 
-CSRF = "csrf"  # the field that holds a page's token
+ONCE = "once"  # the field that tells one opening of a form from another
+NOTHING: Mapping[str, object] = {}
+_NO_HEADERS: Mapping[str, str] = {}
+_YEAR = 31_536_000
+_NOBODY = Standing(None, (), outside=False)
 _COOKIE = "Path=/; Secure; HttpOnly; SameSite=Lax"
 _log = logging.getLogger(__name__)
 
@@ -50,7 +49,8 @@ class Browser:
     """What a page is given: who asks, from where, with which form; and what it answers with.
 
     `form` holds the fields of a form that was sent, `query` those of the address, `raw` the query
-    as it came, `known` what the browser is known by before anybody is signed in.
+    as it came, `known` what the browser is known by before anybody is signed in. `chosen` are the
+    fields that may come several times, `id` the record that the path names.
     """
 
     frame: Frame
@@ -62,7 +62,11 @@ class Browser:
     form: Mapping[str, str]
     query: Mapping[str, str]
     _token: str
+    language: Language
     raw: bytes = b""
+    id: str = ""
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    standing: Standing = _NOBODY
     _cookies: list[str] = field(default_factory=list)
 
     @property
@@ -83,6 +87,32 @@ class Browser:
         return self.session
 
     @property
+    def caller(self) -> Caller:
+        """Who is signed in, as one who acts."""
+        if self.standing.caller is None:
+            raise RuntimeError("a page that needs somebody who acts was opened without one")
+        return self.standing.caller
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that is published now."""
+        return self.door.engine.policy
+
+    def may(self, *scopes: str) -> bool:
+        """Whether who is signed in holds one of these scopes."""
+        caller = self.standing.caller
+        return caller is not None and may_open(scopes, caller.rights)
+
+    def words(self, text: str, **values: object) -> str:
+        """Return a text in the reader's language, with its values put in."""
+        return self.language.words(text, values)
+
+    def once(self, spec: object) -> Once | None:
+        """Return that this form makes what it asks for once, however often it is sent."""
+        key = self.form.get(ONCE, "")
+        return Once.of(f"console {key}", self.path, spec) if key else None
+
+    @property
     def token(self) -> str:
         """What a form of this page carries, so that no other page can send it (CSRF)."""
         return self._token
@@ -96,18 +126,46 @@ class Browser:
         **values: object,
     ) -> Reply:
         """Answer with a page; `form_targets` are other origins that a form of it may lead to."""
-        given = {"csrf": self._token, "session": self.session, "problem": "", **values}
-        body = self.frame.render(template, given)
+        given = {
+            "csrf": self._token,
+            "once": self.door.entropy(16).hex(),
+            "session": self.session,
+            "problem": "",
+            "faults": {},
+            "path": self.path,
+            "menu": self._menu(),
+            "standing": self.standing,
+            "may": self.may,
+            **values,
+        }
+        body = self.frame.render(template, self.language, given)
         return self._reply(status, body, headers(form_targets))
+
+    def _menu(self) -> tuple[Group, ...]:
+        caller = self.standing.caller
+        rights = caller.rights if caller is not None else NONE
+        return self.frame.menu.seen_with(rights, self.policy) if self.session else ()
 
     def json(self, body: bytes) -> Reply:
         """Answer a page's script."""
         return self._reply(200, body, headers() | {"Content-Type": "application/json"})
 
-    def refuse(self, status: int, words: str, **more: str) -> Reply:
-        """Answer with a page that says why it can't be done."""
-        reply = self.page("refused.html", status=status, words=words)
+    def refuse(
+        self,
+        status: int,
+        text: str,
+        values: Mapping[str, object] = NOTHING,
+        *,
+        more: Mapping[str, str] = _NO_HEADERS,
+    ) -> Reply:
+        """Answer with a page that says why it can't be done; `more` are headers by name."""
+        words = self.language.words(text, values)
+        reply = self.page("refused.html", status=status, words=words, told="")
         return Reply(reply.status, reply.body, (*reply.headers, *more.items()))
+
+    def repeat(self, status: int, told: str) -> Reply:
+        """Answer with a page that says what the rules refused, in the words that the API has."""
+        return self.page("refused.html", status=status, words="", told=told)
 
     def redirect(self, path: str) -> Reply:
         """Send the browser to a path of this origin, to be fetched."""
@@ -202,6 +260,19 @@ class Browser:
         tenant_id: str = row["tenant_id"]
         return tenant_id
 
+    def recognize(self, known: str, secret: Secret) -> bool:
+        """Take what the browser is known by, and what its session is; returns whether it is new."""
+        new = len(known) != ceremony.LENGTH or not known.isalnum() or not known.isascii()
+        self.known = ceremony.browser(self.door.entropy) if new else Secret(known)
+        if new:
+            self._set(ceremony.COOKIE, self.known)
+        self._token = _token_of(secret if self.session is not None else self.known)
+        return new
+
+    def keep(self, name: str, choice: str) -> None:
+        """Have the browser remember a choice for a year: nothing that opens anything."""
+        self._cookies.append(f"{name}={choice}; {_COOKIE}; Max-Age={_YEAR}")
+
     def _set(self, name: str, secret: Secret) -> None:
         self._cookies.append(f"{name}={secret.reveal()}; {_COOKIE}")
 
@@ -210,160 +281,9 @@ class Browser:
         return Reply(status, body, (*told.items(), *cookies))
 
 
-Handler = Callable[[Browser], Awaitable[Reply]]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page at its exact path: how it is shown, and what takes the form that it sends.
-
-    `fields` are those of that form, `query` those of its address (None: its handler reads them);
-    `signed_in` is False where nobody need be, `fresh` where they must have proven lately that it
-    is they. An `entrance` is where other sites send browsers to: its handler reads the query as it
-    came, and what was posted there is fetched, because no cookie comes along with another site's
-    form. It changes nothing that its visitor was not asked for.
-    """
-
-    path: str
-    show: Handler | None = None
-    take: Handler | None = None
-    fields: frozenset[str] = frozenset()
-    query: frozenset[str] | None = frozenset()
-    signed_in: bool = True
-    fresh: bool = False
-    entrance: bool = False
-
-    def handler(self, method: str) -> Handler | None:
-        """Return what answers a method; None where nothing does."""
-        if method == "POST":
-            return self.show if self.entrance else self.take
-        return self.show if method in {"GET", "HEAD"} else None
-
-    @property
-    def methods(self) -> str:
-        """The methods that it takes, for `Allow`."""
-        known = ("GET", "HEAD", "POST")
-        return ", ".join(one for one in known if self.handler(one) is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A page as an ASGI application."""
-
-    frame: Frame
-    page: Page
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer GET, HEAD and POST where the page has them; the rest is refused."""
-        request = read_request(scope, self.frame.door.trusted)
-        reply = await self._answer(request, scope, receive)
-        await reply.send(scope, send)
-
-    async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Reply:
-        frame, page = self.frame, self.page
-        browser = Browser(
-            frame, request, frame.site.origin, page.path, None, Secret(""), {}, {}, ""
-        )
-        if request.fault is not None:
-            return browser.refuse(400, "The request could not be read.")
-        origin = frame.site.reached_by(request.host)
-        if origin is None:
-            words = f"This console is at {frame.site.origin}: open it there. If that is not where"
-            words += " you reach it, its operator sets url under [console] in latchgate.toml."
-            return browser.refuse(421, words)
-        browser.origin = origin
-        handler = page.handler(request.method)
-        if handler is None:
-            allowed = page.methods
-            return browser.refuse(405, f"This page takes {allowed}.", Allow=allowed)
-        try:
-            return await self._handled(browser, handler, scope, receive)
-        except FormError as refused:
-            return browser.refuse(refused.status, refused.words, **refused.headers)
-        except TooManyError as error:
-            words = "Too many attempts of late. Wait a little, then try again."
-            return browser.refuse(429, words, **{"Retry-After": str(error.retry_after)})
-        except (ManageError, ConflictError) as error:
-            return browser.refuse(409, f"{error}")
-        except Exception:  # noqa: BLE001 - whatever fails is a page, and no half answer
-            _log.exception("a page of the console could not be answered")
-            return browser.refuse(503, "This can't be done just now. Try again later.")
-
-    async def _handled(
-        self, browser: Browser, handler: Handler, scope: Scope, receive: Receive
-    ) -> Reply:
-        page, door = self.page, self.frame.door
-        if page.entrance and browser.asked.method == "POST":
-            return await _fetched(browser, receive)
-        cookies = cookie_parser(browser.asked.headers.get("cookie", ""))
-        secret = Secret(cookies.get(session.COOKIE, ""))
-        browser.session = await run_in_threadpool(
-            session.resume, door.store, secret.reveal(), now=door.clock()
-        )
-        came_by = browser.session.provider if browser.session is not None else None
-        if came_by is not None and not door.providers.knows(came_by):
-            browser.session = None  # its provider is one no more (ATTACKS D6.59)
-        known = cookies.get(ceremony.COOKIE, "")
-        new = len(known) != ceremony.LENGTH or not known.isalnum() or not known.isascii()
-        browser.known = ceremony.browser(door.entropy) if new else Secret(known)
-        if new:
-            browser._set(ceremony.COOKIE, browser.known)  # noqa: SLF001 - made and filled here
-        browser._token = _token_of(secret if browser.session is not None else browser.known)  # noqa: SLF001
-        if page.entrance:
-            browser.raw = scope["query_string"]
-        elif page.query is None or browser.asked.method != "POST":
-            browser.query = read_pairs(scope["query_string"], page.query, "The address")
-        if browser.asked.method == "POST":
-            # Before anything is told: what another site sends is answered alike, session or not.
-            check_origin(browser.asked, {browser.origin})
-        told = _later(browser)
-        if page.signed_in and browser.session is None:
-            return browser.to_sign_in(told)
-        if page.fresh and not browser.who.fresh(door.clock()):
-            return browser.to_sign_in(told, again=True)
-        if browser.asked.method == "POST":
-            form = await read_form(browser.asked, receive, page.fields | {CSRF})
-            _check_token(browser, form.pop(CSRF, ""), new=new)
-            browser.form = form
-        return await handler(browser)
-
-
-async def _fetched(browser: Browser, receive: Receive) -> Reply:
-    """Have what another site posted fetched instead, as RFC 6749 §3.1 lets it be sent either way.
-
-    Nothing of it is looked at, and no cookie is set: those of this browser are not seen here.
-    """
-    sent = read_all(await read_body(browser.asked, receive), "The form")
-    target = f"{browser.path}?{urlencode(sent)}"
-    if local(target) != target:
-        raise FormError(413, "The form is too long.")
-    return browser.redirect(target)
-
-
 def is_inside(client: Address | None, networks: list[str] | None) -> bool:
     """Whether an address is among networks; None for these is everywhere."""
     return networks is None or (client is not None and client in Networks.of(networks))
-
-
-def _later(browser: Browser) -> str:
-    """Return where to go on after a sign-in: here, or where this form was sent from."""
-    if browser.asked.method != "POST":
-        query = browser.asked.target.partition("?")[2]
-        return f"{browser.path}?{query}" if query else browser.path
-    referrer = browser.asked.headers.get("referer", "")
-    sent_from = referrer.removeprefix(browser.origin) if referrer.startswith(browser.origin) else ""
-    return local(sent_from) if sent_from.startswith("/") else HOME
-
-
-def _check_token(browser: Browser, token: str, *, new: bool) -> None:
-    if same(token.encode(), browser.token.encode()):
-        return
-    if new:
-        words = "Your browser sent no cookie back. Signing in needs cookies, and they need HTTPS"
-        raise FormError(403, f"{words} (or this machine's own address).")
-    raise FormError(
-        403, "This page was open for too long, or is of another sign-in. Open it again."
-    )
 
 
 def _token_of(secret: Secret) -> str:

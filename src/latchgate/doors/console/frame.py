@@ -7,6 +7,7 @@ page loads is ours, from here. Each answer says that it is kept by nobody.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from markupsafe import Markup
 from starlette.types import Receive, Scope, Send
 
 from latchgate.core.timestamp import rfc3339
+from latchgate.doors.console.languages import Language, Languages
+from latchgate.doors.console.menu import Menu
 from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door
 from latchgate.signin.quota import Quota
@@ -52,6 +55,21 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asset:
+    """What pages load: as it is, and packed where that is shorter; its path with its version."""
+
+    body: bytes
+    packed: bytes | None
+    address: str
+
+    @classmethod
+    def of(cls, name: str, body: bytes) -> _Asset:
+        named = base64.urlsafe_b64encode(hashlib.sha256(body).digest())[:12].decode()
+        packed = gzip.compress(body, mtime=0)
+        return cls(body, packed if len(packed) < len(body) else None, f"{ASSETS}{name}?v={named}")
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Built by the composition root, once for all pages.
 
@@ -61,36 +79,26 @@ class Frame:
 
     door: Door
     site: Site
+    menu: Menu
+    languages: Languages
     guesses: Throttle = field(default_factory=Throttle)
     asked: Quota = field(default_factory=lambda: Quota(CHALLENGES, CHALLENGE_SECONDS))
-    _assets: dict[str, tuple[bytes, str]] = field(init=False, repr=False)
-    _templates: jinja2.Environment = field(init=False, repr=False)
+    _assets: dict[str, _Asset] = field(init=False, repr=False)
+    _templates: dict[str, jinja2.Environment] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("latchgate.doors.console", "pages"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        # Every text of a page goes through gettext; no catalogue is there yet.
-        environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined] # of the extension
-        assets = {}
-        for file in resources.files("latchgate.doors.console").joinpath("assets").iterdir():
-            body = file.read_bytes()
-            named = base64.urlsafe_b64encode(hashlib.sha256(body).digest())[:12].decode()
-            assets[file.name] = (body, f"{ASSETS}{file.name}?v={named}")
-        environment.globals["asset"] = lambda name: assets[name][1]
-        environment.filters["moment"] = _moment
-        environment.filters["agent"] = _agent
-        object.__setattr__(self, "_templates", environment)
+        found = resources.files("latchgate.doors.console").joinpath("assets").iterdir()
+        assets = {file.name: _Asset.of(file.name, file.read_bytes()) for file in found}
+        made = {
+            tag: _environment(language, assets) for tag, language in self.languages.known.items()
+        }
+        object.__setattr__(self, "_templates", made)
         object.__setattr__(self, "_assets", assets)
 
-    def render(self, template: str, values: Mapping[str, object]) -> bytes:
-        """Return a page."""
-        return self._templates.get_template(template).render(**values).encode()
+    def render(self, template: str, language: Language, values: Mapping[str, object]) -> bytes:
+        """Return a page in a language."""
+        environment = self._templates[language.tag]
+        return environment.get_template(template).render(**values).encode()
 
     def assets(self) -> Iterable[str]:
         """Return the paths of what pages load."""
@@ -98,7 +106,7 @@ class Frame:
 
     async def asset(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer with what a page loads."""
-        body, _ = self._assets[scope["path"].removeprefix(ASSETS)]
+        asset = self._assets[scope["path"].removeprefix(ASSETS)]
         if scope["method"] not in {"GET", "HEAD"}:
             refused = (("Allow", "GET, HEAD"), ("Cache-Control", "no-store"))
             await Reply(405, b"", refused).send(scope, send)
@@ -106,10 +114,39 @@ class Frame:
         headers = (
             ("Content-Type", _KINDS[scope["path"].rpartition(".")[2]]),
             ("Cache-Control", _ASSET_CACHE),
+            ("Vary", "Accept-Encoding"),
             ("X-Content-Type-Options", "nosniff"),
             ("Cross-Origin-Resource-Policy", "same-origin"),
         )
-        await Reply(200, body, headers).send(scope, send)
+        # Pages are never packed: they hold secrets beside what others may choose (BREACH).
+        accepted = (text for name, text in scope["headers"] if name == b"accept-encoding")
+        if asset.packed is not None and any(_takes_gzip(text) for text in accepted):
+            packed = (*headers, ("Content-Encoding", "gzip"))
+            await Reply(200, asset.packed, packed).send(scope, send)
+            return
+        await Reply(200, asset.body, headers).send(scope, send)
+
+
+def _environment(language: Language, assets: Mapping[str, _Asset]) -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("latchgate.doors.console", "pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.install_gettext_translations(language.texts, newstyle=True)  # type: ignore[attr-defined] # of the extension
+    made.globals["asset"] = lambda name: assets[name].address
+    made.globals["language"] = language
+    made.filters["moment"] = _moment
+    made.filters["agent"] = _agent
+    return made
+
+
+def _takes_gzip(header: bytes) -> bool:
+    parts = (part.strip().replace(b" ", b"") for part in header.split(b","))
+    return any(part.partition(b";")[0] == b"gzip" and b"q=0" not in part for part in parts)
 
 
 def headers(form_targets: Iterable[str] = ()) -> dict[str, str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from starlette.concurrency import run_in_threadpool
 
 from latchgate.doors.console.authorize import login_of
-from latchgate.doors.console.browser import Browser, Page
+from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
 from latchgate.doors.console.onward import onward, server_of
+from latchgate.doors.console.page import Page
 from latchgate.doors.form import FormError
 from latchgate.oauth import discovery, logout
 from latchgate.oauth.logout import Leaving

@@ -17,8 +17,9 @@ from starlette.concurrency import run_in_threadpool
 
 from latchgate.core.id_assertion import signed_in_at
 from latchgate.core.identity_provider import MULTI_FACTOR, IdentityProvider
-from latchgate.doors.console.browser import Browser, Page
+from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
+from latchgate.doors.console.page import Page
 from latchgate.doors.form import FormError
 from latchgate.manage import authenticators, identities, links, passwords, provisioning
 from latchgate.manage.errors import InvalidError

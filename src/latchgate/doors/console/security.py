@@ -15,8 +15,9 @@ from starlette.concurrency import run_in_threadpool
 
 from latchgate.core.basic import MAX_PASSWORD
 from latchgate.core.secret import Secret
-from latchgate.doors.console.browser import Browser, Page
+from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
+from latchgate.doors.console.page import Page
 from latchgate.doors.console.sign_in import party_of
 from latchgate.doors.console.site import relying_party
 from latchgate.doors.form import FormError

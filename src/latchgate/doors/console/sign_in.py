@@ -16,8 +16,9 @@ from starlette.concurrency import run_in_threadpool
 
 from latchgate.core.basic import MAX_LOGIN, MAX_PASSWORD
 from latchgate.core.secret import Secret
-from latchgate.doors.console.browser import Browser, Page, is_inside
+from latchgate.doors.console.browser import Browser, is_inside
 from latchgate.doors.console.frame import Reply
+from latchgate.doors.console.page import Page
 from latchgate.doors.console.site import relying_party
 from latchgate.doors.form import FormError
 from latchgate.doors.typed import is_right
@@ -155,11 +156,6 @@ async def sign_out(browser: Browser) -> Reply:
     return browser.redirect("/sign-in")
 
 
-async def home(browser: Browser) -> Reply:
-    """Show the first page of who is signed in."""
-    return browser.redirect("/security")
-
-
 def party_of(browser: Browser) -> Party:
     """Return who asks for passkeys on this page; FormError where it has no name."""
     name = relying_party(browser.origin)
@@ -280,7 +276,6 @@ async def _second(browser: Browser, user_id: str, following: str, *, problem: st
 
 
 PAGES = (
-    Page("/", show=home),
     Page(
         "/sign-in",
         show=show,

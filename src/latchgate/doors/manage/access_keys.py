@@ -12,16 +12,11 @@ from starlette.responses import Response
 from latchgate.core.basic import MAX_PASSWORD
 from latchgate.core.kinds.project_token import ProjectToken
 from latchgate.core.policy import Policy
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import (
-    read_body,
-    read_match,
-    read_once,
-    read_optional_body,
-    read_query,
-)
+from latchgate.doors.manage.reading import read_body, read_match, read_once, read_optional_body
 from latchgate.doors.manage.seen import DeletedCredential, all_seen, deleted, seen, told
 from latchgate.doors.typed import hashed, proven
 from latchgate.manage import access_keys

@@ -11,10 +11,11 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.core.timestamp import rfc3339
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage.answers import creation, json_answer, told
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
+from latchgate.doors.manage.reading import read_body, read_match, read_once
 from latchgate.manage import alerts
 from latchgate.manage.alerts import AlertPatch, AlertSpec, Per, StoredAlert, Watch
 

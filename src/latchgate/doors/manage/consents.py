@@ -11,10 +11,11 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.core.timestamp import rfc3339
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage.answers import json_answer, told
 from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_match, read_query
+from latchgate.doors.manage.reading import read_body, read_match
 from latchgate.doors.manage.shapes import ReceiptShape
 from latchgate.manage import client_grants, consents
 from latchgate.manage.client_grants import ActingSpec, StoredActor

@@ -8,11 +8,12 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.core.timestamp import rfc3339
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage import shapes
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
+from latchgate.doors.manage.reading import read_body, read_match, read_once
 from latchgate.doors.manage.seen import all_seen, seen, told
 from latchgate.manage import keys
 

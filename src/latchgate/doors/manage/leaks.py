@@ -10,10 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage.answers import json_answer, told
 from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_query
+from latchgate.doors.manage.reading import read_body
 from latchgate.doors.manage.shapes import ReceiptShape
 from latchgate.doors.typed import is_right
 from latchgate.manage import leak_proof, leak_rules, leaks

@@ -10,10 +10,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage.answers import json_answer, told
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_match, read_query
+from latchgate.doors.manage.reading import read_body, read_match
 from latchgate.manage import lifetimes
 from latchgate.manage.lifetimes import LifetimeSpec
 

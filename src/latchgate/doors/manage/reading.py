@@ -22,11 +22,9 @@ from latchgate.doors.door import bounded_body
 from latchgate.doors.manage import shapes
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.idempotency import FIELD, Once
-from latchgate.manage.listing import MAX_PAGE, Listing, Query
 from latchgate.manage.records import ANY, IfMatch
 
 _ABSOLUTE = re.compile(r"(?P<scheme>(?i:https?))://(?P<authority>[^/?#]*)(?P<target>.*)", re.DOTALL)
-_WHOLE = re.compile(r"[0-9]{1,6}")
 _VISIBLE = re.compile(r"[!-~]{1,255}")
 # RFC 9110 §8.8.3, without the weak ones: a version is exact.
 _TAGS = re.compile(r"\"[!#-~]*\"(?:[ \t]*,[ \t]*\"[!#-~]*\")*")
@@ -56,27 +54,6 @@ async def read_optional_body(request: HttpRequest, shape: type[T]) -> T | None:
     if length == "0" and "transfer-encoding" not in request.headers:
         return None
     return await read_body(request, shape)
-
-
-def read_query(items: list[tuple[str, str]], listing: Listing) -> Query:
-    """Read the query of a list: page, search, sort and the filters that it declares."""
-    told = dict(items)
-    if len(told) < len(items):
-        raise InvalidError([("query", "a parameter is given twice")])
-    unknown = sorted(set(told) - set(listing.parameters()))
-    if unknown:
-        known = ", ".join(listing.parameters())
-        raise InvalidError([(unknown[0], f"there is no such parameter; use {known}")])
-    limit = told.get("limit", "100")
-    if not _WHOLE.fullmatch(limit) or not 1 <= int(limit) <= MAX_PAGE:
-        raise InvalidError([("limit", f"must be a whole number from 1 to {MAX_PAGE}")])
-    return Query(
-        limit=int(limit),
-        after=told.get("after"),
-        q=told.get("q"),
-        sort=tuple(told["sort"].split(",")) if "sort" in told else (),
-        filters={name: text for name, text in told.items() if name in listing.filters},
-    )
 
 
 def read_parameters(request: HttpRequest, known: Mapping[str, object]) -> dict[str, str]:

@@ -7,10 +7,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
+from latchgate.doors.manage.reading import read_body, read_match, read_once
 from latchgate.doors.manage.seen import DeletedCredential, all_seen, deleted, seen, told
 from latchgate.manage import tokens
 from latchgate.manage.states import State

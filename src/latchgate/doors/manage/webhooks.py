@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from latchgate.core.secret import Secret
 from latchgate.core.timestamp import rfc3339
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage.answers import creation, json_answer, problem, told
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
+from latchgate.doors.manage.reading import read_body, read_match, read_once
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
 from latchgate.manage import delivery_queue, webhooks

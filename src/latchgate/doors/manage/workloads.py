@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from latchgate.core.claim_rules import Rules
 from latchgate.core.duration import duration_text
+from latchgate.doors.lists import read_query
 from latchgate.doors.manage.answers import creation, json_answer, told
 from latchgate.doors.manage.door import Door, caller, receipt
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_body, read_match, read_once, read_query
+from latchgate.doors.manage.reading import read_body, read_match, read_once
 from latchgate.doors.manage.shapes import ReceiptShape
 from latchgate.manage import workloads
 from latchgate.manage.workloads import (

@@ -1,0 +1,41 @@
+"""What a form asks to make or change: its fields as the shape that the rules take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from latchgate.manage.errors import InvalidError
+
+T = TypeVar("T")
+
+
+def read_spec(shape: type[T], told: Mapping[str, object]) -> T:
+    """Turn fields into a shape, without those that are None; InvalidError names a wrong one."""
+    given = {name: value for name, value in told.items() if value is not None}
+    try:
+        return msgspec.convert(given, shape)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        raise InvalidError([(path.rstrip("`") or "form", message)]) from error
+
+
+def by_field(error: InvalidError) -> dict[str, list[str]]:
+    """Return what is wrong by field, for a page to show each beside its own."""
+    found: dict[str, list[str]] = {}
+    for field, problem in error.faults:
+        found.setdefault(field.partition("[")[0].partition(".")[0], []).append(problem)
+    return found
+
+
+def or_none(text: str | None) -> str | None:
+    """Return a field that was filled in, without the blanks around it; None for an empty one."""
+    return (text or "").strip() or None
+
+
+def lines(text: str | None) -> list[str] | None:
+    """Return what stands on the lines of a field, or between commas; None where nothing does."""
+    found = [part.strip() for part in (text or "").replace(",", "\n").splitlines()]
+    return [part for part in found if part] or None
