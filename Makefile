@@ -46,10 +46,10 @@ define install_apart
 endef
 UV := $(BIN)/uv --no-managed-python --no-progress
 
-.PHONY: help run test interop rivals check format lock bench soak clean
+.PHONY: help run test interop rivals check format messages lock bench soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: $(SERVER) ## start a server here (SERVE_ARGS=…); its state is in .latchgate
 	@$(BIN)/latchgate init --config $(CONFIG) --if-missing
@@ -76,6 +76,9 @@ check: $(DEV) ## formatting, lint, types, layers, spelling
 format: $(DEV) ## format, and fix what can be fixed
 	@$(BIN)/ruff check --quiet --fix --exit-zero
 	@$(BIN)/ruff format --quiet
+
+messages: $(DEV) ## take the console's texts out of its source, for translators
+	@$(BIN)/python scripts/messages.py
 
 # Each lock is held to those before it, so that one .venv serves all; the clients' and Keystone's
 # are apart. uv keeps what is pinned; LOCK_ARGS=--upgrade moves it.

@@ -5,6 +5,7 @@ The browser is Debian's Chromium. Each test gets a profile of its own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,9 +30,13 @@ class Desk:
 
 
 @contextmanager
-def a_desk(folder: Path) -> Iterator[Desk]:
-    """Start a server."""
-    server = Server.started(folder / "lg")
+def a_desk(folder: Path, *, translations: Path | None = None) -> Iterator[Desk]:
+    """Start a server; `translations` is its folder of catalogues."""
+    server = Server.made(folder / "lg")
+    if translations is not None:
+        with server.config.open("a", encoding="utf-8") as config:
+            config.write(f"\n[console]\ntranslations = {json.dumps(str(translations))}\n")
+    server.start()
     world = World.beside(server)
     port = server.addresses["console"].rpartition(":")[2]
     yield Desk(server, world, f"http://localhost:{port}")

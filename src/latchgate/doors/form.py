@@ -7,7 +7,7 @@ nothing (a text browser) is let through here, so whoever has a session asks for 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive
@@ -16,15 +16,22 @@ from latchgate.core.model import Request
 
 MAX_FORM = 32_768
 _MAX_FIELDS = 40
+_NOTHING: Mapping[str, object] = {}
 _MOST = 600  # where one field may come several times, as the boxes of scopes do
 
 
 class FormError(Exception):
-    """What can't be answered as asked: a status, and words for people; more headers by name."""
+    """What can't be answered as asked: a status, and words for people; more headers by name.
 
-    def __init__(self, status: int, words: str, **headers: str) -> None:
+    `values` are what stands in the words as `%(name)s`, where they are told in several languages.
+    """
+
+    def __init__(
+        self, status: int, words: str, values: Mapping[str, object] = _NOTHING, /, **headers: str
+    ) -> None:
         self.status = status
         self.words = words
+        self.values = values
         self.headers = headers
         super().__init__(words)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
-from tests import people
+from tests import people, pseudo
 from tests.e2e.desk import Desk, a_chromium, a_context, a_desk, a_page
 from tests.people import Person
 
@@ -18,6 +18,15 @@ from tests.people import Person
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """A server, and its console as a browser reaches it."""
     with a_desk(tmp_path_factory.mktemp("console")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def pseudo_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A server that speaks the language of `tests.pseudo`, to whoever asks for it."""
+    folder = tmp_path_factory.mktemp("pseudo")
+    catalogues = folder / "translations"
+    with a_desk(folder, translations=pseudo.catalogue(catalogues)) as made:
         yield made
 
 
@@ -40,6 +49,13 @@ def page(context: BrowserContext) -> Iterator[Page]:
     """A page on which nothing may go wrong."""
     with a_page(context) as made:
         yield made
+
+
+@pytest.fixture
+def pseudo_page(chromium: Browser) -> Iterator[Page]:
+    """A page of somebody who reads the language of `tests.pseudo`; for `pseudo_desk`."""
+    with a_context(chromium, locale=pseudo.TAG) as made, a_page(made) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
+from latchgate.doors.console.languages import N_
 from latchgate.doors.console.onward import answered, server_of
 from latchgate.doors.console.page import Page
 from latchgate.doors.form import FormError
@@ -22,7 +23,6 @@ from latchgate.oauth import authorization, consent, discovery
 from latchgate.oauth.authorization import CHOSEN, SINCE, Asked, Prompt, RefusedError, Step
 from latchgate.oauth.consent import Question
 from latchgate.oauth.errors import Code, OAuthError
-from latchgate.oauth.sent import UnanswerableError
 from latchgate.store.errors import StoreError
 
 _CONSENT = f"{discovery.AUTHORIZE}/consent"
@@ -48,11 +48,12 @@ async def take_account(browser: Browser) -> Reply:
 async def _reading(
     browser: Browser, raw: bytes, following: Callable[[Browser, Asked], Awaitable[Reply]]
 ) -> Reply:
-    """Read a request, go on with it, and tell whoever is to be told what was wrong with it."""
+    """Read a request, go on with it, and tell whoever is to be told what was wrong with it.
+
+    UnanswerableError where that is the person alone.
+    """
     try:
         asked = await run_in_threadpool(authorization.read, server_of(browser), raw)
-    except UnanswerableError as error:
-        return browser.refuse(400, error.words)
     except RefusedError as error:
         return answered(browser, error.back, authorization.refusal(error.error))
     try:
@@ -91,7 +92,7 @@ async def _decided(browser: Browser, asked: Asked) -> Reply:
     question = await _question(browser, asked)
     project_id = question.chosen(browser.form.get("project"))
     if project_id is None:
-        return await _ask(browser, asked, question, problem="Choose one of your projects.")
+        return await _ask(browser, asked, question, problem=N_("Choose one of your projects."))
     await run_in_threadpool(
         consent.remember,
         server_of(browser),
@@ -150,9 +151,9 @@ async def _ask(browser: Browser, asked: Asked, question: Question, *, problem: s
         question=question,
         action=_CONSENT,
         carried={"request": asked.text},
-        address=None,
+        device=None,
         login=await login_of(browser),
-        problem=problem,
+        problem=browser.words(problem),
     )
 
 

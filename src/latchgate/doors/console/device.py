@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from latchgate.doors.console.authorize import login_of
 from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
+from latchgate.doors.console.languages import N_
 from latchgate.doors.console.onward import server_of
 from latchgate.doors.console.page import Page
 from latchgate.doors.form import FormError
@@ -24,7 +25,7 @@ from latchgate.oauth.grants import Holder
 
 _ANSWER = f"{discovery.VERIFICATION}/answer"
 _RETRY_SECONDS = 60
-_UNKNOWN = "No program waits under that code. It may have ended: begin anew on the device."
+_UNKNOWN = N_("No program waits under that code. It may have ended: begin anew on the device.")
 MAX_CODE = 40
 
 
@@ -60,7 +61,7 @@ async def answer(browser: Browser) -> Reply:
     else:
         project_id = question.chosen(browser.form.get("project"))
         if project_id is None:
-            return await _ask(browser, *found, problem="Choose one of your projects.")
+            return await _ask(browser, *found, problem=N_("Choose one of your projects."))
         done = await run_in_threadpool(_approved, browser, pending, client, project_id)
     if not done:
         return _form(browser, "", problem=_UNKNOWN)
@@ -113,7 +114,10 @@ def _sign_in(browser: Browser, code: str) -> Reply:
 
 def _form(browser: Browser, code: str, *, problem: str = "") -> Reply:
     return browser.page(
-        "device.html", status=400 if problem else 200, code=code[:MAX_CODE], problem=problem
+        "device.html",
+        status=400 if problem else 200,
+        code=code[:MAX_CODE],
+        problem=browser.words(problem),
     )
 
 
@@ -126,9 +130,9 @@ async def _ask(
         question=question,
         action=_ANSWER,
         carried={"user_code": pending.user_code},
-        address=pending.address or "an unknown address",
+        device=pending,
         login=await login_of(browser),
-        problem=problem,
+        problem=browser.words(problem),
     )
 
 

@@ -49,6 +49,13 @@ def N_(text: str) -> str:  # noqa: N802 - the name that tools look for
     return text
 
 
+def _name(tag: str, texts: gettext.NullTranslations) -> str:
+    """Return what a language calls itself; its tag where its catalogue doesn't say."""
+    # Translators: the name of your language in your language, as "Deutsch" or "日本語".
+    told = texts.pgettext("what this language calls itself", "English")
+    return told if told != _WRITTEN.name else tag
+
+
 _WRITTEN = Language(ENGLISH, "English", gettext.NullTranslations())
 
 
@@ -62,7 +69,7 @@ class Languages:
     def beside(cls, folder: Path | None) -> Languages:
         """Read `TAG/LC_MESSAGES/latchgate.mo` below a folder, beside English; LanguageError.
 
-        A catalogue names its language in its header, as `X-Language-Name`.
+        A catalogue names its language by its translation of `English`.
         """
         found = {ENGLISH: _WRITTEN}
         for file in sorted(folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")) if folder else ():
@@ -74,7 +81,7 @@ class Languages:
                     texts = gettext.GNUTranslations(opened)
             except (OSError, ValueError, EOFError) as error:
                 raise LanguageError(f"{file}: it is no catalogue that can be read") from error
-            found[tag] = Language(tag, texts.info().get("x-language-name", tag), texts)
+            found[tag] = Language(tag, _name(tag, texts), texts)
         return cls(found)
 
     def chosen(self, wish: str | None, accepted: str | None) -> Language:

@@ -12,10 +12,8 @@ from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
 from latchgate.doors.console.onward import onward, server_of
 from latchgate.doors.console.page import Page
-from latchgate.doors.form import FormError
 from latchgate.oauth import discovery, logout
 from latchgate.oauth.logout import Leaving
-from latchgate.oauth.sent import UnanswerableError
 
 _CONFIRM = f"{discovery.LOGOUT}/confirm"
 
@@ -47,10 +45,7 @@ async def confirm(browser: Browser) -> Reply:
 
 
 async def _read(browser: Browser, raw: bytes) -> Leaving:
-    try:
-        return await run_in_threadpool(logout.read, server_of(browser), raw)
-    except UnanswerableError as error:
-        raise FormError(400, error.words) from error
+    return await run_in_threadpool(logout.read, server_of(browser), raw)
 
 
 def _left(browser: Browser, leaving: Leaving) -> Reply:

@@ -42,6 +42,7 @@ from latchgate.manage.errors import (
     TooManyError,
     UnprovenError,
 )
+from latchgate.oauth.sent import UnanswerableError
 from latchgate.signin import ceremony, session
 from latchgate.signin.next_path import HOME, local
 from latchgate.store.errors import ConflictError
@@ -55,6 +56,13 @@ _ELSEWHERE = N_(
 _NO_COOKIE = N_(
     "Your browser sent no cookie back. Signing in needs cookies, and they need HTTPS (or this"
     " machine's own address)."
+)
+_STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (UnanswerableError, 400),
+    (NotFoundError, 404),
+    (UnprovenError, 403),
+    (ForbiddenError, 403),
+    (InvalidError, 422),
 )
 _log = logging.getLogger(__name__)
 
@@ -149,11 +157,13 @@ class Opened:
         try:
             return await self._handled(browser, handler, cookies, scope, receive)
         except FormError as refused:
-            return browser.refuse(refused.status, refused.words, more=refused.headers)
+            return browser.refuse(
+                refused.status, refused.words, refused.values, more=refused.headers
+            )
         except TooManyError as error:
             words = N_("Too many attempts of late. Wait a little, then try again.")
             return browser.refuse(429, words, more={"Retry-After": str(error.retry_after)})
-        except (ManageError, ConflictError) as error:
+        except (ManageError, ConflictError, UnanswerableError) as error:
             return browser.repeat(_status(error), f"{error}")
         except Exception:  # noqa: BLE001 - whatever fails is a page, and no half answer
             _log.exception("a page of the console could not be answered")
@@ -215,10 +225,9 @@ def _check_rights(browser: Browser, page: Page) -> None:
         raise FormError(403, "This takes a right that you don't hold in this project.")
 
 
-def _status(error: ManageError | ConflictError) -> int:
+def _status(error: ManageError | ConflictError | UnanswerableError) -> int:
     """Return the status of what the rules refused."""
-    told = ((NotFoundError, 404), (UnprovenError, 403), (ForbiddenError, 403), (InvalidError, 422))
-    return next((status for sort, status in told if isinstance(error, sort)), 409)
+    return next((status for sort, status in _STATUSES if isinstance(error, sort)), 409)
 
 
 async def _fetched(browser: Browser, receive: Receive) -> Reply:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.concurrency import run_in_threadpool
 
@@ -19,6 +19,7 @@ from latchgate.core.id_assertion import signed_in_at
 from latchgate.core.identity_provider import MULTI_FACTOR, IdentityProvider
 from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
+from latchgate.doors.console.languages import N_
 from latchgate.doors.console.page import Page
 from latchgate.doors.form import FormError
 from latchgate.manage import authenticators, identities, links, passwords, provisioning
@@ -40,6 +41,10 @@ from latchgate.signin.session import FRESH_SECONDS
 from latchgate.store.errors import ConflictError
 
 BEGIN, CALLBACK = "/sign-in/provider/", "/sign-in/callback/"
+_UNAVAILABLE = N_(
+    "%(provider)s can't be reached just now. Try again later, or sign in another way."
+)
+_ELSEWHERE = N_("This sign-in was not begun in this browser, or it took too long. Start again.")
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +82,7 @@ async def callback(provider: IdentityProvider, browser: Browser) -> Reply:
             relying.answer, provider, asked, browser.query, redirect_uri=redirect_uri
         )
     except ProviderError as error:
-        return _failed(provider, browser, error)
+        _fail(provider, error)
     if begun.data["linking"]:
         return await _link(provider, browser, begun, proven)
     return await _sign_in(provider, browser, begun, proven)
@@ -111,7 +116,7 @@ async def _question(
         )
     except ProviderError as error:
         _log.warning("%s can't be signed in through: %s", provider.name, error)
-        raise FormError(503, _unavailable(provider)) from error
+        raise FormError(503, _UNAVAILABLE, {"provider": provider.title}) from error
     await run_in_threadpool(
         ceremony.begin,
         door.store,
@@ -135,13 +140,13 @@ async def _begun(provider: IdentityProvider, browser: Browser) -> tuple[Ceremony
     begun = await run_in_threadpool(ceremony.under_way, *known, now=door.clock())
     asked = _round(browser, begun) if begun is not None else None
     if begun is None or asked is None or begun.data["provider"] != provider.name:
-        raise FormError(403, _elsewhere())
+        raise FormError(403, _ELSEWHERE)
     if not asked.is_answered_by(told.get("state", "")):
         _log.warning("an answer of %s came with another state", provider.name)
-        raise FormError(403, _elsewhere())
+        raise FormError(403, _ELSEWHERE)
     taken = await run_in_threadpool(ceremony.finish, *known, now=door.clock())
     if taken is None or taken.data != begun.data:
-        raise FormError(403, _elsewhere())
+        raise FormError(403, _ELSEWHERE)
     return begun, asked
 
 
@@ -161,7 +166,7 @@ async def _sign_in(
         )
     except NotAdmittedError as error:
         _log.warning("%s signed somebody in who was not let in: %s", provider.name, error)
-        return browser.refuse(403, str(error))
+        return browser.repeat(403, str(error))
     except (MappingError, ConflictError, InvalidError) as error:
         _log.error("a sign-in through %s could not be done as configured: %s", provider.name, error)
         return browser.refuse(503, "This can't be done just now. Ask your administrator.")
@@ -192,7 +197,7 @@ async def _link(
     """Link who began it, if it is still they who are signed in."""
     door, session = browser.door, browser.session
     if session is None or session.user_id != begun.user_id:
-        raise FormError(403, _elsewhere())
+        raise FormError(403, _ELSEWHERE)
     try:
         await run_in_threadpool(
             links.link_own,
@@ -205,8 +210,11 @@ async def _link(
         )
     except ConflictError as error:
         _log.warning("a link with %s could not be made: %s", provider.name, error)
-        words = f"Your account at {provider.title} is linked with a user here already."
-        raise FormError(409, words) from error
+        raise FormError(
+            409,
+            "Your account at %(provider)s is linked with a user here already.",
+            {"provider": provider.title},
+        ) from error
     return browser.redirect(local(begun.data["next"]))
 
 
@@ -226,21 +234,15 @@ def _redirect_uri(provider: IdentityProvider, browser: Browser) -> str:
     return f"{browser.origin}{CALLBACK}{provider.name}"
 
 
-def _failed(provider: IdentityProvider, browser: Browser, error: ProviderError) -> Reply:
+def _fail(provider: IdentityProvider, error: ProviderError) -> NoReturn:
+    """Say what went wrong at a provider, and no more; FormError."""
     _log.warning("a sign-in through %s failed: %s", provider.name, error)
+    told = {"provider": provider.title}
     if isinstance(error, DeclinedError):
-        return browser.refuse(403, f"You were not signed in at {provider.title}.")
+        raise FormError(403, "You were not signed in at %(provider)s.", told) from error
     if isinstance(error, UnavailableError):
-        return browser.refuse(503, _unavailable(provider))
-    return browser.refuse(403, f"{provider.title} gave no answer that could sign you in.")
-
-
-def _unavailable(provider: IdentityProvider) -> str:
-    return f"{provider.title} can't be reached just now. Try again later, or sign in another way."
-
-
-def _elsewhere() -> str:
-    return "This sign-in was not begun in this browser, or it took too long. Start again."
+        raise FormError(503, _UNAVAILABLE, told) from error
+    raise FormError(403, "%(provider)s gave no answer that could sign you in.", told) from error
 
 
 def pages(relying: RelyingParty) -> Iterable[Page]:

@@ -12,6 +12,13 @@ from latchgate.manage.errors import InvalidError
 T = TypeVar("T")
 
 
+class Own(str):
+    """What a page itself says of a field, in the reader's language; the rules speak English."""
+
+    __slots__ = ()
+    own = True
+
+
 def read_spec(shape: type[T], told: Mapping[str, object]) -> T:
     """Turn fields into a shape, without those that are None; InvalidError names a wrong one."""
     given = {name: value for name, value in told.items() if value is not None}

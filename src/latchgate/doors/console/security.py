@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Mapping
 
 import segno
 from markupsafe import Markup
@@ -17,7 +18,9 @@ from latchgate.core.basic import MAX_PASSWORD
 from latchgate.core.secret import Secret
 from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
+from latchgate.doors.console.languages import N_
 from latchgate.doors.console.page import Page
+from latchgate.doors.console.reading import Own
 from latchgate.doors.console.sign_in import party_of
 from latchgate.doors.console.site import relying_party
 from latchgate.doors.form import FormError
@@ -31,14 +34,15 @@ from latchgate.signin.passkey import PasskeyError
 from latchgate.signin.rules import normalized, password_faults
 
 _DONE = {
-    "app": "The authenticator app was added.",
-    "passkey": "The passkey was added.",
-    "removed": "It was removed.",
-    "ended": "The session was ended.",
-    "linked": "You can sign in with it from now on.",
-    "unlinked": "It no longer signs you in.",
-    "password": "The password was changed; every other session was ended.",
+    "app": N_("The authenticator app was added."),
+    "passkey": N_("The passkey was added."),
+    "removed": N_("It was removed."),
+    "ended": N_("The session was ended."),
+    "linked": N_("You can sign in with it from now on."),
+    "unlinked": N_("It no longer signs you in."),
+    "password": N_("The password was changed; every other session was ended."),
 }
+_NONE: Mapping[str, list[str]] = {}
 _log = logging.getLogger(__name__)
 
 
@@ -57,7 +61,7 @@ async def show(browser: Browser) -> Reply:
         providers=browser.door.providers.providers,
         named=relying_party(browser.origin) is not None,
         with_a_name=browser.frame.site.with_a_name,
-        done=_DONE.get(browser.query.get("done", ""), ""),
+        done=browser.words(_DONE.get(browser.query.get("done", ""), "")),
     )
 
 
@@ -94,7 +98,9 @@ async def take_app(browser: Browser) -> Reply:
     secret = await run_in_threadpool(_unsealed, browser, begun)
     step = totp.step_of(secret, code, now=door.clock(), after=0) if code else None
     if step is None:
-        problem = "That code is not the one that the app shows now. Is its clock right?"
+        problem = browser.words(
+            N_("That code is not the one that the app shows now. Is its clock right?")
+        )
         return await _app(browser, begun, problem=problem)
     before = await run_in_threadpool(authenticators.factors, door.store, who.user_id)
     if await _finished(browser, Sort.NEW_TOTP) is None:
@@ -196,7 +202,7 @@ async def end_session(browser: Browser) -> Reply:
 
 async def show_password(browser: Browser) -> Reply:
     """Show the form for a new password."""
-    return await _password(browser, [])
+    return await _password(browser)
 
 
 async def take_password(browser: Browser) -> Reply:
@@ -205,13 +211,14 @@ async def take_password(browser: Browser) -> Reply:
     current = normalized(browser.form.get("current", ""))
     wanted = normalized(browser.form.get("new", ""))
     if wanted != normalized(browser.form.get("repeated", "")):
-        return await _password(browser, ["The two new passwords are not the same."])
+        return await _password(browser, repeated=N_("The two new passwords are not the same."))
     held = await run_in_threadpool(
         passwords.held_by, door.store, policy, who.tenant_id, who.user_id
     )
     faults = await run_in_threadpool(password_faults, wanted, known=held.known)
     if faults:
-        return await _password(browser, [f"The new password {fault}" for fault in faults])
+        told = {"new": [f"The new password {fault}" for fault in faults]}
+        return await _password(browser, told)
     usable = 0 < len(current) <= MAX_PASSWORD
     right = usable and await is_right(
         door,
@@ -221,9 +228,10 @@ async def take_password(browser: Browser) -> Reply:
         client=browser.asked.client,
     )
     if not right:
-        return await _password(browser, ["The current password is wrong."])
+        return await _password(browser, current=N_("The current password is wrong."))
     if current == wanted:
-        return await _password(browser, ["The new password is the current one; choose another."])
+        same = N_("The new password is the current one; choose another.")
+        return await _password(browser, new=same)
     made = await hashed(door, Secret(wanted))
     _, n = await run_in_threadpool(
         passwords.change_of,
@@ -239,11 +247,13 @@ async def take_password(browser: Browser) -> Reply:
     return browser.redirect("/security?done=password")
 
 
-async def _password(browser: Browser, faults: list[str]) -> Reply:
+async def _password(browser: Browser, faults: Mapping[str, list[str]] = _NONE, **own: str) -> Reply:
+    """Show the form; `faults` are of the rules, by field, `own` are told by this page."""
     store, user_id = browser.door.store, browser.who.user_id
     login = await run_in_threadpool(identities.login_name, store, NAMESPACE, user_id)
-    status = 422 if faults else 200
-    return browser.page("password.html", status=status, faults=faults, login=login or "")
+    told = {**faults, **{name: [Own(browser.words(text))] for name, text in own.items()}}
+    status = 422 if told else 200
+    return browser.page("password.html", status=status, faults=told, login=login or "")
 
 
 async def _begun(browser: Browser, sort: Sort) -> Ceremony | None:
@@ -288,7 +298,7 @@ async def _added(browser: Browser, what: str, *, codes: int) -> Reply:
     """Go on after something was added: whoever has no recovery codes yet gets some."""
     if codes:
         return browser.redirect(f"/security?done={what}")
-    return await _codes(browser, added=_DONE[what])
+    return await _codes(browser, added=browser.words(_DONE[what]))
 
 
 async def _codes(browser: Browser, *, added: str) -> Reply:

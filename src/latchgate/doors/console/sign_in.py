@@ -18,6 +18,7 @@ from latchgate.core.basic import MAX_LOGIN, MAX_PASSWORD
 from latchgate.core.secret import Secret
 from latchgate.doors.console.browser import Browser, is_inside
 from latchgate.doors.console.frame import Reply
+from latchgate.doors.console.languages import N_
 from latchgate.doors.console.page import Page
 from latchgate.doors.console.site import relying_party
 from latchgate.doors.form import FormError
@@ -32,9 +33,9 @@ from latchgate.signin.next_path import local
 from latchgate.signin.passkey import Party, PasskeyError
 from latchgate.signin.rules import normalized
 
-_WRONG = "The login name or the password is wrong."
-_WRONG_CODE = "That code is wrong, or was used already."
-_WRONG_PASSKEY = "That passkey could not be used here."
+_WRONG = N_("The login name or the password is wrong.")
+_WRONG_CODE = N_("That code is wrong, or was used already.")
+_WRONG_PASSKEY = N_("That passkey could not be used here.")
 _RETRY_SECONDS = 60
 _MAX_CODE = 100
 _log = logging.getLogger(__name__)
@@ -258,7 +259,7 @@ async def _form(browser: Browser, following: str, *, login: str = "", problem: s
         named=relying_party(browser.origin) is not None,
         with_a_name=browser.frame.site.with_a_name,
         providers=browser.door.providers.providers,
-        problem=problem,
+        problem=browser.words(problem),
     )
 
 
@@ -271,7 +272,7 @@ async def _second(browser: Browser, user_id: str, following: str, *, problem: st
         next=local(following),
         named=relying_party(browser.origin) is not None,
         with_a_name=browser.frame.site.with_a_name,
-        problem=problem,
+        problem=browser.words(problem),
     )
 
 
