@@ -43,9 +43,9 @@ class Furnished:
 
     desk: Desk
     person: Person
-    token: str
+    token: str = field(repr=False)
     app: App
-    ids: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def server(self) -> Server:
