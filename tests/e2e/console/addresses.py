@@ -1,0 +1,62 @@
+"""Where every page of the console is shown, by enumeration of its code.
+
+A page whose address names records, or that wants a query, finds them among those of the furnished
+tenant: by its noun, or by its line here. One that nobody has an address for is a fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tests.e2e.console.furnished import Furnished
+
+from latchgate.doors.console import app
+from latchgate.doors.console.page import Page
+from latchgate.doors.console.providers import BEGIN, CALLBACK
+
+# By the path of a page: its address, where `{noun}` or `{noun.state}` stands for a record's id.
+# Without a line, the noun is what stands before `{id}` in the path.
+ADDRESSES: Mapping[str, str] = {}
+# Shown in the course of something, which a test does first: tests of their own look at these.
+IN_PASSING = frozenset({"/", "/sign-in", "/sign-in/second", "/security/app", "/oauth/authorize"})
+_RECORD = re.compile(r"\{([a-z.-]+)\}")
+_NOUN = re.compile(r"/([a-z-]+)/\{id\}")
+
+
+@dataclass(frozen=True, slots=True)
+class NoAddressError(Exception):
+    """A page that nothing in the furnished tenant can be shown at."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: nobody has an address for this page. Make the record that it shows in"
+            " furnished.py, and name it by the page's noun, or give the page a line in addresses.py"
+        )
+
+
+def declared() -> Iterator[Page]:
+    """Return every page that the console declares, but those of configured providers."""
+    for noun in app._NOUNS:
+        yield from noun.PAGES
+
+
+def shown() -> list[str]:
+    """Return the paths of those that can be looked at."""
+    there = {page.path for page in declared() if page.show is not None}
+    return sorted(path for path in there if not path.startswith((BEGIN, CALLBACK)))
+
+
+def address(path: str, at: Furnished) -> str:
+    """Return where a page is shown; NoAddressError."""
+    wanted = ADDRESSES.get(path)
+    if wanted is None:
+        noun = _NOUN.search(path)
+        wanted = path.replace("{id}", f"{{{noun[1]}}}") if noun else path
+    missing = [name for name in _RECORD.findall(wanted) if not at.ids.get(name)]
+    if missing:
+        raise NoAddressError(path)
+    return _RECORD.sub(lambda found: at.ids[found[1]], wanted)
