@@ -12,7 +12,7 @@ from latchgate.core.duration import parse_duration
 from latchgate.core.kinds import IssuedKind
 from latchgate.core.kinds.service_key import ServiceKey
 from latchgate.core.network import Networks
-from latchgate.core.policy import Policy
+from latchgate.core.policy import Policy, Service
 from latchgate.core.scope import EVERY, Scopes
 from latchgate.core.timestamp import parse_rfc3339
 from latchgate.manage.errors import InvalidError
@@ -62,6 +62,19 @@ def _across(policy: Policy, spec: KeySpec) -> ServiceKey | None:
         if isinstance(kind, ServiceKey) and kind.cross_service in spec.services:
             return kind
     return None
+
+
+def handed_out(policy: Policy, rights: Scopes) -> list[tuple[Service, tuple[str, ...]]]:
+    """Return the services that keys can be made for, each with the scopes that rights hold of it.
+
+    In the order of the policy; one of which nothing is held is left out.
+    """
+    found = []
+    for service in policy.services.values():
+        held = tuple(scope for scope in service.scopes if scope in rights)
+        if held and isinstance(policy.kinds.get(f"{service.provider}.service_key"), ServiceKey):
+            found.append((service, held))
+    return found
 
 
 def openable(policy: Policy, kind: IssuedKind) -> frozenset[str]:

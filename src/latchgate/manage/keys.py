@@ -45,6 +45,8 @@ Text = Annotated[
 ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=rf"^[!-~]+{_END}")]
 Environment = Literal["dev", "staging", "production"]
 Name = Annotated[str, msgspec.Meta(max_length=97)]
+Clauses = tuple[sa.ColumnElement[bool], ...]
+Verb = Literal["read", "write"]
 
 
 class KeySpec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -207,27 +209,49 @@ def insert(
     return stored_key(row), issued, row["version"]
 
 
+def reach(caller: Caller, verb: Verb) -> Clauses:
+    """Return which of the tenant's keys somebody may see or change: every one, or their own."""
+    if f"manage:keys.{verb}" in caller.rights:
+        return (_KEYS,)
+    if f"own:keys.{verb}" in caller.rights:
+        return (_KEYS, schema.credential.c.owner_id == caller.owner.id)
+    return (sa.false(),)
+
+
+def is_reached(caller: Caller, verb: Verb, key: StoredKey) -> bool:
+    """Whether a key of the tenant is among those of `reach`."""
+    if f"manage:keys.{verb}" in caller.rights:
+        return True
+    return f"own:keys.{verb}" in caller.rights and key.owner_id == caller.owner.id
+
+
 def listed(
-    store: Store, caller: Caller, query: Query, *, now: float
+    store: Store, caller: Caller, query: Query, *clauses: sa.ColumnElement[bool], now: float
 ) -> tuple[list[StoredKey], str | None]:
     """Return a page of keys of the actor's tenant, oldest first unless told, and the next cursor.
 
-    InvalidError names the parameter that can't be taken.
+    `clauses` say which of the tenant's keys are meant, where not every one is. InvalidError names
+    the parameter that can't be taken.
     """
-    whose = schema.credential.c.tenant_id == caller.tenant_id
+    whose = (schema.credential.c.tenant_id == caller.tenant_id, _KEYS, *clauses)
     with store.reading() as connection:
-        rows, following = page(connection, LISTING, query, whose, _KEYS, now=now)
+        rows, following = page(connection, LISTING, query, *whose, now=now)
     return [stored_key(row) for row in rows], following
 
 
-def shown(store: Store, caller: Caller, key_id: str) -> StoredKey:
+def shown(store: Store, caller: Caller, key_id: str, *clauses: sa.ColumnElement[bool]) -> StoredKey:
     """Return one key of the actor's tenant; NotFoundError when there is none."""
     with store.reading() as connection:
-        return _own(connection, caller, key_id)
+        return _own(connection, caller, key_id, *clauses)
 
 
 def change_key(
-    store: Store, caller: Caller, key_id: str, patch: KeyPatch, *, match: IfMatch = ANY
+    store: Store,
+    caller: Caller,
+    key_id: str,
+    patch: KeyPatch,
+    *clauses: sa.ColumnElement[bool],
+    match: IfMatch = ANY,
 ) -> StoredKey:
     """Change what people read of a key, never what it opens; returns it as it is then.
 
@@ -235,7 +259,7 @@ def change_key(
     """
     told = asked(patch)
     with store.change(caller.actor) as change:
-        key = _own(change.connection, caller, key_id, match=match)
+        key = _own(change.connection, caller, key_id, *clauses, match=match)
         before = msgspec.structs.asdict(key)
         if "metadata" in told:
             merged = {**key.metadata, **told["metadata"]}
@@ -254,9 +278,9 @@ def change_key(
     return StoredKey(**before)
 
 
-def rows(caller: Caller) -> Rows:
-    """Return which keys a caller may rotate: those of their tenant."""
-    return Rows((schema.credential.c.tenant_id == caller.tenant_id, _KEYS), "key")
+def rows(caller: Caller, *clauses: sa.ColumnElement[bool]) -> Rows:
+    """Return which keys a caller may rotate: those of their tenant that meet the clauses."""
+    return Rows((schema.credential.c.tenant_id == caller.tenant_id, _KEYS, *clauses), "key")
 
 
 def revoke(

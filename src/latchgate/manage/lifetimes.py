@@ -149,8 +149,7 @@ def bounded(
 
     InvalidError names `field` when it was asked to live longer than the maximum.
     """
-    ids = [f"{tenant_id}:{one}" for one in (kind, EVERY_KIND)]
-    maximum = Lifetimes.read(connection, _TABLE.c.id.in_(ids)).of(tenant_id, kind).maximum_life
+    maximum = _maximum(connection, tenant_id, kind)
     if maximum is None:
         return expires_at
     if expires_at is None:
@@ -160,6 +159,17 @@ def bounded(
         told = f"until {rfc3339(expires_at)} is longer than a {kind} may live here: at most {most}"
         raise InvalidError([(field, f"{told}; ask for {most} or less, or leave it out")])
     return expires_at
+
+
+def longest(store: Store, caller: Caller, kind: str) -> float | None:
+    """Return how long a new credential of a kind may live in the actor's tenant, in seconds."""
+    with store.reading() as connection:
+        return _maximum(connection, caller.tenant_id, kind)
+
+
+def _maximum(connection: sa.Connection, tenant_id: str, kind: str) -> float | None:
+    ids = [f"{tenant_id}:{one}" for one in (kind, EVERY_KIND)]
+    return Lifetimes.read(connection, _TABLE.c.id.in_(ids)).of(tenant_id, kind).maximum_life
 
 
 def show(store: Store, caller: Caller) -> list[StoredLifetime]:

@@ -121,13 +121,16 @@ def unused(
     policy: Policy,
     caller: Caller,
     credential_id: str,
-    *,
+    *clauses: sa.ColumnElement[bool],
     days: int,
     now: float,
 ) -> Unused:
-    """Return what a credential of the actor's tenant did not use; NotFoundError for none."""
+    """Return what a credential of the actor's tenant did not use; NotFoundError for none.
+
+    `clauses` say which of the tenant's are meant, where not every one is; so in `narrow`.
+    """
     with store.reading() as connection:
-        row = _find(connection, caller, credential_id)
+        row = _find(connection, caller, credential_id, *clauses)
         family = _family(connection, [row])
     return _told([row], family, usage, policy, days=days, now=now)[0]
 
@@ -152,7 +155,7 @@ def narrow(
     caller: Caller,
     credential_id: str,
     spec: NarrowSpec,
-    *,
+    *clauses: sa.ColumnElement[bool],
     now: float,
     match: IfMatch = ANY,
 ) -> tuple[Narrowed, int]:
@@ -166,7 +169,7 @@ def narrow(
     ):
         raise InvalidError([("scopes", "give the scopes to keep, or unused_days")])
     with store.change(caller.actor) as change:
-        row = _find(change.connection, caller, credential_id, match=match)
+        row = _find(change.connection, caller, credential_id, *clauses, match=match)
         if not row["kind"].endswith(_NARROWED):
             told = "only service keys, imported ones and API tokens can be narrowed"
             raise InvalidError([("key", told)])
@@ -236,9 +239,13 @@ def _networks(row: dict[str, Any], spec: NarrowSpec) -> list[str] | None:
 
 
 def _find(
-    connection: sa.Connection, caller: Caller, credential_id: str, *, match: IfMatch = ANY
+    connection: sa.Connection,
+    caller: Caller,
+    credential_id: str,
+    *clauses: sa.ColumnElement[bool],
+    match: IfMatch = ANY,
 ) -> dict[str, Any]:
-    whose = (_TABLE.c.tenant_id == caller.tenant_id, _HOLDERS)
+    whose = (_TABLE.c.tenant_id == caller.tenant_id, _HOLDERS, *clauses)
     return find(connection, _TABLE, credential_id, *whose, noun="key", match=match)
 
 

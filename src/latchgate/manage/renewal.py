@@ -42,10 +42,10 @@ def may_renew(
     if not maker.issues:
         raise ForbiddenError("the credential you came with may not make others")
     kind = policy.kinds.get(maker.kind)
+    # Whoever signed in makes what outlives their session or their token, as with a service key.
     if isinstance(kind, OauthToken):
-        # Whoever signed in makes what outlives their token, as with a service key.
         maker = sourced(connection, caller).credential
-    elif not isinstance(kind, ServiceKey):
+    elif not isinstance(kind, ServiceKey) and caller.session_id is None:
         _check_below(connection, maker.source_id, row)
     scopes, mine = Scopes.of(row["scopes"]), row["owner_id"] == caller.owner.id
     if mine and scopes.every and not maker.scopes.every:

@@ -24,6 +24,10 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 _FIND = "SELECT ring, decision FROM refusal WHERE id = ?"
+_REFUSALS_OF = (
+    "SELECT decision FROM refusal WHERE ring = ? AND credential_id = ?"
+    " ORDER BY at DESC, id DESC LIMIT ?"
+)
 _LAST_OF = (
     "SELECT credential_id, at, address, agent FROM last_use"
     " WHERE credential_id IN (SELECT value FROM json_each(?))"
@@ -128,6 +132,13 @@ class UsageReader:
         """Return a refusal's ring (tenant id, or empty) and what was kept; None if not kept."""
         found = self._rows(_FIND, (decision_id,))
         return (found[0][0], _decode(found[0][1])) if found else None
+
+    def refusals_of(
+        self, tenant_id: str, credential_id: str, *, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return what was kept of the newest refusals of a tenant's credential, newest first."""
+        rows = self._rows(_REFUSALS_OF, (tenant_id, credential_id, limit))
+        return [_decode(row[0]) for row in rows]
 
     def last_uses(self, credential_ids: Iterable[str]) -> dict[str, LastUse]:
         """Return the last use of each credential that was ever accepted.

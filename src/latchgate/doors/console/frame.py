@@ -140,6 +140,7 @@ def _environment(language: Language, assets: Mapping[str, _Asset]) -> jinja2.Env
     made.globals["asset"] = lambda name: assets[name].address
     made.globals["language"] = language
     made.filters["moment"] = _moment
+    made.filters["day"] = _day
     made.filters["agent"] = _agent
     return made
 
@@ -176,6 +177,14 @@ def _moment(at: float) -> Markup:
     text = rfc3339(at)
     shown = text.partition(".")[0].removesuffix("Z").replace("T", " ")[:16]
     return Markup('<time datetime="{}">{} UTC</time>').format(text, shown)
+
+
+def _day(at: float) -> Markup:
+    """Return the day of a time, where lists have no room for more; the time stands in its title."""
+    text = rfc3339(at)
+    shown = text.partition("T")[0]
+    whole = f"{shown} {text.partition('T')[2][:5]} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(text, whole, shown)
 
 
 # The first that a browser names: each names those too that it is compatible with.
