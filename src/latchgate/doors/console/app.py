@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from latchgate.doors.console import (
     Application,
+    access_keys,
     applications,
+    apps,
     authorize,
     device,
     logout,
     overview,
+    profile,
     project,
     providers,
     security,
     sign_in,
+    tokens,
 )
 from latchgate.doors.console.frame import Frame
 from latchgate.doors.console.languages import Languages
@@ -30,6 +34,10 @@ _NOUNS = (
     logout,
     overview,
     project,
+    tokens,
+    access_keys,
+    apps,
+    profile,
 )
 
 
