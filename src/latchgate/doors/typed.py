@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 
+from latchgate.core.basic import MAX_PASSWORD
 from latchgate.core.model import Refused
 from latchgate.core.network import Address
 from latchgate.core.reason import Reason
 from latchgate.core.secret import Secret, same
 from latchgate.doors.door import Door, caller
 from latchgate.manage import step_up
+from latchgate.manage.actor import Caller
 from latchgate.manage.errors import TooManyError
 from latchgate.signin.rules import normalized
 from latchgate.store.errors import StoreError
@@ -69,18 +71,23 @@ async def proven(door: Door, request: HttpRequest, password: str | None) -> bool
     """
     if password is None:
         return False
-    who = caller(request)
+    await prove(door, caller(request), password, client=request.scope["latchgate.client"])
+    return True
+
+
+async def prove(door: Door, who: Caller, password: str, *, client: Address | None) -> None:
+    """Check the password by which a caller proves once more who they are; StepUpError, as above."""
     held = await run_in_threadpool(step_up.password_of, door.store, door.engine.policy, who)
-    right = await is_right(
+    typed = normalized(password)
+    right = 0 < len(typed) <= MAX_PASSWORD and await is_right(
         door,
-        Secret(normalized(password)),
+        Secret(typed),
         account=held.login if held is not None else f"step-up:{who.owner.id}",
         like=held.digest if held is not None else None,
-        client=request.scope["latchgate.client"],
+        client=client,
     )
     if not right:
         raise step_up.unproven()
-    return True
 
 
 def _refusal(refused: Refused) -> Exception:

@@ -29,11 +29,12 @@ from latchgate.manage.administrators import Roles, usable
 from latchgate.manage.credentials import NewCredential, add_credential
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.manage.gate import may_issue
-from latchgate.manage.granted import Granted, Maker, check_rules, given_rules
+from latchgate.manage.granted import Granted, Maker, check_rules, given_rules, offered
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.key_terms import read_expiry, within_life
 from latchgate.manage.keys import Line, Name, Text
 from latchgate.manage.listing import Filter, Listing, Query, by, equals, holding, page, truth
+from latchgate.manage.profile import HeldRole
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.rotation import Rows
 from latchgate.manage.states import LISTED, in_state
@@ -196,6 +197,15 @@ def _named(change: Change, caller: Caller, new: NewCredential) -> dict[str, Any]
     link = {"login_id": login, "kind": new.kind, "credential_id": new.issued.id}
     change.execute(sa.insert(schema.login_credential).values(**link))
     return row
+
+
+def offered_roles(store: Store, caller: Caller) -> list[HeldRole]:
+    """Return the roles that a key of the caller's can have in the project they work in, by name.
+
+    InvalidError where they hold none there, ForbiddenError where they can't make a key at all.
+    """
+    with store.reading() as connection:
+        return offered(connection, caller)
 
 
 def check_secret(policy: Policy, caller: Caller, spec: AccessKeySpec) -> Secret | None:

@@ -18,7 +18,7 @@ from latchgate.core.kinds import Issued, Spec
 from latchgate.core.kinds.account_password import AccountPassword
 from latchgate.core.kinds.app_password import AppPassword
 from latchgate.core.model import Noun
-from latchgate.core.policy import Policy
+from latchgate.core.policy import Area, Policy
 from latchgate.core.scope import Scopes
 from latchgate.manage import logins
 from latchgate.manage.actor import Caller
@@ -113,9 +113,16 @@ def reissue(
     user_id: str,
     namespace: str,
     *,
+    now: float,
     entropy: Callable[[int], bytes],
-) -> tuple[StoredBasic, Issued, int]:
-    """Replace a user's app password at once; NotFoundError where Basic is not enabled."""
+    once: Once | None = None,
+) -> tuple[StoredBasic, Issued | None, int]:
+    """Replace a user's app password at once; NotFoundError where Basic is not enabled.
+
+    A repeat of `once` returns what there is now, without the password.
+    """
+    if recall(store, caller, once, now) is not None:
+        return show(store, policy, caller, user_id, namespace), None, 0
     kind = logins.kind_of(policy, namespace, AppPassword)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     with store.change(caller.actor) as change:
@@ -124,6 +131,7 @@ def reissue(
         if not before.enabled or before.login is None:
             msg = f"Basic is not enabled for {user_id} in {namespace}; enable makes a password"
             raise NotFoundError(msg)
+        remember(change, caller, once, issued.id)
         holder = logins.holder_of(change.connection, caller, user_id, before.project_id)
         login = logins.login_id(namespace, before.login)
         n = _give(change, policy, caller, kind, issued, login, holder)
@@ -149,7 +157,7 @@ def rotated_rows(
         table.c.owner_id == user_id,
         table.c.kind == kind.name,
     )
-    opened = _opened(policy, namespace, kind)
+    opened = _opened(policy, namespace)
     return found.credential_id, Rows(whose, "app password", grace=0, opened=opened)
 
 
@@ -187,13 +195,25 @@ def _switched(change: Change, user: sa.RowMapping, kind: AppPassword) -> sa.RowM
     return logins.user_in(change.connection, tenant_id, row["id"])
 
 
-def _opened(policy: Policy, namespace: str, kind: AppPassword) -> Scopes:
-    """Return every scope that an app password can be used for with a login of a namespace."""
-    services = {
-        area.service
+def namespaces(policy: Policy) -> tuple[str, ...]:
+    """Return the login namespaces in which an app password opens something, by name."""
+    found = {
+        area.logins
         for area in policy.areas
-        if area.logins == namespace and kind in area.kinds and area.service is not None
+        if any(isinstance(kind, AppPassword) for kind in area.kinds)
     }
+    return tuple(sorted(found))
+
+
+def areas(policy: Policy, namespace: str) -> tuple[Area, ...]:
+    """Return where the app password of a namespace is taken; InvalidError when it takes none."""
+    kind = logins.kind_of(policy, namespace, AppPassword)
+    return tuple(one for one in policy.areas if one.logins == namespace and kind in one.kinds)
+
+
+def _opened(policy: Policy, namespace: str) -> Scopes:
+    """Return every scope that an app password can be used for with a login of a namespace."""
+    services = {one.service for one in areas(policy, namespace) if one.service is not None}
     return Scopes.of(scope for name in services for scope in policy.scopes_of(name))
 
 
@@ -206,7 +226,7 @@ def _give(
     login: str,
     holder: Holder,
 ) -> int:
-    opened = _opened(policy, login.partition(":")[0], kind)
+    opened = _opened(policy, login.partition(":")[0])
     # Nobody asks for its life: it is the longest that the tenant's policy lets it have.
     expires_at = bounded(
         change.connection, caller.tenant_id, kind.name, created_at=change.at, expires_at=None

@@ -22,6 +22,7 @@ from latchgate.manage.actor import Caller
 from latchgate.manage.administrators import Roles, reached, usable
 from latchgate.manage.errors import ForbiddenError, InvalidError
 from latchgate.manage.gate import check_depth, sourced
+from latchgate.manage.profile import HeldRole, held_role
 from latchgate.store import schema
 from latchgate.store.journal import Change
 
@@ -107,6 +108,18 @@ class Granted:
         for role_id in roles:
             scopes |= reached(known, role_id)[0]
         return cls(where, roles, scopes)
+
+
+def offered(connection: sa.Connection, caller: Caller) -> list[HeldRole]:
+    """Return the roles that a key which a caller makes in their project can have, by name.
+
+    Those whose scopes they may hand out; InvalidError, ForbiddenError where there can be none.
+    """
+    known = usable(connection, caller.tenant_id)
+    effective = _effective(connection, caller, _project(caller, None), known)
+    roles = [held_role(known, role_id) for role_id in effective]
+    fitting = [one for one in roles if not caller.rights.lacking(Scopes.of(one.scopes))]
+    return sorted(fitting, key=lambda one: (one.name, one.id))
 
 
 def given_rules(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from latchgate.doors.console import (
     Application,
+    access_keys,
     applications,
+    apps,
     authorize,
     device,
     keys,
     logout,
     overview,
+    profile,
     project,
     providers,
     security,
     sign_in,
+    tokens,
 )
 from latchgate.doors.console.frame import Frame
 from latchgate.doors.console.languages import Languages
@@ -32,6 +36,10 @@ _NOUNS = (
     logout,
     overview,
     project,
+    tokens,
+    access_keys,
+    apps,
+    profile,
 )
 
 

@@ -132,8 +132,11 @@ async def _reissue(door: Door, request: HttpRequest, user_id: str) -> Response:
         caller(request),
         user_id,
         namespace,
+        now=door.clock(),
         entropy=door.entropy,
     )
+    if issued is None:
+        raise RuntimeError("a password that was not made before came without its text")
     told = {"password": issued.secret.reveal(), "receipt": await receipt(door, n)}
     return json_answer(msgspec.convert(_fields(found) | told, ReissuedBasic))
 
