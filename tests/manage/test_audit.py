@@ -20,7 +20,7 @@ from latchgate.keyring.errors import KeyringError
 from latchgate.keyring.signing import read, signed
 from latchgate.manage import audit, chain, keys
 from latchgate.manage.audit import Filter
-from latchgate.manage.errors import ForbiddenError
+from latchgate.manage.errors import ForbiddenError, NotFoundError
 from latchgate.store.evidence import COLUMNS
 from latchgate.store.journal import Actor
 from latchgate.store.journal import chain as chained
@@ -138,6 +138,32 @@ def test_pages_follow_each_other_while_rows_are_added(world):
             break
         after = following
     assert seen == [row.n for row in world.journal()]
+
+
+def test_the_newest_rows_come_first_where_that_is_asked(world):
+    other = world.somebody()
+    theirs = world.key(owner=other)
+    for caller in (world.acting(world.admin), world.acting(theirs, TENANT_ADMIN)):
+        expected = numbers(everything(world, caller))[::-1]
+        seen, after = [], 0
+        while after is not None:
+            rows, after = audit.listed(
+                world.store, caller, Filter(), limit=2, after=after, newest_first=True
+            )
+            seen += numbers(rows)
+        assert seen == expected
+
+
+def test_one_row_is_shown_to_whoever_may_list_it(world):
+    theirs = world.key(owner=world.somebody())
+    operator, administrator = world.acting(world.admin), world.acting(theirs, TENANT_ADMIN)
+    (row,) = everything(world, administrator, record=theirs.id)
+    assert audit.shown(world.store, administrator, row.n) == row
+    assert audit.shown(world.store, operator, row.n) == row
+    assert audit.shown(world.store, operator, 1).n == 1
+    for n in (1, world.head() + 1):
+        with pytest.raises(NotFoundError, match=f"no row {n} "):
+            audit.shown(world.store, administrator, n)
 
 
 def test_a_row_whose_detail_was_altered_is_listed_all_the_same(world):

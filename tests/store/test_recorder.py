@@ -109,6 +109,30 @@ def test_an_unknown_id_is_not_found(recorder):
     assert recorder.reader.refusal("nothing") is None
 
 
+def test_the_newest_refusals_of_a_ring_come_first_and_page_by_page(world, recorder):
+    owner = world.somebody()
+    key, other = world.key(scopes=[], owner=owner), world.key(scopes=[], owner=owner)
+    keys = [key, other, None, key, key, other]
+    made = [recorder.decide(used, at=NOON + at // 2).id for at, used in enumerate(keys)]
+    recorder.recorder.flush()
+
+    def ids(ring, **how):
+        return [kept["id"] for kept in recorder.reader.refusals(ring, **({"limit": 9} | how))]
+
+    every = ids(None)
+    assert sorted(every) == sorted(made)
+    assert set(every[:2]) == set(made[4:])  # of one moment: by their ids
+    assert ids(None, limit=2) + ids(None, limit=9, after=every[1]) == every
+    theirs = [one for one in every if one != made[2]]
+    assert ids(owner.tenant_id) == theirs
+    assert ids(owner.tenant_id, after=made[2]) == [one for one in theirs if one in made[:2]]
+    assert ids(owner.tenant_id, credential_id=key.id) == [
+        one for one in every if one in {made[0], made[3], made[4]}
+    ]
+    assert ids("") == [made[2]]
+    assert ids(None, after="nothing") == []
+
+
 def test_refusals_of_several_recorders_are_found_by_any_reader(world, recorder):
     other = Recorder(world)
     ids = [each.decide().id for each in (recorder, other)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
@@ -28,6 +31,8 @@ from latchgate.verify.engine import Engine
 from latchgate.verify.receipts import Receipt, receipt
 
 MAX_BODY = 1_048_576
+_TRACE_WAIT = 1.0  # a refusal is written within a batch's time; whoever asks why waits for it
+_TRACE_POLL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,18 @@ class Door:
     async def acknowledged(self, n: int) -> Receipt:
         """Wait until every verifier follows a change; returns who did, and who lapsed."""
         return await receipt(self.store.bell, n, ticks=self.ticks)
+
+    async def refusal(self, decision_id: str) -> tuple[str, dict[str, Any]] | None:
+        """Return what is kept of a refusal, waiting a little for one that is being written.
+
+        As `UsageReader.refusal` tells it.
+        """
+        begun = self.ticks()
+        found = await run_in_threadpool(self.usage.refusal, decision_id)
+        while found is None and self.ticks() - begun < _TRACE_WAIT:
+            await asyncio.sleep(_TRACE_POLL)
+            found = await run_in_threadpool(self.usage.refusal, decision_id)
+        return found
 
 
 def caller(request: HttpRequest) -> Caller:

@@ -18,7 +18,7 @@ from latchgate.keyring import master
 from latchgate.keyring.signing import Purpose, Signer, spell, unseal
 from latchgate.manage import signing_keys
 from latchgate.manage.actor import Caller
-from latchgate.manage.errors import ForbiddenError
+from latchgate.manage.errors import ForbiddenError, NotFoundError
 from latchgate.store import schema
 from latchgate.store.journal import Store
 
@@ -104,26 +104,52 @@ class Filter(msgspec.Struct, frozen=True):
 
 
 def listed(
-    store: Store, caller: Caller, wanted: Filter, *, limit: int, after: int
+    store: Store,
+    caller: Caller,
+    wanted: Filter,
+    *,
+    limit: int,
+    after: int,
+    newest_first: bool = False,
 ) -> tuple[list[Row], int | None]:
     """Return up to `limit` rows after a number, oldest first, and the number to go on after.
 
+    With `newest_first` they go backwards, from before that number; 0 is the journal's end then.
     ForbiddenError when a tenant's administrator asks for another tenant.
     """
-    table = schema.journal
-    tenant = wanted.tenant
+    number = schema.journal.c.n
+    statement = sa.select(schema.journal).where(*_visible(caller, wanted.tenant))
+    statement = statement.where(*_conditions(wanted))
+    if newest_first:
+        beyond = number < after if after else sa.true()
+        statement = statement.where(beyond).order_by(number.desc())
+    else:
+        statement = statement.where(number > after).order_by(number)
+    with store.reading() as connection:
+        found = connection.execute(statement.limit(limit + 1)).mappings().all()
+    rows = [_shown(row) for row in found[:limit]]
+    return rows, rows[-1].n if len(found) > limit else None
+
+
+def shown(store: Store, caller: Caller, n: int) -> Row:
+    """Return the row of a number; NotFoundError unless there is one for the caller to see."""
+    wanted = sa.select(schema.journal).where(schema.journal.c.n == n, *_visible(caller, None))
+    with store.reading() as connection:
+        row = connection.execute(wanted).mappings().one_or_none()
+    if row is None:
+        msg = f"there is no row {n} in the journal that is yours to see"
+        raise NotFoundError(msg)
+    return _shown(row)
+
+
+def _visible(caller: Caller, tenant: str | None) -> list[sa.ColumnElement[bool]]:
+    """Return which rows somebody sees, of a tenant where one is named; ForbiddenError."""
     if EVERYTHING not in caller.rights:
         if tenant not in {None, caller.tenant_id}:
             msg = f"the rows of other tenants are for holders of {EVERYTHING}"
             raise ForbiddenError(msg)
         tenant = caller.tenant_id
-    statement = sa.select(table).where(table.c.n > after, *_conditions(wanted))
-    if tenant is not None:
-        statement = statement.where(table.c.tenant_id == tenant)
-    with store.reading() as connection:
-        found = connection.execute(statement.order_by(table.c.n).limit(limit + 1)).mappings().all()
-    rows = [_shown(row) for row in found[:limit]]
-    return rows, rows[-1].n if len(found) > limit else None
+    return [schema.journal.c.tenant_id == tenant] if tenant is not None else []
 
 
 def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:

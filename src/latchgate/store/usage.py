@@ -24,10 +24,9 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 _FIND = "SELECT ring, decision FROM refusal WHERE id = ?"
-_REFUSALS_OF = (
-    "SELECT decision FROM refusal WHERE ring = ? AND credential_id = ?"
-    " ORDER BY at DESC, id DESC LIMIT ?"
-)
+_NEWEST = "SELECT decision FROM refusal"
+_BEYOND = "(at, id) < (SELECT at, id FROM refusal WHERE id = ?)"
+_LATEST = " ORDER BY at DESC, id DESC LIMIT ?"
 _LAST_OF = (
     "SELECT credential_id, at, address, agent FROM last_use"
     " WHERE credential_id IN (SELECT value FROM json_each(?))"
@@ -133,12 +132,23 @@ class UsageReader:
         found = self._rows(_FIND, (decision_id,))
         return (found[0][0], _decode(found[0][1])) if found else None
 
-    def refusals_of(
-        self, tenant_id: str, credential_id: str, *, limit: int
+    def refusals(
+        self,
+        ring: str | None,
+        *,
+        limit: int,
+        credential_id: str | None = None,
+        after: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Return what was kept of the newest refusals of a tenant's credential, newest first."""
-        rows = self._rows(_REFUSALS_OF, (tenant_id, credential_id, limit))
-        return [_decode(row[0]) for row in rows]
+        """Return what was kept of the newest refusals of a ring, or of every one, newest first.
+
+        `credential_id` is of those that named it; `after` is the id of one, and none of it on.
+        """
+        clauses = {"ring = ?": ring, "credential_id = ?": credential_id, _BEYOND: after}
+        told = {clause: value for clause, value in clauses.items() if value is not None}
+        where = f" WHERE {' AND '.join(told)}" if told else ""
+        found = self._rows(f"{_NEWEST}{where}{_LATEST}", (*told.values(), limit))
+        return [_decode(row[0]) for row in found]
 
     def last_uses(self, credential_ids: Iterable[str]) -> dict[str, LastUse]:
         """Return the last use of each credential that was ever accepted.

@@ -1,4 +1,4 @@
-"""What comes in: queries, conditions and described requests, whatever they hold."""
+"""What comes in: queries and conditions, whatever they hold."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
-from latchgate.core.network import parse_address
-from latchgate.core.path import read_path
 from latchgate.doors.lists import read_query
-from latchgate.doors.manage.reading import read_described, read_match, read_once
-from latchgate.doors.manage.shapes import ExplainRequest
+from latchgate.doors.manage.reading import read_match, read_once
 from latchgate.manage import keys
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.listing import Query
@@ -136,59 +133,3 @@ def test_an_idempotency_key_is_visible_ascii(text):
 def test_two_idempotency_keys_are_refused():
     with pytest.raises(InvalidError):
         read_once(sent(("Idempotency-Key", "a"), ("Idempotency-Key", "a")), {})
-
-
-def described(url, **how):
-    return read_described(ExplainRequest(method="GET", url=url, **how))
-
-
-@pytest.mark.parametrize(
-    ("url", "host", "target", "tls"),
-    [
-        ("https://a.example/b?c=d", "a.example", "/b?c=d", True),
-        ("http://a.example:8080/b", "a.example:8080", "/b", False),
-        ("http://[::1]:8080/b", "[::1]:8080", "/b", False),
-        ("https://user:pw@a.example/b", "a.example", "/b", True),
-        ("https://a.example", "a.example", "/", True),
-        ("HTTPS://A.example/B", "A.example", "/B", True),
-        ("/b?c=https://d/e", "", "/b?c=https://d/e", False),
-        ("/b%2Fc/%2e%2e", "", "/b%2Fc/%2e%2e", False),
-        ("https://a.example/b//c", "a.example", "/b//c", True),
-        ("https://a.example//b", "a.example", "//b", True),
-        ("//b/c", "", "//b/c", False),
-    ],
-)
-def test_a_url_keeps_its_path_as_it_was_written(url, host, target, tls):
-    request = described(url)
-    assert (request.host, request.target, request.tls) == (host, target, tls)
-
-
-def test_the_host_header_goes_before_the_host_in_the_url():
-    request = described("https://a.example/b", headers={"Host": "c.example", "X-A": "1"})
-    assert request.host == "c.example"
-    assert request.headers == {"host": "c.example", "x-a": "1"}
-
-
-def test_a_client_is_read():
-    assert described("/b", client="192.0.2.1").client == parse_address("192.0.2.1")
-    assert described("/b").client is None
-
-
-@given(st.text(max_size=60))
-def test_any_url_becomes_a_request_or_is_refused_by_name(url):
-    try:
-        request = described(url)
-    except InvalidError as error:
-        (named,) = [field for field, _ in error.faults]
-        assert named == "url"
-    else:
-        read_path(request.target)
-
-
-@given(st.text(max_size=30))
-def test_any_client_becomes_an_address_or_is_refused_by_name(client):
-    try:
-        described("/b", client=client)
-    except InvalidError as error:
-        (named,) = [field for field, _ in error.faults]
-        assert named == "client"

@@ -114,7 +114,7 @@ def used(browser: Browser, key: StoredKey, now: float) -> Used:
     mine = key.owner_id == caller.owner.id
     refusals = None
     if mine or browser.may("manage:decisions.read", "operator:decisions.read"):
-        kept = reader.refusals_of(caller.tenant_id, key.id, limit=REFUSALS)
+        kept = reader.refusals(caller.tenant_id, limit=REFUSALS, credential_id=key.id)
         refusals = [worded(one) for one in kept]
     return Used(
         reader.last_uses([key.id]).get(key.id),

@@ -1,4 +1,4 @@
-"""What comes in: bodies, queries and described requests, read strictly.
+"""What comes in: bodies and queries, read strictly.
 
 Rule of this file: whatever can't be taken is an InvalidError naming the field, or an HTTPException
 when it is not even the right sort of message.
@@ -15,16 +15,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
 from latchgate.core.duration import parse_duration
-from latchgate.core.model import Request
-from latchgate.core.network import parse_address
 from latchgate.core.timestamp import parse_rfc3339
 from latchgate.doors.door import bounded_body
-from latchgate.doors.manage import shapes
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.idempotency import FIELD, Once
 from latchgate.manage.records import ANY, IfMatch
 
-_ABSOLUTE = re.compile(r"(?P<scheme>(?i:https?))://(?P<authority>[^/?#]*)(?P<target>.*)", re.DOTALL)
 _VISIBLE = re.compile(r"[!-~]{1,255}")
 # RFC 9110 §8.8.3, without the weak ones: a version is exact.
 _TAGS = re.compile(r"\"[!#-~]*\"(?:[ \t]*,[ \t]*\"[!#-~]*\")*")
@@ -97,30 +93,3 @@ def read_match(request: HttpRequest) -> IfMatch:
         raise HTTPException(400, 'If-Match takes * or ETags such as "42", never weak ones.')
     tags = _TAG.findall(told)
     return IfMatch(frozenset(int(tag) for tag in tags if tag.isdecimal() and len(tag) < 19))  # noqa: PLR2004 - fits 64 bits
-
-
-def read_described(asked: shapes.ExplainRequest) -> Request:
-    """Turn a URL and headers into the request that a gateway would tell of."""
-    # Split by hand: the path must stay as it was written, and a library would mend it.
-    scheme, authority, target = "", "", asked.url
-    found = _ABSOLUTE.fullmatch(asked.url)
-    if found is not None:
-        scheme, authority = found["scheme"].lower(), found["authority"].rpartition("@")[2]
-        target = found["target"] if found["target"].startswith("/") else f"/{found['target']}"
-    headers = {name.lower(): value for name, value in asked.headers.items()}
-    if len(headers) < len(asked.headers):
-        raise InvalidError([("headers", "a header is given twice")])
-    client = None
-    if asked.client is not None:
-        try:
-            client = parse_address(asked.client)
-        except ValueError as error:
-            raise InvalidError([("client", str(error))]) from error
-    return Request(
-        method=asked.method,
-        host=headers.get("host", authority),
-        target=target,
-        headers=headers,
-        client=client,
-        tls=scheme == "https",
-    )

@@ -10,8 +10,6 @@ from latchgate.core.timestamp import rfc3339
 from latchgate.manage.states import State
 from latchgate.verify.receipts import Receipt
 
-_Long = Annotated[str, msgspec.Meta(max_length=16_384)]
-
 
 class Key(msgspec.Struct, frozen=True):
     """A key as it is shown; never its secret. Times are RFC 3339."""
@@ -116,15 +114,6 @@ class PolicyApplied(msgspec.Struct, frozen=True):
 
     version: int
     receipt: ReceiptShape
-
-
-class ExplainRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A request to be decided and explained, not made."""
-
-    method: Annotated[str, msgspec.Meta(max_length=40)]
-    url: _Long
-    headers: dict[Annotated[str, msgspec.Meta(max_length=256)], _Long] = {}
-    client: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class ExplainedStep(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ from latchgate.doors.manage import (
 )
 from latchgate.doors.manage.examples import applications, audit, credentials
 from latchgate.doors.manage.examples.records import AT, KEY, PROJECT, RECEIPT, ROLE, TENANT, USER
+from latchgate.manage.decisions import ExplainRequest
 from latchgate.manage.keys import KeyPatch, KeySpec
 from latchgate.manage.projects import ProjectPatch, ProjectSpec
 from latchgate.manage.roles import RolePatch, RoleSpec
@@ -125,7 +126,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     shapes.PolicyFiles: {"files": {"wayscloud.toml": "the text of the file"}},
     shapes.PolicyApplied: {"version": 2, "receipt": RECEIPT},
-    shapes.ExplainRequest: {
+    ExplainRequest: {
         "method": "PUT",
         "url": "https://api.example.com/v1/storage/photos/cat.txt",
         "headers": {"Authorization": "Bearer wayscloud_storage_…"},
