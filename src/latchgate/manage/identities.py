@@ -6,6 +6,8 @@ that is (ATTACKS D4.27).
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from latchgate.manage import logins
@@ -41,6 +43,16 @@ def login_name(store: Store, namespace: str, user_id: str) -> str | None:
     with store.reading() as connection:
         found = logins.login_of(connection, user_id, namespace)
     return found.partition(":")[2] if found is not None else None
+
+
+def login_names(store: Store, namespace: str, user_ids: Collection[str]) -> dict[str, str]:
+    """Return the login names that users have in a namespace, by their ids."""
+    table = schema.login
+    wanted = sa.select(table.c.id, table.c.user_id).where(table.c.user_id.in_(user_ids))
+    with store.reading() as connection:
+        rows = connection.execute(wanted.order_by(table.c.created_at.desc())).all()
+    parts = ((row.user_id, row.id.partition(":")) for row in rows)
+    return {user_id: name for user_id, (space, _, name) in parts if space == namespace}
 
 
 def tenant_of(store: Store, user_id: str) -> str:

@@ -215,6 +215,15 @@ def end_sessions(change: Change, user_id: str, login: str, *, keep: str | None =
         session.end_all_in(change, user_id, why="password-change", keep=keep)
 
 
+def namespaces(policy: Policy) -> tuple[str, ...]:
+    """Return where a user can have an account password; how people sign in comes first."""
+    areas = ((area.logins, area.kinds) for area in policy.areas)
+    known = {name for name, kinds in areas for one in kinds if isinstance(one, AccountPassword)}
+    held = (one for one in policy.kinds.values() if isinstance(one, AccountPassword))
+    known |= {one.name.partition(".")[0] for one in held}
+    return tuple(sorted(known, key=lambda one: (one != NAMESPACE, one)))
+
+
 def draw(policy: Policy, namespace: str, *, entropy: Callable[[int], bytes]) -> Issued:
     """Return a random first password, to be hashed before `set_first` stores it."""
     kind = logins.kind_of(policy, namespace, AccountPassword)

@@ -19,7 +19,7 @@ from latchgate.manage.administrators import kept
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.idempotency import Once, recall, remember
 from latchgate.manage.keys import Line, Name
-from latchgate.manage.listing import Listing, Query, by, equals, page, truth
+from latchgate.manage.listing import Filter, Listing, Query, by, equals, page, truth
 from latchgate.manage.records import ANY, IfMatch, alter, asked, find, new_id
 from latchgate.signin import session
 from latchgate.store import schema
@@ -30,6 +30,18 @@ Sort = Literal["main", "sub", "service"]
 Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[!-?A-~]+@[0-9A-Za-z.-]+(?![\s\S])")]
 Ranges = Annotated[list[Name], msgspec.Meta(max_length=100)]
 TABLE = schema.user
+_HELD = schema.role_assignment
+
+
+def _with(column: sa.ColumnElement[str]) -> Filter:
+    """Return a filter for those who hold a role in a project, or one role anywhere."""
+
+    def clause(text: str, _now: float) -> sa.ColumnElement[bool]:
+        return sa.exists().where(_HELD.c.user_id == TABLE.c.id, column == text)
+
+    return Filter({"type": "string"}, clause)
+
+
 LISTING = Listing(
     table=TABLE,
     searched=("id", "name", "email"),
@@ -39,6 +51,8 @@ LISTING = Listing(
         "user_sort": equals(TABLE.c.sort, "main", "sub", "service"),
         "active": truth(TABLE.c.active),
         "allow_api": truth(TABLE.c.api),
+        "project_id": _with(_HELD.c.project_id),
+        "role_id": _with(_HELD.c.role_id),
     },
     sorts={
         "created_at": by(TABLE.c.created_at),
@@ -250,10 +264,9 @@ def _networks(filters: list[str] | None) -> list[str] | None:
 
 def _with_roles(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> list[StoredUser]:
     found = list(rows)
-    table = schema.role_assignment
     held: dict[str, list[Held]] = {row["id"]: [] for row in found}
-    wanted = sa.select(table).where(table.c.user_id.in_(held))
-    for row in connection.execute(wanted.order_by(table.c.project_id, table.c.role_id)).mappings():
+    wanted = sa.select(_HELD).where(_HELD.c.user_id.in_(held))
+    for row in connection.execute(wanted.order_by(_HELD.c.project_id, _HELD.c.role_id)).mappings():
         held[row["user_id"]].append(Held(row["project_id"], row["role_id"]))
     return [
         StoredUser(
