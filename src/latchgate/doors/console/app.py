@@ -7,11 +7,14 @@ from latchgate.doors.console import (
     applications,
     authorize,
     device,
+    leak_rules,
+    lifetimes,
     logout,
     overview,
     project,
     providers,
     security,
+    settings,
     sign_in,
 )
 from latchgate.doors.console.frame import Frame
@@ -30,6 +33,9 @@ _NOUNS = (
     logout,
     overview,
     project,
+    settings,
+    lifetimes,
+    leak_rules,
 )
 
 
