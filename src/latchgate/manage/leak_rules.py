@@ -50,9 +50,9 @@ def set_rule(
     store: Store, policy: Policy, caller: Caller, kind: str, spec: LeakRuleSpec
 ) -> LeakRule:
     """Say what shall happen when a secret of a kind leaks; InvalidError where there is no such."""
-    able = sorted(name for name, one in policy.kinds.items() if _may_be_revoked(one))
-    if kind != EVERY and kind not in able:
-        raise InvalidError([("kind", f"must be {EVERY} or one of {', '.join(able)}")])
+    known = kinds(policy)
+    if kind != EVERY and kind not in known:
+        raise InvalidError([("kind", f"must be {EVERY} or one of {', '.join(known)}")])
     table = schema.leak_rule
     row = {
         "id": f"{caller.tenant_id}:{kind}",
@@ -79,6 +79,11 @@ def set_rule(
                 tenant_id=caller.tenant_id,
             )
     return LeakRule(kind, spec.action, n)
+
+
+def kinds(policy: Policy) -> list[str]:
+    """Return the kinds of a policy that a rule may be set for."""
+    return sorted(name for name, one in policy.kinds.items() if _may_be_revoked(one))
 
 
 def _may_be_revoked(kind: AnyKind) -> bool:

@@ -76,7 +76,9 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             run_worker(told, sockets, certificate, on_ready=ready, supervised=False)
         else:
             _Workers(told, sockets, certificate, workers).run(announce)
-    except (StoreError, PolicyError, LanguageError) as error:
+    except LanguageError as error:
+        raise ServeError(str(error)) from error
+    except (StoreError, PolicyError) as error:
         msg = f"{config.database}: {error}"
         raise ServeError(msg) from error
     finally:
@@ -295,8 +297,11 @@ def _spawn(config: Config, sockets: Sockets, certificate: Certificate | None, re
             config, sockets, certificate, on_ready=lambda: _tell(ready, b"."), supervised=True
         )
         code = 0
-    except (StoreError, PolicyError, LanguageError) as error:
-        sys.stderr.write(f"latchgate: {config.database}: {error}\n")
+    except LanguageError as error:
+        _warn(str(error))
+        _tell(ready, b"!")
+    except (StoreError, PolicyError) as error:
+        _warn(f"{config.database}: {error}")
         _tell(ready, b"!")
     except BaseException:  # noqa: BLE001 - a child must never return into the parent's code
         traceback.print_exc()

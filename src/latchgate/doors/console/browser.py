@@ -133,7 +133,8 @@ class Browser:
             "problem": "",
             "faults": {},
             "path": self.path,
-            "menu": self._menu(),
+            "here": self._here,
+            "menu": self.menu,
             "standing": self.standing,
             "may": self.may,
             **values,
@@ -141,10 +142,17 @@ class Browser:
         body = self.frame.render(template, self.language, given)
         return self._reply(status, body, headers(form_targets))
 
-    def _menu(self) -> tuple[Group, ...]:
+    @property
+    def menu(self) -> tuple[Group, ...]:
+        """What who is signed in may open; nothing where nobody is."""
         caller = self.standing.caller
         rights = caller.rights if caller is not None else NONE
         return self.frame.menu.seen_with(rights, self.policy) if self.session else ()
+
+    @property
+    def _here(self) -> str:
+        """Where this page is fetched: what a form was sent to may have no page of its own."""
+        return self.asked.target if self.asked.method in {"GET", "HEAD"} else self.path
 
     def json(self, body: bytes) -> Reply:
         """Answer a page's script."""

@@ -90,7 +90,8 @@ class Frame:
         found = resources.files("latchgate.doors.console").joinpath("assets").iterdir()
         assets = {file.name: _Asset.of(file.name, file.read_bytes()) for file in found}
         made = {
-            tag: _environment(language, assets) for tag, language in self.languages.known.items()
+            tag: _environment(language, self.languages, assets)
+            for tag, language in self.languages.known.items()
         }
         object.__setattr__(self, "_templates", made)
         object.__setattr__(self, "_assets", assets)
@@ -127,7 +128,9 @@ class Frame:
         await Reply(200, asset.body, headers).send(scope, send)
 
 
-def _environment(language: Language, assets: Mapping[str, _Asset]) -> jinja2.Environment:
+def _environment(
+    language: Language, languages: Languages, assets: Mapping[str, _Asset]
+) -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("latchgate.doors.console", "pages"),
         autoescape=True,
@@ -139,6 +142,7 @@ def _environment(language: Language, assets: Mapping[str, _Asset]) -> jinja2.Env
     made.install_gettext_translations(language.texts, newstyle=True)  # type: ignore[attr-defined] # of the extension
     made.globals["asset"] = lambda name: assets[name].address
     made.globals["language"] = language
+    made.globals["languages"] = tuple(languages.known.values())
     made.filters["moment"] = _moment
     made.filters["day"] = _day
     made.filters["agent"] = _agent

@@ -1,14 +1,17 @@
 """The languages that the console speaks: English, in which it is written, and catalogues beside.
 
 Rule of this file: what a browser asks for chooses among those that are there, never names a file.
-A text that a catalogue lacks is shown in English. Source: RFC 9110 §12.5.4, RFC 4647 §3.4.
+A text that a catalogue lacks is shown in English; one with tags or placeholders of its own is
+refused at the start, for pages take it as it is. Source: RFC 9110 §12.5.4, RFC 4647 §3.4.
 """
 
 from __future__ import annotations
 
 import gettext
+import io
 import re
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +19,12 @@ ENGLISH = "en"
 DOMAIN = "latchgate"
 COOKIE = "__Host-latchgate-language"
 _TAG = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-_RANGE = re.compile(r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:;q=([01](?:\.[0-9]{0,3})?))?")
+_RANGE = re.compile(
+    r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*|\*)(?:;[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
+)
+# What a page takes as it is from a translation: tags, what ends an attribute, and values.
+_MARKS = re.compile(r"<[^>]*>|[<\"]|%\([^)]*\).|%.?")
+_LITTLE_ENDIAN = b"\xde\x12\x04\x95"  # how a catalogue begins; in the other order otherwise
 _MAX_HEADER = 500
 _RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ks", "ku", "ps", "sd", "ug", "ur", "yi"})
 
@@ -76,11 +84,7 @@ class Languages:
             tag = file.parent.parent.name
             if not _TAG.fullmatch(tag):
                 raise LanguageError(f"{file}: {tag} is no language tag such as de or pt-BR")
-            try:
-                with file.open("rb") as opened:
-                    texts = gettext.GNUTranslations(opened)
-            except (OSError, ValueError, EOFError) as error:
-                raise LanguageError(f"{file}: it is no catalogue that can be read") from error
+            texts = _read(file)
             found[tag] = Language(tag, _name(tag, texts), texts)
         return cls(found)
 
@@ -102,6 +106,34 @@ class Languages:
                 return lower[tag]
             tag = tag.rpartition("-")[0]
         return None
+
+
+def _read(file: Path) -> gettext.GNUTranslations:
+    """Read a catalogue; LanguageError where it is none, or has a text that pages can't take."""
+    try:
+        held = file.read_bytes()
+        texts = gettext.GNUTranslations(io.BytesIO(held))
+        for written, said in _pairs(held):
+            allowed = set(_MARKS.findall(written))
+            if written and not set(_MARKS.findall(said)) <= allowed:
+                shown = " ".join(sorted(allowed)) or "none"
+                told = f"{said[:100]!r} has tags, quotes or placeholders that the text has not"
+                raise LanguageError(f"{file}: {told}: there {shown} are allowed")
+    except (OSError, ValueError, LookupError, struct.error) as error:
+        raise LanguageError(f"{file}: it is no catalogue that can be read") from error
+    return texts
+
+
+def _pairs(held: bytes) -> Iterator[tuple[str, str]]:
+    """Yield each text of a catalogue with its translation, several forms of one in one."""
+    order = "<" if held[:4] == _LITTLE_ENDIAN else ">"
+    count, texts, translations = struct.unpack_from(f"{order}3I", held, 8)
+    for at in range(count):
+        pair = []
+        for table in (texts, translations):
+            length, offset = struct.unpack_from(f"{order}2I", held, table + 8 * at)
+            pair.append(held[offset : offset + length].decode())
+        yield pair[0], pair[1]
 
 
 def _liked(header: str) -> Iterable[str]:

@@ -11,14 +11,19 @@ from latchgate.doors.lists import read_query
 from latchgate.manage.listing import Listing, Query
 
 LENGTH = 50  # of a page
+ANY = "any"  # takes a filter away that holds unless told
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked of a list at a path: its query, and that as text."""
+    """What was asked of a list at a path: as its address tells it, and as its query.
+
+    `given` is what holds where the address tells nothing.
+    """
 
     path: str
     told: Mapping[str, str]
+    given: Mapping[str, str]
     query: Query
 
     @property
@@ -28,8 +33,9 @@ class Asked:
 
     @property
     def narrowed(self) -> bool:
-        """Whether not everything was asked for."""
-        return bool(set(self.told) - {"sort", "after"})
+        """Whether something else was asked for than what is shown unless told."""
+        sought = {name: text for name, text in self.told.items() if name not in {"sort", "after"}}
+        return any(text != self.given.get(name, ANY) for name, text in sought.items())
 
     @property
     def paged(self) -> bool:
@@ -38,7 +44,7 @@ class Asked:
 
     def value(self, name: str) -> str:
         """Return what was asked by one filter."""
-        return self.told.get(name, "")
+        return self.told.get(name, self.given.get(name, ""))
 
     def direction(self, name: str) -> str:
         """Return how it is sorted by a field, as `aria-sort` names it."""
@@ -70,13 +76,10 @@ def read(browser: Browser, listing: Listing, **given: str) -> Asked:
 
     InvalidError names the parameter that can't be taken.
     """
-    known = {name: text for name, text in browser.query.items() if name in names(listing)}
-    told = given | {name: text for name, text in known.items() if text}
-    told = {name: text for name, text in told.items() if text != ANY}
-    return Asked(browser.path, told, read_query(told.items(), listing, limit=LENGTH))
-
-
-ANY = "any"  # of a filter that holds unless told
+    told = {name: one for name, one in browser.query.items() if one and name in names(listing)}
+    wanted = {name: text for name, text in (given | told).items() if text != ANY}
+    query = read_query(wanted.items(), listing, limit=LENGTH)
+    return Asked(browser.path, told, given, query)
 
 
 def names(listing: Listing) -> frozenset[str]:

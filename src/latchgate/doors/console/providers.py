@@ -239,7 +239,7 @@ def _fail(provider: IdentityProvider, error: ProviderError) -> NoReturn:
     _log.warning("a sign-in through %s failed: %s", provider.name, error)
     told = {"provider": provider.title}
     if isinstance(error, DeclinedError):
-        raise FormError(403, "You were not signed in at %(provider)s.", told) from error
+        raise FormError(403, "%(provider)s did not sign you in.", told) from error
     if isinstance(error, UnavailableError):
         raise FormError(503, _UNAVAILABLE, told) from error
     raise FormError(403, "%(provider)s gave no answer that could sign you in.", told) from error
