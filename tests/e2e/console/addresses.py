@@ -7,13 +7,12 @@ tenant: by its noun, or by its line here. One that nobody has an address for is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.doors.console.declared import declared
 from tests.e2e.console.furnished import Furnished
 
-from latchgate.doors.console import app
-from latchgate.doors.console.page import Page
 from latchgate.doors.console.providers import BEGIN, CALLBACK
 
 # By the path of a page: its address, where `{noun}` or `{noun.state}` stands for a record's id.
@@ -36,12 +35,6 @@ class NoAddressError(Exception):
             f"{self.path}: nobody has an address for this page. Make the record that it shows in"
             " furnished.py, and name it by the page's noun, or give the page a line in addresses.py"
         )
-
-
-def declared() -> Iterator[Page]:
-    """Return every page that the console declares, but those of configured providers."""
-    for noun in app._NOUNS:
-        yield from noun.PAGES
 
 
 def shown() -> list[str]:

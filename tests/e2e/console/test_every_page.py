@@ -71,5 +71,28 @@ def test_signing_in_can_be_done_by_everybody_with_a_second_factor_too(chromium, 
         assert look.faults() == []
 
 
+_PLANTED = {
+    "the browser says": '<p style="color: red">inline</p>',
+    "it asks https://evil.example": '<img src="https://evil.example/pixel.png" alt="">',
+    "image-alt": '<img src="/assets/icon.svg">',
+    "at 320 px: the document is": f"<p><code>{'w' * 90}</code></p>",
+    "it weighs": f"<!--{'x' * 100_000}-->",
+    "target-size": "<p><a href='/a'>a</a><a href='/b'>b</a><a href='/c'>c</a></p>",
+}
+
+
+@pytest.mark.parametrize("fault", _PLANTED)
+def test_what_is_wrong_with_a_page_is_found(chromium, furnished, fault):
+    with a_look(chromium, furnished.desk.origin) as look:
+        address = f"{look.origin}/sign-in"
+
+        def spoil(route):
+            body = route.fetch().text().replace("</form>", f"</form>{_PLANTED[fault]}", 1)
+            route.fulfill(response=route.fetch(), body=body)
+
+        look.page.route(address, spoil)
+        assert any(one.startswith(fault) for one in look.open("/sign-in"))
+
+
 def test_no_page_that_is_passed_on_the_way_to_something_is_forgotten():
     assert set(shown()) >= IN_PASSING
