@@ -261,7 +261,7 @@ def test_no_page_leads_to_another_origin_whatever_it_is_told_to_go_on_with(serve
     visitor = Visitor(server)
     asked = [page for page in SHOWN if "next" in (page.query or ())]
     assert asked
-    found = []
+    found: list[tuple[object, str]] = []
     for where in ELSEWHERE:
         for page in asked:
             visitor.see(f"{path_of(page)}?{urlencode({'next': where})}")

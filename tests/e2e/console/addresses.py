@@ -45,11 +45,13 @@ def shown() -> list[str]:
 
 def address(path: str, at: Furnished) -> str:
     """Return where a page is shown; NoAddressError."""
-    wanted = ADDRESSES.get(path)
-    if wanted is None:
-        noun = _NOUN.search(path)
-        wanted = path.replace("{id}", f"{{{noun[1]}}}") if noun else path
-    missing = [name for name in _RECORD.findall(wanted) if not at.ids.get(name)]
-    if missing:
+    return resolved(ADDRESSES.get(path, path), at)
+
+
+def resolved(path: str, at: Furnished) -> str:
+    """Return a path with the ids of records of the furnished tenant in it; NoAddressError."""
+    noun = _NOUN.search(path)
+    wanted = path.replace("{id}", f"{{{noun[1]}}}") if noun else path
+    if any(not at.ids.get(name) for name in _RECORD.findall(wanted)):
         raise NoAddressError(path)
     return _RECORD.sub(lambda found: at.ids[found[1]], wanted)
