@@ -7,13 +7,12 @@ tenant: by its noun, or by its line here. One that nobody has an address for is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.doors.console.declared import declared
 from tests.e2e.console.furnished import Furnished
 
-from latchgate.doors.console import app
-from latchgate.doors.console.page import Page
 from latchgate.doors.console.providers import BEGIN, CALLBACK
 
 # By the path of a page: its address, where `{noun}` or `{noun.state}` stands for a record's id.
@@ -38,12 +37,6 @@ class NoAddressError(Exception):
         )
 
 
-def declared() -> Iterator[Page]:
-    """Return every page that the console declares, but those of configured providers."""
-    for noun in app._NOUNS:
-        yield from noun.PAGES
-
-
 def shown() -> list[str]:
     """Return the paths of those that can be looked at."""
     there = {page.path for page in declared() if page.show is not None}
@@ -52,11 +45,13 @@ def shown() -> list[str]:
 
 def address(path: str, at: Furnished) -> str:
     """Return where a page is shown; NoAddressError."""
-    wanted = ADDRESSES.get(path)
-    if wanted is None:
-        noun = _NOUN.search(path)
-        wanted = path.replace("{id}", f"{{{noun[1]}}}") if noun else path
-    missing = [name for name in _RECORD.findall(wanted) if not at.ids.get(name)]
-    if missing:
+    return resolved(ADDRESSES.get(path, path), at)
+
+
+def resolved(path: str, at: Furnished) -> str:
+    """Return a path with the ids of records of the furnished tenant in it; NoAddressError."""
+    noun = _NOUN.search(path)
+    wanted = path.replace("{id}", f"{{{noun[1]}}}") if noun else path
+    if any(not at.ids.get(name) for name in _RECORD.findall(wanted)):
         raise NoAddressError(path)
     return _RECORD.sub(lambda found: at.ids[found[1]], wanted)

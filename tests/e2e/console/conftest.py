@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 from tests import people, pseudo
+from tests.e2e.console.furnished import Furnished, a_furnished
 from tests.e2e.desk import Desk, a_chromium, a_context, a_desk, a_page
 from tests.people import Person
 
@@ -27,6 +28,13 @@ def pseudo_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("pseudo")
     catalogues = folder / "translations"
     with a_desk(folder, translations=pseudo.catalogue(catalogues)) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
+    """A server of its own with a tenant that is full of records."""
+    with a_furnished(tmp_path_factory.mktemp("furnished")) as made:
         yield made
 
 

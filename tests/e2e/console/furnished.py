@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from tests import people
+from tests import people, pseudo
 from tests.doors.console.relying import App
 from tests.e2e.desk import Desk
 from tests.people import Person
@@ -31,7 +31,13 @@ from latchgate.store.recorder import Usage
 DAY = 86_400.0
 _AGENTS = ("nordlicht-web/4.2", "Terraform/1.9", "python-requests/2.34", "rclone/1.68")
 _STATIC = ("198.51.100.7", "198.51.100.23", "203.0.113.80", "2001:db8:7::15")
-_CONFIG = '\n[access_log]\ndirectory = "access-log"\n'
+_CONFIG = """
+[access_log]
+directory = "access-log"
+
+[console]
+translations = "catalogues"
+"""
 
 
 @dataclass
@@ -74,6 +80,7 @@ class Furnished:
 def a_furnished(folder: Path) -> Iterator[Furnished]:
     """Start a server, and fill it."""
     server = Server.made(folder / "lg")
+    pseudo.catalogue(server.folder / "catalogues")
     server.config.write_text(server.config.read_text() + _CONFIG)
     server.start()
     world = World.beside(server)

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from playwright.sync_api import Browser, CDPSession, Page, Request
+from playwright.sync_api import Browser, CDPSession, Page, Request, ViewportSize
 from tests.clients.installed import NODE_MODULES
 from tests.e2e.desk import a_context
 
 KILOBYTES = 100
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 320, "height": 700}
+WIDE = ViewportSize(width=1280, height=900)
+NARROW = ViewportSize(width=320, height=700)
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 _AXE = """async told => {
     const found = await axe.run(document, {resultTypes: ["violations"], ...told});

@@ -7,21 +7,13 @@ from collections.abc import Iterator
 
 import pyotp
 import pytest
-from playwright.sync_api import expect
-from tests import people
+from playwright.sync_api import Page, expect
+from tests import people, pseudo
 from tests.e2e.console.addresses import IN_PASSING, address, shown
-from tests.e2e.console.furnished import Furnished, a_furnished
 from tests.e2e.console.soundness import Look, a_look
 from tests.e2e.desk import sign_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
-
-
-@pytest.fixture(scope="module")
-def furnished(tmp_path_factory) -> Iterator[Furnished]:
-    """A server with a tenant that is full of records."""
-    with a_furnished(tmp_path_factory.mktemp("furnished")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +61,55 @@ def test_signing_in_can_be_done_by_everybody_with_a_second_factor_too(chromium, 
         expect(look.page.locator("main input[name=code]")).to_be_visible()
         assert look.page.url == f"{look.origin}/sign-in/second"
         assert look.faults() == []
+
+
+@pytest.fixture(scope="module")
+def foreign(chromium, furnished) -> Iterator[Look]:
+    """The same in a browser that speaks a language of longer texts, which nobody speaks."""
+    with a_look(chromium, furnished.desk.origin, locale=pseudo.TAG) as made:
+        # Its page to sign in too, of which no label is known: names and paths stay as they are.
+        made.page.goto(f"{made.origin}/sign-in?next=/overview")
+        assert unfit(made.page) == []
+        made.page.locator("main input[name=login]").fill(furnished.person.login)
+        made.page.locator("main input[name=password]").fill(furnished.person.password)
+        made.page.locator("main input[name=password]").press("Enter")
+        made.page.wait_for_url("**/overview")
+        yield made
+
+
+def unfit(page: Page) -> list[str]:
+    """Return what of a page was not translated, and what of it has no room for longer texts."""
+    assert page.locator("html").get_attribute("lang") == pseudo.TAG
+    return pseudo.unmarked(page) + pseudo.overflowing(page)
+
+
+@pytest.mark.parametrize("path", [path for path in shown() if path not in IN_PASSING])
+def test_every_text_of_a_page_is_translated_and_has_room(furnished, foreign, path):
+    foreign.page.goto(foreign.origin + address(path, furnished))
+    assert unfit(foreign.page) == []
+
+
+_PLANTED = {
+    "the browser says": '<p style="color: red">inline</p>',
+    "it asks https://evil.example": '<img src="https://evil.example/pixel.png" alt="">',
+    "image-alt": '<img src="/assets/icon.svg">',
+    "at 320 px: the document is": "<svg width='500' height='20' aria-hidden='true'></svg>",
+    "it weighs": f"<!--{'x' * 100_000}-->",
+    "target-size": "<p><a href='/a'>a</a><a href='/b'>b</a><a href='/c'>c</a></p>",
+}
+
+
+def test_what_is_wrong_with_a_page_is_found(chromium, furnished):
+    def spoil(route):
+        answer = route.fetch()
+        body = answer.text().replace("</form>", f"</form>{''.join(_PLANTED.values())}", 1)
+        route.fulfill(response=answer, body=body)
+
+    with a_look(chromium, furnished.desk.origin) as look:
+        look.page.route(f"{look.origin}/sign-in", spoil)
+        found = look.open("/sign-in")
+    missed = [fault for fault in _PLANTED if not any(one.startswith(fault) for one in found)]
+    assert missed == [], found
 
 
 def test_no_page_that_is_passed_on_the_way_to_something_is_forgotten():
