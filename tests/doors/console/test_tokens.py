@@ -102,7 +102,7 @@ def test_networks_the_own_address_and_scopes_are_as_they_were_asked_for(opened, 
     token = TOKEN.findall(page)[0]
     there = {"X-Forwarded-For": opened.address, "X-Forwarded-Proto": "https"}
     assert server.call("GET", "/1.3/account", token=token, headers=there).status == 200
-    assert server.call("GET", "/1.3/account", token=token).status == 401
+    assert server.call("GET", "/1.3/account", token=token).status == 403
     refused = server.call("POST", "/1.3/account/tokens", {}, token=token, headers=there)
     assert refused.status == 403
     opened.see("/tokens")
@@ -135,8 +135,10 @@ def test_deleting_asks_once_and_comes_with_a_receipt(opened, server):
 def test_nobody_sees_or_deletes_anothers_not_even_in_their_tenant(opened, server, world, owner):
     token = TOKEN.findall(made(opened))[0]
     (found,) = listed(opened)
-    for other in (people.colleague(world, owner, "own:tokens.read", "own:tokens.write"),
-                  people.owner(world)):
+    for other in (
+        people.colleague(world, owner, "own:tokens.read", "own:tokens.write"),
+        people.owner(world),
+    ):
         stranger = type(opened)(server)
         stranger.sign_in(other)
         assert listed(stranger) == []
