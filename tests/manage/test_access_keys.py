@@ -537,6 +537,25 @@ def test_a_rule_names_a_service_a_method_and_a_path(world, ada, change):
         create(world, ada.caller, access_rules=[RULE | change])
 
 
+def test_offered_are_the_roles_of_the_project_that_its_owner_may_hand_out_by_name(world, ada):
+    found = access_keys.offered_roles(world.store, ada.caller)
+    assert [one.name for one in found] == ["Admin", "Member", "Reader"]
+    assert found[1].scopes == ["storage:read", "storage:write"]
+    assert found[1].implies == ["Reader"]
+    reader = msgspec.structs.replace(ada.caller.grant, rights=Scopes.of(["storage:read"]))
+    few = access_keys.offered_roles(world.store, Caller(reader, None))
+    assert [one.name for one in few] == ["Reader"]
+    world.change(
+        Noun.USER,
+        ada.owner.user_id,
+        sa.delete(schema.role_assignment).where(
+            schema.role_assignment.c.user_id == ada.owner.user_id
+        ),
+    )
+    with pytest.raises(InvalidError, match="no role"):
+        access_keys.offered_roles(world.store, ada.caller)
+
+
 # --- deletion
 
 

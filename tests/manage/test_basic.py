@@ -13,6 +13,7 @@ from latchgate.core.model import Noun
 from latchgate.manage import basic, passwords
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
+from latchgate.manage.idempotency import Once
 from latchgate.manage.passwords import FirstPassword
 from latchgate.store.errors import ConflictError
 
@@ -155,3 +156,39 @@ def test_a_login_password_is_told_as_taken_only_from_the_cohort(world, admin):
     set_login_password(world, admin, owner.user_id, "late")
     found = basic.show(world.store, POLICY, admin, owner.user_id, "teracloud")
     assert found.login_password is False
+
+
+def test_a_reissue_that_is_sent_twice_makes_one_password_and_tells_it_once(world, admin):
+    enable(world, admin, admin.owner.id, login="twice")
+    once = Once.of("k-1", "/reissue", "teracloud")
+
+    def reissue():
+        return basic.reissue(
+            world.store,
+            POLICY,
+            admin,
+            admin.owner.id,
+            "teracloud",
+            now=world.clock(),
+            entropy=secrets.token_bytes,
+            once=once,
+        )
+
+    found, issued, _ = reissue()
+    head = world.head()
+    again, nothing, _ = reissue()
+    assert issued is not None
+    assert nothing is None
+    assert again.credential_id == found.credential_id == issued.id
+    assert world.head() == head
+
+
+def test_the_namespaces_and_areas_that_take_an_app_password_are_those_of_the_policy():
+    assert basic.namespaces(POLICY) == ("teracloud", "upcloud")
+    assert basic.namespaces(compiled({}, 1)) == ()
+    assert {one.path for one in basic.areas(POLICY, "teracloud")} == {
+        "/dav",
+        "/backup",
+        "/v2/api",
+        "/ba",
+    }

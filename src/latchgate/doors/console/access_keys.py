@@ -86,6 +86,8 @@ async def create(browser: Browser) -> Reply:
         return await _form(browser, by_field(error))
     except ConflictError as error:
         return await _form(browser, {"name": [str(error)]})
+    except ForbiddenError as error:
+        return await _form(browser, {"": [str(error)]})
     if secret is None:
         return browser.page("credential_made_before.html", name=key.name, back=_PATH)
     return _shown_once(browser, key, secret)

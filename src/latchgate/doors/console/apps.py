@@ -21,7 +21,7 @@ from latchgate.doors.console.page import Page
 from latchgate.doors.console.reading import by_field, or_none, read_spec
 from latchgate.manage import basic, storage
 from latchgate.manage.basic import BasicSpec, StoredBasic
-from latchgate.manage.errors import InvalidError, NotFoundError
+from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.oauth.consent import Group, in_words
 from latchgate.store.errors import ConflictError
 from latchgate.store.usage import LastUse
@@ -61,7 +61,7 @@ async def show(browser: Browser) -> Reply:
         cards=cards,
         projects={one.id: one.name for one in browser.standing.projects},
         project_id=project_id,
-        cli=_cli("show", cards[0].namespace),
+        cli=tuple(line for one in cards for line in _cli("show", one.namespace)),
     )
 
 
@@ -91,6 +91,8 @@ async def switch_on(browser: Browser) -> Reply:
         return await _switch_on(browser, by_field(error))
     except ConflictError as error:
         return await _switch_on(browser, {"login": [str(error)]})
+    except ForbiddenError as error:
+        return await _switch_on(browser, {"": [str(error)]})
     return await _shown_once(browser, found, issued)
 
 
@@ -187,14 +189,14 @@ async def _shown_once(browser: Browser, found: StoredBasic, issued: Issued | Non
     samples = []
     if first is not None:
         samples = ready.of_app_password(login, issued.secret, first.url, webdav=first.webdav)
-    urls = ((browser.words(N_("Connection URL")), one.url) for one in card.connections)
+    url = ((browser.words(N_("Connection URL")), first.url),) if first is not None else ()
     return browser.page(
         "shown_once.html",
         heading=browser.words(N_("Your app password")),
         done=browser.words(N_("Basic is on, with this password. One from before works no more.")),
         name=card.title,
         parts=(
-            *urls,
+            *url,
             (browser.words(N_("Connection ID")), login),
             (browser.words(N_("App password")), issued.secret.reveal()),
         ),

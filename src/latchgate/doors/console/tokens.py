@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.concurrency import run_in_threadpool
 
 from latchgate.core.kinds.api_token import ApiToken
@@ -13,7 +15,7 @@ from latchgate.doors.console.languages import N_
 from latchgate.doors.console.page import Page
 from latchgate.doors.console.reading import by_field, lines, read_spec
 from latchgate.manage import tokens
-from latchgate.manage.errors import InvalidError
+from latchgate.manage.errors import ForbiddenError, InvalidError
 from latchgate.manage.states import state_of
 from latchgate.manage.tokens import TokenSpec
 from latchgate.oauth.consent import in_words
@@ -44,7 +46,7 @@ async def show(browser: Browser) -> Reply:
 
 async def new(browser: Browser) -> Reply:
     """Show the form for a new one."""
-    return await _form(browser)
+    return await _form(browser, {})
 
 
 async def create(browser: Browser) -> Reply:
@@ -76,7 +78,9 @@ async def create(browser: Browser) -> Reply:
             once=browser.once(spec),
         )
     except InvalidError as error:
-        return await _form(browser, error)
+        return await _form(browser, by_field(error))
+    except ForbiddenError as error:
+        return await _form(browser, {"": [str(error)]})
     if issued is None:
         return browser.page("credential_made_before.html", name=token.name, back=_PATH)
     kind = _kind(browser.policy)
@@ -127,15 +131,15 @@ async def delete(browser: Browser) -> Reply:
     )
 
 
-async def _form(browser: Browser, error: InvalidError | None = None) -> Reply:
+async def _form(browser: Browser, faults: Mapping[str, list[str]]) -> Reply:
     policy = browser.policy
     kind = _kind(policy)
     usable = _usable(policy, kind)
     held = tuple(scope for scope in usable if scope in browser.caller.rights)
     return browser.page(
         "tokens_new.html",
-        status=422 if error is not None else 200,
-        faults=by_field(error) if error is not None else {},
+        status=422 if faults else 200,
+        faults=faults,
         form=browser.form,
         chosen=browser.chosen.get("scopes", ()),
         groups=in_words(policy, held),
