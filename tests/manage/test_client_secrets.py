@@ -25,9 +25,15 @@ def operator(world):
     return world.acting(world.admin)
 
 
-def renew(world, operator, client_id, grace=None):
+def renew(world, operator, client_id, grace=None, once=None):
     return client_secrets.renew(
-        world.store, POLICY, operator, client_id, SecretSpec(grace), entropy=secrets.token_bytes
+        world.store,
+        POLICY,
+        operator,
+        client_id,
+        SecretSpec(grace),
+        entropy=secrets.token_bytes,
+        once=once,
     )
 
 
