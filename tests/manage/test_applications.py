@@ -6,10 +6,13 @@ import secrets
 
 import msgspec
 import pytest
+from tests.minting import client, with_issuer
+from tests.world import FILES
 
 from latchgate.core.secret import checksum
-from latchgate.manage import applications
+from latchgate.manage import applications, developers
 from latchgate.manage.applications import ApplicationSpec, Review, State, Verb
+from latchgate.manage.developers import Proof
 from latchgate.manage.errors import TooManyError
 from latchgate.store.errors import ConflictError
 
@@ -105,3 +108,27 @@ def test_more_requests_than_anybody_reads_are_not_kept(world, monkeypatch):
 def test_a_reason_is_needed():
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"reason": ""}, Review)
+
+
+def test_what_can_be_decided_follows_from_the_state():
+    told = {state: set(applications.decidable(state)) for state in State}
+    assert told == {
+        State.REQUESTED: {Verb.APPROVE, Verb.REFUSE},
+        State.REFUSED: {Verb.APPROVE},
+        State.APPROVED: {Verb.SUSPEND},
+        State.SUSPENDED: {Verb.REINSTATE},
+        State.WITHDRAWN: set(),
+    }
+
+
+def test_the_operator_sees_the_keys_that_stand_but_no_secret_of_a_client(world):
+    policy = with_issuer(FILES, 1)
+    made, token = ask(world)
+    applications.decide(world.store, world.acting(world.admin), made.id, Verb.APPROVE, "yes")
+    client(world, policy, application_id=made.id)
+    proof = Proof(made.id, token.reveal(), None)
+    entropy = secrets.token_bytes
+    developers.issue_key(world.store, policy, proof, None, replace=None, entropy=entropy)
+    key, _, _ = developers.issue_key(world.store, policy, proof, None, replace=0, entropy=entropy)
+    now = world.clock()
+    assert applications.keys(world.store, policy, made.id, now=now) == [key]

@@ -14,6 +14,7 @@ from latchgate.manage import client_secrets, oauth_clients
 from latchgate.manage.client_secrets import SecretSpec
 from latchgate.manage.client_terms import DEVICE
 from latchgate.manage.errors import InvalidError, NotFoundError
+from latchgate.manage.idempotency import Once
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
@@ -25,9 +26,15 @@ def operator(world):
     return world.acting(world.admin)
 
 
-def renew(world, operator, client_id, grace=None):
+def renew(world, operator, client_id, grace=None, once=None):
     return client_secrets.renew(
-        world.store, POLICY, operator, client_id, SecretSpec(grace), entropy=secrets.token_bytes
+        world.store,
+        POLICY,
+        operator,
+        client_id,
+        SecretSpec(grace),
+        entropy=secrets.token_bytes,
+        once=once,
     )
 
 
@@ -101,3 +108,14 @@ def test_a_grace_that_is_none_changes_nothing(world, operator, grace):
     with pytest.raises(InvalidError):
         renew(world, operator, made.id, grace)
     assert world.head() == head
+
+
+def test_a_secret_that_is_asked_for_twice_is_made_once_and_shown_once(world, operator):
+    made = client(world, POLICY)
+    once = Once.of("k", "/secret", SecretSpec("7d"))
+    first, issued, n = renew(world, operator, made.id, "7d", once=once)
+    assert issued is not None
+    assert renew(world, operator, made.id, "7d", once=once) == (first, None, n)
+    assert [one.id for one in standing(world, made.id)] == [made.secrets[0].id, first.id]
+    with pytest.raises(InvalidError, match="another request"):
+        renew(world, operator, made.id, None, once=Once.of("k", "/secret", SecretSpec()))

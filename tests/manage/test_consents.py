@@ -52,6 +52,7 @@ def test_withdrawn_every_grant_ends_with_its_tokens_and_no_others(world, me):
     listed = consents.listed(world.store, me)
     assert [(one.client_id, one.grants) for one in listed] == [(made.id, 2), (other.id, 1)]
     assert (listed[0].application_name, listed[0].scopes) == ("Photos", ["openid", READ])
+    assert sorted(listed[0].grant_ids) == sorted(grants)
     n = consents.withdraw(world.store, me, made.id)
     assert {ask(one) for one in grants} == {Reason.PARENT_GONE}
     assert {ask(one) for one in kept} == {Reason.ALLOWED}

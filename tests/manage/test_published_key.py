@@ -16,7 +16,7 @@ from latchgate.manage.applications import ApplicationSpec, Verb
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.developers import Proof
 from latchgate.manage.errors import InvalidError, UnprovenError
-from latchgate.manage.published_key import TEST_ID, PublishedKeySpec, set_published_key
+from latchgate.manage.published_key import TEST_ID, PublishedKeySpec, set_published_key, shown
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
@@ -137,3 +137,12 @@ def test_a_tenant_that_does_not_exist_is_refused_by_field(world, operator):
     with pytest.raises(InvalidError, match="there is no tenant 't-nowhere'"):
         put(world, operator, world.owner.tenant_id, "t-nowhere")
     assert world.head() == before
+
+
+def test_the_key_that_is_taken_now_is_shown_and_none_before(world, operator):
+    assert shown(world.store) is None
+    tenant = world.tenant()
+    for key, tenants in ((KEY, [tenant]), (OTHER, [])):
+        spec = PublishedKeySpec(key, tenants)
+        found, _ = set_published_key(world.store, POLICY, operator, spec)
+        assert shown(world.store) == found

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from latchgate.core.kinds import Issued
+from latchgate.core.kinds import ApplicationKeyKind, Issued
 from latchgate.core.model import Noun
+from latchgate.core.policy import Policy
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change
@@ -58,6 +59,15 @@ def listed(connection: sa.Connection, place: Place, *, now: float) -> list[Store
     wanted = sa.select(TABLE).where(standing(now, place))
     rows = connection.execute(wanted.order_by(TABLE.c.created_at, TABLE.c.id)).mappings()
     return [stored_key(row) for row in rows]
+
+
+def of_application(
+    connection: sa.Connection, policy: Policy, application_id: str, *, now: float
+) -> list[StoredApplicationKey]:
+    """Return the keys that an application names itself by and that stand; no client's secret."""
+    names = [one.name for one in policy.kinds.values() if isinstance(one, ApplicationKeyKind)]
+    places = (Place(application_id, name) for name in names)
+    return [key for place in places for key in listed(connection, place, now=now)]
 
 
 def insert(change: Change, place: Place, issued: Issued) -> tuple[StoredApplicationKey, int]:

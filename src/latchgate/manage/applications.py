@@ -15,8 +15,11 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.model import Noun
+from latchgate.core.policy import Policy
 from latchgate.core.secret import BASE62, CROCKFORD_LOWER, Secret, checksum, digest, draw
+from latchgate.manage import application_keys
 from latchgate.manage.actor import Caller
+from latchgate.manage.application_keys import StoredApplicationKey
 from latchgate.manage.errors import TooManyError
 from latchgate.manage.listing import Listing, Query, by, equals, page
 from latchgate.manage.records import ANY, IfMatch, find
@@ -91,6 +94,11 @@ _MOVES: Mapping[Verb, tuple[frozenset[State], State]] = {
     Verb.SUSPEND: (frozenset({State.APPROVED}), State.SUSPENDED),
     Verb.REINSTATE: (frozenset({State.SUSPENDED}), State.APPROVED),
 }
+
+
+def decidable(state: str) -> tuple[Verb, ...]:
+    """Return what can be decided of an application in a state."""
+    return tuple(verb for verb, (before, _) in _MOVES.items() if state in before)
 
 
 class StoredApplication(msgspec.Struct, frozen=True):
@@ -192,6 +200,14 @@ def shown(store: Store, application_id: str) -> StoredApplication:
     """Return one application; NotFoundError when there is none."""
     with store.reading() as connection:
         return found(connection, application_id)
+
+
+def keys(
+    store: Store, policy: Policy, application_id: str, *, now: float
+) -> list[StoredApplicationKey]:
+    """Return the keys of an application that stand, oldest first."""
+    with store.reading() as connection:
+        return application_keys.of_application(connection, policy, application_id, now=now)
 
 
 def found(

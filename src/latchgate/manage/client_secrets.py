@@ -18,6 +18,7 @@ from latchgate.manage import application_keys
 from latchgate.manage.actor import Caller
 from latchgate.manage.application_keys import TABLE, Place, StoredApplicationKey, stored_key
 from latchgate.manage.errors import InvalidError, NotFoundError
+from latchgate.manage.idempotency import Once, recall_in, remember
 from latchgate.manage.records import ANY, IfMatch, find
 from latchgate.manage.rotation_terms import read_grace
 from latchgate.store import schema
@@ -42,12 +43,13 @@ def renew(
     *,
     match: IfMatch = ANY,
     entropy: Callable[[int], bytes],
-) -> tuple[StoredApplicationKey, Issued, int]:
+    once: Once | None = None,
+) -> tuple[StoredApplicationKey, Issued | None, int]:
     """Make a new secret of a confidential client, in the place of the one before if there is one.
 
-    Returns it, its text and the journal number that verifiers must reach. InvalidError,
-    NotFoundError, StaleError; ConflictError for a public client, one that was withdrawn, or where
-    too many are in their grace.
+    Returns it, its text and the journal number that verifiers must reach. A repeat of `once` finds
+    it as it is, without its text. InvalidError, NotFoundError, StaleError; ConflictError for a
+    public client, one that was withdrawn, or where too many are in their grace.
     """
     faults: list[tuple[str, str]] = []
     grace = read_grace(spec.grace, faults) if spec.grace is not None else 0
@@ -56,6 +58,10 @@ def renew(
     kind = _kind(policy)
     issued = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     with store.change(caller.actor) as change:
+        before = recall_in(change, caller, once)
+        if before is not None:
+            return _made_before(change, before)
+        remember(change, caller, once, issued.id)
         place = _place(change.connection, kind, client_id, match=match, stands=True)
         application_keys.make_room(change, place, issued.id, replace=grace, most=MAX_SECRETS)
         key, n = application_keys.insert(change, place, issued)
@@ -116,6 +122,12 @@ def listed(
 ) -> list[StoredApplicationKey]:
     """Return the secrets that an application's client can prove itself with, the newest last."""
     return application_keys.listed(connection, Place(application_id, _kind(policy).name), now=now)
+
+
+def _made_before(change: Change, secret_id: str) -> tuple[StoredApplicationKey, None, int]:
+    row = change.execute(sa.select(TABLE).where(TABLE.c.id == secret_id)).mappings().one()
+    head: int = change.execute(sa.select(schema.journal_head.c.n)).scalar_one()
+    return stored_key(row), None, head
 
 
 def _kind(policy: Policy) -> ClientSecret:

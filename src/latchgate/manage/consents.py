@@ -28,7 +28,7 @@ class StoredConsent(msgspec.Struct, frozen=True):
     """What a user lets a client do; times are Unix seconds.
 
     `scopes` are those consented to, or, of Latchgate's own clients, which ask nobody, those of the
-    grants; `grants` how many stand.
+    grants; `grants` how many stand, `grant_ids` which: usage knows them by these.
     """
 
     client_id: str
@@ -39,6 +39,7 @@ class StoredConsent(msgspec.Struct, frozen=True):
     scopes: list[str]
     given_at: float
     grants: int
+    grant_ids: list[str]
 
 
 def listed(
@@ -140,6 +141,7 @@ def _stored(
         scopes=scopes,
         given_at=given_at,
         grants=len(held),
+        grant_ids=[grant["id"] for grant in held],
     )
 
 

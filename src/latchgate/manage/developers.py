@@ -73,11 +73,7 @@ def standing(store: Store, policy: Policy, proof: Proof, *, now: float) -> Stand
     block = schema.application_block
     with store.reading() as connection:
         application = _proven(connection, proof)
-        keys: list[StoredApplicationKey] = []
-        for kind in policy.kinds.values():
-            if isinstance(kind, ApplicationKeyKind):
-                place = Place(application.id, kind.name)
-                keys += application_keys.listed(connection, place, now=now)
+        keys = application_keys.of_application(connection, policy, application.id, now=now)
         withdrawn = connection.execute(
             sa.select(block.c.user_id)
             .where(block.c.application_id == application.id, block.c.blocked_by == "developer")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.kinds.oauth_token import GRANT, OauthToken
@@ -20,7 +21,7 @@ from latchgate.core.scope import Scopes
 from latchgate.core.secret import CROCKFORD_LOWER, draw
 from latchgate.manage.errors import NotFoundError
 from latchgate.store import schema
-from latchgate.store.journal import Change, stored
+from latchgate.store.journal import Change, Store, stored
 
 TABLE = schema.credential
 _DIGEST_BYTES = 32
@@ -46,6 +47,19 @@ class GrantSpec:
     networks: Networks | None = None
     issues: bool = False
     expires_at: float | None = None
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What a client holds in one tenant: how many grants, of how many users, since when the newest.
+
+    `newest_at` is in Unix seconds.
+    """
+
+    tenant_id: str
+    tenant_name: str
+    grants: int
+    users: int
+    newest_at: float
 
 
 def grant_kind(policy: Policy) -> str:
@@ -100,6 +114,21 @@ def of_client(
     )
     rows = connection.execute(wanted.order_by(TABLE.c.created_at, TABLE.c.id)).mappings()
     return [stored(row) for row in rows]
+
+
+def held(store: Store, application_id: str, client_id: str) -> list[Held]:
+    """Return what a client holds now, by tenant: names nobody; the tenant with the most first."""
+    tenant = schema.tenant
+    count, users = sa.func.count(), sa.func.count(sa.distinct(TABLE.c.owner_id))
+    wanted = (
+        sa.select(tenant.c.id, tenant.c.name, count, users, sa.func.max(TABLE.c.created_at))
+        .join(tenant, tenant.c.id == TABLE.c.tenant_id)
+        .where(TABLE.c.application_id == application_id, TABLE.c.external_id == client_id, ALIVE)
+        .group_by(tenant.c.id, tenant.c.name)
+        .order_by(count.desc(), tenant.c.id)
+    )
+    with store.reading() as connection:
+        return [Held(*row) for row in connection.execute(wanted)]
 
 
 def alter(change: Change, verb: str, row: dict[str, Any], **after: object) -> int:

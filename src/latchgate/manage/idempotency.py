@@ -49,6 +49,11 @@ def recall(store: Store, caller: Caller, once: Once | None, now: float) -> str |
         return _recall(connection, caller, once, now)
 
 
+def recall_in(change: Change, caller: Caller, once: Once | None) -> str | None:
+    """Return the same inside a change, at its own time."""
+    return _recall(change.connection, caller, once, change.at) if once is not None else None
+
+
 def remember(change: Change, caller: Caller, once: Once | None, record: str) -> None:
     """Keep, in the change that makes it, what a request made; ConflictError if it just was.
 

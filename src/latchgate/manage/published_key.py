@@ -89,6 +89,16 @@ def set_published_key(
         return PublishedKey(issued.id, TEST_ID, tenants), n
 
 
+def shown(store: Store) -> PublishedKey | None:
+    """Return the test key that stands; None where there is none."""
+    wanted = sa.select(_KEYS).where(_KEYS.c.application_id == TEST_ID, _KEYS.c.revoked_at.is_(None))
+    with store.reading() as connection:
+        found = connection.execute(wanted).mappings().one_or_none()
+    if found is None:
+        return None
+    return PublishedKey(found["id"], TEST_ID, stored(found)["tenants"] or [])
+
+
 def _check(connection: sa.Connection, tenants: list[str]) -> None:
     table = schema.tenant
     known = connection.execute(sa.select(table.c.id).where(table.c.id.in_(tenants))).scalars().all()

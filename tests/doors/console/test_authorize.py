@@ -284,14 +284,15 @@ def test_what_was_consented_to_is_withdrawn_with_a_receipt(signed_in, person, ap
     tokens = app.redeem(app.brought(allow(signed_in))["code"]).json
     signed_in.see("/applications")
     assert "It can act for you now." in signed_in.page
-    assert signed_in.ask("POST", "/applications/withdraw", carried(signed_in)).status == 403
-    done = signed_in.send("/applications/withdraw", carried(signed_in))
+    asking = f"/applications/{app.client.id}/withdraw"
+    assert signed_in.ask("POST", asking, {}).status == 403
+    signed_in.see(asking)
+    done = signed_in.send(asking)
     assert (done.status, b"Receipt: journal number" in done.body) == (200, True)
     told = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
     assert app.token(told).json["error"] == "invalid_grant"
     assert signed_in.see(app.path()).status == 200
-    unknown = signed_in.send("/applications/withdraw", {"client_id": "client-of-nobody"})
-    assert unknown.status == 404
+    assert signed_in.send("/applications/client-of-nobody/withdraw").status == 404
 
 
 def test_a_fixed_session_is_worth_nothing(server, person, app):

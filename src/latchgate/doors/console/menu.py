@@ -21,6 +21,7 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("/access-keys", N_("Access keys")),
             ("/apps", N_("Apps connection")),
             ("/applications", N_("Applications")),
+            ("/workloads", N_("Workloads")),
         ),
     ),
     (

@@ -7,7 +7,9 @@ from typing import TypeVar
 
 import msgspec
 
+from latchgate.doors.console.browser import Browser
 from latchgate.manage.errors import InvalidError
+from latchgate.manage.records import IfMatch
 
 T = TypeVar("T")
 
@@ -46,3 +48,10 @@ def lines(text: str | None) -> list[str] | None:
     """Return what stands on the lines of a field, or between commas; None where nothing does."""
     found = [part.strip() for part in (text or "").replace(",", "\n").splitlines()]
     return [part for part in found if part] or None
+
+
+def read_version(browser: Browser) -> IfMatch:
+    """Return the version of a record that a form was shown with; one that tells none has none."""
+    told = browser.form.get("version", "")
+    usable = told.isascii() and told.isdecimal() and len(told) < 19  # noqa: PLR2004 - fits 64 bits
+    return IfMatch(frozenset({int(told)} if usable else ()))

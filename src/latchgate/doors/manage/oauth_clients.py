@@ -170,6 +170,8 @@ async def renew_client_secret(door: Door, request: HttpRequest) -> Response:
         match=match,
         entropy=door.entropy,
     )
+    if issued is None:
+        raise RuntimeError("a secret that was not made before came without its text")
     text = issued.secret.reveal()
     shape = told(key, NewClientSecret, client_secret=text, receipt=await receipt(door, n))
     return json_answer(shape, status=201)
