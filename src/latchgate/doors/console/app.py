@@ -9,10 +9,18 @@ from latchgate.doors.console import (
     device,
     logout,
     overview,
+    people,
+    person_roles,
+    person_sign_in,
+    person_storage,
     project,
+    projects,
     providers,
+    roles,
     security,
     sign_in,
+    subaccounts,
+    tenants,
 )
 from latchgate.doors.console.frame import Frame
 from latchgate.doors.console.languages import Languages
@@ -30,6 +38,14 @@ _NOUNS = (
     logout,
     overview,
     project,
+    people,
+    person_roles,
+    person_sign_in,
+    person_storage,
+    subaccounts,
+    projects,
+    roles,
+    tenants,
 )
 
 

@@ -8,8 +8,10 @@ from typing import TypeVar
 import msgspec
 
 from latchgate.manage.errors import InvalidError
+from latchgate.manage.records import ANY, IfMatch
 
 T = TypeVar("T")
+_DIGITS = 16
 
 
 def read_spec(shape: type[T], told: Mapping[str, object]) -> T:
@@ -28,6 +30,15 @@ def by_field(error: InvalidError) -> dict[str, list[str]]:
     for field, problem in error.faults:
         found.setdefault(field.partition("[")[0].partition(".")[0], []).append(problem)
     return found
+
+
+def read_version(text: str | None) -> IfMatch:
+    """Return which version of a record a form was shown with; InvalidError for none."""
+    if not text:
+        return ANY
+    if not text.isascii() or not text.isdigit() or len(text) > _DIGITS:
+        raise InvalidError([("version", "is not that of a record; open the form again")])
+    return IfMatch(frozenset({int(text)}))
 
 
 def or_none(text: str | None) -> str | None:
