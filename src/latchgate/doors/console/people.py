@@ -124,6 +124,10 @@ async def take_change(browser: Browser) -> Reply:
         )
     except InvalidError as error:
         return await _change(browser, form, faults.told(browser, error, email=_EMAIL))
+    except ConflictError as error:
+        if told["name"] == (await who_of(browser)).name:
+            raise  # so it is not the name that somebody else has
+        return await _change(browser, form, faults.taken(error, "name"))
     return await person_page(
         browser, done=N_("They were changed."), receipt=await door.acknowledged(n)
     )

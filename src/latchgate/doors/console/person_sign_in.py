@@ -28,6 +28,10 @@ from latchgate.manage.passwords import FirstPassword
 from latchgate.store.errors import ConflictError
 
 _WRITE = ("manage:users.write",)
+_TAKEN = N_(
+    "They can't sign in with it any more, and their sessions end. Their login name stays theirs."
+)
+_YOURS = N_("This is you: you are signed out, too.")
 
 
 async def show_password(browser: Browser) -> Reply:
@@ -94,12 +98,11 @@ async def ask_take(browser: Browser) -> Reply:
     one, namespace = await who_of(browser), browser.query.get("namespace", passwords.NAMESPACE)
     if namespace not in passwords.namespaces(browser.policy):
         raise NotFoundError(f"nobody has a password in {namespace[:32]!r}")
-    what = N_("They can't sign in with it any more, and sessions begun with it end. Their login"
-              " name stays theirs.")  # fmt: skip
+    what = [_TAKEN, _YOURS] if one.id == browser.who.user_id else [_TAKEN]
     return browser.page(
         "confirm.html",
         question=browser.words(N_("Take the password of %(name)s?"), name=one.name),
-        what=[browser.words(what)],
+        what=[browser.words(text) for text in what],
         action=f"/people/{one.id}/password/take",
         verb=browser.words(N_("Take the password")),
         back=f"/people/{one.id}",

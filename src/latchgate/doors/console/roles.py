@@ -142,7 +142,8 @@ async def take_change(browser: Browser) -> Reply:
     except InvalidError as error:
         return await _again(browser, one, faults.told(browser, error))
     except ConflictError as error:
-        return await _again(browser, one, faults.taken(error, "name"))
+        field = "name" if told["name"] != one.name else "scopes"
+        return await _again(browser, one, faults.taken(error, field))
     done = N_("The role was changed for all who hold it.")
     return await _role(browser, done=done, receipt=await door.acknowledged(n))
 
