@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
+from tests import people
 
 from latchgate.core.model import Noun
 from latchgate.manage import identities
@@ -66,3 +67,28 @@ def test_a_project_is_found_by_name_within_the_tenant(world, somebody):
     assert find_project(tenant=tenant) == somebody.project_id
     assert find_project(tenant_id=world.owner.tenant_id) is None
     assert find_project() is None
+
+
+def test_login_names_of_several_are_read_at_once_in_one_namespace(world, somebody):
+    other = world.somebody()
+    with world.changing() as change:
+        add_login(change, other.tenant_id, other.user_id, "latchgate", "zoe")
+    both = [somebody.user_id, other.user_id]
+    assert identities.login_names(world.store, "latchgate", both) == {other.user_id: "zoe"}
+    assert identities.login_names(world.store, "latchgate", []) == {}
+
+
+def test_the_logins_of_somebody_are_told_with_whether_a_password_stands(world):
+    person = people.owner(world)
+    with world.changing() as change:
+        add_login(change, person.tenant_id, person.id, "teracloud", "zoe")
+        add_login(change, person.tenant_id, person.id, "@oidc", "https://idp.example#zoe")
+    told = {one.namespace: (one.name, one.password) for one in logins(world, person)}
+    assert told == {"latchgate": (person.login, True), "teracloud": ("zoe", False)}
+    ended = sa.update(schema.credential).where(schema.credential.c.owner_id == person.id)
+    world.change(Noun.CREDENTIAL, "c", ended.values(revoked_at=1.0))
+    assert not any(one.password for one in logins(world, person))
+
+
+def logins(world, person):
+    return identities.logins_of(world.store, person.id)

@@ -105,3 +105,10 @@ def test_what_holds_passwords_prints_without_them(world, admin):
     assert "current one" not in repr(asked)
     assert "new one" not in repr(asked)
     assert "argon2id" not in repr(held)
+
+
+def test_passwords_are_had_where_a_policy_says_so_and_the_console_comes_first():
+    assert passwords.namespaces(compiled({}, 1)) == ("latchgate",)
+    told = passwords.namespaces(compiled(FILES, 1))
+    assert told[0] == "latchgate"
+    assert {"upcloud", "teracloud"} <= set(told)

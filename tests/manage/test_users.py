@@ -169,3 +169,19 @@ def test_lists_find_users_by_text_and_filter(world, admin):
     assert names(q="A.EXAMPLE") == ["Ann"]
     assert names(filters={"user_sort": "service"}) == ["Ann"]
     assert names(filters={"active": "false"}) == []
+
+
+def test_lists_find_who_holds_a_role_or_any_in_a_project_and_nobody_elsewhere(world, admin):
+    other = world.somebody("own:keys.read")
+    both = world.somebody("own:keys.read", tenant_id=admin.tenant_id)
+    role = world.role(admin.tenant_id, ["own:keys.write"])
+    world.assign(both.user_id, world.owner.project_id, role)
+
+    def found(**filters):
+        told = users.listed(world.store, admin, Query(filters=filters), now=NOW)[0]
+        return {one.id for one in told}
+
+    assert found(project_id=world.owner.project_id) == {world.owner.user_id, both.user_id}
+    assert found(project_id=both.project_id) == {both.user_id}
+    assert found(role_id=role) == {both.user_id}
+    assert found(project_id=other.project_id) == set()

@@ -19,6 +19,8 @@ from latchgate.manage.users import Held
 from latchgate.store import schema
 from latchgate.store.journal import Store
 
+_PROJECTS, _ROLES = "manage:projects.read", "manage:roles.read"
+
 
 class Holding(msgspec.Struct, frozen=True):
     """A role held in a project, by ids and names; `active` is the project's."""
@@ -44,8 +46,12 @@ class Offered(msgspec.Struct, frozen=True):
 
 
 def named(store: Store, caller: Caller, held: Iterable[Held]) -> list[Holding]:
-    """Return roles that are held in the caller's tenant with their names, by project and role."""
+    """Return roles that are held in the caller's tenant, by project and role.
+
+    Names are told to who may list what has them; to others the ids stand in their place.
+    """
     found = list(held)
+    projects_told, roles_told = (scope in caller.rights for scope in (_PROJECTS, _ROLES))
     table = schema.project
     wanted = sa.select(table.c.id, table.c.name, table.c.active).where(
         table.c.tenant_id == caller.tenant_id, table.c.id.in_({one.project_id for one in found})
@@ -56,10 +62,10 @@ def named(store: Store, caller: Caller, held: Iterable[Held]) -> list[Holding]:
     told = [
         Holding(
             one.project_id,
-            projects[one.project_id].name,
+            projects[one.project_id].name if projects_told else one.project_id,
             projects[one.project_id].active,
             one.role_id,
-            roles[one.role_id]["name"],
+            roles[one.role_id]["name"] if roles_told else one.role_id,
         )
         for one in found
         if one.project_id in projects and one.role_id in roles
@@ -74,9 +80,7 @@ def offered(store: Store, caller: Caller) -> list[Offered]:
     told = []
     for role_id, row in roles.items():
         scopes, below = reached(roles, role_id)
-        told.append(
-            Offered(role_id, row["name"], scopes, below, not caller.rights.lacking(scopes))
-        )
+        told.append(Offered(role_id, row["name"], scopes, below, not caller.rights.lacking(scopes)))
     return sorted(told, key=lambda one: (one.name, one.id))
 
 

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import msgspec
 import sqlalchemy as sa
 
+from latchgate.core.assertion import NAMESPACE as LINKED
 from latchgate.manage import logins
 from latchgate.store import schema
 from latchgate.store.journal import Store
 
 _USER, _TENANT = schema.user, schema.tenant
+
+
+class LoginName(msgspec.Struct, frozen=True):
+    """A login name of a user, and whether it has an account password that stands."""
+
+    namespace: str
+    name: str
+    password: bool
 
 
 def user_named(
@@ -53,6 +63,21 @@ def login_names(store: Store, namespace: str, user_ids: Collection[str]) -> dict
         rows = connection.execute(wanted.order_by(table.c.created_at.desc())).all()
     parts = ((row.user_id, row.id.partition(":")) for row in rows)
     return {user_id: name for user_id, (space, _, name) in parts if space == namespace}
+
+
+def logins_of(store: Store, user_id: str) -> list[LoginName]:
+    """Return the login names that a user types anywhere, by where they are looked up."""
+    login, link, held = schema.login, schema.login_credential, schema.credential
+    stands = (
+        sa.exists()
+        .where(link.c.login_id == login.c.id, link.c.kind.like("%.account\\_password", escape="\\"))
+        .where(held.c.id == link.c.credential_id, held.c.revoked_at.is_(None))
+    )
+    wanted = sa.select(login.c.id, stands.label("stands")).where(login.c.user_id == user_id)
+    with store.reading() as connection:
+        rows = connection.execute(wanted.order_by(login.c.id)).all()
+    parts = ((row.id.partition(":"), row.stands) for row in rows)
+    return [LoginName(space, name, bool(has)) for (space, _, name), has in parts if space != LINKED]
 
 
 def tenant_of(store: Store, user_id: str) -> str:
