@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from latchgate.doors.console import (
     Application,
+    alerts,
     applications,
     authorize,
     device,
@@ -13,6 +14,8 @@ from latchgate.doors.console import (
     providers,
     security,
     sign_in,
+    usage,
+    webhooks,
 )
 from latchgate.doors.console.frame import Frame
 from latchgate.doors.console.languages import Languages
@@ -30,6 +33,9 @@ _NOUNS = (
     logout,
     overview,
     project,
+    usage,
+    alerts,
+    webhooks,
 )
 
 

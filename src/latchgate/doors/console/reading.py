@@ -8,8 +8,10 @@ from typing import TypeVar
 import msgspec
 
 from latchgate.manage.errors import InvalidError
+from latchgate.manage.records import ANY, IfMatch
 
 T = TypeVar("T")
+_MAX_DIGITS = 18  # fits 64 bits
 
 
 def read_spec(shape: type[T], told: Mapping[str, object]) -> T:
@@ -39,3 +41,22 @@ def lines(text: str | None) -> list[str] | None:
     """Return what stands on the lines of a field, or between commas; None where nothing does."""
     found = [part.strip() for part in (text or "").replace(",", "\n").splitlines()]
     return [part for part in found if part] or None
+
+
+def read_whole(name: str, text: str | None) -> int | None:
+    """Read a whole number, None for an empty field; InvalidError names it."""
+    told = or_none(text)
+    if told is None:
+        return None
+    if not told.isascii() or not told.isdecimal() or len(told) > _MAX_DIGITS:
+        raise InvalidError([(name, "must be a whole number, in digits alone")])
+    return int(told)
+
+
+def read_version(form: Mapping[str, str]) -> IfMatch:
+    """Return the version that a form was filled in for; any where it names none."""
+    told = form.get("version", "")
+    if not told:
+        return ANY
+    good = told.isascii() and told.isdecimal() and len(told) <= _MAX_DIGITS
+    return IfMatch(frozenset({int(told)} if good else ()))
