@@ -18,7 +18,8 @@ from starlette.concurrency import run_in_threadpool
 from latchgate.core.price import amount_text, parse_millionths
 from latchgate.core.timestamp import rfc3339
 from latchgate.doors.console.browser import Browser
-from latchgate.doors.console.chart import Bar, Chart, drawn
+from latchgate.doors.console.chart import Chart
+from latchgate.doors.console.counted import charted
 from latchgate.doors.console.frame import Reply
 from latchgate.doors.console.languages import N_
 from latchgate.doors.console.page import Page
@@ -27,12 +28,11 @@ from latchgate.doors.reports import as_csv, read_bill, read_only, read_usage
 from latchgate.manage import usage
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.usage import Asked, BillBy, Table
-from latchgate.store.usage import Column, Period
+from latchgate.store.usage import Column
 
 READ = "manage:usage.read"
 LENGTH = 100  # rows of the table on the page
 MAX_BARS = 1_000  # rows of the table below a chart
-SERIES = 5  # told apart in a chart; the others are one
 _CSV = "text/csv; charset=utf-8"
 _LAST = {
     "24h": N_("Last 24 hours"),
@@ -240,7 +240,7 @@ def _counted(browser: Browser, asked: Asked) -> tuple[Chart, Table, list[list[Ce
         (asked.period.name.lower(), word), asked.period, asked.since, asked.until, asked.only
     )
     found = usage.report(door.usage, caller, over_time)
-    chart = charted(browser, found, starts, asked.period, word)
+    chart = charted(browser, found, starts, asked.period)
     table = usage.report(door.usage, caller, asked)
     most = sorted(table.rows, key=lambda row: -row["count"])[:LENGTH]
     return chart, table, _named(browser, table, most)
@@ -254,47 +254,6 @@ def _starts(asked: Asked) -> list[int]:
         told = f"there are {len(starts)} of them: choose longer ones, or a shorter time"
         raise InvalidError([("period", told)])
     return list(starts)
-
-
-def charted(browser: Browser, found: Table, starts: list[int], period: Period, word: str) -> Chart:
-    """Draw a report over time (columns: `at`, what `word` tells apart, `count`).
-
-    Of more than a few values those with the most are told apart, what was allowed first.
-    """
-    column = found.columns[1]
-    sums: Counter[str] = Counter()
-    for row in found.rows:
-        sums[row[column]] += row["count"]
-    kept = [value for value, _ in sums.most_common(SERIES + 1)]
-    if len(kept) > SERIES:
-        kept = kept[:SERIES]
-    kept.sort(key=lambda value: value != "allowed")
-    others = len(sums) > len(kept)
-    names = [_series(browser, word, value) for value in kept]
-    counts = {rfc3339(at): [0] * (len(kept) + others) for at in starts}
-    for row in found.rows:
-        if row["at"] in counts:
-            place = kept.index(row[column]) if row[column] in kept else len(kept)
-            counts[row["at"]][place] += row["count"]
-    bars = [Bar(_label(at, period), tuple(told)) for at, told in counts.items()]
-    series = names + ([browser.words(N_("all others"))] if others else [])
-    data = (
-        []
-        if word == "outcome"
-        else [name for name, v in zip(names, kept, strict=True) if name == v]
-    )
-    return drawn(series, bars, data=data)
-
-
-def _series(browser: Browser, word: str, value: str) -> str:
-    """Return what a series is called."""
-    if value in {"allowed", "refused"} and word in {"outcome", "reason"}:
-        return browser.words(N_("allowed") if value == "allowed" else N_("refused"))
-    return value or browser.words(N_("none"))
-
-
-def _label(at: str, period: Period) -> str:
-    return at[:_ROUND] if period is Period.DAY else at[: len("2026-11-22T10:00")].replace("T", " ")
 
 
 def _named(browser: Browser, table: Table, rows: list[dict[str, Any]]) -> list[list[Cell]]:
