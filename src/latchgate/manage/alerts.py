@@ -196,6 +196,15 @@ def listed(
     return [_stored(row) for row in rows], following
 
 
+def lately(store: Store, caller: Caller, *, since: float, limit: int) -> list[StoredAlert]:
+    """Return the tenant's alerts that were raised since a time, the last one first."""
+    raised = sa.func.coalesce(TABLE.c.last_raised_at >= since, sa.false())
+    wanted = sa.select(TABLE).where(*_own(caller), TABLE.c.active, raised)
+    wanted = wanted.order_by(TABLE.c.last_raised_at.desc(), TABLE.c.id).limit(limit)
+    with store.reading() as connection:
+        return [_stored(dict(row)) for row in connection.execute(wanted).mappings()]
+
+
 def shown(store: Store, caller: Caller, alert_id: str) -> StoredAlert:
     """Return one alert of the actor's tenant; NotFoundError when there is none."""
     with store.reading() as connection:

@@ -136,6 +136,19 @@ LISTING = Listing(
 )
 
 
+def undecided(store: Store) -> int:
+    """Return how many requests wait for the operator's decision."""
+    with store.reading() as connection:
+        return _undecided(connection)
+
+
+def _undecided(connection: sa.Connection) -> int:
+    table = schema.application
+    waiting = sa.select(sa.func.count()).where(table.c.state == State.REQUESTED)
+    count: int = connection.execute(waiting).scalar_one()
+    return count
+
+
 def request(
     store: Store, spec: ApplicationSpec, *, address: str | None, entropy: Callable[[int], bytes]
 ) -> tuple[StoredApplication, Secret]:
@@ -154,10 +167,9 @@ def request(
         "decided_by": None,
     }
     table = schema.application
-    undecided = sa.select(sa.func.count()).where(table.c.state == State.REQUESTED)
     actor = Actor(name="public", tenant_id=None, address=address)
     with store.change(actor) as change:
-        if change.execute(undecided).scalar_one() >= MAX_UNDECIDED:
+        if _undecided(change.connection) >= MAX_UNDECIDED:
             why = "too many requests wait for a decision"
             raise TooManyError(why, retry_after=_RETRY_SECONDS)
         row["created_at"] = change.at

@@ -261,16 +261,12 @@ def _held(row: dict[str, Any], policy: Policy) -> set[str]:
 def _family(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
     """Return the rows' credentials, and all below them, with those of the rows that each needs.
 
-    What stands below another may do what that one may and no more, so it uses its scopes. It has
-    the same owner, by whom it is found.
+    What stands below another may do what that one may and no more, so it uses its scopes.
     """
     family = {row["id"]: {row["id"]} for row in rows}
-    level, owners = list(family), {row["owner_id"] for row in rows}
-    column = _TABLE.c
+    level, column = list(family), _TABLE.c
     for _ in range(MAX_PARENTS):
-        below = sa.select(column.id, column.parent_id).where(
-            column.owner_id.in_(owners), column.parent_id.in_(level)
-        )
+        below = sa.select(column.id, column.parent_id).where(column.parent_id.in_(level))
         found = connection.execute(below).all()
         for child in found:
             family.setdefault(child.id, {child.id}).update(family[child.parent_id])
@@ -323,5 +319,5 @@ _SHOWN = ("id", "kind", "name", "owner_id", "project_id", "created_at")
 
 def counting_since(usage: UsageReader, *, until: float) -> float | None:
     """Return the first day of which counts are kept (Unix seconds), None when there is none."""
-    first = usage.totals([Column.AT], period=Period.DAY, since=0.0, until=until + 1, limit=1)
-    return float(first[0].by[Column.AT]) if first else None
+    first = usage.first_day()
+    return float(first) if first is not None and first <= until else None

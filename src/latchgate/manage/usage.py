@@ -14,12 +14,15 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from latchgate.core.price import amount_text
 from latchgate.core.reason import Reason
 from latchgate.core.timestamp import rfc3339
 from latchgate.manage.actor import Caller
 from latchgate.manage.errors import ForbiddenError, InvalidError
+from latchgate.store import schema
+from latchgate.store.journal import Store
 from latchgate.store.usage import Column, Period, Total, UsageReader
 
 EVERY_TENANT = "operator:usage.read"
@@ -70,6 +73,12 @@ _BILLED = {
     BillBy.TENANT: (Column.TENANT,),
 }
 
+_NAMED = {
+    Column.TENANT: schema.tenant,
+    Column.PROJECT: schema.project,
+    Column.CREDENTIAL: schema.credential,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -104,6 +113,19 @@ def report(reader: UsageReader, caller: Caller, asked: Asked) -> Table:
         counts[row] = counts.get(row, 0) + one.count
     rows = [dict(zip(names, row, strict=True)) | {"count": n} for row, n in counts.items()]
     return Table((*names, "count"), rows)
+
+
+def names(store: Store, caller: Caller, column: Column, ids: Collection[str]) -> dict[str, str]:
+    """Return what people call some records that counts are told apart by: those they may see."""
+    table = _NAMED.get(column)
+    if table is None:
+        return {}
+    wanted = sa.select(table.c.id, table.c.name).where(table.c.id.in_(list(ids)))
+    if EVERY_TENANT not in caller.rights:
+        whose = table.c.id if table is schema.tenant else table.c.tenant_id
+        wanted = wanted.where(whose == caller.tenant_id)
+    with store.reading() as connection:
+        return {one.id: one.name for one in connection.execute(wanted) if one.name}
 
 
 def _bounded(caller: Caller, only: Only) -> Only:

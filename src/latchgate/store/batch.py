@@ -105,10 +105,20 @@ _DROPPED = (
     "INSERT INTO use_total (counted, area, reason, count) VALUES ('dropped', '', ?, ?)"
     " ON CONFLICT (counted, area, reason) DO UPDATE SET count = use_total.count + excluded.count"
 )
+# Tenants together are one more, so that a page of either reads few rows.
+EVERYBODY = "*"
+_TENANT = (
+    "INSERT INTO use_tenant (at, tenant_id, reason, count)"  # noqa: S608 - words of this program
+    f" SELECT at - at % {HOUR}, {{tenant}}, reason, SUM(count) FROM temp.batch WHERE TRUE"
+    f" GROUP BY at - at % {HOUR}, {{tenant}}, reason ON CONFLICT (at, tenant_id, reason)"
+    " DO UPDATE SET count = use_tenant.count + excluded.count"
+)
 _OF_CREDENTIALS = (
     _roll_up("use_minute", MINUTE, _OF_USE),
     _roll_up("use_hour", HOUR, _OF_USE),
     _roll_up("use_day", DAY, _OF_DAY),
+    _TENANT.format(tenant="tenant_id"),
+    _TENANT.format(tenant=f"'{EVERYBODY}'"),
     _TOTAL,
     _LAST.format(column="credential_id"),
     _SOURCE.format(column="credential_id"),

@@ -17,6 +17,7 @@ from latchgate.store.usage import SOURCES_KEPT
 
 PIECE = 5_000
 PIECES = 100  # for each table, each time
+TENANT_DAYS = 31  # of tenants' hours at least: the console shows 30 days of them
 
 _MANY_SOURCES = "SELECT credential_id FROM use_source GROUP BY credential_id HAVING COUNT(*) > ?"
 _PLACE = "address, agent, area, application_id"
@@ -56,6 +57,7 @@ def _expired(kept: Retention, now: float) -> Iterator[tuple[str, float]]:
         ("use_minute", "at", kept.minutes),
         ("use_hour", "at", kept.hours),
         ("use_day", "at", kept.days),
+        ("use_tenant", "at", max(kept.hours, TENANT_DAYS)),
         ("use_source", "last_at", kept.sources),
     ):
         key = ", ".join(one.name for one in schema.usage.tables[name].primary_key)

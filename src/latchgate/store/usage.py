@@ -6,6 +6,7 @@ a caller gave is always a parameter.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ _NEWCOMERS = (
     "SELECT DISTINCT credential_id FROM use_source INDEXED BY use_source_by_first"
     " WHERE last_at >= ? AND first_at >= ? AND credential_id > ? ORDER BY credential_id LIMIT ?"
 )
+_OF_TENANT = (
+    "SELECT at, reason, count FROM json_each(?) AS hour CROSS JOIN use_tenant"
+    " WHERE at = hour.value AND tenant_id = ? ORDER BY at, reason"
+)
+_FIRST_DAY = "SELECT MIN(at) FROM use_day"
 _EVER = "SELECT counted, area, reason, count FROM use_total ORDER BY counted, area, reason"
 
 
@@ -107,6 +113,15 @@ class Total:
     """How many decisions share these values."""
 
     by: Mapping[Column, Any]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """How many decisions of an hour (its first second, Unix seconds) had a reason."""
+
+    at: int
+    reason: str
     count: int
 
 
@@ -205,6 +220,21 @@ class UsageReader:
             values.append(limit)
         found = self._rows(statement, tuple(values))
         return [Total(dict(zip(columns, row, strict=False)), row[-1]) for row in found]
+
+    def of_tenant(self, tenant_id: str, *, since: float, until: float) -> list[Hour]:
+        """Return the hours that begin in `since <= at < until`, of one tenant or `EVERYBODY`.
+
+        The hour that holds `since` is one of them. Reads a few rows an hour, however many
+        credentials there are; ordered by time and reason.
+        """
+        hours = list(range(Period.HOUR.start(since), math.ceil(until), HOUR))
+        values = (_encode(hours).decode(), tenant_id)
+        return [Hour(*row) for row in self._rows(_OF_TENANT, values)]
+
+    def first_day(self) -> int | None:
+        """Return when the first day begins of which counts are kept; None when there is none."""
+        day: int | None = self._rows(_FIRST_DAY, ())[0][0]
+        return day
 
     def ever(self) -> list[Ever]:
         """Return the sums since the beginning, of every process."""

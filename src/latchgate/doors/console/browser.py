@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
@@ -107,6 +108,10 @@ class Browser:
         """Return a text in the reader's language, with its values put in."""
         return self.language.words(text, values)
 
+    def choices(self, told: Mapping[Any, str]) -> list[tuple[str, str]]:
+        """Return values of a field, each with its words in the reader's language."""
+        return [(f"{value}", self.words(text)) for value, text in told.items()]
+
     def once(self, spec: object) -> Once | None:
         """Return that this form makes what it asks for once, however often it is sent."""
         key = self.form.get(ONCE, "")
@@ -157,6 +162,11 @@ class Browser:
     def json(self, body: bytes) -> Reply:
         """Answer a page's script."""
         return self._reply(200, body, headers() | {"Content-Type": "application/json"})
+
+    def file(self, name: str, kind: str, body: bytes) -> Reply:
+        """Answer with a file to keep, of a media type; its name is one of ours."""
+        told = {"Content-Type": kind, "Content-Disposition": f'attachment; filename="{name}"'}
+        return self._reply(200, body, headers() | told)
 
     def refuse(
         self,

@@ -12,6 +12,7 @@ from latchgate.manage.errors import InvalidError
 from latchgate.manage.records import IfMatch
 
 T = TypeVar("T")
+_MAX_DIGITS = 18  # fits 64 bits
 
 
 class Own(str):
@@ -53,5 +54,15 @@ def lines(text: str | None) -> list[str] | None:
 def read_version(browser: Browser) -> IfMatch:
     """Return the version of a record that a form was shown with; one that tells none has none."""
     told = browser.form.get("version", "")
-    usable = told.isascii() and told.isdecimal() and len(told) < 19  # noqa: PLR2004 - fits 64 bits
+    usable = told.isascii() and told.isdecimal() and len(told) <= _MAX_DIGITS
     return IfMatch(frozenset({int(told)} if usable else ()))
+
+
+def read_whole(name: str, text: str | None) -> int | None:
+    """Read a whole number, None for an empty field; InvalidError names it."""
+    told = or_none(text)
+    if told is None:
+        return None
+    if not told.isascii() or not told.isdecimal() or len(told) > _MAX_DIGITS:
+        raise InvalidError([(name, "must be a whole number, in digits alone")])
+    return int(told)

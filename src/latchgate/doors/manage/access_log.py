@@ -14,7 +14,8 @@ from latchgate.core.timestamp import rfc3339
 from latchgate.doors.manage import tabular
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_parameters, read_time
+from latchgate.doors.manage.reading import read_parameters
+from latchgate.doors.reports import read_time
 from latchgate.manage import access_log
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.usage import Table

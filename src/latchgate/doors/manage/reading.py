@@ -14,8 +14,6 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
-from latchgate.core.duration import parse_duration
-from latchgate.core.timestamp import parse_rfc3339
 from latchgate.doors.door import bounded_body
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.idempotency import FIELD, Once
@@ -62,16 +60,6 @@ def read_parameters(request: HttpRequest, known: Mapping[str, object]) -> dict[s
     if unknown:
         raise InvalidError([(unknown[0], f"there is no such parameter; use {', '.join(known)}")])
     return told
-
-
-def read_time(name: str, text: str, now: float) -> float:
-    """Read an RFC 3339 time, or a duration before now."""
-    try:
-        if text[:4].isdigit() and text[4:5] == "-":
-            return parse_rfc3339(text)
-        return now - parse_duration(text)
-    except ValueError as error:
-        raise InvalidError([(name, f"{error}; or a time: 2026-12-01T00:00:00Z")]) from error
 
 
 def read_once(request: HttpRequest, body: object) -> Once | None:

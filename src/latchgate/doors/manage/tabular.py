@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from enum import StrEnum
 
 import msgspec
@@ -11,6 +9,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.doors.manage.answers import json_answer
+from latchgate.doors.reports import as_csv
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.usage import Table
 
@@ -25,8 +24,6 @@ class Format(StrEnum):
 
 _MEDIA = {Format.CSV: "text/csv", Format.LINES: "application/jsonl"}
 OTHERS = tuple(_MEDIA.values())
-# A spreadsheet takes what begins with one of these for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 PARAMETER = {
     "type": "string",
     "enum": [str(one) for one in Format],
@@ -53,7 +50,7 @@ def answer(table: Table, written: Format, shape: object) -> Response:
     if written is Format.JSON:
         told = json_answer(shape)
     else:
-        body = _csv(table) if written is Format.CSV else _lines(table)
+        body = as_csv(table) if written is Format.CSV else _lines(table)
         told = Response(body, headers={"Cache-Control": "no-store"}, media_type=_MEDIA[written])
     told.headers["Vary"] = "Accept"
     return told
@@ -61,19 +58,3 @@ def answer(table: Table, written: Format, shape: object) -> Response:
 
 def _lines(table: Table) -> bytes:
     return b"".join(msgspec.json.encode(row) + b"\n" for row in table.rows)
-
-
-def _csv(table: Table) -> str:
-    """Write RFC 4180: a head, CRLF, quotes where they are needed; no cell is a formula."""
-    written = io.StringIO()
-    writer = csv.writer(written)
-    writer.writerow(table.columns)
-    for row in table.rows:
-        writer.writerow([_cell(row[column]) for column in table.columns])
-    return written.getvalue()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value

@@ -14,13 +14,18 @@ from latchgate.doors.manage import tabular
 from latchgate.doors.manage.answers import json_answer
 from latchgate.doors.manage.door import Door, caller
 from latchgate.doors.manage.openapi import Operation
-from latchgate.doors.manage.reading import read_parameters, read_time
+from latchgate.doors.manage.reading import read_parameters
+from latchgate.doors.reports import (
+    PERIODS,
+    SINCE,
+    read_bill,
+    read_only,
+    read_time,
+    read_usage,
+)
 from latchgate.manage import keys, usage
-from latchgate.manage.errors import InvalidError
 from latchgate.store.usage import Column, Period
 
-_SINCE = "7d"
-_PERIODS = {period.name.lower(): period for period in Period}
 _FILTERS: dict[str, dict[str, Any]] = {
     "credential": {"type": "string", "description": "of this credential alone, by its id"},
     "project": {"type": "string", "description": "of this project alone"},
@@ -37,8 +42,8 @@ _QUERY: dict[str, dict[str, Any]] = {
         "default": "reason",
         "description": f"what to tell apart, commas between: {', '.join(usage.WORDS)}",
     },
-    "period": {"type": "string", "enum": [*_PERIODS], "description": "how finely to look"},
-    "since": {"type": "string", "default": _SINCE, "description": "an RFC 3339 time, or how long"},
+    "period": {"type": "string", "enum": [*PERIODS], "description": "how finely to look"},
+    "since": {"type": "string", "default": SINCE, "description": "an RFC 3339 time, or how long"},
     "until": {"type": "string", "description": "an RFC 3339 time, not included; now unless told"},
     "format": tabular.PARAMETER,
 }
@@ -108,7 +113,7 @@ async def show_usage(door: Door, request: HttpRequest) -> Response:
     """Count decisions by what was asked for."""
     told = read_parameters(request, _QUERY)
     written = tabular.wanted(request, told.get("format"))
-    asked = _asked(told, door.clock())
+    asked = read_usage(told, door.clock())
     table = await run_in_threadpool(usage.report, door.usage, caller(request), asked)
     shape = UsageReport(
         period=asked.period.name.lower(),
@@ -124,13 +129,11 @@ async def show_billing(door: Door, request: HttpRequest) -> Response:
     """Sum what the allowed requests of a month cost."""
     told = read_parameters(request, _BILL_QUERY)
     written = tabular.wanted(request, told.get("format"))
-    month, by = told.get("month", rfc3339(door.clock())[:7]), told.get("by", "credential")
-    if by not in {str(one) for one in usage.BillBy}:
-        raise InvalidError([("by", f"must be one of {', '.join(usage.BillBy)}")])
+    month, by = read_bill(told, door.clock())
     table = await run_in_threadpool(
-        usage.bill, door.usage, caller(request), month, usage.BillBy(by), _only(told)
+        usage.bill, door.usage, caller(request), month, by, read_only(told)
     )
-    return tabular.answer(table, written, BillReport(month=month, by=by, rows=table.rows))
+    return tabular.answer(table, written, BillReport(month=month, by=str(by), rows=table.rows))
 
 
 async def show_key_usage(door: Door, request: HttpRequest) -> Response:
@@ -173,32 +176,6 @@ def _of_key(door: Door, key_id: str, since: float, now: float) -> KeyUsage:
         counts=[KeyCount(one.by[Column.SCOPE], one.by[Column.REASON], one.count) for one in counts],
         sources=sources,
     )
-
-
-def _asked(told: dict[str, str], now: float) -> usage.Asked:
-    faults: list[tuple[str, str]] = []
-    by = tuple(dict.fromkeys(told.get("by", "reason").split(",")))
-    unknown = [word for word in by if word not in usage.WORDS]
-    if unknown:
-        faults.append(("by", f"{unknown[0][:40]!r} is not one of {', '.join(usage.WORDS)}"))
-    named = [word for word in by if word in _PERIODS]
-    period = told.get("period", named[0] if named else "hour")
-    if period not in _PERIODS:
-        faults.append(("period", f"must be one of {', '.join(_PERIODS)}"))
-    elif any(word != period for word in named):
-        faults.append(("by", f"tells apart by {period} where that is the period"))
-    if faults:
-        raise InvalidError(faults)
-    since = read_time("since", told.get("since", _SINCE), now)
-    until = read_time("until", told["until"], now) if "until" in told else now + 1
-    if since >= until:
-        raise InvalidError([("since", "must be before until")])
-    return usage.Asked(by, _PERIODS[period], since, until, _only(told))
-
-
-def _only(told: dict[str, str]) -> dict[str, str]:
-    named = {"tenant" if name == "tenant_id" else name: text for name, text in told.items()}
-    return {name: named[name] for name in usage.FILTERS if name in named}
 
 
 _KEY_QUERY: dict[str, dict[str, Any]] = {

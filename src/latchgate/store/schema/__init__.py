@@ -30,6 +30,7 @@ from latchgate.store.schema.counts import (
     use_minute,
     use_pending,
     use_source,
+    use_tenant,
     use_total,
 )
 from latchgate.store.schema.credentials import (
@@ -115,6 +116,7 @@ __all__ = [
     "use_minute",
     "use_pending",
     "use_source",
+    "use_tenant",
     "use_total",
     "user",
     "warned",

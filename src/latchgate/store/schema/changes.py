@@ -32,6 +32,12 @@ journal = sa.Table(
     sa.Column("hash", sa.LargeBinary, nullable=False),
     sa.Index("journal_by_tenant", "tenant_id", "n"),
     sa.Index("journal_by_record", "record", "n"),
+    sa.Index(
+        "journal_of_sign_ins",
+        "tenant_id",
+        "n",
+        sqlite_where=sa.text("action = 'session.begin'"),
+    ),
 )
 
 policy_version = sa.Table(

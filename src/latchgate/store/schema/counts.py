@@ -52,6 +52,16 @@ use_day = _counts(
     sa.Column("currency", sa.Text, primary_key=True),
 )
 
+use_tenant = sa.Table(
+    "use_tenant",  # the hours of a tenant's credentials together, and of everybody's: few rows
+    usage,
+    sa.Column("at", sa.BigInteger, primary_key=True, autoincrement=False),  # its first second
+    sa.Column("tenant_id", sa.Text, primary_key=True),  # * for everybody
+    sa.Column("reason", sa.Text, primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 use_source = sa.Table(
     "use_source",
     usage,

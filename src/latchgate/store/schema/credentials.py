@@ -46,6 +46,8 @@ credential = sa.Table(
     # Of those that end alone: most don't, and each index is paid for by every import.
     sa.Index("credential_by_end", "expires_at", sqlite_where=sa.text("expires_at IS NOT NULL")),
     sa.Index("credential_by_digest", "digest"),
+    # Of those that were made with another alone: an import brings none.
+    sa.Index("credential_by_parent", "parent_id", sqlite_where=sa.text("parent_id IS NOT NULL")),
     sa.Index(
         "credential_by_application",
         "application_id",
