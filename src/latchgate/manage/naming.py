@@ -54,5 +54,7 @@ def _of(
     ids: Iterable[str | None],
     everywhere: bool,  # noqa: FBT001 - passed on
 ) -> list[sa.ColumnElement[bool]]:
-    clauses: list[sa.ColumnElement[bool]] = [table.c.id.in_({one for one in ids if one is not None})]
+    clauses: list[sa.ColumnElement[bool]] = [
+        table.c.id.in_({one for one in ids if one is not None})
+    ]
     return clauses if everywhere else [*clauses, table.c.tenant_id == caller.tenant_id]

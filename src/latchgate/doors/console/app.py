@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from latchgate.doors.console import (
     Application,
+    access_log,
     applications,
+    audit,
     authorize,
     device,
     logout,
@@ -13,6 +15,7 @@ from latchgate.doors.console import (
     providers,
     security,
     sign_in,
+    why,
 )
 from latchgate.doors.console.frame import Frame
 from latchgate.doors.console.languages import Languages
@@ -30,6 +33,9 @@ _NOUNS = (
     logout,
     overview,
     project,
+    why,
+    access_log,
+    audit,
 )
 
 
