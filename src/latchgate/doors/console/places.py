@@ -7,10 +7,10 @@ whether the record is theirs to see, that page says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 from urllib.parse import quote
 
 from latchgate.core.model import Noun
-from latchgate.doors.console.browser import Browser
 
 # The first that opens, by the last part of a kind's name, and by noun.
 _OF_KIND: Mapping[str, tuple[str, ...]] = {
@@ -41,21 +41,29 @@ _OF_NOUN: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def of_credential(browser: Browser, credential_id: str, kind: str) -> str:
+class Reader(Protocol):
+    """Who looks at a page, as far as links go: a Browser."""
+
+    def opens(self, path: str) -> bool:
+        """Whether a page is shown at a path, such as `/keys/{id}`, to them."""
+        ...
+
+
+def of_credential(reader: Reader, credential_id: str, kind: str) -> str:
     """Return the address of a credential's page, or of the list it is in; empty for none."""
-    return _first(browser, _OF_KIND.get(kind.rpartition(".")[2], ()), credential_id)
+    return _first(reader, _OF_KIND.get(kind.rpartition(".")[2], ()), credential_id)
 
 
-def of_new(browser: Browser, kind: str) -> str:
+def of_new(reader: Reader, kind: str) -> str:
     """Return the address where another credential of a kind is made; empty for none."""
-    return _first(browser, _NEW_OF_KIND.get(kind.rpartition(".")[2], ()), "")
+    return _first(reader, _NEW_OF_KIND.get(kind.rpartition(".")[2], ()), "")
 
 
-def of_record(browser: Browser, noun: str, record: str) -> str:
+def of_record(reader: Reader, noun: str, record: str) -> str:
     """Return the address of a record's page, or of the list it is in; empty for none."""
-    return _first(browser, _OF_NOUN.get(noun, ()), record)
+    return _first(reader, _OF_NOUN.get(noun, ()), record)
 
 
-def _first(browser: Browser, paths: Iterable[str], record: str) -> str:
-    found = next((path for path in paths if browser.opens(path)), "")
+def _first(reader: Reader, paths: Iterable[str], record: str) -> str:
+    found = next((path for path in paths if reader.opens(path)), "")
     return found.replace("{id}", quote(record, safe=""))
