@@ -75,6 +75,7 @@ from latchgate.manage.applications import ApplicationSpec, Review
 from latchgate.manage.basic import BasicSpec
 from latchgate.manage.client_grants import ActingSpec
 from latchgate.manage.client_secrets import SecretSpec
+from latchgate.manage.decisions import ExplainRequest
 from latchgate.manage.developers import Target
 from latchgate.manage.keys import KeySpec
 from latchgate.manage.lifetimes import LifetimeSpec
@@ -654,7 +655,7 @@ def management() -> str:
             (ActingSpec, ACTING),
             (PublishedKeySpec, PUBLISHED_KEY),
             (shapes.PolicyFiles, POLICY_FILES),
-            (shapes.ExplainRequest, EXPLAIN),
+            (ExplainRequest, EXPLAIN),
             (audit_door.AuditVerify, AUDIT_VERIFY),
         )
     )

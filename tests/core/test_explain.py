@@ -329,6 +329,15 @@ def test_the_change_for_a_refused_preflight_is_about_the_method_it_asked_for():
     assert "add a rule for DELETE" in said["change"]
 
 
+def test_many_scopes_are_counted_instead_of_named():
+    many = Scopes.of([*(f"storage:s{at}" for at in range(13)), "storage:read"])
+    said = told(request("PUT", headers=SENT), world(changed(KEY, scopes=many)))
+    assert said["steps"][-1]["text"] == (
+        "storage:write is needed; it was issued 14 scopes (that one not among them),"
+        " and its owner holds * now."
+    )
+
+
 def test_a_scope_that_the_parent_lacks_is_not_told_as_one_that_is_held():
     parent = changed(KEY, id="above")
     child = changed(KEY, parent_id="above", scopes=ALL)

@@ -145,12 +145,15 @@ def test_the_newest_rows_come_first_where_that_is_asked(world):
     theirs = world.key(owner=other)
     for caller in (world.acting(world.admin), world.acting(theirs, TENANT_ADMIN)):
         expected = numbers(everything(world, caller))[::-1]
-        seen, after = [], 0
-        while after is not None:
+        seen, following = [], 0
+        while True:
             rows, after = audit.listed(
-                world.store, caller, Filter(), limit=2, after=after, newest_first=True
+                world.store, caller, Filter(), limit=2, after=following, newest_first=True
             )
             seen += numbers(rows)
+            if after is None:
+                break
+            following = after
         assert seen == expected
 
 

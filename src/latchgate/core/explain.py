@@ -6,7 +6,7 @@ and without secrets, and worded only when somebody reads it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,10 +15,11 @@ from latchgate.core.model import Credential, Decision, Facts, Request, TraceStep
 from latchgate.core.network import Address, Networks
 from latchgate.core.policy import Area, Rule
 from latchgate.core.reason import Reason, Step
-from latchgate.core.remedy import remedy
+from latchgate.core.remedy import named, remedy
 from latchgate.core.timestamp import rfc3339
 
 FactsOf = dict[str, Any]
+_MOST_NAMED = 12  # more scopes in a row are read by nobody
 
 
 def record(
@@ -120,12 +121,15 @@ def without(kept: FactsOf, hidden: Collection[str]) -> FactsOf:
 
 
 def worded(kept: Mapping[str, Any]) -> FactsOf:
-    """Return a kept decision with each step in words, the reason, and the smallest change."""
+    """Return a kept decision with each step in words, the reason, and the smallest change.
+
+    `named` are the ids of records that it may be made at.
+    """
     steps = [
         {"step": step["step"], "ok": step["ok"], "text": _word(step)} for step in kept["steps"]
     ]
     told = {key: value for key, value in kept.items() if key != "steps"}
-    return {**told, "steps": steps, "change": remedy(kept)}
+    return {**told, "steps": steps, "change": remedy(kept), "named": named(kept)}
 
 
 def _word(step: Mapping[str, Any]) -> str:
@@ -223,12 +227,19 @@ def _service(ok: bool, service: str, held: list[str]) -> str:  # noqa: FBT001
 def _scope(ok: bool, scope: str, facts: Any) -> str:  # noqa: ANN401, FBT001
     if ok:
         return f"{scope} is issued to it and its owner holds it now."
-    issued = ", ".join(facts["issued"]) or "nothing"
-    owner = ", ".join(facts["owner"]) or "nothing"
+    issued, owner = _several(facts["issued"], scope), _several(facts["owner"], scope)
     said = f"{scope} is needed; it was issued {issued}, and its owner holds {owner} now"
     if "parent" in facts:
-        said += f"; the credential it came from may do {', '.join(facts['parent']) or 'nothing'}"
+        said += f"; the credential it came from may do {_several(facts['parent'], scope)}"
     return f"{said}."
+
+
+def _several(held: Sequence[str], scope: str) -> str:
+    """Return scopes in one line: of many, how many they are and whether one is among them."""
+    if len(held) <= _MOST_NAMED:
+        return ", ".join(held) or "nothing"
+    among = "that one among them" if scope in held else "that one not among them"
+    return f"{len(held)} scopes ({among})"
 
 
 def _application(ok: bool, application: str, owner: str, why: str | None) -> str:  # noqa: FBT001

@@ -16,6 +16,19 @@ def remedy(kept: Mapping[str, Any]) -> str:
     return _REMEDIES[Reason(kept["reason"])](kept)
 
 
+def named(kept: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ids of the records that a change may be made at, by what they are to the decision.
+
+    `owner`, `application` and `successor`, as far as the decision got to them.
+    """
+    facts = {
+        "owner": _fact(kept, Step.OWNER, 0),
+        "application": _fact(kept, Step.APPLICATION, 0),
+        "successor": _fact(kept, Step.STATE, 4),
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
 def _fact(kept: Mapping[str, Any], step: Step, index: int) -> Any:  # noqa: ANN401 - facts are JSON
     """Return one fact of the last step of a name, None when the decision did not get there."""
     for taken in reversed(kept["steps"]):

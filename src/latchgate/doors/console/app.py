@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from latchgate.doors.console import (
     Application,
+    access_log,
+    applications,
+    audit,
     access_keys,
     alerts,
     applications,
@@ -33,6 +36,7 @@ from latchgate.doors.console import (
     security,
     settings,
     sign_in,
+    why,
     subaccounts,
     tenants,
     tokens,
@@ -64,6 +68,9 @@ _NOUNS = (
     logout,
     overview,
     project,
+    why,
+    access_log,
+    audit,
     usage,
     alerts,
     webhooks,

@@ -104,6 +104,11 @@ class Browser:
         caller = self.standing.caller
         return caller is not None and may_open(scopes, caller.rights)
 
+    def opens(self, path: str) -> bool:
+        """Whether a page is shown at a path, such as `/keys/{id}`, to who is signed in."""
+        caller = self.standing.caller
+        return caller is not None and self.frame.menu.opens(path, caller.rights, self.policy)
+
     def words(self, text: str, **values: object) -> str:
         """Return a text in the reader's language, with its values put in."""
         return self.language.words(text, values)

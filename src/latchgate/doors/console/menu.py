@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,6 +79,11 @@ class Listed(Protocol):
         """Whether a policy has what it is about."""
         ...
 
+    @property
+    def show(self) -> object:
+        """What shows it; None where it only takes a form."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -103,9 +108,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """Every entry of every page that there is."""
+    """Every entry of every page that there is, and those pages by their paths."""
 
     groups: tuple[Group, ...]
+    pages: Mapping[str, Listed]
 
     @classmethod
     def of(cls, pages: Iterable[Listed]) -> Menu:
@@ -122,8 +128,15 @@ class Menu:
                     ),
                 )
                 for title, entries in _GROUPS
-            )
+            ),
+            there,
         )
+
+    def opens(self, path: str, rights: Scopes, policy: Policy) -> bool:
+        """Whether a page is shown at a path, such as `/keys/{id}`, to whoever holds rights."""
+        page = self.pages.get(path)
+        shown = page is not None and page.show is not None and page.offered(policy)
+        return page is not None and shown and may_open(page.scopes, rights)
 
     def seen_with(self, rights: Scopes, policy: Policy) -> tuple[Group, ...]:
         """Return what somebody may open, without groups that are empty for them."""
