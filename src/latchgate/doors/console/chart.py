@@ -61,10 +61,9 @@ def drawn(series: Sequence[str], bars: Sequence[Bar]) -> Chart:
     shapes: list[Shape] = []
     for at, bar in enumerate(bars):
         floor = _HEIGHT
-        for number, count in enumerate(bar.counts):
-            if count <= 0:
+        for number, height in enumerate(_heights(bar.counts, top)):
+            if not height:
                 continue
-            height = max(count / top * _HEIGHT, 1.0)  # what is there is seen
             floor -= height
             shapes.append(
                 Shape(
@@ -76,6 +75,15 @@ def drawn(series: Sequence[str], bars: Sequence[Bar]) -> Chart:
                 )
             )
     return Chart(tuple(series), tuple(bars), top, tuple(shapes))
+
+
+def _heights(counts: Sequence[int], top: int) -> list[float]:
+    """Return how high each series of a bar is: what is there is seen, and the tallest gives way."""
+    found = [max(count / top * _HEIGHT, 1.0) if count > 0 else 0.0 for count in counts]
+    over = sum(found) - _HEIGHT
+    if over > 0:
+        found[found.index(max(found))] -= over
+    return found
 
 
 def _top(most: int) -> int:
