@@ -58,7 +58,7 @@ def catalogue(folder: Path) -> Path:
 
 
 # Data and what programs read. A select or a field may be data as a whole, with its attributes.
-_DATA = '[translate="no"], code, pre, time, kbd, script, style'
+_DATA = '[translate="no"], code, pre, time, kbd, textarea, script, style'
 # What is shown of an element beside its text; data-label is, on a narrow screen.
 _SHOWN = ["aria-label", "aria-description", "placeholder", "title", "alt", "data-label", "label"]
 _UNMARKED = """

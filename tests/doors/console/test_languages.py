@@ -116,12 +116,20 @@ def test_lines_begin_where_the_language_begins_them(tmp_path, tag, direction):
     assert Languages.beside(tmp_path).known[tag].direction == direction
 
 
-@pytest.mark.parametrize("tag", ["pt_BR", "deutsch", "DE", "de-", "d", "x-de"])
+@pytest.mark.parametrize("tag", ["deutsch", "DE", "de-", "d", "x-de"])
 def test_a_folder_that_is_no_tag_is_named(tmp_path, tag):
     file = write(tmp_path, tag)
     with pytest.raises(LanguageError, match="is no language tag such as de or pt-BR") as refused:
         Languages.beside(tmp_path)
     assert str(file) in str(refused.value)
+
+
+def test_a_folder_may_be_named_as_gettexts_tools_do_but_not_both_ways(tmp_path):
+    write(tmp_path, "pt_BR")
+    assert list(Languages.beside(tmp_path).known) == ["en", "pt-BR"]
+    write(tmp_path, "pt-BR")
+    with pytest.raises(LanguageError, match="there is a catalogue of pt-BR beside it already"):
+        Languages.beside(tmp_path)
 
 
 def damaged(file):

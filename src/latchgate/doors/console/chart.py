@@ -100,10 +100,9 @@ def _stacked(at: int, seen: Sequence[tuple[int, ...]], top: int) -> list[Shape]:
     width = min(max(step - _GAP, 1.0), _WIDEST)
     left, floor = at * step + (step - width) / 2, _HEIGHT
     shapes: list[Shape] = []
-    for number, count in enumerate(seen[at]):
-        if count <= 0:
+    for number, height in enumerate(_heights(seen[at], top)):
+        if not height:
             continue
-        height = max(count / top * _HEIGHT, 1.0)  # what is there is seen
         floor -= height
         placed = round(left, 1), round(max(floor, 0.0), 1), round(width, 1), round(height, 1)
         shapes.append(Shape(*placed, number))
@@ -114,6 +113,15 @@ def _marks(bars: Sequence[Bar]) -> tuple[str, ...]:
     """Return the labels of the first, the middle and the last bar, each once."""
     places = dict.fromkeys((0, len(bars) // 2, len(bars) - 1)) if bars else {}
     return tuple(bars[at].label for at in places)
+
+
+def _heights(counts: Sequence[int], top: int) -> list[float]:
+    """Return how high each series of a bar is: what is there is seen, and the tallest gives way."""
+    found = [max(count / top * _HEIGHT, 1.0) if count > 0 else 0.0 for count in counts]
+    over = sum(found) - _HEIGHT
+    if over > 0:
+        found[found.index(max(found))] -= over
+    return found
 
 
 def _top(most: int) -> int:

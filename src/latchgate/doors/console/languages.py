@@ -81,9 +81,11 @@ class Languages:
         """
         found = {ENGLISH: _WRITTEN}
         for file in sorted(folder.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")) if folder else ():
-            tag = file.parent.parent.name
+            tag = file.parent.parent.name.replace("_", "-")  # as gettext's tools write them
             if not _TAG.fullmatch(tag):
                 raise LanguageError(f"{file}: {tag} is no language tag such as de or pt-BR")
+            if tag in found and tag != ENGLISH:
+                raise LanguageError(f"{file}: there is a catalogue of {tag} beside it already")
             texts = _read(file)
             found[tag] = Language(tag, _name(tag, texts), texts)
         return cls(found)
