@@ -17,7 +17,14 @@ from latchgate.doors.console.providers import BEGIN, CALLBACK
 
 # By the path of a page: its address, where `{noun}` or `{noun.state}` stands for a record's id.
 # Without a line, the noun is what stands before `{id}` in the path.
-ADDRESSES: Mapping[str, str] = {}
+ADDRESSES: Mapping[str, str] = {
+    "/applications/{id}/withdraw": "/applications/{consents}/withdraw",
+    "/clients/{id}/secret/revoke": "/clients/{clients}/secret/revoke?secret={clients.secret}",
+    "/people/{id}/take": ("/people/{people}/take?project_id={projects}&role_id={roles.held}"),
+    "/people/{id}/unlink": "/people/{people}/unlink?link_id={people.link}",
+    "/settings/lifetimes/remove": "/settings/lifetimes/remove?kind={kinds}",
+    "/settings/lifetimes/set": "/settings/lifetimes/set?kind={kinds}",
+}
 # Shown in the course of something, which a test does first: tests of their own look at these.
 IN_PASSING = frozenset({"/", "/sign-in", "/sign-in/second", "/security/app", "/oauth/authorize"})
 _RECORD = re.compile(r"\{([a-z.-]+)\}")
