@@ -233,7 +233,7 @@ def _others(at: Furnished) -> None:
     at.make("access-keys", "/account/access-keys", name="deploy", expires_in="365d")
     at.make("access-keys", "/account/access-keys", name="image pipeline", description="Nightly")
     at.call("POST", "/account/basic", {"namespace": "teracloud", "login": "ingrid-files"})
-    at.ids["apps"] = "teracloud"
+    at.ids |= {"apps": "teracloud", "apps.off": "upcloud"}
     at.make(
         "workloads",
         "/workloads",
