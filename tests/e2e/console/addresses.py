@@ -17,9 +17,18 @@ from latchgate.doors.console.providers import BEGIN, CALLBACK
 
 # By the path of a page: its address, where `{noun}` or `{noun.state}` stands for a record's id.
 # Without a line, the noun is what stands before `{id}` in the path.
-ADDRESSES: Mapping[str, str] = {}
+ADDRESSES: Mapping[str, str] = {
+    "/apps/{id}/on": "/apps/{apps.off}/on",
+    "/applications/{id}/withdraw": "/applications/{consents}/withdraw",
+    "/clients/{id}/secret/revoke": "/clients/{clients}/secret/revoke?secret={clients.secret}",
+    "/people/{id}/take": ("/people/{people}/take?project_id={projects}&role_id={roles.held}"),
+    "/people/{id}/unlink": "/people/{people}/unlink?link_id={people.link}",
+    "/settings/lifetimes/remove": "/settings/lifetimes/remove?kind={kinds}",
+    "/settings/lifetimes/set": "/settings/lifetimes/set?kind={kinds}",
+}
 # Shown in the course of something, which a test does first: tests of their own look at these.
 IN_PASSING = frozenset({"/", "/sign-in", "/sign-in/second", "/security/app", "/oauth/authorize"})
+_DOWNLOADED = ("/csv",)  # a file, no page
 _RECORD = re.compile(r"\{([a-z.-]+)\}")
 _NOUN = re.compile(r"/([a-z-]+)/\{id\}")
 
@@ -40,18 +49,15 @@ class NoAddressError(Exception):
 def shown() -> list[str]:
     """Return the paths of those that can be looked at."""
     there = {page.path for page in declared() if page.show is not None}
-    return sorted(path for path in there if not path.startswith((BEGIN, CALLBACK)))
+    downloads = {path for path in there if path.endswith(_DOWNLOADED)}
+    return sorted(path for path in there - downloads if not path.startswith((BEGIN, CALLBACK)))
 
 
 def address(path: str, at: Furnished) -> str:
     """Return where a page is shown; NoAddressError."""
-    return resolved(ADDRESSES.get(path, path), at)
-
-
-def resolved(path: str, at: Furnished) -> str:
-    """Return a path with the ids of records of the furnished tenant in it; NoAddressError."""
-    noun = _NOUN.search(path)
-    wanted = path.replace("{id}", f"{{{noun[1]}}}") if noun else path
+    wanted = ADDRESSES.get(path, path)
+    noun = _NOUN.search(wanted)
+    wanted = wanted.replace("{id}", f"{{{noun[1]}}}") if noun else wanted
     if any(not at.ids.get(name) for name in _RECORD.findall(wanted)):
         raise NoAddressError(path)
     return _RECORD.sub(lambda found: at.ids[found[1]], wanted)

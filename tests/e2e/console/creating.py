@@ -39,7 +39,32 @@ class Creating:
     bare: bool = False
 
 
-CREATING = (Creating("/security", "/security/codes", shown=CODES, bare=True),)
+def _at(path: str, **told: str) -> Creating:
+    return Creating(path, path, told)
+
+
+CREATING = (
+    Creating("/security", "/security/codes", shown=CODES, bare=True),
+    _at("/keys/new", services="storage", scopes="storage:read"),
+    _at("/keys/{id}/rotate"),
+    _at("/tokens/new"),
+    _at("/access-keys/new"),
+    _at("/apps/{id}/on", login="somebodys-cloud"),
+    _at("/people/{id}/password"),
+    _at(
+        "/clients/new",
+        of="new",
+        name="Slides",
+        vendor="Lens & Co",
+        contact="keys@vendor.example",
+        purpose="Shows pictures one after another.",
+        redirect_uris="https://app.example/callback",
+    ),
+    _at("/clients/{id}/secret"),
+    _at("/tenants/new"),
+    _at("/alerts/webhooks/new"),
+    _at("/alerts/webhooks/{id}/secret"),
+)
 
 
 @dataclass

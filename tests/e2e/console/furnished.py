@@ -7,6 +7,7 @@ months is written beside the rules: when something was made, and use of the week
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ from tests.world import FILES, MadeKey, Server, World, asking, compiled, http_re
 
 from latchgate.core.model import Noun, Request
 from latchgate.core.redact import redactor
-from latchgate.manage import logins
+from latchgate.manage import links, logins
+from latchgate.manage.links import LinkSpec
 from latchgate.store import schema
 from latchgate.store.recorder import Usage
 
@@ -49,7 +51,7 @@ class Furnished:
 
     desk: Desk
     person: Person
-    token: str = field(repr=False)
+    key: MadeKey = field(repr=False)
     app: App
     ids: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -65,7 +67,7 @@ class Furnished:
 
     def call(self, method: str, path: str, told: object = None) -> Any:
         """Call the management API as who is signed in; the answer must be a success."""
-        answer = self.server.call(method, f"/manage/v1{path}", told, token=self.token)
+        answer = self.server.call(method, f"/manage/v1{path}", told, token=self.key.text)
         assert 200 <= answer.status < 300, (method, path, answer.body)
         return answer.json if answer.body else None
 
@@ -102,7 +104,7 @@ def furnish(desk: Desk) -> Furnished:
     person = people.replace_password(world, nobody)
     key = world.key("manage", "own", "operator", owner=owner, name="Terraform at headquarters")
     app = App.of(desk.server, world)
-    made = Furnished(desk, person, key.text, app)
+    made = Furnished(desk, person, key, app)
     _people(made)
     _keys(made)
     _others(made)
@@ -154,10 +156,27 @@ def _people(at: Furnished) -> None:
     at.call("POST", f"/users/{at.ids['people.last']}/disable")
     at.ids["people.disabled"] = at.ids["people.last"]
     at.call("POST", f"/users/{at.ids['people']}/password", {"login": "jonas"})
+    _link(at, at.ids["people"])
     other = at.make("tenants", "/tenants", name="Fjellheim Radio", user="Olav")["id"]
     quiet = at.make("tenants.suspended", "/tenants", name="Old Harbour Prints", user="Eve")["id"]
     at.call("POST", f"/tenants/{quiet}/suspend")
     at.ids["tenants"] = other
+
+
+def _link(at: Furnished, user: str) -> None:
+    """Let somebody sign in through a provider, as they would at their first sign-in there."""
+    spec = LinkSpec(issuer="https://id.nordlicht.example", subject="0d9b2a1c-6f52-4a0e")
+    made, _ = links.link(
+        at.world.store,
+        compiled(FILES, 0),
+        at.world.acting(at.key),
+        user,
+        spec=spec,
+        now=time.time(),
+        entropy=secrets.token_bytes,
+        issuers={spec.issuer},
+    )
+    at.ids["people.link"] = made.id
 
 
 def _keys(at: Furnished) -> None:
@@ -214,7 +233,7 @@ def _others(at: Furnished) -> None:
     at.make("access-keys", "/account/access-keys", name="deploy", expires_in="365d")
     at.make("access-keys", "/account/access-keys", name="image pipeline", description="Nightly")
     at.call("POST", "/account/basic", {"namespace": "teracloud", "login": "ingrid-files"})
-    at.ids["apps"] = "teracloud"
+    at.ids |= {"apps": "teracloud", "apps.off": "upcloud"}
     at.make(
         "workloads",
         "/workloads",
@@ -259,8 +278,8 @@ def _applications(at: Furnished) -> None:
             "redirect_uris": ["https://photos.example.com/callback"],
         },
     )
-    client = str(made.get("id") or made["client"]["id"])
-    at.ids |= {"clients": client, "consents": client}
+    client = str(made["id"])
+    at.ids |= {"clients": client, "clients.secret": made["secrets"][0]["id"], "consents": client}
     given = {"id": f"{at.person.id}:{client}", "user_id": at.person.id, "client_id": client}
     given |= {"scopes": '["openid","profile","storage:read"]', "version": "0"}
     row = sa.insert(schema.consent).values(given_at=time.time() - 12 * DAY, **given)

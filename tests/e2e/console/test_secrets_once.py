@@ -10,7 +10,7 @@ import pyotp
 import pytest
 from tests import people
 from tests.doors.console.visitor import Visitor
-from tests.e2e.console.addresses import IN_PASSING, address, resolved, shown
+from tests.e2e.console.addresses import IN_PASSING, address, shown
 from tests.e2e.console.creating import CREATING, SECRET, Field, Forms, filled, makers, secrets
 from tests.world import Answer
 
@@ -58,7 +58,7 @@ def test_a_secret_is_in_exactly_one_answer_whatever_is_opened_or_sent_afterwards
     _add_an_app(visitor)
     made: dict[str, str] = {}
     for one in CREATING:
-        opened, sent = resolved(one.opened, furnished), resolved(one.sent, furnished)
+        opened, sent = address(one.opened, furnished), address(one.sent, furnished)
         assert visitor.see(opened).status == 200, opened
         form = Forms(visitor.answers[-1][1].decode()).found.get(sent)
         form = [Field("csrf", "hidden", visitor.token, required=True)] if one.bare else form
