@@ -86,7 +86,8 @@ def pages(visitor: Visitor, count: int) -> dict[str, str]:
         "searched": f"/keys?q=key+{count // 2}",
         "searched, nothing found": "/keys?q=nowhere+at+all",
         "11th": after,
-        "middle, by age": "/keys?sort=created_at&after=" + quote(_middle("created_at", time.time() - 60)),
+        "middle, by age": "/keys?sort=created_at&after="
+        + quote(_middle("created_at", time.time() - 60)),
         "middle, by name": middle,
         "one key": one[1] if one else "/keys",
     }
