@@ -169,3 +169,10 @@ def test_lists_find_users_by_text_and_filter(world, admin):
     assert names(q="A.EXAMPLE") == ["Ann"]
     assert names(filters={"user_sort": "service"}) == ["Ann"]
     assert names(filters={"active": "false"}) == []
+
+
+def test_names_are_told_of_the_own_tenants_users_alone(world, admin):
+    (made, _), foreign = create(world, admin, name="Ann"), world.somebody()
+    wanted = [made.id, foreign.user_id, "u-nobody"]
+    assert users.names(world.store, admin, wanted) == {made.id: "Ann"}
+    assert users.names(world.store, admin, []) == {}
