@@ -20,13 +20,17 @@ from latchgate.store.sqlite import connect, faults
 from latchgate.store.tally import MINUTE
 
 SOURCES_KEPT = 100
+REFUSALS_SEEN = 20_000
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 _FIND = "SELECT ring, decision FROM refusal WHERE id = ?"
+# No index of credentials is paid for by each refusal; so of the newest of their tenant, which one
+# of its index leads to.
 _REFUSALS_OF = (
-    "SELECT decision FROM refusal WHERE ring = ? AND credential_id = ?"
-    " ORDER BY at DESC, id DESC LIMIT ?"
+    "SELECT decision FROM refusal WHERE id IN (SELECT id FROM"  # noqa: S608 - words of this program
+    " (SELECT id, credential_id FROM refusal WHERE ring = ? ORDER BY at DESC"
+    f" LIMIT {REFUSALS_SEEN}) WHERE credential_id = ? LIMIT ?) ORDER BY at DESC, id DESC"
 )
 _LAST_OF = (
     "SELECT credential_id, at, address, agent FROM last_use"
@@ -136,7 +140,10 @@ class UsageReader:
     def refusals_of(
         self, tenant_id: str, credential_id: str, *, limit: int
     ) -> list[dict[str, Any]]:
-        """Return what was kept of the newest refusals of a tenant's credential, newest first."""
+        """Return what was kept of a credential's newest refusals, newest first.
+
+        They are looked for among the newest 20,000 of its tenant.
+        """
         rows = self._rows(_REFUSALS_OF, (tenant_id, credential_id, limit))
         return [_decode(row[0]) for row in rows]
 
