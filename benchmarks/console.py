@@ -32,6 +32,7 @@ from latchgate.core.kinds.spec import Spec
 from latchgate.core.scope import Scopes
 from latchgate.manage import keys
 from latchgate.manage.keys import KeySpec
+from latchgate.manage.listing import _cursor
 
 WANTED_MS = 150.0  # of the first page
 WANTED_BYTES = 100_000
@@ -86,7 +87,8 @@ def pages(visitor: Visitor, count: int) -> dict[str, str]:
         "searched": f"/keys?q=key+{count // 2}",
         "searched, nothing found": "/keys?q=nowhere+at+all",
         "11th": after,
-        "middle, by age": "/keys?sort=created_at&after=" + quote(_middle("created_at", time.time() - 60)),
+        "middle, by age": "/keys?sort=created_at&after="
+        + quote(_middle("created_at", time.time() - 60)),
         "middle, by name": middle,
         "one key": one[1] if one else "/keys",
     }
@@ -94,8 +96,6 @@ def pages(visitor: Visitor, count: int) -> dict[str, str]:
 
 def _middle(sort: str, value: str | float) -> str:
     """Return the mark of a place in a list; what anybody may make."""
-    from latchgate.manage.listing import _cursor
-
     return _cursor(sort, [value], "")
 
 
@@ -114,7 +114,7 @@ def measured(visitor: Visitor, paths: dict[str, str], rounds: int) -> dict[str, 
             begun = time.perf_counter()
             answer = visitor.ask("GET", path)
             found[name].append((time.perf_counter() - begun) * 1000)
-            if answer.status != 200:  # noqa: PLR2004 - HTTP
+            if answer.status != 200:
                 raise SystemExit(f"{path} was answered with {answer.status}")
     return found
 
@@ -133,11 +133,15 @@ def main() -> int:
         try:
             owner = people.owner(world)
             fill(world, owner, told.keys)
-            visitor = Visitor(server)
+            other = people.colleague(world, owner, "own:keys.read")
+            fill(world, other, 3)
+            visitor, few = Visitor(server), Visitor(server, address="192.0.2.2")
             visitor.sign_in(owner)
+            few.sign_in(other)
             paths = pages(visitor, told.keys)
             size = len(visitor.ask("GET", "/keys").body)
             found = measured(visitor, paths, told.rounds)
+            found |= measured(few, {"of somebody with 3 of them": "/keys"}, told.rounds)
         finally:
             world.close()
             server.kill()

@@ -59,3 +59,15 @@ def test_imported_keys_are_switched_off_like_others(world, admin):
         change.execute(theirs.values(kind="wayscloud.imported_key"))
     disabling.disable(world.store, admin, made.id)
     assert world.one(sa.select(table.c.disabled_at).where(table.c.id == made.id)).disabled_at
+
+
+def test_who_reaches_their_own_keys_alone_switches_no_other(world):
+    owner = world.somebody()
+    mine, other = world.key(owner=owner), world.key(owner=world.somebody(tenant_id=owner.tenant_id))
+    actor = world.acting(world.key("own", owner=owner), Scopes.of(["own:keys.write"]))
+    reach = keys.reach(actor, "write")
+    with pytest.raises(NotFoundError):
+        disabling.disable(world.store, actor, other.id, *reach)
+    disabling.disable(world.store, actor, mine.id, *reach)
+    with pytest.raises(NotFoundError):
+        disabling.enable(world.store, POLICY, actor, other.id, *reach)

@@ -20,6 +20,7 @@ from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import keys
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError, StaleError
 from latchgate.manage.idempotency import Once
+from latchgate.manage.key_terms import handed_out
 from latchgate.manage.keys import KeyPatch, KeySpec
 from latchgate.manage.listing import Query
 from latchgate.manage.records import IfMatch
@@ -603,3 +604,64 @@ def test_the_journal_of_a_busy_day_adds_up(world):
     assert {row.record for row in world.journal() if row.action == "key.revoke"} == set(dead)
     assert chain_faults(world.database) == []
     assert world.journal()[-1].noun == Noun.CREDENTIAL
+
+
+# --- whose keys somebody reaches
+
+
+@pytest.mark.parametrize(
+    ("scopes", "reached"),
+    [
+        (["manage:keys.read"], ["mine", "theirs"]),
+        (["own:keys.read"], ["mine"]),
+        (["manage:keys.write", "own:keys.write"], []),
+    ],
+)
+def test_rights_to_keys_reach_the_tenants_or_ones_own(world, scopes, reached):
+    owner = world.somebody()
+    made = {
+        "mine": world.key(owner=owner),
+        "theirs": world.key(owner=world.somebody(tenant_id=owner.tenant_id)),
+        "foreign": world.key(),
+    }
+    actor = actor_with(world, *scopes, owner=owner)
+    clauses = keys.reach(actor, "read")
+    found, _ = keys.listed(world.store, actor, Query(), *clauses, now=NOW)
+    names = {key.id: name for name, key in made.items()}
+    assert sorted(names[one.id] for one in found if one.id in names) == reached
+    for name, key in made.items():
+        if name in reached:
+            shown = keys.shown(world.store, actor, key.id, *clauses)
+            assert keys.is_reached(actor, "read", shown)
+        else:
+            with pytest.raises(NotFoundError):
+                keys.shown(world.store, actor, key.id, *clauses)
+
+
+def test_who_reaches_their_own_keys_alone_changes_no_other(world):
+    owner = world.somebody()
+    other = world.key(owner=world.somebody(tenant_id=owner.tenant_id))
+    actor = actor_with(world, "own:keys.write", owner=owner)
+    reach, head = keys.reach(actor, "write"), world.head()
+    patch = KeyPatch(name="taken")
+    with pytest.raises(NotFoundError):
+        keys.change_key(world.store, actor, other.id, patch, *reach)
+    with pytest.raises(NotFoundError):
+        keys.revoke(world.store, actor, other.id, *reach)
+    key = keys.shown(world.store, world.acting(world.key("manage", owner=other.owner)), other.id)
+    assert (key.name, keys.is_reached(actor, "write", key)) == ("made by a test", False)
+    assert world.head() == head + 1  # the key that looked
+
+
+def test_services_are_offered_with_the_scopes_that_one_could_hand_out():
+    rights = Scopes.of(["storage:read", "storage:write", "manage:keys.read"])
+    offered = {one.id: held for one, held in handed_out(POLICY, rights)}
+    assert offered == {
+        "storage": ("storage:read", "storage:write"),
+        "manage": ("manage:keys.read",),
+    }
+    every = {one.id for one, _ in handed_out(POLICY, ALL)}
+    assert {"storage", "llm", "own", "operator"} <= every
+    for service, _ in handed_out(POLICY, ALL):
+        assert f"{service.provider}.service_key" in POLICY.kinds
+    assert handed_out(POLICY, Scopes.of([])) == []

@@ -208,3 +208,11 @@ def test_service_keys_are_due_after_90_days_where_nothing_is_set(world, clock, a
     assert {one.id: one.faults for one in overdue(world, admin)[0]}[old.id] == ["rotation_age"]
     setting(world, admin, KIND)
     assert old.id not in {one.id for one in overdue(world, admin)[0]}
+
+
+def test_the_longest_life_of_a_new_one_is_told_beforehand(world, admin):
+    assert lifetimes.longest(world.store, admin, KIND) is None
+    setting(world, admin, maximum_life="60d")
+    setting(world, admin, kind=KIND, maximum_life="30d")
+    assert lifetimes.longest(world.store, admin, KIND) == 30 * DAY
+    assert lifetimes.longest(world.store, admin, "latchgate.service_key") == 60 * DAY

@@ -11,7 +11,7 @@ from tests.world import FILES, World, asking, chain_faults, compiled
 
 from latchgate.core.redact import redactor
 from latchgate.core.scope import Scopes
-from latchgate.manage import narrowing, tokens
+from latchgate.manage import keys, narrowing, tokens
 from latchgate.manage.errors import InvalidError, NotFoundError, StaleError
 from latchgate.manage.listing import Query
 from latchgate.manage.narrowing import NarrowSpec
@@ -270,3 +270,15 @@ def test_rights_of_another_key_prove_nothing(used, key):
     assert Scopes.of(used.unused(other, days=10).unused) == Scopes.of(
         ["storage:read", "storage:write"]
     )
+
+
+def test_who_reaches_their_own_keys_alone_narrows_no_other(used):
+    world, owner = used.world, used.world.somebody()
+    other = world.key(owner=world.somebody(tenant_id=owner.tenant_id), scopes=STORAGE)
+    actor = world.acting(world.key("own", owner=owner), Scopes.of(["own:keys.write"]))
+    reach = keys.reach(actor, "write")
+    where = (world.store, used.reader, POLICY, actor, other.id)
+    with pytest.raises(NotFoundError):
+        narrowing.unused(*where, *reach, days=90, now=NOW)
+    with pytest.raises(NotFoundError):
+        narrowing.narrow(*where, NarrowSpec(scopes=STORAGE[:1]), *reach, now=NOW)

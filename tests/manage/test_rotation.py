@@ -18,6 +18,7 @@ from latchgate.core.model import Decision, Token
 from latchgate.core.reason import Reason
 from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import access_keys, basic, disabling, keys, lifetimes, rotation, tokens
+from latchgate.manage.actor import Caller
 from latchgate.manage.errors import (
     ForbiddenError,
     InvalidError,
@@ -30,6 +31,7 @@ from latchgate.manage.listing import Query
 from latchgate.manage.records import IfMatch
 from latchgate.manage.rotation import Asked
 from latchgate.manage.rotation_terms import WEEK, RotationSpec
+from latchgate.signin import session
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.verify.gather import minted
@@ -545,3 +547,26 @@ def test_an_access_key_ends_at_once_only_for_who_proves_who_they_are(world):
         with pytest.raises((ForbiddenError, StepUpError)):
             rotate(world, caller, made.id, rows=rows, grace=grace)
     rotate(world, wide, made.id, rows=access_keys.rows(POLICY, wide, world.clock()), grace="0")
+
+
+def signed_in(world, owner, *scopes: str) -> Caller:
+    """Return somebody who came with a session, and may do this much."""
+    person = world.acting(world.key("manage", scopes=scopes, owner=owner), Scopes.of(scopes))
+    stands_for = msgspec.structs.replace(
+        person.credential, id="s-1", kind=session.KIND, services=None, scopes=ALL
+    )
+    grant = msgspec.structs.replace(person.grant, credential=stands_for)
+    return Caller(grant, "192.0.2.1", "s-1")
+
+
+def test_somebody_signed_in_renews_what_they_could_make_and_no_more(world):
+    owner = world.somebody()
+    caller = signed_in(world, owner, "storage:read")
+    mine = world.key(owner=owner, scopes=["storage:read"])
+    rotated = rotate(world, caller, mine.id)[0]
+    assert rotated.successor.id != mine.id
+    journal = world.journal()[-1]
+    assert (journal.actor, journal.credential_id) == (f"user:{owner.user_id} session:s-1", None)
+    wider = world.key(owner=owner, scopes=["storage:read", "storage:write"])
+    with pytest.raises(ForbiddenError, match="storage:write"):
+        rotate(world, caller, wider.id)

@@ -171,6 +171,13 @@ def test_lists_find_users_by_text_and_filter(world, admin):
     assert names(filters={"active": "false"}) == []
 
 
+def test_names_are_told_of_the_own_tenants_users_alone(world, admin):
+    (made, _), foreign = create(world, admin, name="Ann"), world.somebody()
+    wanted = [made.id, foreign.user_id, "u-nobody"]
+    assert users.names(world.store, admin, wanted) == {made.id: "Ann"}
+    assert users.names(world.store, admin, []) == {}
+
+
 def test_lists_find_who_holds_a_role_or_any_in_a_project_and_nobody_elsewhere(world, admin):
     other = world.somebody("own:keys.read")
     both = world.somebody("own:keys.read", tenant_id=admin.tenant_id)

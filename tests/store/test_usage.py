@@ -110,3 +110,18 @@ def test_a_reader_whose_file_fails_is_a_fault_of_the_store(world):
     ):
         with pytest.raises(StoreError):
             read()
+
+
+def test_refusals_of_a_credential_come_newest_first_and_of_its_tenant_alone(world, reader, use):
+    key, other = world.key(scopes=["storage:read"]), world.key(scopes=[])
+    for hour, method in enumerate(("PUT", "DELETE", "POST")):
+        use(NOON + hour * HOUR, key, method=method)
+    use(NOON, other)
+    tenant = key.owner.tenant_id
+    found = reader.refusals(tenant, limit=2, credential_id=key.id)
+    assert [(one["method"], one["credential"]) for one in found] == [
+        ("POST", key.id),
+        ("DELETE", key.id),
+    ]
+    assert reader.refusals("t-other", limit=2, credential_id=key.id) == []
+    assert key.text not in repr(found)

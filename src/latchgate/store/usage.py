@@ -21,6 +21,7 @@ from latchgate.store.sqlite import connect, faults
 from latchgate.store.tally import MINUTE
 
 SOURCES_KEPT = 100
+REFUSALS_SEEN = 20_000
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -157,12 +158,19 @@ class UsageReader:
     ) -> list[dict[str, Any]]:
         """Return what was kept of the newest refusals of a ring, or of every one, newest first.
 
-        `credential_id` is of those that named it; `after` is the id of one, and none of it on.
+        `credential_id` is of those that named it, looked for among the newest 20,000; `after` is
+        the id of one, and none of it on.
         """
-        clauses = {"ring = ?": ring, "credential_id = ?": credential_id, _BEYOND: after}
+        clauses = {"ring = ?": ring, _BEYOND: after}
         told = {clause: value for clause, value in clauses.items() if value is not None}
         where = f" WHERE {' AND '.join(told)}" if told else ""
-        found = self._rows(f"{_NEWEST}{where}{_LATEST}", (*told.values(), limit))
+        values: tuple[object, ...] = (*told.values(), limit)
+        if credential_id is not None:
+            # No index of credentials is paid for by each refusal.
+            seen = f"SELECT id, credential_id FROM refusal{where}{_LATEST}"  # noqa: S608 - words of this program
+            where = f" WHERE id IN (SELECT id FROM ({seen}) WHERE credential_id = ?)"
+            values = (*told.values(), REFUSALS_SEEN, credential_id, limit)
+        found = self._rows(f"{_NEWEST}{where}{_LATEST}", values)
         return [_decode(row[0]) for row in found]
 
     def last_uses(self, credential_ids: Iterable[str]) -> dict[str, LastUse]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from latchgate.doors.console import (
     Application,
-    access_log,
-    applications,
-    audit,
     access_keys,
+    access_log,
     alerts,
     applications,
     apps,
+    audit,
     authorize,
     client_acting,
     client_form,
@@ -36,12 +35,12 @@ from latchgate.doors.console import (
     security,
     settings,
     sign_in,
-    why,
     subaccounts,
     tenants,
     tokens,
     usage,
     webhooks,
+    why,
     workloads,
 )
 from latchgate.doors.console.frame import Frame
