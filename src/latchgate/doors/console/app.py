@@ -17,6 +17,7 @@ from latchgate.doors.console import (
     security,
     sign_in,
     tokens,
+    users_access_keys,
 )
 from latchgate.doors.console.frame import Frame
 from latchgate.doors.console.languages import Languages
@@ -36,6 +37,7 @@ _NOUNS = (
     project,
     tokens,
     access_keys,
+    users_access_keys,
     apps,
     profile,
 )
