@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.desk import sign_in
+from tests.e2e.keyboard import tab_to
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -49,3 +50,18 @@ def test_a_key_is_made_exchanged_and_deleted(desk, page, plain, owner, script):
     shown.get_by_role("button", name="Delete it").click()
     expect(shown.get_by_role("status")).to_contain_text("Receipt: journal number")
     assert not exchanged(desk, key_id, secret)
+
+
+def test_a_key_is_made_and_deleted_by_keys_alone(desk, page, owner):
+    sign_in(page, desk, owner, "/access-keys/new")
+    expect(page.get_by_label("Name", exact=True)).to_be_visible()
+    tab_to(page, "name")
+    page.keyboard.type("by keys")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your new access key")).to_be_visible()
+    key_id = page.locator("#part-1").inner_text()
+    page.goto(f"{desk.origin}/access-keys/{key_id}/delete")
+    tab_to(page, "password")
+    page.keyboard.type(owner.password)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Receipt: journal number")

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.desk import sign_in
+from tests.e2e.keyboard import tab_to
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -33,3 +34,13 @@ def test_it_is_switched_on_reissued_and_switched_off(desk, page, plain, owner, s
     expect(shown.get_by_role("status")).to_contain_text("Receipt: journal number")
     shown.get_by_role("link", name="Back to apps connection").click()
     expect(shown.get_by_role("link", name="Switch TeraCLOUD on")).to_be_visible()
+
+
+def test_it_is_switched_on_by_keys_alone(desk, page, owner):
+    sign_in(page, desk, owner, "/apps/teracloud/on")
+    expect(page.get_by_label("Connection ID")).to_be_visible()
+    tab_to(page, "login")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(f"keys-{owner.login}")
+    page.keyboard.press("Enter")
+    expect(page.locator("#part-2")).to_have_text(f"keys-{owner.login}")

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.desk import sign_in
+from tests.e2e.keyboard import tab_to
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -47,7 +48,7 @@ def test_a_token_is_made_by_keys_alone(desk, page, owner):
     sign_in(page, desk, owner, "/tokens/new")
     name = page.get_by_label("Name", exact=True)
     expect(name).to_be_visible()
-    _tab_to(page, "name")
+    tab_to(page, "name")
     page.keyboard.type("by keys")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Your new API token")).to_be_visible()
@@ -67,11 +68,3 @@ def test_the_list_follows_what_is_typed(desk, page, owner):
     expect(page.get_by_role("row", name="beta")).to_have_count(0)
     expect(page.get_by_role("row", name="alpha")).to_be_visible()
     assert page.get_by_role("searchbox").input_value() == "alp"
-
-
-def _tab_to(page, field):
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == field:
-            return
-    raise AssertionError(f"no Tab leads to {field}")
