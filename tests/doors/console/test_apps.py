@@ -126,6 +126,18 @@ def test_where_files_are_is_told_by_whoever_keeps_them(opened, world, owner):
     assert shown[:2] == ["https://aki.example.com/dav/", "https://aki.example.com/backup/"]
 
 
+def test_a_password_that_expired_is_said_to_have(opened, world):
+    _, login, _ = switched_on(opened, "ada6")
+    table = schema.credential
+    expired = sa.update(table).where(table.c.name == f"teracloud:{login}").values(expires_at=1.0)
+    with world.store.writing() as connection:
+        connection.execute(expired)
+    opened.see("/apps")
+    card = opened.page.partition('id="card-1"')[2].partition("</section>")[0]
+    assert ">expired</span>" in card
+    assert "state-active" not in card
+
+
 def test_a_namespace_that_has_none_is_not_there(opened):
     for path in ("/apps/kakaocloud/on", "/apps/none/reissue", "/apps/latchgate/off"):
         assert opened.see(path).status == 404, path

@@ -48,6 +48,8 @@ async def show(browser: Browser) -> Reply:
         following=following,
         found=[(one, state_of(one, now), uses.get(one.id)) for one in found],
         projects={one.id: one.name for one in browser.standing.projects},
+        of=None,
+        removes=browser.may(*_WRITE),
         cli=(f"{_CLI} list",),
     )
 
@@ -218,7 +220,8 @@ def _kind(policy: Policy) -> AccessKey | None:
     return next((one for one in policy.kinds.values() if isinstance(one, AccessKey)), None)
 
 
-def _offered(policy: Policy) -> bool:
+def offered(policy: Policy) -> bool:
+    """Whether a policy has access keys."""
     return _kind(policy) is not None
 
 
@@ -228,7 +231,7 @@ PAGES = (
         show=show,
         query=lists.names(access_keys.LISTING),
         scopes=_READ,
-        offered=_offered,
+        offered=offered,
     ),
     Page(
         f"{_PATH}/new",
@@ -237,7 +240,7 @@ PAGES = (
         fields=_FIELDS,
         several=frozenset({"roles"}),
         scopes=_WRITE,
-        offered=_offered,
+        offered=offered,
     ),
     Page(
         f"{_PATH}/{{id}}/delete",
@@ -245,6 +248,6 @@ PAGES = (
         take=delete,
         fields=frozenset({"login", "password"}),
         scopes=_WRITE,
-        offered=_offered,
+        offered=offered,
     ),
 )

@@ -38,6 +38,7 @@ from latchgate.doors.console import (
     subaccounts,
     tenants,
     tokens,
+    users_access_keys,
     usage,
     webhooks,
     why,
@@ -86,6 +87,7 @@ _NOUNS = (
     leak_rules,
     tokens,
     access_keys,
+    users_access_keys,
     apps,
     profile,
 )

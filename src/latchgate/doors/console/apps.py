@@ -47,6 +47,7 @@ class Card:
     namespace: str
     title: str
     basic: StoredBasic
+    expired: bool
     connections: tuple[Connection, ...]
     opens: tuple[Group, ...]
     use: LastUse | None
@@ -229,6 +230,7 @@ def _card(browser: Browser, namespace: str) -> Card:
         namespace=namespace,
         title=_title(policy, namespace),
         basic=found,
+        expired=found.expires_at is not None and found.expires_at <= door.clock(),
         connections=_connections(browser, areas),
         opens=in_words(policy, tuple(held)),
         use=uses.get(found.credential_id or ""),
