@@ -5,23 +5,18 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 from tests import people
+from tests.acting import consent
 from tests.doors.console.visitor import Visitor
-from tests.minting import ApplicationSpec, approved, client, with_issuer
+from tests.minting import approved, client, with_issuer
 from tests.world import FILES
 
-from latchgate.core.model import Noun
+from latchgate.manage.applications import ApplicationSpec
 from latchgate.store import schema
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
 READ, WRITE = "own:applications.read", "own:applications.write"
 POLICY = with_issuer(FILES, 1)
-
-
-def consent(world, made, user_id):
-    row = {"id": f"{user_id}:{made.id}", "user_id": user_id, "client_id": made.id, "version": 0}
-    row |= {"scopes": '["openid","own:account.read"]', "given_at": 5.0}
-    world.change(Noun.CONSENT, row["id"], sa.insert(schema.consent).values(**row))
 
 
 def blocks(world, user_id):

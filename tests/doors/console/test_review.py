@@ -7,9 +7,10 @@ import secrets
 
 import pytest
 from tests import people
-from tests.minting import ApplicationSpec, approved
+from tests.minting import approved
 
 from latchgate.manage import applications, developers, published_key
+from latchgate.manage.applications import ApplicationSpec
 from latchgate.manage.developers import Proof
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]

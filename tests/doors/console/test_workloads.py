@@ -7,7 +7,7 @@ import secrets
 import pytest
 import sqlalchemy as sa
 from tests import people
-from tests.doors.console.test_clients import service_user
+from tests.acting import service_user
 from tests.world import Owner
 
 from latchgate.manage import workloads
