@@ -31,11 +31,34 @@ from latchgate.store.journal import Store
 
 PATH = "/applications/request"
 _TITLE = "Request an API key for an application"
+# The console's colours and shapes, but in the page: nothing is fetched with it.
 _STYLE = (
-    "body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:42rem;padding:0 1rem}"
-    "label{display:block;font-weight:600}"
-    "input,select,textarea{font:inherit;width:100%;box-sizing:border-box;padding:.4rem}"
-    "code{overflow-wrap:anywhere}.fault{color:#a40000;display:block}"
+    ":root{--ground:#f6f7f6;--card:#fff;--ink:#1c2422;--soft:#56635f;--line:#d5dcd9;--lead:#1f5f5b;"
+    "--on-lead:#fff;--bad:#a11616;--bad-ground:#fdecec}"
+    "@media (prefers-color-scheme:dark){:root{--ground:#131817;--card:#1b2221;--ink:#e5ebe9;"
+    "--soft:#a0aeaa;--line:#35403d;--lead:#7cc7bf;--on-lead:#0c2321;--bad:#ffb3ac;"
+    "--bad-ground:#3d1a19}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;background:var(--ground);color:var(--ink);font:1rem/1.5 system-ui,sans-serif}"
+    "header{padding:.9rem max(1rem,calc(50vw - 21rem));background:var(--card);"
+    "border-bottom:1px solid var(--line)}"
+    "header a{color:var(--ink);font-weight:700;text-decoration:none}"
+    "main{max-width:44rem;margin:0 auto;padding:1.5rem 1rem 4rem}"
+    "h1{margin:0 0 1rem;font-size:1.6rem;line-height:1.25}"
+    "form,dl{padding:1.25rem;background:var(--card);border:1px solid var(--line);"
+    "border-radius:.6rem}"
+    "form p{margin:0 0 1rem}form p:last-child{margin:0}"
+    "label,dt{display:block;margin:0 0 .25rem;font-weight:600}"
+    "dd{margin:0 0 .75rem}dd:last-child{margin:0}"
+    "input,select,textarea{width:100%;padding:.55rem .7rem;border:1px solid var(--soft);"
+    "border-radius:.4rem;background:var(--ground);color:inherit;font:inherit}"
+    "[aria-invalid]{border-color:var(--bad)}"
+    "button{padding:.55rem 1.1rem;border:1px solid var(--lead);border-radius:.4rem;"
+    "background:var(--lead);color:var(--on-lead);font:inherit;font-weight:600;cursor:pointer}"
+    ":focus-visible{outline:3px solid var(--lead);outline-offset:2px}"
+    "code{overflow-wrap:anywhere;font-family:ui-monospace,monospace}"
+    ".fault{display:block;margin:.25rem 0 0;color:var(--bad);font-size:.9rem}"
+    "p.fault{padding:.6rem .9rem;border-radius:.4rem;background:var(--bad-ground);font-size:1rem}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.desk import sign_in
-from tests.e2e.keyboard import tab_to
+from tests.e2e.keyboard import tab_to_field
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -55,13 +55,13 @@ def test_a_key_is_made_exchanged_and_deleted(desk, page, plain, owner, script):
 def test_a_key_is_made_and_deleted_by_keys_alone(desk, page, owner):
     sign_in(page, desk, owner, "/access-keys/new")
     expect(page.get_by_label("Name", exact=True)).to_be_visible()
-    tab_to(page, "name")
+    tab_to_field(page, "name")
     page.keyboard.type("by keys")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Your new access key")).to_be_visible()
     key_id = page.locator("#part-1").inner_text()
     page.goto(f"{desk.origin}/access-keys/{key_id}/delete")
-    tab_to(page, "password")
+    tab_to_field(page, "password")
     page.keyboard.type(owner.password)
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("Receipt: journal number")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.desk import sign_in
-from tests.e2e.keyboard import tab_to
+from tests.e2e.keyboard import tab_to_field
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -39,7 +39,7 @@ def test_it_is_switched_on_reissued_and_switched_off(desk, page, plain, owner, s
 def test_it_is_switched_on_by_keys_alone(desk, page, owner):
     sign_in(page, desk, owner, "/apps/teracloud/on")
     expect(page.get_by_label("Connection ID")).to_be_visible()
-    tab_to(page, "login")
+    tab_to_field(page, "login")
     page.keyboard.press("Control+A")
     page.keyboard.type(f"keys-{owner.login}")
     page.keyboard.press("Enter")

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.desk import sign_in
-from tests.e2e.keyboard import tab_to
+from tests.e2e.keyboard import tab_to_field
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -48,7 +48,7 @@ def test_a_token_is_made_by_keys_alone(desk, page, owner):
     sign_in(page, desk, owner, "/tokens/new")
     name = page.get_by_label("Name", exact=True)
     expect(name).to_be_visible()
-    tab_to(page, "name")
+    tab_to_field(page, "name")
     page.keyboard.type("by keys")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Your new API token")).to_be_visible()

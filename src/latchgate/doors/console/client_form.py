@@ -18,7 +18,7 @@ from latchgate.doors.console.page import Page
 from latchgate.doors.console.reading import by_field, lines, or_none, read_spec, read_version
 from latchgate.manage import applications, oauth_clients, tenants
 from latchgate.manage.applications import ApplicationSpec, State
-from latchgate.manage.client_terms import PROTOCOL_SCOPES
+from latchgate.manage.client_terms import PROTOCOL_SCOPES, Terms, check
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.listing import Query
 from latchgate.manage.oauth_clients import ClientPatch, ClientSpec, StoredClient
@@ -144,7 +144,7 @@ def _spec(browser: Browser) -> ClientSpec:
     except InvalidError as error:
         raise InvalidError([*faults, *error.faults]) from error
     if faults:
-        raise InvalidError(faults)
+        check(browser.policy, Terms.of(spec), *faults)  # with whatever else is wrong
     return spec
 
 
