@@ -211,7 +211,7 @@ def test_ones_own_administration_is_not_taken_out_of_the_last_role(admin, owner,
 
 def test_a_tenants_first_token_is_in_one_answer_and_a_repeat_says_so(operator, server, world):
     operator.see("/tenants/new")
-    form = {"name": "Acme", "user": "wile", "project": "default", "once": once(operator)}
+    form = {"name": "Acme", "user": "coyote", "project": "default", "once": once(operator)}
     page = operator.send("/tenants/new", {**form, "email": "x"}).body.decode()
     assert re.search(r'id="email-fault"[^>]*>Write it as NAME@HOST.', page)
     first, second = operator.send("/tenants/new", form), operator.send("/tenants/new", form)
