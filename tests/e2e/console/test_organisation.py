@@ -50,7 +50,7 @@ def test_a_role_is_made_in_words_given_and_deleted(desk, page, plain, owner, scr
     shown.get_by_role("button", name="Delete the role").click()
     expect(shown.get_by_role("alert")).to_contain_text("it is held 1 times")
     shown.goto(f"{desk.origin}/people/{other.id}")
-    shown.get_by_role("button", name="Take uploader").click()
+    shown.get_by_role("button", name="Take away uploader").click()
     expect(shown.get_by_role("status")).to_contain_text("The role was taken. Receipt")
     shown.goto(f"{role}/delete")
     shown.get_by_role("button", name="Delete the role").click()
