@@ -168,7 +168,7 @@ class UsageReader:
         if credential_id is not None:
             # No index of credentials is paid for by each refusal.
             seen = f"SELECT id, credential_id FROM refusal{where}{_LATEST}"  # noqa: S608 - words of this program
-            where = f" WHERE id IN (SELECT id FROM ({seen}) WHERE credential_id = ?)"
+            where = f" WHERE id IN (SELECT id FROM ({seen}) WHERE credential_id = ?)"  # noqa: S608 - of ours
             values = (*told.values(), REFUSALS_SEEN, credential_id, limit)
         found = self._rows(f"{_NEWEST}{where}{_LATEST}", values)
         return [_decode(row[0]) for row in found]

@@ -106,12 +106,12 @@ async def show_change(browser: Browser) -> Reply:
 async def take_change(browser: Browser) -> Reply:
     """Change one, and say who follows; who would shut themselves out is asked once more."""
     form, door = browser.form, browser.door
+    told: dict[str, Any] = {"name": (form.get("name") or "").strip()}
+    told |= {"email": or_none(form.get("email")), "allow_api": form.get("allow_api") == "on"}
     try:
-        filters = reach.read(browser)
-        if reach.wants_proof(browser, browser.id, filters):
+        told["ip_filters"] = reach.read(browser)
+        if reach.wants_proof(browser, browser.id, told["ip_filters"]):
             return await _change(browser, form, shut_out=True)
-        told: dict[str, Any] = {"name": (form.get("name") or "").strip(), "ip_filters": filters}
-        told |= {"email": or_none(form.get("email")), "allow_api": form.get("allow_api") == "on"}
         nothing = {name: None for name, value in told.items() if value is None}
         patch = msgspec.structs.replace(read_spec(UserPatch, told), **nothing)
         _, n = await run_in_threadpool(
