@@ -141,6 +141,7 @@ def _environment(language: Language, assets: Mapping[str, _Asset]) -> jinja2.Env
     made.globals["language"] = language
     made.filters["moment"] = _moment
     made.filters["agent"] = _agent
+    made.filters["number"] = _number
     return made
 
 
@@ -176,6 +177,11 @@ def _moment(at: float) -> Markup:
     text = rfc3339(at)
     shown = text.partition(".")[0].removesuffix("Z").replace("T", " ")[:16]
     return Markup('<time datetime="{}">{} UTC</time>').format(text, shown)
+
+
+def _number(count: int) -> str:
+    """Return a whole number in groups of three, as ISO 80000-1 §7.3.1 sets them apart."""
+    return f"{count:,}".replace(",", "\u202f")
 
 
 # The first that a browser names: each names those too that it is compatible with.
