@@ -240,7 +240,7 @@ def overdue(
         held = Lifetimes.read(connection, _TABLE.c.tenant_id == caller.tenant_id)
         told = {kind: held.of(caller.tenant_id, kind) for kind in kinds(policy)}
         late = [_late(kind, one, now) for kind, one in told.items()]
-        whose = (_CREDENTIAL.c.tenant_id == caller.tenant_id, alive(now))
+        whose = (_CREDENTIAL.c.tenant_id == caller.tenant_id, alive(now), *_aged(told, now))
         rows, following = page(
             connection, OVERDUE, query, *whose, sa.or_(sa.false(), *late), now=now
         )
@@ -259,6 +259,17 @@ def alive(now: float) -> sa.ColumnElement[bool]:
     column = _CREDENTIAL.c
     ends = sa.or_(column.expires_at.is_(None), column.expires_at > now)
     return sa.and_(column.revoked_at.is_(None), column.disabled_at.is_(None), ends)
+
+
+def _aged(told: Mapping[str, Lifetime], now: float) -> list[sa.ColumnElement[bool]]:
+    """Return what is true of all that can be overdue by its age alone: a list then begins there.
+
+    Nothing where a kind has a longest life, which a new credential may be beyond as well.
+    """
+    if any(one.maximum_life is not None for one in told.values()):
+        return []
+    ages = [age for one in told.values() for age in (one.rotation_age, one.unused_after) if age]
+    return [_CREDENTIAL.c.created_at <= now - min(ages)] if ages else [sa.false()]
 
 
 def _late(kind: str, told: Lifetime, now: float) -> sa.ColumnElement[bool]:

@@ -24,7 +24,7 @@ from latchgate.store.usage import Column, Period, UsageReader
 DAY = 86_400.0
 HOURS, DAYS = 24, 30
 SOON = 30 * DAY  # what ends until then ends soon
-OWN = 500  # of one's own credentials, the newest: whose use is added up
+OWN = 200  # of one's own credentials, the newest: whose use is added up
 SIGN_INS = 2_000  # of a tenant, the last ones: among which one's own are looked for
 EVERY_KEY = "manage:keys.read"
 EVERY_USE = "manage:usage.read"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-MAX_BARS = 90  # of a picture of 720: each has a width of 6 and a gap of 2
+MAX_BARS = 100  # of a picture of 720: each has a width of 5 and a gap of 2
 _WIDTH, _HEIGHT, _GAP = 720.0, 160.0, 2.0
 _WIDEST = 24.0  # of one bar: three of them are no blocks
 _STEPS = (1, 2, 5)  # of the scale's top, times a power of ten

@@ -19,6 +19,15 @@ def upgrade() -> None:
 
 
 def _indices() -> None:
+    for name, columns in (
+        ("credential_by_owner", ["owner_id", "created_at"]),
+        ("credential_listing", ["tenant_id", "created_at", "id", "revoked_at"]),
+    ):
+        op.drop_index(name, "credential")
+        op.create_index(name, "credential", columns)
+    ending = ["tenant_id", "expires_at", "superseded_by", "owner_id"]
+    ends = sa.text("expires_at IS NOT NULL")
+    op.create_index("credential_ending", "credential", ending, sqlite_where=ends)
     above = sa.text("parent_id IS NOT NULL")
     op.create_index("credential_by_parent", "credential", ["parent_id"], sqlite_where=above)
     begun = sa.text("action = 'session.begin'")
