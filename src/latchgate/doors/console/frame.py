@@ -184,18 +184,17 @@ def _moment(at: float) -> Markup:
     return Markup('<time datetime="{}">{} UTC</time>').format(text, shown)
 
 
-<<<<<<< HEAD
 def _day(at: float) -> Markup:
     """Return the day of a time, where lists have no room for more; the time stands in its title."""
     text = rfc3339(at)
     shown = text.partition("T")[0]
     whole = f"{shown} {text.partition('T')[2][:5]} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(text, whole, shown)
-=======
+
+
 def _number(count: int) -> str:
     """Return a whole number in groups of three, as ISO 80000-1 §7.3.1 sets them apart."""
     return f"{count:,}".replace(",", "\u202f")
->>>>>>> h-c5
 
 
 # The first that a browser names: each names those too that it is compatible with.
