@@ -85,6 +85,7 @@ def test_what_is_wrong_stands_beside_its_field_and_nothing_is_made(opened, told,
     page = html.unescape(answer.body.decode())
     assert answer.status == 422
     assert f'id="{field}-fault"' in page
+    assert re.search(rf'\saria-describedby="[^"]*{field}-fault', page)
     if told.get("name") is None:
         assert 'value="terraform"' in page
     assert listed(opened) == []
@@ -178,7 +179,7 @@ def test_the_list_is_searched_filtered_and_sorted_by_its_address(opened):
         "beta",
         "alpha",
     ]
-    opened.see("/tokens?q=alph&state=active")
+    opened.see("/tokens?q=lpha&state=active")
     assert re.findall(r"Delete (\w+)", opened.page) == ["alpha"]
     opened.see("/tokens?state=expired")
     assert "No API token fits" in opened.page

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 def test_it_is_switched_on_reissued_and_switched_off(desk, page, plain, owner, script):
     shown = page if script else plain
     sign_in(shown, desk, owner, "/apps")
-    shown.get_by_role("link", name="Switch TeraCLOUD on").click()
+    shown.get_by_role("link", name="Switch on: TeraCLOUD").click()
     login = f"app-{owner.login}"
     shown.get_by_label("Connection ID").fill(login)
     shown.get_by_role("button", name="Switch it on").click()
@@ -23,17 +23,17 @@ def test_it_is_switched_on_reissued_and_switched_off(desk, page, plain, owner, s
     expect(card).to_contain_text(login)
     card.get_by_text("What it opens").click()
     expect(card.get_by_text("Delete files")).to_be_visible()
-    shown.get_by_role("link", name="Reissue the password of TeraCLOUD").click()
+    shown.get_by_role("link", name="Reissue the password: TeraCLOUD").click()
     expect(shown.get_by_role("main")).to_contain_text("ends at once")
     shown.get_by_role("button", name="Reissue it").click()
     second = shown.locator("#part-3")
     expect(second).not_to_have_text(first)
     shown.get_by_role("link", name="I have kept it").click()
-    shown.get_by_role("link", name="Switch TeraCLOUD off").click()
+    shown.get_by_role("link", name="Switch off: TeraCLOUD").click()
     shown.get_by_role("button", name="Switch it off").click()
     expect(shown.get_by_role("status")).to_contain_text("Receipt: journal number")
     shown.get_by_role("link", name="Back to apps connection").click()
-    expect(shown.get_by_role("link", name="Switch TeraCLOUD on")).to_be_visible()
+    expect(shown.get_by_role("link", name="Switch on: TeraCLOUD")).to_be_visible()
 
 
 def test_it_is_switched_on_by_keys_alone(desk, page, owner):
