@@ -107,6 +107,9 @@ CONFIGURATION: Words = {
     "console": "Where browsers reach the console, below.",
     "console.url": "Its origin as browsers see it, such as `https://login.example.com`; the issuer"
     " of OAuth2 tokens. Absent: the address of `listen.console`.",
+    "console.translations": "A folder of catalogues of other languages, each as"
+    " `TAG/LC_MESSAGES/latchgate.mo`; see [how to translate the"
+    " console](../howto/translate-the-console.md). Absent: English alone.",
     "sign_in": "How people sign in to the console besides passwords and passkeys, below.",
     "sign_in.providers": "External OpenID providers, each a table `[[sign_in.providers]]`; see [how"
     " to sign in with Keycloak](../howto/sign-in-with-keycloak.md). None unless told.",

@@ -154,7 +154,7 @@ def test_a_catalogue_that_cannot_be_read_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Hello %(name)s", "Hallo %(nmae)s"),
+        ("Hello %(name)s", "Hallo %(nom)s"),
         ("Hello", "Hallo 100 %"),
         ("Hello", 'Hal<a href="https://evil.example">lo</a>'),
         ("<b>Hello</b>", "<b onclick=x>Hallo</b>"),

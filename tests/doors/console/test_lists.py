@@ -1,6 +1,7 @@
 """Lists on pages: what their address asks, and the addresses that ask otherwise."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -22,7 +23,8 @@ LISTING = Listing(
 
 
 def asked(given=None, **query):
-    return lists.read(SimpleNamespace(query=query, path="/things"), LISTING, **(given or {}))
+    browser: Any = SimpleNamespace(query=query, path="/things")
+    return lists.read(browser, LISTING, **(given or {}))
 
 
 def test_nothing_asked_is_the_first_page_of_everything():
@@ -88,5 +90,6 @@ def test_fields_that_are_none_of_the_list_are_the_pages_own():
 
 def test_a_filter_that_is_none_is_refused_by_name():
     other = Listing(TABLE, ("name",), {}, LISTING.sorts)
+    browser: Any = SimpleNamespace(query={}, path="/t")
     with pytest.raises(InvalidError, match="no such parameter"):
-        lists.read(SimpleNamespace(query={}, path="/t"), other, state="active")
+        lists.read(browser, other, state="active")

@@ -75,7 +75,7 @@ def test_a_german_catalogue_is_shown_to_who_asks_for_it_and_to_who_chooses_it(se
     said = {
         "Sign in": "Anmelden",
         "English": "Deutsch",
-        "The login name or the password is wrong.": "Anmeldename oder Passwort ist falsch.",
+        "The login name or the password is wrong.": "Das Passwort stimmt nicht.",
         "This page takes %(methods)s.": "Diese Seite kennt %(methods)s.",
     }
     a_catalogue(server.folder / "translations", said)
@@ -93,7 +93,7 @@ def test_a_german_catalogue_is_shown_to_who_asks_for_it_and_to_who_chooses_it(se
     visitor.see("/sign-in")
     assert "<h1>Anmelden</h1>" in visitor.page
     wrong = visitor.send("/sign-in", {"login": "a", "password": "b", "next": "/"})
-    assert "Anmeldename oder Passwort ist falsch." in wrong.body.decode()
+    assert "Das Passwort stimmt nicht." in wrong.body.decode()
     assert "Diese Seite kennt POST." in visitor.ask("GET", "/language").body.decode()
 
 

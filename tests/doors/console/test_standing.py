@@ -1,6 +1,7 @@
 """Who is signed in, as one who acts: their rights are looked at anew, in a project of theirs."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -24,12 +25,13 @@ def world(tmp_path):
 def standing(world):
     """Work out what somebody has now, at an address, with a wish."""
     engine = world.engine()
-    door = SimpleNamespace(engine=engine, clock=world.clock)
+    door: Any = SimpleNamespace(engine=engine, clock=world.clock)
 
     def of(who, *, wish=None, address="192.0.2.1"):
         session = Session("s-1", who.user_id, who.tenant_id, world.clock(), ("pwd",), None)
         client = parse_address(address) if address else None
-        return stand(door, session, SimpleNamespace(client=client), wish=wish)
+        request: Any = SimpleNamespace(client=client)
+        return stand(door, session, request, wish=wish)
 
     return of
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from latchgate import __version__
+from importlib.metadata import version
+
 from latchgate.doors.console.browser import Browser
 from latchgate.doors.console.frame import Reply
 from latchgate.doors.console.languages import COOKIE
@@ -25,7 +26,7 @@ async def show(browser: Browser) -> Reply:
         lifetimes=browser.may(*_LIFETIMES),
         leaks=browser.may(*_LEAKS),
         providers=browser.may(*PROVIDERS),
-        version=__version__,
+        version=version("latchgate"),
         policy=browser.policy,
         console_url=frame.site.origin,
         api_url=browser.door.api_url,
