@@ -46,10 +46,10 @@ define install_apart
 endef
 UV := $(BIN)/uv --no-managed-python --no-progress
 
-.PHONY: help run test interop rivals check format messages lock bench soak clean
+.PHONY: help run test interop rivals check format messages screenshots lock bench soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(SERVER) ## start a server here (SERVE_ARGS=…); its state is in .latchgate
 	@$(BIN)/latchgate init --config $(CONFIG) --if-missing
@@ -79,6 +79,10 @@ format: $(DEV) ## format, and fix what can be fixed
 
 messages: $(DEV) ## take the console's texts out of its source, for translators
 	@$(BIN)/python scripts/messages.py
+
+screenshots: $(DEV) ## take pictures of the console's pages (SHOTS=…)
+	@scripts/debian-packages chromium
+	@$(BIN)/python docs/screenshots.py $(SHOTS)
 
 # Each lock is held to those before it, so that one .venv serves all; the clients' and Keystone's
 # are apart. uv keeps what is pinned; LOCK_ARGS=--upgrade moves it.
