@@ -24,7 +24,7 @@ def secret_of(shown: Page) -> str:
 
 @pytest.mark.parametrize("script", [True, False])
 def test_a_key_is_made_used_rotated_and_revoked(
-    desk: Desk, page: Page, plain: Page, owner: Person, *, script: bool
+    desk: Desk, page: Page, plain: Page, owner: Person, script
 ):
     shown = page if script else plain
     sign_in(shown, desk, owner, "/keys")
