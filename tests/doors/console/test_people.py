@@ -273,6 +273,8 @@ def test_a_subaccount_opens_upclouds_api_with_the_password_that_was_typed(admin,
     page = admin.send("/people/subaccount", form).body.decode()
     assert re.search(r'id="username-fault"[^>]*>must have 4 to 64', page)
     form |= {"username": f"sub{owner.login}"}
+    page = admin.send("/people/subaccount", {**form, "email": "nobody"}).body.decode()
+    assert re.search(r'id="email-fault"[^>]*>Write it as NAME@HOST.', page)
     page = admin.send("/people/subaccount", form).body.decode()
     assert "The two passwords are not the same." in page
     form |= {"password": "short", "repeated": "short"}
@@ -287,6 +289,7 @@ def test_a_subaccount_opens_upclouds_api_with_the_password_that_was_typed(admin,
     assert made.status == 303, made.body
     row = world.one(sa.select(schema.user).where(schema.user.c.name == form["username"]))
     assert (row.sort, row.tenant_id) == ("sub", owner.tenant_id)
+    assert made.headers["location"] == f"/people/{row.id}?done=subaccount"
     again = admin.send("/people/subaccount", form)
     assert re.search(r'id="username-fault"', again.body.decode())
     assert password not in again.body.decode()

@@ -25,6 +25,7 @@ SIGN_INS = "manage:audit.read"  # as for the journal, which says the same
 DONE = {
     "made": N_("They were made. Give them a role in a project next, then a password."),
     "before": N_("This form was sent before: here is what it made."),
+    "subaccount": N_("The subaccount was made. Its password opens the API from now on."),
     "storage": N_("Their storage was changed."),
     "linked": N_("They can sign in with that account from now on."),
     "factors": N_("They sign in with the password alone now."),

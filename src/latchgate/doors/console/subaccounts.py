@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 
 from latchgate.core.policy import Policy
@@ -20,15 +21,18 @@ from latchgate.doors.console.languages import N_
 from latchgate.doors.console.page import Page
 from latchgate.doors.console.reading import or_none
 from latchgate.doors.typed import hashed
-from latchgate.manage import passwords, subaccounts
+from latchgate.manage import identities, passwords, subaccounts
 from latchgate.manage.accounts import NAMESPACE
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.subaccounts import AccountChange
+from latchgate.manage.users import Email
 from latchgate.signin.rules import normalized, password_faults
 from latchgate.store.errors import ConflictError
 
 SCOPES = ("upcloud:account",)
 _FIELDS = frozenset({"username", "password", "repeated", "email", "allow_api"}) | reach.FIELDS
+_DONE = N_("The subaccount was made.")
+_ADDRESS = N_("Write it as NAME@HOST.")
 _UNEQUAL = N_("The two passwords are not the same.")
 
 
@@ -43,38 +47,61 @@ async def show_new(browser: Browser) -> Reply:
 
 
 async def take_new(browser: Browser) -> Reply:
-    """Make one, and show the people who are there."""
-    form, door, policy = browser.form, browser.door, browser.policy
+    """Make one, and show it to who may look at people."""
+    form, door = browser.form, browser.door
     username = form.get("username", "").strip()
     try:
-        filters = _filters(browser)
-        await run_in_threadpool(subaccounts.check_new, door.store, browser.caller, username)
-        wanted = await _chosen(browser, username)
-        told = AccountChange(
-            contact={},
-            targets={},
-            email=or_none(form.get("email")),
-            allow_api=form.get("allow_api") == "on",
-            ip_filters=filters,
-        )
-        drawn = passwords.draw(policy, NAMESPACE, entropy=door.entropy)
-        made = await hashed(door, Secret(wanted))
-        n = await run_in_threadpool(
-            subaccounts.create,
-            door.store,
-            policy,
-            browser.caller,
-            username,
-            told,
-            issued=replace(drawn, digest=made),
-            entropy=door.entropy,
-        )
+        n = await _make(browser, username)
     except InvalidError as error:
         return _new(browser, form, faults.told(browser, error))
     except ConflictError as error:
         return _new(browser, form, faults.taken(error, "username"))
     await door.acknowledged(n)
-    return browser.redirect("/people?sort=-created_at")
+    if not browser.may("manage:users.read"):
+        return browser.redirect("/people/subaccount?done=made")
+    made_id = await run_in_threadpool(
+        identities.user_named,
+        door.store,
+        NAMESPACE,
+        username,
+        tenant_id=browser.caller.tenant_id,
+        tenant=None,
+    )
+    return browser.redirect(f"/people/{made_id}?done=subaccount")
+
+
+async def _make(browser: Browser, username: str) -> int:
+    """Make what the form asks for; returns the number that verifiers must reach."""
+    form, door, policy = browser.form, browser.door, browser.policy
+    told = AccountChange(
+        contact={},
+        targets={},
+        email=_email(browser),
+        allow_api=form.get("allow_api") == "on",
+        ip_filters=_filters(browser),
+    )
+    await run_in_threadpool(subaccounts.check_new, door.store, browser.caller, username)
+    wanted = await _chosen(browser, username)
+    drawn = passwords.draw(policy, NAMESPACE, entropy=door.entropy)
+    made = await hashed(door, Secret(wanted))
+    return await run_in_threadpool(
+        subaccounts.create,
+        door.store,
+        policy,
+        browser.caller,
+        username,
+        told,
+        issued=replace(drawn, digest=made),
+        entropy=door.entropy,
+    )
+
+
+def _email(browser: Browser) -> str | None:
+    text = or_none(browser.form.get("email"))
+    try:
+        return msgspec.convert(text, Email) if text is not None else None
+    except msgspec.ValidationError as error:
+        raise InvalidError([("email", browser.words(_ADDRESS))]) from error
 
 
 def _filters(browser: Browser) -> list[str]:
@@ -106,6 +133,7 @@ def _new(
         status=422 if wrong else 200,
         form=form,
         faults=wrong or {},
+        done=browser.words(_DONE) if browser.query.get("done") == "made" else "",
         reaches=[one for one in reach.CHOICES if one[0] != reach.NOWHERE],
         address=browser.address,
         limits=(subaccounts.MIN_USERNAME, subaccounts.MAX_USERNAME),
@@ -117,6 +145,7 @@ PAGES = (
         "/people/subaccount",
         show=show_new,
         take=take_new,
+        query=frozenset({"done"}),
         fields=_FIELDS,
         scopes=SCOPES,
         offered=offered,
