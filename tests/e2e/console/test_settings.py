@@ -29,7 +29,7 @@ def test_a_policy_is_set_refused_where_it_is_wrong_and_taken_away(desk, page, pl
     row = shown.get_by_role("row", name=KIND)
     expect(row).to_contain_text("90d")
     expect(row).to_contain_text("30, 7, 1 days")
-    row.get_by_role("link", name="Take the policy").click()
+    row.get_by_role("link", name="Take away the policy").click()
     expect(shown.get_by_role("heading", level=1)).to_contain_text(f"of {KIND} away?")
     shown.get_by_role("button", name="Take it away").click()
     expect(shown.get_by_role("row", name=KIND)).to_contain_text("as every other kind")
