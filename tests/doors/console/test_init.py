@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from latchgate.doors.console import console
+from latchgate.doors.console import MISSING, console
 
 
 async def page(_scope, _receive, send):
@@ -15,7 +15,12 @@ async def page(_scope, _receive, send):
     await send({"type": "http.response.body", "body": b"page"})
 
 
-def ask(method, path, kind="http"):
+async def missing(_scope, _receive, send):
+    await send({"type": "http.response.start", "status": 298, "headers": []})
+    await send({"type": "http.response.body", "body": b"missing"})
+
+
+def ask(method, path, kind="http", accept="*/*"):
     sent = []
 
     async def send(message):
@@ -26,7 +31,8 @@ def ask(method, path, kind="http"):
 
     async def ask():
         scope = {"type": kind, "method": method, "path": path}
-        await console({"/page": page})(scope, receive, send)
+        scope["headers"] = [(b"accept", accept.encode())]
+        await console({"/page": page, MISSING: missing})(scope, receive, send)
 
     asyncio.run(ask())
     return sent
@@ -77,3 +83,16 @@ def test_a_page_is_found_by_its_exact_path():
     assert (start["status"], body["body"]) == (299, b"page")
     for path in ("/page/", "/Page", "/page/below", "//page"):
         assert ask("GET", path)[0]["status"] == 404
+
+
+def test_people_are_told_by_a_page_that_there_is_none():
+    for method in ("GET", "HEAD"):
+        start, _ = ask(method, "/nothing", accept="text/html,*/*;q=0.8")
+        assert start["status"] == 298
+    for method, path in (("POST", "/nothing"), ("POST", "/healthz")):
+        start, _ = ask(method, path, accept="text/html")
+        assert start["status"] == 404
+    start, _ = ask("GET", "/healthz", accept="text/html")
+    assert start["status"] == 200
+    start, _ = ask("GET", "*")  # no page of that name
+    assert start["status"] == 404

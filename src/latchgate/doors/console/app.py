@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from latchgate.doors.console import (
+    MISSING,
     Application,
     access_keys,
     access_log,
@@ -44,12 +45,14 @@ from latchgate.doors.console import (
     why,
     workloads,
 )
-from latchgate.doors.console.frame import Frame
+from latchgate.doors.console.browser import Browser
+from latchgate.doors.console.frame import Frame, Reply
 from latchgate.doors.console.languages import Languages
 from latchgate.doors.console.menu import Menu
-from latchgate.doors.console.page import Opened
+from latchgate.doors.console.page import Opened, Page
 from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door
+from latchgate.doors.form import FormError
 
 _NOUNS = (
     sign_in,
@@ -99,4 +102,9 @@ def pages(door: Door, site: Site, languages: Languages) -> dict[str, Application
     every = [*own, *providers.pages(door.providers)]
     frame = Frame(door, site, Menu.of(every), languages)
     found: dict[str, Application] = dict.fromkeys(frame.assets(), frame.asset)
+    found[MISSING] = Opened(frame, Page("/", show=_nowhere, query=None, signed_in=False))
     return found | {page.path: Opened(frame, page) for page in every}
+
+
+async def _nowhere(_browser: Browser) -> Reply:
+    raise FormError(404, "There is no such page here.")
