@@ -183,6 +183,18 @@ def overdue(world, caller, uses=None, **query):
     )
 
 
+def test_by_age_alone_each_kinds_own_bound_counts(world, clock, admin):
+    setting(world, admin, KIND, rotation_age="30d")
+    setting(world, admin, "upcloud.api_token", unused_after="20d")
+    old = world.key()
+    clock.now += 25 * DAY
+    assert overdue(world, admin)[0] == []
+    clock.now += 5 * DAY
+    young = world.key()
+    assert [one.id for one in overdue(world, admin)[0]] == [old.id]
+    assert young.id not in {one.id for one in overdue(world, admin)[0]}
+
+
 def test_overdue_names_each_key_and_why(world, clock, admin):
     forever, used = world.key(), world.key()
     clock.now += 40 * DAY

@@ -174,6 +174,17 @@ def test_use_counted_by_the_hour_stays_and_adds_up_to_days(tmp_path):
         (86_400, "c-2", "storage:write", "scope_not_granted", 3),
         (172_800, "c-1", "storage:read", "allowed", 1),
     ]
+    hours = raw_rows(database, "SELECT * FROM use_tenant ORDER BY at, tenant_id, reason")
+    assert hours == [
+        (86_400, "", "allowed", 5),
+        (86_400, "", "scope_not_granted", 3),
+        (86_400, "*", "allowed", 5),
+        (86_400, "*", "scope_not_granted", 3),
+        (169_200, "", "allowed", 7),
+        (169_200, "*", "allowed", 7),
+        (172_800, "", "allowed", 1),
+        (172_800, "*", "allowed", 1),
+    ]
     reader = UsageReader(database)
     assert reader.last_uses(["c-1"]) == {"c-1": LastUse(172_800.5, "192.0.2.1")}
     reader.close()

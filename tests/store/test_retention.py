@@ -25,6 +25,8 @@ def fill(world, table, ages, *, credential="c"):
             at = NOON - age * DAY
             if table == "use_source":
                 values = (credential, f"192.0.2.{number}", "", "/a", "", 1, 0, at, at)
+            elif table == "use_tenant":
+                values = (int(at), "t", "allowed", 1)
             else:
                 bill = (0, "") if table == "use_day" else ()
                 values = (int(at), "t", "p", credential, "", "/a", "s", "allowed", *bill, 1)
@@ -38,12 +40,19 @@ def ages(world, table, column="at"):
 
 
 @pytest.mark.parametrize(
-    ("table", "days"), [("use_minute", 2), ("use_hour", 35), ("use_day", 400), ("use_source", 90)]
+    ("table", "days"),
+    [("use_minute", 2), ("use_hour", 35), ("use_day", 400), ("use_tenant", 35), ("use_source", 90)],
 )
 def test_each_table_keeps_its_days(world, table, days):
     fill(world, table, [0, days, days + 0.001, days + 1])
     trim(world.usage_database, KEPT, now=NOON)
     assert ages(world, table, "last_at" if table == "use_source" else "at") == [0, days]
+
+
+def test_the_hours_of_tenants_reach_back_as_far_as_the_console_shows_them(world):
+    fill(world, "use_tenant", [31, 31.001])
+    trim(world.usage_database, Retention(minutes=1, hours=1, days=1, sources=1), now=NOON)
+    assert ages(world, "use_tenant") == [31]
 
 
 def test_what_does_not_fit_one_run_goes_with_the_next(world, monkeypatch):

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
 BASE = "/alerts/webhooks"
 FORM = {"url": "https://hooks.example.com/x", "events": "alert.raised", "description": "Chat"}
+HIDDEN = re.compile(r'<input type="hidden" name="(once|version)" value="(\w+)"')
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]{40,}")
 
 
@@ -30,9 +31,7 @@ def owner(visitor, world):
 def opened(visitor, path=f"{BASE}/new"):
     """Open a form; returns what it carries."""
     visitor.see(path)
-    return dict(
-        re.findall(r'<input type="hidden" name="(once|version)" value="(\w+)"', visitor.page)
-    )
+    return dict(HIDDEN.findall(visitor.page))
 
 
 def held(world, owner):
@@ -119,9 +118,8 @@ def test_others_rights_and_tenants(visitor, world, server, owner):
     stranger.see(BASE)
     assert stranger.send(f"{path}/test").status == 404
     assert FORM["url"] not in stranger.page
-    assert (
-        stranger.send(f"{BASE}/new", opened(stranger) | FORM | {"whose": "operator"}).status == 403
-    )
+    told = opened(stranger) | FORM | {"whose": "operator"}
+    assert stranger.send(f"{BASE}/new", told).status == 403
     visitor.token = "0" * 64
     for page in (f"{path}/test", f"{path}/secret", f"{path}/delete", f"{path}/change"):
         assert visitor.send(page).status == 403

@@ -72,7 +72,7 @@ class Item:
 
 async def show(browser: Browser) -> Reply:
     """Show it."""
-    if browser.standing.caller is None:
+    if browser.standing.caller is None or not browser.standing.projects:
         return browser.page("overview_nothing.html")
     return browser.page("overview.html", **await run_in_threadpool(_looked_at, browser))
 
