@@ -1,4 +1,5 @@
-"""Take pictures of the console's pages into docs/screenshots: `make screenshots`.  # noqa: INP001 - run by path
+# ruff: noqa: INP001 - run by path
+"""Take pictures of the console's pages into docs/screenshots: `make screenshots`.
 
 They are of a real server with a furnished tenant, the one that tests look at. Names are the same
 each time; ids, secrets and times are not. With names of pictures only these are taken anew.
