@@ -26,7 +26,7 @@ from tests.e2e.desk import a_chromium, a_context, sign_in
 from latchgate.doors.console.menu import Menu
 
 FOLDER = Path(__file__).absolute().parent / "screenshots"
-WIDTH, LEAST, MOST = 1280, 480, 760
+WIDTH, LEAST, MOST = 1280, 480, 720
 KILOBYTES = 150
 
 
