@@ -2,8 +2,8 @@
 
 import re
 
-from tests.doors.console.declared import declared
 from tests.docs.transcript import ROOT
+from tests.doors.console.declared import declared
 
 from latchgate.doors.console.menu import Menu
 
