@@ -1,4 +1,5 @@
-"""Take pictures of the console's pages into docs/screenshots: `make screenshots`.  # noqa: INP001 - run by path
+# ruff: noqa: INP001 - run by path
+"""Take pictures of the console's pages into docs/screenshots: `make screenshots`.
 
 They are of a real server with a furnished tenant, the one that tests look at. Names are the same
 each time; ids, secrets and times are not. With names of pictures only these are taken anew.
@@ -25,7 +26,7 @@ from tests.e2e.desk import a_chromium, a_context, sign_in
 from latchgate.doors.console.menu import Menu
 
 FOLDER = Path(__file__).absolute().parent / "screenshots"
-WIDTH, LEAST, MOST = 1280, 480, 760
+WIDTH, LEAST, MOST = 1280, 480, 720
 KILOBYTES = 150
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from tests.doors.console.declared import declared
 from tests.e2e.console.furnished import Furnished
@@ -18,6 +17,8 @@ from latchgate.doors.console.providers import BEGIN, CALLBACK
 # By the path of a page: its address, where `{noun}` or `{noun.state}` stands for a record's id.
 # Without a line, the noun is what stands before `{id}` in the path.
 ADDRESSES: Mapping[str, str] = {
+    "/access-keys/of/{id}": "/access-keys/of/{access-keys}",
+    "/access-keys/of/{id}/delete": "/access-keys/of/{access-keys}/delete",
     "/apps/{id}/on": "/apps/{apps.off}/on",
     "/applications/{id}/withdraw": "/applications/{consents}/withdraw",
     "/clients/{id}/secret/revoke": "/clients/{clients}/secret/revoke?secret={clients.secret}",
@@ -33,15 +34,12 @@ _RECORD = re.compile(r"\{([a-z.-]+)\}")
 _NOUN = re.compile(r"/([a-z-]+)/\{id\}")
 
 
-@dataclass(frozen=True, slots=True)
 class NoAddressError(Exception):
     """A page that nothing in the furnished tenant can be shown at."""
 
-    path: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.path}: nobody has an address for this page. Make the record that it shows in"
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path}: nobody has an address for this page. Make the record that it shows in"
             " furnished.py, and name it by the page's noun, or give the page a line in addresses.py"
         )
 

@@ -346,7 +346,7 @@ def _used(at: Furnished) -> None:
     answer = http_request("POST", at.server.addresses["verify"] + "/", body=body)
     assert answer.status == 200, answer.body
     refused = [one["decision"] for one in answer.json["decisions"] if not one["allowed"]]
-    at.ids["refusals"] = refused[0]
+    at.ids |= {"refusals": refused[0], "audit": str(world.head())}
 
 
 def _request(at: Furnished, name: str, method: str, target: str, chance: random.Random) -> Request:
