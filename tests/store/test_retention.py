@@ -23,6 +23,7 @@ def fill(world, table, ages, *, credential="c"):
     with closing(connect(world.usage_database, durable=False)) as connection:
         for number, age in enumerate(ages):
             at = NOON - age * DAY
+            values: tuple[object, ...]
             if table == "use_source":
                 values = (credential, f"192.0.2.{number}", "", "/a", "", 1, 0, at, at)
             elif table == "use_tenant":

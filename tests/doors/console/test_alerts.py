@@ -28,7 +28,7 @@ def owner(visitor, world):
 def made(visitor, **more):
     """Send the form for a new one; returns where it leads."""
     visitor.see("/alerts/new")
-    once = re.search(r'name="once" value="(\w+)"', visitor.page)[1]
+    (once,) = re.findall(r'name="once" value="(\w+)"', visitor.page)
     return visitor.send("/alerts/new", {"once": once, **FORM, **more}).headers["location"]
 
 
@@ -71,7 +71,7 @@ def test_an_alert_of_another_tenant_is_not_there(visitor, world, server, owner):
 
 def test_a_form_sent_twice_makes_one(visitor, world, owner):
     visitor.see("/alerts/new")
-    once = re.search(r'name="once" value="(\w+)"', visitor.page)[1]
+    (once,) = re.findall(r'name="once" value="(\w+)"', visitor.page)
     answers = [visitor.send("/alerts/new", {"once": once, **FORM}) for _ in range(2)]
     assert [one.status for one in answers] == [303, 303]
     assert answers[0].headers["location"] == answers[1].headers["location"]
@@ -116,7 +116,7 @@ def test_what_everybody_asks_for_is_watched_by_operators_alone(visitor, world, o
 def test_an_alert_is_changed_unless_somebody_else_was_faster(visitor, world, owner):
     path = made(visitor).partition("?")[0]
     visitor.see(f"{path}/change")
-    version = re.search(r'name="version" value="(\d+)"', visitor.page)[1]
+    (version,) = re.findall(r'name="version" value="(\d+)"', visitor.page)
     told = {"version": version, "name": "Less", "threshold": "10"}
     assert visitor.send(f"{path}/change", told | {"threshold": "0"}).status == 422
     assert visitor.send(f"{path}/change", told).status == 303

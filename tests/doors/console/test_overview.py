@@ -69,7 +69,7 @@ def test_operators_are_told_of_requests_that_wait(visitor, world, server):
     visitor.see("/overview")
     assert "Applications to review" not in visitor.page
     now = time.time()
-    row = {"name": "n", "vendor": "v", "contact": "a@b.example", "purpose": "p"}
+    row: dict[str, object] = {"name": "n", "vendor": "v", "contact": "a@b.example", "purpose": "p"}
     row |= {"developer": "individual", "state": "requested", "reason": "", "owner_digest": b"1"}
     with world.changing() as change:
         change.execute(
