@@ -37,11 +37,13 @@ def a_desk(folder: Path, *, translations: Path | None = None) -> Iterator[Desk]:
         with server.config.open("a", encoding="utf-8") as config:
             config.write(f"\n[console]\ntranslations = {json.dumps(str(translations))}\n")
     server.start()
-    world = World.beside(server)
-    port = server.addresses["console"].rpartition(":")[2]
-    yield Desk(server, world, f"http://localhost:{port}")
-    world.close()
-    server.kill()
+    try:
+        world = World.beside(server)
+        port = server.addresses["console"].rpartition(":")[2]
+        yield Desk(server, world, f"http://localhost:{port}")
+        world.close()
+    finally:
+        server.kill()
 
 
 @contextmanager
