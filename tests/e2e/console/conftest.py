@@ -30,9 +30,9 @@ def pseudo_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser."""
+    """A browser: for one file, as its event loop is in the way of what others run by asyncio."""
     with a_chromium() as made:
         yield made
 
