@@ -17,7 +17,6 @@ from latchgate.manage.errors import (
 from latchgate.oauth.sent import UnanswerableError
 from latchgate.store.errors import ConflictError
 
-
 POLICY: Any = object()
 
 
