@@ -163,7 +163,7 @@ def test_a_code_of_an_app_is_asked_for_and_works_once(desk, context, page, perso
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(f"{desk.origin}/security")
     page.goto(f"{desk.origin}/sign-in/second")
-    expect(page).to_have_url(f"{desk.origin}/security")  # it is over, and nobody is asked again
+    expect(page).to_have_url(f"{desk.origin}/overview")  # it is over, and nobody is asked again
 
 
 def test_a_recovery_code_signs_in_once(desk, context, page, person):

@@ -38,9 +38,9 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Furnished]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser."""
+    """A browser: for one file, as its event loop is in the way of what others run by asyncio."""
     with a_chromium() as made:
         yield made
 
