@@ -17,8 +17,8 @@ from latchgate.doors.console.providers import BEGIN, CALLBACK
 # By the path of a page: its address, where `{noun}` or `{noun.state}` stands for a record's id.
 # Without a line, the noun is what stands before `{id}` in the path.
 ADDRESSES: Mapping[str, str] = {
-    "/access-keys/of/{id}": "/access-keys/of/{access-keys}",
-    "/access-keys/of/{id}/delete": "/access-keys/of/{access-keys}/delete",
+    "/access-keys/of/{id}": "/access-keys/of/{people.own}",
+    "/access-keys/of/{id}/delete": "/access-keys/of/{people.own}/delete?key={access-keys}",
     "/apps/{id}/on": "/apps/{apps.off}/on",
     "/applications/{id}/withdraw": "/applications/{consents}/withdraw",
     "/clients/{id}/secret/revoke": "/clients/{clients}/secret/revoke?secret={clients.secret}",

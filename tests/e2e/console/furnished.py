@@ -124,7 +124,11 @@ def _people(at: Furnished) -> None:
         {"name": "Ingrid Solberg", "email": "ingrid@nordlicht.example"},
     )
     at.call("PATCH", f"/projects/{who.project_id}", {"name": "Website"})
-    at.ids |= {"projects.own": who.project_id, "tenants.own": who.tenant_id}
+    at.ids |= {
+        "people.own": who.id,
+        "projects.own": who.project_id,
+        "tenants.own": who.tenant_id,
+    }
     second = at.make("projects", "/projects", name="Data platform")["id"]
     closed = at.make("projects.disabled", "/projects", name="Winter campaign 2025")["id"]
     at.call("POST", f"/projects/{closed}/disable")
