@@ -326,3 +326,18 @@ def test_a_link_is_made_once_shown_and_taken_away(admin, owner, world):
     answer = admin.send(f"/people/{owner.id}/unlink", {"link_id": link})
     assert "The link was taken away." in answer.body.decode()
     assert admin.see(f"/people/{owner.id}/unlink?link_id={link}").status == 404
+
+
+@pytest.mark.parametrize("page", ["password", "password/take", "factors", "link", "unlink"])
+def test_who_changes_how_somebody_signs_in_proves_lately_that_it_is_they(admin, world, owner, page):
+    path = f"/people/{owner.id}/{page}"
+    old = time.time() - session.FRESH_SECONDS - 1
+    with world.store.writing() as connection:
+        table = schema.session
+        connection.execute(
+            sa.update(table).where(table.c.user_id == owner.id).values(auth_time=old)
+        )
+    for answer in (admin.see(path), admin.send(path, {})):
+        assert answer.status == 303
+        assert answer.headers["location"].startswith("/sign-in?")
+        assert "again=1" in answer.headers["location"]

@@ -1,7 +1,8 @@
 """How somebody signs in, as an administrator sees to it: passwords, second factors, links.
 
 Rule of this file: a password is drawn here and shown once, in the answer to the form; hashing it
-waits outside the event loop and outside any transaction.
+waits outside the event loop and outside any transaction. Whoever changes how somebody signs in, who
+may be themselves, proved lately that it is they (`fresh`).
 """
 
 from __future__ import annotations
@@ -239,6 +240,7 @@ PAGES = (
         take=take_password,
         fields=frozenset({"namespace", "login", "project_id"}),
         scopes=_WRITE,
+        fresh=True,
     ),
     Page(
         "/people/{id}/password/take",
@@ -247,14 +249,16 @@ PAGES = (
         query=_SPACE,
         fields=_SPACE,
         scopes=_WRITE,
+        fresh=True,
     ),
-    Page("/people/{id}/factors", show=ask_reset, take=reset, scopes=_WRITE),
+    Page("/people/{id}/factors", show=ask_reset, take=reset, scopes=_WRITE, fresh=True),
     Page(
         "/people/{id}/link",
         show=show_link,
         take=take_link,
         fields=frozenset({"issuer", "subject", "project_id"}),
         scopes=_WRITE,
+        fresh=True,
     ),
     Page(
         "/people/{id}/unlink",
@@ -263,5 +267,6 @@ PAGES = (
         query=_LINK,
         fields=_LINK,
         scopes=_WRITE,
+        fresh=True,
     ),
 )

@@ -289,7 +289,7 @@ def _told(browser: Browser, kept: Kept, named: Mapping[str, Named]) -> Told:
 def _address(browser: Browser, what: str, kept: Kept, credential: Named | None) -> str:
     """Return where something of a decision is changed; empty where no page is for that."""
     ids: Mapping[str, str] = kept["named"]
-    kind = credential.kind if credential is not None else "wayscloud.service_key"
+    kind = credential.kind if credential is not None else "service_key"
     if what == "new":
         return places.of_new(browser, kind)
     if what == "basic":
