@@ -6,35 +6,17 @@ the page (a `data:` link), so that the secret is in one answer alone.
 
 from __future__ import annotations
 
-import base64
 import shlex
-from dataclasses import dataclass
 
 import msgspec
 
 from latchgate.core.kinds.api_token import ApiToken
 from latchgate.core.policy import Policy
 from latchgate.core.secret import Secret
+from latchgate.doors.console.samples import Sample
 
 _UPCLOUD_VERSION = "/1.3"
 _ACCOUNT = f"{_UPCLOUD_VERSION}/account"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Something to copy or to keep in a file; it holds a secret."""
-
-    title: str
-    file: str
-    text: str
-
-    def __repr__(self) -> str:
-        return f"Sample({self.title!r})"
-
-    @property
-    def address(self) -> str:
-        """What a browser saves as that file (RFC 2397)."""
-        return f"data:text/plain;base64,{base64.b64encode(self.text.encode()).decode()}"
 
 
 def of_token(policy: Policy, kind: ApiToken, token: Secret, api_url: str) -> list[Sample]:

@@ -34,6 +34,9 @@ class Sample:
     file: str
     text: str
 
+    def __repr__(self) -> str:
+        return f"Sample({self.title!r})"
+
     @property
     def address(self) -> str:
         """The text as a `data:` link, so that a download asks nobody for the secret again."""
