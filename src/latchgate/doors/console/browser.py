@@ -7,6 +7,7 @@ with is kept by nobody.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,7 @@ from latchgate.store import schema
 from latchgate.store.journal import stored
 
 ONCE = "once"  # the field that tells one opening of a form from another
+_NUMBER = re.compile(r"[0-9a-f]{32}")  # of one opening of a form, as `page` gives it
 NOTHING: Mapping[str, object] = {}
 _NO_HEADERS: Mapping[str, str] = {}
 _YEAR = 31_536_000
@@ -120,7 +122,7 @@ class Browser:
     def once(self, spec: object) -> Once | None:
         """Return that this form makes what it asks for once, however often it is sent."""
         key = self.form.get(ONCE, "")
-        return Once.of(f"console {key}", self.path, spec) if key else None
+        return Once.of(f"console {key}", self.path, spec) if _NUMBER.fullmatch(key) else None
 
     @property
     def token(self) -> str:
