@@ -19,7 +19,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 
 # Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl,
 # and WebDAV's other methods by the module of their own. Node and Go may be from elsewhere.
-TEST_PACKAGES := apache2 cadaver chromium curl git golang-go=go haproxy \
+TEST_PACKAGES := apache2 cadaver chromium-headless-shell curl git golang-go=go haproxy \
 	libapache2-mod-auth-openidc libnginx-mod-http-dav-ext nginx nodejs npm openssl php-cli php-curl \
 	rclone strace
 
@@ -132,7 +132,7 @@ $(KEYSTONE): locks/keystone.txt | $(DEV)
 $(KEYCLOAK): NAME = keycloak-quarkus-dist-$(KEYCLOAK_VERSION).zip
 $(KEYCLOAK): ZIP = $(HOME)/.m2/repository/org/keycloak/keycloak-quarkus-dist/$(KEYCLOAK_VERSION)/$(NAME)
 $(KEYCLOAK): Makefile
-	@scripts/debian-packages chromium maven=mvn unzip
+	@scripts/debian-packages chromium-headless-shell maven=mvn unzip
 	@test -f $(ZIP) || mvn --quiet dependency:get -Dtransitive=false \
 		-Dartifact=org.keycloak:keycloak-quarkus-dist:$(KEYCLOAK_VERSION):zip
 	@echo '$(KEYCLOAK_SHA256)  $(ZIP)' | sha256sum --quiet --check

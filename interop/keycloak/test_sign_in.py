@@ -99,7 +99,7 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # As root it has no sandbox; what it opens is ours alone.
         made = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+            executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox"]
         )
         yield made
         made.close()

@@ -16,7 +16,7 @@ from tests.people import Person
 from tests.world import Server, World
 
 MILLISECONDS = 30_000
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 expect.set_options(timeout=MILLISECONDS)
 
 

@@ -240,7 +240,8 @@ def test_a_device_is_connected_by_the_person_and_not_by_its_link(desk, page, per
     given = token(desk, made, **told)
     assert given.status == 200
     page.get_by_role("link", name="What applications may do for you").click()
-    page.get_by_role("button", name=re.compile("^Withdraw Application")).click()
+    page.get_by_role("link", name=re.compile("^Withdraw")).click()
+    page.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_role("status")).to_contain_text("Receipt: journal number")
     expect(page.get_by_text("No application may act for you.")).to_be_visible()
 

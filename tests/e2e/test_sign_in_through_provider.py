@@ -21,7 +21,7 @@ from latchgate.signin import session
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
 MILLISECONDS = 30_000
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 expect.set_options(timeout=MILLISECONDS)
 BUTTON = "Sign in with Example Inc."
 

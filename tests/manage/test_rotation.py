@@ -498,7 +498,7 @@ def _another(world):
 def test_taking_basic_back_ends_those_in_their_grace_too(world, admin, end):
     _, first = enabled(world, admin)
     turn(world, admin, grace="2d")
-    more = {"entropy": secrets.token_bytes} if end is basic.reissue else {}
+    more = {"now": world.clock(), "entropy": secrets.token_bytes} if end is basic.reissue else {}
     end(world.store, POLICY, admin, admin.owner.id, "teracloud", **more)
     assert not world.engine().decide(basic_of("ada", first)).allowed
 

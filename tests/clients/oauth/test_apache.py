@@ -26,7 +26,7 @@ from tests.people import Person
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
 MILLISECONDS = 30_000
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "/usr/bin/chromium-headless-shell"
 MODULES = Path("/usr/lib/apache2/modules")
 LOADED = ("mpm_event", "authn_core", "authz_core", "authz_user", "proxy", "proxy_http")
 SHIPPED = ROOT / "deploy" / "apache" / "openidc.conf.example"

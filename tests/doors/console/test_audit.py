@@ -40,7 +40,7 @@ def test_changes_are_listed_newest_first_with_the_names_of_who_and_what(world, o
     assert actions(visitor)[:2] == ["session.begin", "key.create"]
     body = visitor.ask("GET", "/audit").body.decode()
     assert "Nightly &lt;backup&gt;" in body
-    assert body.count(f"<span>{name_of(world, owner)}</span>") == 1
+    assert f'<a href="/people/{owner.id}">{name_of(world, owner)}</a>' in body
     assert key.owner.tenant_id not in body  # it is their own
 
 

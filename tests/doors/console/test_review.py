@@ -88,7 +88,7 @@ def test_a_decision_on_what_was_decided_meanwhile_changes_nothing(visitor, world
     assert visitor.send(f"/review/{made.id}/refuse", first).status == 200
     late = visitor.send(f"/review/{made.id}/approve", {**first, "reason": "yes"})
     assert (late.status, state(world, made.id)) == (409, "refused")
-    none = visitor.send(f"/review/{made.id}/approve", {"reason": "yes"})
+    none = visitor.send(f"/review/{made.id}/approve", {"reason": "yes", "version": "x"})
     assert (none.status, state(world, made.id)) == (409, "refused")
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from latchgate.doors.console.browser import Browser
 from latchgate.manage.errors import InvalidError
-from latchgate.manage.records import IfMatch
+from latchgate.manage.records import ANY, IfMatch
 
 T = TypeVar("T")
 _MAX_DIGITS = 18  # fits 64 bits
@@ -52,8 +52,13 @@ def lines(text: str | None) -> list[str] | None:
 
 
 def read_version(browser: Browser) -> IfMatch:
-    """Return the version of a record that a form was shown with; one that tells none has none."""
-    told = browser.form.get("version", "")
+    """Return the version that a form was filled in for: any where it has no such field.
+
+    What is no version is that of no record.
+    """
+    told = browser.form.get("version")
+    if told is None:
+        return ANY
     usable = told.isascii() and told.isdecimal() and len(told) <= _MAX_DIGITS
     return IfMatch(frozenset({int(told)} if usable else ()))
 
