@@ -81,7 +81,7 @@ messages: $(DEV) ## take the console's texts out of its source, for translators
 	@$(BIN)/python scripts/messages.py
 
 screenshots: $(DEV) ## take pictures of the console's pages (SHOTS=…)
-	@scripts/debian-packages chromium
+	@scripts/debian-packages chromium-headless-shell
 	@$(BIN)/python docs/screenshots.py $(SHOTS)
 
 # Each lock is held to those before it, so that one .venv serves all; the clients' and Keystone's
