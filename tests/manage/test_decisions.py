@@ -130,7 +130,8 @@ def refused(world):
 def test_a_tenant_sees_its_own_refusals_and_the_operator_every_one(world, refused):
     ours, theirs = world.key(scopes=[]), world.key(scopes=[], owner=world.somebody())
     ids = [refused.by(ours), refused.by(theirs), refused.by(None)]
-    operator, tenant = world.acting(world.admin), world.acting(theirs, TENANT)
+    boss = world.key(scopes=["manage:decisions.read"], owner=theirs.owner)
+    operator, tenant = world.acting(world.admin), world.acting(boss, TENANT)
     assert refused.recent(operator) == ids[::-1]
     assert refused.recent(tenant) == [ids[1]]
     assert refused.recent(tenant, credential=ours.id) == []
@@ -176,3 +177,21 @@ def test_a_guess_does_not_tell_a_stranger_that_the_key_exists(world, refused):
     )
     owner = refused.explained(world.acting(theirs, TENANT), None, headers=guess)
     assert owner["reason"] == "secret_wrong"
+
+
+def test_who_sees_their_own_credentials_sees_what_those_were_refused(world, refused):
+    mine = world.key(scopes=[], owner=world.somebody())
+    beside = world.somebody(tenant_id=mine.owner.tenant_id)
+    theirs = world.key(scopes=[], owner=beside)
+    ids = [refused.by(mine), refused.by(theirs)]
+    caller = world.acting(world.key(scopes=["own:keys.read"], owner=mine.owner))
+    assert refused.recent(caller) == []
+    assert refused.recent(caller, credential=mine.id) == ids[:1]
+    assert refused.recent(caller, credential=theirs.id) == []
+    assert refused.shown(caller, ids[0])["credential"] == mine.id
+    with pytest.raises(NotFoundError, match="7 days"):
+        refused.shown(caller, ids[1])
+    assert not refused.explained(caller, mine)["allowed"]
+    for foreign in (theirs, None):
+        with pytest.raises(NotFoundError, match="not known"):
+            refused.explained(caller, foreign)

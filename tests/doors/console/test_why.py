@@ -68,7 +68,7 @@ def test_no_stranger_learns_that_a_refusal_is_kept_and_the_operator_does(
 
 
 def test_without_the_scope_there_is_no_page_and_no_line_in_the_menu(world, owner, visitor):
-    visitor.sign_in(people.colleague(world, owner, "own:keys.read", "manage:audit.read"))
+    visitor.sign_in(people.colleague(world, owner, "own:account.read", "manage:audit.read"))
     assert visitor.see("/why").status == 403
     visitor.see("/overview")
     assert 'href="/why"' not in visitor.page
@@ -76,6 +76,29 @@ def test_without_the_scope_there_is_no_page_and_no_line_in_the_menu(world, owner
     visitor.cookies.clear()
     visitor.sign_in(people.colleague(world, owner, "manage:decisions.read"))
     assert visitor.see("/why").status == 200
+
+
+def test_who_sees_their_own_keys_sees_what_those_were_refused_and_no_more(
+    server, world, owner, visitor
+):
+    colleague = people.colleague(world, owner, "own:keys.read", "storage:read")
+    mine, theirs = key_of(world, colleague), key_of(world, owner)
+    decision, other = refused(server, mine), refused(server, theirs)
+    visitor.sign_in(colleague)
+    assert visitor.see("/why").status == 200
+    assert "Open one of your credentials" in visitor.page
+    assert visitor.see(f"/why?id={other}").status == 404
+    visitor.see(f"/why?credential={theirs.id}")
+    assert f"/why?id={other}" not in visitor.page
+    visitor.see(f"/why?credential={mine.id}")
+    assert f"/why?id={decision}" in visitor.page
+    visitor.see(f"/keys/{mine.id}")
+    assert f'href="/why?id={decision}"' in visitor.page
+    assert visitor.see(f"/why?id={decision}").status == 200
+    for text, status in ((mine.text, 200), (theirs.text, 404)):
+        asked = {"method": "GET", "url": "https://api.example.com/v1/storage/a"}
+        sent = visitor.send("/why", asked | {"headers": f"Authorization: Bearer {text}"})
+        assert sent.status == status
 
 
 def test_a_pasted_secret_decides_and_is_shown_and_kept_nowhere(server, world, owner, visitor):
@@ -124,7 +147,7 @@ def test_a_strangers_key_is_not_explained(world, owner, visitor):
     headers = {"headers": f"Authorization: Bearer {key.text}"}
     answer = visitor.send("/why", {"method": "GET", "url": "/v1/storage/a", **headers})
     assert answer.status == 404
-    assert b"is not known to your organisation" in answer.body
+    assert b"is not known as one that you may see" in answer.body
     for told in (key.text, key.id, key.owner.user_id, key.owner.tenant_id):
         assert told.encode() not in answer.body
 

@@ -28,7 +28,7 @@ from latchgate.manage.decisions import ExplainRequest, Kept
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.manage.naming import Named
 
-SCOPES = ("manage:decisions.read", decisions.EVERYTHING)
+SCOPES = (decisions.TENANT, decisions.EVERYTHING, *decisions.OWN)
 LENGTH = 20  # refusals of a page
 _ID = re.compile(r"[0-9a-z]{8,40}")
 _USER_INFO = re.compile(r"^((?i:https?)://)[^/]*@")
@@ -168,7 +168,7 @@ async def take(browser: Browser) -> Reply:
         }
         return await _page(browser, status=422, asked=asked, faults=faults)
     except NotFoundError:
-        words = browser.words(N_("What is presented here is not known to your organisation."))
+        words = browser.words(N_("What is presented here is not known as one that you may see."))
         return await _page(browser, status=404, asked=asked, faults={"headers": [words]})
     told = [asked["method"], asked["url"]]
     told += ["--client", asked["client"]] if asked["client"] else []
@@ -237,6 +237,7 @@ async def _page(
         titles=STEPS,
         address=browser.address,
         everything=browser.may(decisions.EVERYTHING),
+        own=not browser.may(decisions.TENANT, decisions.EVERYTHING),
         days=decisions.KEEP_DAYS,
         cli=cli,
         **values,
