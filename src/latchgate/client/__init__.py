@@ -1,0 +1,67 @@
+"""The caller's side: credentials for programs that call these clouds.
+
+Needs nothing but Python. The clouds say what goes into a request, `adapters` puts it there with the
+HTTP library that a program uses: httpx, httpx2, requests, aiohttp or urllib. Rule of this package:
+nothing of the server is imported.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from latchgate.client.errors import (
+    AuthenticationFailed,
+    ClientError,
+    CredentialInvalid,
+    CredentialMissing,
+    InsecureTransport,
+    KeyExpired,
+    KeyRevoked,
+    PermissionDenied,
+    RateLimited,
+    Refused,
+    SourceUnreadable,
+    Unreachable,
+    WrongHost,
+)
+from latchgate.client.secret import Secret
+
+if TYPE_CHECKING:  # each is loaded when it is asked for
+    from latchgate.client.clouds.kakaocloud import KakaoCloud
+    from latchgate.client.clouds.upcloud import UpCloud
+    from latchgate.client.clouds.wayscloud import WaysCloud
+
+__all__ = [
+    "AuthenticationFailed",
+    "ClientError",
+    "CredentialInvalid",
+    "CredentialMissing",
+    "InsecureTransport",
+    "KakaoCloud",
+    "KeyExpired",
+    "KeyRevoked",
+    "PermissionDenied",
+    "RateLimited",
+    "Refused",
+    "Secret",
+    "SourceUnreadable",
+    "Unreachable",
+    "UpCloud",
+    "WaysCloud",
+    "WrongHost",
+]
+
+_CLOUDS = {
+    "KakaoCloud": "kakaocloud",
+    "UpCloud": "upcloud",
+    "WaysCloud": "wayscloud",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a cloud when it is asked for."""
+    if name in _CLOUDS:
+        return getattr(import_module(f"latchgate.client.clouds.{_CLOUDS[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

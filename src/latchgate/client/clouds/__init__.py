@@ -1,0 +1,1 @@
+"""The clouds: one file each. They don't know each other."""
