@@ -5,6 +5,7 @@ What the HTTP library would do is a function here: it counts exchanges, and wait
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -132,6 +133,14 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < ends, "did not come to pass"
         time.sleep(0.002)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait for something to hold, as a task."""
+    ends = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < ends, "did not come to pass"
+        await asyncio.sleep(0.002)
 
 
 def waiting(cloud: TokenCloud) -> int:

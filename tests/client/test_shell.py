@@ -36,8 +36,9 @@ def tasks(cloud: Any, flow: Any, *, ask: Any, send: Any = None) -> Any:
 
 
 @pytest.fixture(params=[carry_out, tasks], ids=["waiting", "task"])
-def carry(request) -> Carry:
-    return request.param
+def carry(request: pytest.FixtureRequest) -> Carry:
+    found: Carry = request.param
+    return found
 
 
 class Api:

@@ -34,15 +34,16 @@ from latchgate.client.token_cache import Slot, TokenCache
 _PAUSES = (0.01, 0.1)  # seconds between looks at a lock that another process holds
 _AGAIN = 0.05  # of a token's life: how long after a failed early renewal the next is tried
 _AGAIN_SECONDS = (1.0, 300.0)  # … within these bounds
-_STRIKES = 2  # exchanges in a row that a fault of the program ended, until all who wait are told
+_FAULTS = 2  # exchanges that whoever waits sees end by a fault, until it is told
 
 
 class Flight:
     """An exchange on its way: `token` or `error` is what came of it; neither, if nothing did."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: int) -> None:
         self.token: Token | None = None
         self.error: ClientError | None = None
+        self.faults = faults  # how many exchanges before it were ended by one, in a row
         self.dropped = False  # whether what comes of it is wanted no more
         self.thread = threading.get_ident()  # its leader's
         self._lock = threading.RLock()
@@ -127,7 +128,7 @@ class Renewal:
         # Entered again by what the garbage collector closes: a leader that nobody runs any more.
         self._lock = threading.RLock()
         self._flight: Flight | None = None
-        self._strikes = 0
+        self._faults, self._fault = 0, ""
 
     def current(self) -> Token | None:
         """Return the token if it lives and need not be renewed: what most requests need."""
@@ -144,12 +145,15 @@ class Renewal:
         `lasting` seconds to live is renewed; CredentialInvalid says that none lasts for so long.
         """
         wanted = _Wanted(refused, lasting)
+        seen: int | None = None  # faults when it began to wait
         while True:
             turn = self._turn(wanted)
             if isinstance(turn, Join):
                 landed = yield turn
+                seen = turn.flight.faults if seen is None else seen
                 token = self._joined(turn.flight, wanted, landed=landed)
                 if token is None:
+                    self._check(cloud, seen)
                     continue
             elif isinstance(turn, Flight):
                 token = yield from self._lead(cloud, turn, wanted)
@@ -188,7 +192,7 @@ class Renewal:
                     return token
             if self._flight is not None:
                 return Join(self._flight, self._patience)
-            self._flight = Flight()
+            self._flight = Flight(self._faults)
             return self._flight
 
     def _joined(self, flight: Flight, wanted: _Wanted, *, landed: bool) -> Token | None:
@@ -204,26 +208,30 @@ class Renewal:
         token = flight.token
         return None if wanted.lasting or (token and token.same(wanted.refused)) else token
 
+    def _check(self, cloud: Cloud, seen: int) -> None:
+        """Raise where one exchange after the other ends by a fault of an adapter or of a flow.
+
+        Whoever leads may die of something of its own, so another tries; not all, one by one.
+        """
+        if self._faults - seen >= _FAULTS:
+            msg = f"{cloud.name}: a fault ends each exchange of a token ({self._fault})"
+            raise Unreachable(msg)
+
     def _lead(
         self, cloud: Cloud, flight: Flight, wanted: _Wanted
     ) -> Generator[Waiting, Any, Token]:
         try:
             flight.token = yield from self._fetched(cloud, flight, wanted)
-            self._strikes = 0
+            self._faults = 0
         except ClientError as error:
-            self._strikes = 0
+            self._faults = 0
             flight.token = self._postponed(error, wanted)
             if flight.token is None:
                 flight.error = error
                 raise
         except Exception as error:
-            # A fault of an adapter or of a flow, not of whoever leads: the next may have it too.
-            self._strikes += 1
-            if self._strikes >= _STRIKES:
-                self._strikes = 0
-                msg = f"{cloud.name}: a fault ended the exchange ({type(error).__name__})"
-                flight.error = Unreachable(msg)
-                flight.error.__cause__ = error
+            self._faults += 1
+            self._fault = type(error).__name__
             raise
         finally:
             # Whatever happened, cancellation included: those who joined go on.
