@@ -261,7 +261,7 @@ def test_nothing_is_renewed_before_80_percent(issuer, clock, cache):
 
 
 def test_while_another_process_renews_early_the_old_token_serves(issuer, clock, tmp_path):
-    cache = TokenCache(tmp_path / "tokens", patience=1e9)
+    cache = TokenCache(tmp_path / "tokens", patience=LIMIT)
     cloud = TokenCloud(cache, clock)
     cloud.get(issuer)
     clock.now += 860
