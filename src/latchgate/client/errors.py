@@ -91,6 +91,14 @@ class KeyRevoked(AuthenticationFailed):
     """The credential was revoked or deleted."""
 
 
+class SignInEnded(AuthenticationFailed):
+    """A person's sign-in is over, was withdrawn or never came: they have to sign in again."""
+
+
+class NotReady(Refused):
+    """What was asked for is being made: ask again later (202)."""
+
+
 class PermissionDenied(Refused):
     """The credential stands, and may not do this (403)."""
 

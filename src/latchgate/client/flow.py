@@ -19,7 +19,7 @@ from latchgate.client.secret import Secret
 from latchgate.client.token import Token
 
 if TYPE_CHECKING:  # it carries out what is described here
-    from latchgate.client.renewal import Renewal
+    from latchgate.client.renewal import Pause, Renewal
 
 
 class Send(NamedTuple):
@@ -43,14 +43,18 @@ class Ask(NamedTuple):
 
 
 class Obtain(NamedTuple):
-    """Get the cloud's token, another one than `refused`; answered by the Token."""
+    """Get the token of `of`, the cloud itself where that is None; answered by the Token.
+
+    It is another one than `refused`.
+    """
 
     refused: Token | None = None
+    of: Cloud | None = None
 
 
 Step = Send | Ask | Obtain
 Flow = Generator[Step, Any, None]
-Exchange = Generator[Ask, Response, "Issued"]
+Exchange = Generator["Ask | Pause", Any, "Issued"]  # an answer to Ask, nothing to Pause
 
 
 class Issued(NamedTuple):
@@ -142,12 +146,15 @@ def _bare() -> Flow:
     yield Send(())
 
 
-def with_token(header: str, prefix: str = "") -> Flow:
-    """Send with the cloud's token, and once more with another where that one is refused (401)."""
-    token: Token = yield Obtain()
+def with_token(header: str, prefix: str = "", *, of: Cloud | None = None) -> Flow:
+    """Send with a token, and once more with another where that one is refused (401).
+
+    `of` is whose token it is, the cloud's own where that is None.
+    """
+    token: Token = yield Obtain(of=of)
     response: Response | None = yield Send(((header, prefix + token.value.reveal()),))
     if response is None or response.status != 401:  # noqa: PLR2004 - RFC 9110 §15.5.2
         return
-    other: Token = yield Obtain(refused=token)
+    other: Token = yield Obtain(refused=token, of=of)
     if other is not token:
         yield Send(((header, prefix + other.value.reveal()),))

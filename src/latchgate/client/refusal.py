@@ -47,8 +47,12 @@ def _told(response: Response) -> tuple[str | None, str | None]:
         code = error.get("error_code") or error.get("title") or error.get("code")
         message = error.get("error_message") or error.get("message")
         return _text(code), _text(message)
+    if isinstance(error, str) and "code" not in told:
+        return error, _text(told.get("error_description"))  # RFC 6749 §5.2
     if isinstance(error, str):
         return _text(told.get("code")), error
+    if isinstance(told.get("result"), int):
+        return str(told["result"]), _text(told.get("message"))
     return _text(told.get("code") or told.get("title")), _text(told.get("detail"))
 
 

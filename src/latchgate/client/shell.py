@@ -96,10 +96,12 @@ def _waits(cloud: Cloud, flow: Generator[Step, Any, _T]) -> Generator[Waiting | 
         try:
             if not isinstance(step, Obtain):
                 answer = yield step
-            elif cloud.renewal is not None:
-                answer = yield from cloud.renewal.obtain(cloud, step.refused)
+                continue
+            of = step.of or cloud
+            if of.renewal is not None:
+                answer = yield from of.renewal.obtain(of, step.refused)
             else:
-                answer = yield from cloud.exchange(None)  # which says that there is none
+                answer = yield from of.exchange(None)  # which says that there is none
         except BaseException as caught:  # noqa: BLE001 - as in the shells
             error = caught
 
