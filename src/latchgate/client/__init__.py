@@ -18,9 +18,11 @@ from latchgate.client.errors import (
     InsecureTransport,
     KeyExpired,
     KeyRevoked,
+    NotReady,
     PermissionDenied,
     RateLimited,
     Refused,
+    SignInEnded,
     SourceUnreadable,
     Unreachable,
     WrongHost,
@@ -29,6 +31,9 @@ from latchgate.client.secret import Secret
 
 if TYPE_CHECKING:  # each is loaded when it is asked for
     from latchgate.client.clouds.kakaocloud import KakaoCloud
+    from latchgate.client.clouds.latchgate import Latchgate
+    from latchgate.client.clouds.oauth2 import OAuth2
+    from latchgate.client.clouds.teracloud import TeraCloud
     from latchgate.client.clouds.upcloud import UpCloud
     from latchgate.client.clouds.wayscloud import WaysCloud
 
@@ -41,11 +46,16 @@ __all__ = [
     "KakaoCloud",
     "KeyExpired",
     "KeyRevoked",
+    "Latchgate",
+    "NotReady",
+    "OAuth2",
     "PermissionDenied",
     "RateLimited",
     "Refused",
     "Secret",
+    "SignInEnded",
     "SourceUnreadable",
+    "TeraCloud",
     "Unreachable",
     "UpCloud",
     "WaysCloud",
@@ -54,6 +64,9 @@ __all__ = [
 
 _CLOUDS = {
     "KakaoCloud": "kakaocloud",
+    "Latchgate": "latchgate",
+    "OAuth2": "oauth2",
+    "TeraCloud": "teracloud",
     "UpCloud": "upcloud",
     "WaysCloud": "wayscloud",
 }
