@@ -1,7 +1,7 @@
 """OAuth2: a Bearer token by client credentials, by a person's device code, or refreshed.
 
 Rule of this file: the client's secret, codes and refresh tokens go to the server's own endpoints
-and nowhere else, tokens to the origins that were named. Source: RFC 6749, RFC 6750, RFC 8414, RFC 8628.
+and nowhere else, tokens to the origins that were named. Source: RFC 6749, RFC 6750, RFC 8628.
 """
 
 from __future__ import annotations
@@ -284,14 +284,11 @@ class OAuth2(Cloud):
         try:
             told: Any = json.loads(response.body)
             code = one_word(Secret(told["device_code"]), self.name)
-            where = endpoint(told["verification_uri"])
-            link = endpoint(told.get("verification_uri_complete") or where)
+            where = endpoint(_printable(told["verification_uri"]))
+            link = endpoint(_printable(told.get("verification_uri_complete") or where))
             lasts = _seconds(told["expires_in"], LASTS)
-            shown = DeviceCode(told["user_code"], where, link, lasts)
+            shown = DeviceCode(_printable(told["user_code"]), where, link, lasts)
             interval = _seconds(told.get("interval"), _INTERVAL)
-            for one in (shown.user_code, where, link):
-                if not str.isprintable(one):  # a terminal takes orders in what is not
-                    raise ValueError
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ClientError):
             raise self._unknown(response) from None
         return _Begun(code, interval, shown)
@@ -362,6 +359,13 @@ def _code(response: Response) -> str | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return code if isinstance(code, str) else None
+
+
+def _printable(text: object) -> str:
+    """Take what a terminal takes no orders from; raises ValueError for the rest."""
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError
+    return text
 
 
 def _seconds(told: object, unless: float) -> float:
