@@ -268,7 +268,7 @@ class TeraCloud(Cloud):
 
 
 def _area(path: str) -> _Area:
-    if _DOTS.search(unquote(path)):
+    if ("/." in path or "%" in path) and _DOTS.search(unquote(path)):
         return _Area.OTHER  # it may end anywhere
     begins = f"{path}/" if path.count("/") < 3 else path  # noqa: PLR2004 - /v2/dav is the area's own
     return next((area for prefix, area in _AREAS if begins.startswith(prefix)), _Area.OTHER)
