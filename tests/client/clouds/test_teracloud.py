@@ -193,6 +193,16 @@ def test_the_clouds_own_host_without_tls_gets_nothing():
         cloud().flow(Target.of("http://aki.teracloud.jp/dav/"), redirected=True)
 
 
+@pytest.mark.parametrize("added", [f";api_key={KEY}", f"%3bapi_key={KEY}"])
+def test_a_redirect_that_repeats_the_key_is_followed_within_the_cloud_alone(added):
+    own = Target.of(f"{NODE}/ba/user/{added};a=b")
+    (step,) = taken(cloud(via="matrix").flow(own, redirected=True)).steps
+    assert step.path == f"/ba/user/;a=b;api_key={KEY}"
+    with pytest.raises(WrongHost) as caught:
+        cloud(via="matrix").flow(Target.of(f"https://evil.example/x{added}"), redirected=True)
+    assert KEY not in str(caught.value)
+
+
 def test_another_server_is_the_only_one_beside_the_origins_that_were_named():
     own = cloud(url="https://api.cloud.example", origins=["https://n1.cloud.example:8443/dav/"])
     assert len(sent(own, "https://api.cloud.example/ba/user")) == 1

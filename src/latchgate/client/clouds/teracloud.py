@@ -153,6 +153,20 @@ class TeraCloud(Cloud):
             value = basic(fields["user"].reveal(), self._password, self.name)
             self._basic = (("Authorization", value),)
 
+    def flow(self, target: Target, *, redirected: bool = False) -> Flow:
+        """Return the flow of one request; a redirect elsewhere whose path holds the key is refused.
+
+        Raises: WrongHost, InsecureTransport.
+        """
+        if redirected and self._matrix and self._key is not None:
+            # A server that sends a request on repeats its path, with what was added to it.
+            added = rf"(?:;|%3B){_PARAMETER}={self._key.reveal()}"
+            path = re.sub(added, "", target.path, flags=re.IGNORECASE)
+            if path != target.path and not self.hosts.own(target):
+                raise self.hosts.wrong(target)
+            target = target._replace(path=path)
+        return super().flow(target, redirected=redirected)
+
     def signed(self, target: Target) -> Flow:
         """Send with what the path asks for."""
         area = _area(target.path)
