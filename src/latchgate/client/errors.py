@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Self
+from typing import Any, Self
 
 
 class ClientError(Exception):
@@ -17,9 +17,16 @@ class ClientError(Exception):
     def again(self) -> Self:
         """Return the same error anew, for one more of those who waited for what failed."""
         other = copy(self)
-        other.__traceback__ = None
         other.__cause__ = self
         return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Python would call the class with `args` alone, which lack what is given by name.
+        return _anew, (type(self), self.args), self.__dict__
+
+
+def _anew(kind: type[ClientError], args: tuple[object, ...]) -> ClientError:
+    return kind.__new__(kind, *args)
 
 
 class CredentialMissing(ClientError):  # noqa: N818 - errors are named as the clouds name them
