@@ -39,6 +39,10 @@ class SourceUnreadable(ClientError):  # noqa: N818 - as above
     """A source that was asked for by name can't be read: broken file, locked keyring, failed command."""
 
 
+class SourceExposed(UserWarning):
+    """A file that a credential was found in can be read by others on this machine."""
+
+
 class WrongHost(ClientError):  # noqa: N818 - as above
     """A request goes to a host that is not the cloud's; nothing was sent."""
 
