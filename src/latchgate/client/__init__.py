@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from latchgate.client.errors import (
+    AddressUnused,
     AuthenticationFailed,
     ClientError,
     CredentialInvalid,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # each is loaded when it is asked for
     from latchgate.client.clouds.wayscloud import WaysCloud
 
 __all__ = [
+    "AddressUnused",
     "AuthenticationFailed",
     "ClientError",
     "CredentialInvalid",

@@ -68,12 +68,15 @@ def private_file(path: Path, *, given: bool) -> PrivateFile | None:
     except OSError as error:
         msg = f"can't be read ({error.strerror})"
         raise NotRead(msg, path) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
         why = _untrusted(status, given=given)
         if why is not None:
             raise NotRead(why, path)
-        content = file.read(LARGEST + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(LARGEST + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > LARGEST:
         msg = f"is larger than {LARGEST // 1024} KiB"
         raise NotRead(msg, path)

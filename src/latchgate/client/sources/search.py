@@ -13,20 +13,20 @@ Arguments go before all and exclude the rest. Then, the first that has a whole c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 
-from latchgate.client.errors import CredentialMissing, SourceUnreadable
-from latchgate.client.sources.client_file import ClientFile
-from latchgate.client.sources.command import Command
-from latchgate.client.sources.dotenv import DotEnv
-from latchgate.client.sources.environment import Environment
-from latchgate.client.sources.keyring import Keyring
+from latchgate.client import sources as every
+from latchgate.client.errors import AddressUnused, CredentialMissing, SourceUnreadable
 from latchgate.client.sources.source import Found, Lacking, Source, Wanted
 
+USUAL = ("Environment", "DotEnv", "ClientFile", "Keyring", "Command")
 
-def usual() -> tuple[Source, ...]:
-    """Return the usual sources: environment, `.env`, clients' own files, keyring, a command."""
-    return (Environment(), DotEnv(), ClientFile(), Keyring(), Command())
+
+def usual() -> Iterator[Source]:
+    """Yield the usual sources in their order; each is loaded when those before it had nothing."""
+    for name in USUAL:
+        yield getattr(every, name)()
 
 
 def search(wanted: Wanted, sources: Iterable[Source] | None = None) -> Found:
@@ -34,12 +34,19 @@ def search(wanted: Wanted, sources: Iterable[Source] | None = None) -> Found:
 
     Raises: CredentialMissing, which says what was tried; SourceUnreadable, where what is there is
     broken, or a source of `sources` can't be read; CredentialInvalid, where one contradicts itself.
+    Warns, by AddressUnused, of an address whose own source has no credential.
     """
     tried = ["argument: none given"]
+    unused: list[str] = []
     for source in usual() if sources is None else sources:
         found = source.look(wanted)
         if not isinstance(found, Lacking):
+            for address in unused:
+                msg = f"{address} is not used: {wanted.cloud}'s credential is from {found.where}"
+                warnings.warn(msg, AddressUnused, stacklevel=3)
             return found
+        if found.address is not None:
+            unused.append(f"{found.address} ({found.where})")
         if found.unreadable and sources is not None:
             msg = f"{wanted.cloud}: {found}"
             raise SourceUnreadable(msg)

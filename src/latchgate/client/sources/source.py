@@ -30,12 +30,14 @@ class Lacking(NamedTuple):
     """A source without one: where it was looked for, and why there is none.
 
     `unreadable` where there may well be one, which can't be read: whoever asked for this very
-    source is told so by SourceUnreadable.
+    source is told so by SourceUnreadable. `address` is the name of an address that is there without
+    its credential, and so counts for nobody's.
     """
 
     where: str
     why: str
     unreadable: bool = False
+    address: str | None = None
 
     def __str__(self) -> str:
         return f"{self.where}: {self.why}"
@@ -93,7 +95,8 @@ class Wanted:
         fields = self.taken(values)
         if fields is not None:
             return Found(fields, where)
-        return Lacking(where, self._missing(values, called))
+        address = called["url"] if values.get("url") else None
+        return Lacking(where, self._missing(values, called), address=address)
 
     def secret_of(self, known: Iterable[str]) -> str | None:
         """Return the field that a single secret fills beside those that are known, if it is one."""
