@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from latchgate.client.errors import (
+    AddressUnused,
     AuthenticationFailed,
     ClientError,
     CredentialInvalid,
@@ -22,6 +23,7 @@ from latchgate.client.errors import (
     PermissionDenied,
     RateLimited,
     Refused,
+    SourceExposed,
     SignInEnded,
     SourceUnreadable,
     Unreachable,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:  # each is loaded when it is asked for
     from latchgate.client.clouds.wayscloud import WaysCloud
 
 __all__ = [
+    "AddressUnused",
     "AuthenticationFailed",
     "ClientError",
     "CredentialInvalid",
@@ -53,6 +56,7 @@ __all__ = [
     "RateLimited",
     "Refused",
     "Secret",
+    "SourceExposed",
     "SignInEnded",
     "SourceUnreadable",
     "TeraCloud",

@@ -46,6 +46,18 @@ class SourceUnreadable(ClientError):  # noqa: N818 - as above
     """A source that was asked for by name can't be read: broken file, locked keyring, failed command."""
 
 
+class AddressUnused(UserWarning):
+    """A cloud's address is set where there is no credential for it; it is not used.
+
+    It would send a credential from elsewhere to whoever wrote it: set both in one place, or give
+    `url` as an argument.
+    """
+
+
+class SourceExposed(UserWarning):
+    """A file that a credential was found in can be read by others on this machine."""
+
+
 class WrongHost(ClientError):  # noqa: N818 - as above
     """A request goes to a host that is not the cloud's; nothing was sent."""
 
