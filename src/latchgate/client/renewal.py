@@ -99,6 +99,11 @@ class Renewal:
                 continue
             return (yield from self._lead(cloud, turn, refused))
 
+    @property
+    def held(self) -> Token | None:
+        """The token that is there now, live or not."""
+        return self._token
+
     def forget(self) -> None:
         """Drop the token, so that the next request fetches one."""
         with self._lock:
