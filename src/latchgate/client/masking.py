@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import unescape
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
@@ -18,6 +18,7 @@ from latchgate.client.secret import MASK, Secret
 
 _ROUNDS = 3  # of decoding: whoever encodes oftener does not do it by accident
 _LOOKED_AT = 16 * 1024  # characters
+_LONGEST = 200  # characters of a fact
 _CODED = 6  # characters that the most verbose spelling of one takes: \u0041
 _TELLING = 4  # characters of base64 that are no coincidence
 _RUN = re.compile("[A-Za-z0-9+/_-]+(?:=|%3D)*", re.IGNORECASE)
@@ -35,6 +36,20 @@ def shown(text: str, secrets: Iterable[Secret], *, longest: int) -> str:
         plain = plain[: -_CODED * max(one.length for one in wanted)]
     plain = " ".join("".join(map(_visible, plain)).split())
     return plain if len(plain) <= longest else f"{plain[:longest]}{MASK}"
+
+
+def facts(told: Mapping[str, object], secrets: Iterable[Secret]) -> dict[str, str]:
+    """Return what an object's members say, fit to be shown; those that hold others are left out."""
+    kept = tuple(secrets)
+    texts = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in told.items()
+        if isinstance(value, str | int | float) and value != ""
+    }
+    return {
+        shown(name, kept, longest=_LONGEST): shown(text, kept, longest=_LONGEST)
+        for name, text in texts.items()
+    }
 
 
 class _Wanted(NamedTuple):

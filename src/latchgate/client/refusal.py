@@ -63,10 +63,15 @@ _CODE, _MESSAGE = 100, 500  # characters at most
 _NOT_FOR_CODES = range(200, 400)
 
 
-def refused(cloud: Cloud, response: Response, *, meaning: str | None = None) -> Refused:
-    """Return the error that an answer of 4xx or 5xx is; `meaning` is how the caller reads it."""
+def refused(
+    cloud: Cloud, response: Response, *, read: tuple[type[Refused], str] | None = None
+) -> Refused:
+    """Return the error that an answer of 4xx or 5xx is.
+
+    `read` is the error and its meaning where whoever asked knows better than the answer tells.
+    """
     told = said(response)
-    kind, read = _kind(cloud, response, told)
+    kind, meaning = read or cloud.judged(response, told) or _kind(cloud, response, told)
     secrets = _secrets(cloud)
 
     def fit(text: str | None, longest: int = _CODE) -> str | None:
@@ -77,7 +82,7 @@ def refused(cloud: Cloud, response: Response, *, meaning: str | None = None) -> 
         status=response.status,
         code=fit(told.code),
         cloud=cloud.name,
-        meaning=meaning or read,
+        meaning=meaning,
         decision=fit(response.headers.get("x-latchgate-decision")),
         request_id=fit(told.request_id),
         scope=fit(told.scope, _MESSAGE) if issubclass(kind, PermissionDenied) else None,
@@ -104,9 +109,6 @@ def _kind(cloud: Cloud, response: Response, told: Said) -> tuple[type[Refused], 
     by_code = _BY_CODE.get(told.code or "", by_status)
     fits = issubclass(by_code, by_status) or by_status is PermissionDenied
     kind = by_code if fits and response.status not in _NOT_FOR_CODES else by_status
-    judged = cloud.judged(response, told)
-    if judged is not None:
-        return judged
     if issubclass(kind, AuthenticationFailed) and kind is not KeyRevoked:
         end = _over(cloud, response)
         if end is not None:
