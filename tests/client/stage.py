@@ -17,12 +17,13 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it arrived; header names as they were sent."""
+    """One request as it arrived; header names as they were sent, `pairs` those sent twice, too."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
+    pairs: tuple[tuple[str, str], ...] = ()
 
     def header(self, name: str) -> str | None:
         """Return a header by its name in any case."""
@@ -62,7 +63,8 @@ class Stage:
                     return
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
-                asked = Asked(self.command, self.path, dict(self.headers.items()), body)
+                pairs = tuple(self.headers.items())
+                asked = Asked(self.command, self.path, dict(pairs), body, pairs)
                 stage.asked.append(asked)
                 said = stage.answer(asked)
                 self.send_response(said.status)
