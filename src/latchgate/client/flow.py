@@ -18,8 +18,10 @@ from latchgate.client.message import Pairs, Request, Response, Target
 from latchgate.client.secret import Secret
 from latchgate.client.token import Token
 
-if TYPE_CHECKING:  # it carries out what is described here
+if TYPE_CHECKING:  # they carry out, and read, what is described here
+    from latchgate.client.errors import Refused
     from latchgate.client.renewal import Pause, Renewal
+    from latchgate.client.said import Said
 
 
 class Send(NamedTuple):
@@ -157,6 +159,14 @@ class Cloud(ABC):
         """Drop the token that is kept, other processes' too; the next request fetches one."""
         if self.renewal is not None:
             self.renewal.forget(self)
+
+    def judged(
+        self,
+        response: Response,  # noqa: ARG002 - most clouds' statuses and codes say it all
+        told: Said,  # noqa: ARG002 - as above
+    ) -> tuple[type[Refused], str] | None:
+        """Say which error a refusal is and why, where this cloud knows better than its code."""
+        return None
 
     @property
     @abstractmethod
