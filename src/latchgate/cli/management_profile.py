@@ -1,7 +1,7 @@
-"""Profiles: where the command line finds Latchgate, and what it signs its calls with.
+"""The management profile: where the command line finds Latchgate, and what it signs its calls with.
 
 Rule of this file: a profile holds tokens, so nobody but its owner reads it, and it is written whole
-or not at all.
+or not at all. Named profiles, for calls to clouds, are `latchgate.client.profiles`.
 """
 
 from __future__ import annotations
