@@ -26,13 +26,13 @@ _PIECE = 64 * 1024  # bytes
 def show(answer: http.client.HTTPResponse, *, include: bool, output: Path | None) -> None:
     """Print an answer, or write its body into a file; one that breaks off ends the program."""
     out = sys.stdout.buffer
-    if include:
-        out.write(_head(answer).encode())
-        out.flush()
-    if output is not None:
-        _keep(answer, output)
-        return
     try:
+        if include:
+            out.write(_head(answer).encode())
+            out.flush()
+        if output is not None:
+            _keep(answer, output)
+            return
         for piece in _shown(answer) if sys.stdout.isatty() else _pieces(answer):
             out.write(piece)
             out.flush()

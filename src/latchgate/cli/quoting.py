@@ -79,6 +79,7 @@ SHELLS: Mapping[str, Callable[[Pairs, Iterable[str]], str]] = {
 
 
 def _dotenv(name: str, value: str) -> str:
+    _no_nul(name, value)
     if _BARE.fullmatch(value):
         return value
     # python-dotenv and Compose put variables in at ${, python-dotenv in single quotes as well.
