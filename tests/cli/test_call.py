@@ -187,5 +187,3 @@ def test_a_terminal_is_given_nothing_that_is_no_text(monkeypatch, body, capsys):
     with pytest.raises(SystemExit):
         on_a_terminal(monkeypatch, body)
     assert "take -o FILE" in capsys.readouterr().err
-
-

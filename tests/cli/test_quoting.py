@@ -22,7 +22,7 @@ VALUES = {
     "SPACES": "  two  spaces ",
     "QUOTE": "it's",
     "DOUBLE": 'say "so"',
-    "BOTH": "it's \"so\"",
+    "BOTH": 'it\'s "so"',
     "DOLLAR": "a$HOME$$b",
     "BRACED": "a${HOME}b",
     "BACKQUOTE": "`touch hit`",
