@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # each is loaded when it is asked for
     from latchgate.client.clouds.teracloud import TeraCloud
     from latchgate.client.clouds.upcloud import UpCloud
     from latchgate.client.clouds.wayscloud import WaysCloud
+    from latchgate.client.profiles import profile
 
 __all__ = [
     "AddressUnused",
@@ -64,6 +65,7 @@ __all__ = [
     "UpCloud",
     "WaysCloud",
     "WrongHost",
+    "profile",
 ]
 
 _CLOUDS = {
@@ -80,5 +82,7 @@ def __getattr__(name: str) -> object:
     """Load a cloud when it is asked for."""
     if name in _CLOUDS:
         return getattr(import_module(f"latchgate.client.clouds.{_CLOUDS[name]}"), name)
+    if name == "profile":
+        return import_module("latchgate.client.profiles").profile
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
