@@ -8,7 +8,9 @@ url=${TERACLOUD_URL:-https://api.teracloud.jp}
 basic=$(printf '%s:%s' "$TERACLOUD_USER" "$TERACLOUD_PASSWORD" | base64 | tr -d '\n')
 
 ask() {
-    curl --silent --show-error --fail-with-body --max-time 30 --proto =https --tlsv1.2 --header @- "$@"
+    # A redirect is an error: credentials go nowhere else.
+    curl --header @- --silent --show-error --fail-with-body --max-time 30 \
+        --proto =https --tlsv1.2 --location --max-redirs 0 "$@"
 }
 
 # The REST API takes both credentials …

@@ -7,7 +7,9 @@ set -eu
 url=${TERACLOUD_URL:-https://api.teracloud.jp}
 basic=$(printf '%s:%s' "$TERACLOUD_USER" "$TERACLOUD_PASSWORD" | base64 | tr -d '\n')
 
-curl --config - --silent --show-error --fail-with-body --max-time 30 --proto =https --tlsv1.2 <<END
+# A redirect is an error: credentials go nowhere else.
+curl --config - --silent --show-error --fail-with-body --max-time 30 \
+    --proto =https --tlsv1.2 --location --max-redirs 0 <<END
 header = "Authorization: Basic $basic"
 url = "$url/v2/api/ba/dataset/(capacity);api_key=$TERACLOUD_API_KEY"
 END
