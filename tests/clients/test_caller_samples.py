@@ -1,7 +1,7 @@
 """The samples of docs/howto/call-….md, run as they stand: a first call, refusals, and attacks.
 
-Against Latchgate serving each cloud behind nginx with TLS; what no well-behaved cloud does (redirect
-elsewhere, lie about the user's node, end tokens early) is done by a stage.
+Against Latchgate serving each cloud behind nginx with TLS; what no well-behaved cloud does
+(redirect elsewhere, lie about the user's node, end tokens early) is done by a stage.
 """
 
 from __future__ import annotations
@@ -90,22 +90,22 @@ def of_wayscloud(cloud) -> Served:
 
 
 def of_upcloud(server, url: str) -> Served:
-    made = server.json("account", "token", "create", "--name", "caller", "--expires-in", "1h")
+    made = server.call("POST", "/manage/v1/account/tokens", {"name": "caller", "expires_in": "1h"})
     right = {"UPCLOUD_DEBUG_API_BASE_URL": url, "UPCLOUD_TOKEN": made["token"]}
-    name = server.json("whoami")["user"]["name"]
+    name = server.call("GET", "/manage/v1/account")["user"]["name"]
     return Served(
         right, right | {"UPCLOUD_TOKEN": altered(made["token"])}, name, "AUTHENTICATION_FAILED"
     )
 
 
 def of_kakaocloud(server, url: str) -> Served:
-    made = server.json("access-key", "create", "--name", "caller")
+    made = server.call("POST", "/manage/v1/account/access-keys", {"name": "caller"})
     right = {
         "OS_AUTH_URL": f"{url}/identity/v3",
         "OS_APPLICATION_CREDENTIAL_ID": made["id"],
         "OS_APPLICATION_CREDENTIAL_SECRET": made["secret"],
     }
-    project = server.json("whoami")["project_id"]
+    project = server.call("GET", "/manage/v1/account")["project_id"]
     return Served(
         right,
         right | {"OS_APPLICATION_CREDENTIAL_SECRET": altered(made["secret"])},
@@ -115,11 +115,12 @@ def of_kakaocloud(server, url: str) -> Served:
 
 
 def of_teracloud(server, url: str, node: str) -> Served:
-    basic = server.json("basic", "enable", "--login", USER)
-    tenant = server.json("whoami")["tenant_id"]
-    server.json("app", "test-key", PUBLISHED, "--tenant", tenant)
-    told = ("--node", node, "--quota", "21474836480")
-    server.json("user", "storage", basic["user_id"], *told)
+    basic = server.call("POST", "/manage/v1/account/basic", {"login": USER})
+    tenant = server.call("GET", "/manage/v1/account")["tenant_id"]
+    test_key = {"api_key": PUBLISHED, "tenants": [tenant]}
+    server.call("PUT", "/manage/v1/applications/test-key", test_key)
+    storage = {"node": node, "quota": 20 * 1024**3}
+    server.call("PATCH", f"/manage/v1/users/{basic['user_id']}/storage", storage)
     right = {
         "TERACLOUD_URL": url,
         "TERACLOUD_USER": USER,
@@ -146,7 +147,7 @@ def test_a_sample_makes_its_first_call(served, call, sample):
     done = call(sample, cloud.right)
     assert (done.status, done.stderr) == (0, "")
     if sample == "teracloud/curl_matrix.sh":
-        assert json.loads(done.stdout)["dataset"]["__ROOT__"]["quota"] == 21474836480
+        assert json.loads(done.stdout)["dataset"]["__ROOT__"]["quota"] == 20 * 1024**3
     else:
         assert cloud.prints in done.stdout
 

@@ -17,7 +17,8 @@ def main() -> None:
         with Opener(cloud).open(f"{cloud.url}/1.3/account") as answer:
             print(json.load(answer)["account"]["username"])
     except HTTPError as error:
-        raise check(cloud, error) from None
+        check(cloud, error)
+        raise
 
 
 if __name__ == "__main__":

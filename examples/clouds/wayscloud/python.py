@@ -16,7 +16,8 @@ def main() -> None:
         with Opener(cloud).open(f"{cloud.url}/v1/storage/") as answer:
             print(answer.read().decode())
     except HTTPError as error:
-        raise check(cloud, error) from None
+        check(cloud, error)
+        raise
 
 
 if __name__ == "__main__":
