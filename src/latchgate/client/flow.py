@@ -18,8 +18,10 @@ from latchgate.client.message import Pairs, Request, Response, Target
 from latchgate.client.secret import Secret
 from latchgate.client.token import Token
 
-if TYPE_CHECKING:  # it carries out what is described here
-    from latchgate.client.renewal import Renewal
+if TYPE_CHECKING:  # they carry out, and read, what is described here
+    from latchgate.client.errors import Refused
+    from latchgate.client.renewal import Pause, Renewal
+    from latchgate.client.said import Said
 
 
 class Send(NamedTuple):
@@ -43,19 +45,20 @@ class Ask(NamedTuple):
 
 
 class Obtain(NamedTuple):
-    """Get the cloud's token, another one than `refused`; answered by the Token.
+    """Get the token of `of`, the cloud itself where that is None; answered by the Token.
 
-    One that has less than `lasting` seconds to live is renewed before. Where `refused` came for
-    one that was refused a moment ago, it is answered by `refused` itself.
+    It is another one than `refused`; where that came for one that was refused a moment ago, it is
+    answered by `refused` itself. One that has less than `lasting` seconds to live is renewed before.
     """
 
     refused: Token | None = None
     lasting: float = 0.0
+    of: Cloud | None = None
 
 
 Step = Send | Ask | Obtain
 Flow = Generator[Step, Any, None]
-Exchange = Generator[Ask, Response, "Issued"]
+Exchange = Generator["Ask | Pause", Any, "Issued"]  # an answer to Ask, nothing to Pause
 
 
 class Issued(NamedTuple):
@@ -157,6 +160,14 @@ class Cloud(ABC):
         if self.renewal is not None:
             self.renewal.forget(self)
 
+    def judged(
+        self,
+        response: Response,  # noqa: ARG002 - most clouds' statuses and codes say it all
+        told: Said,  # noqa: ARG002 - as above
+    ) -> tuple[type[Refused], str] | None:
+        """Say which error a refusal is and why, where this cloud knows better than its code."""
+        return None
+
     @property
     @abstractmethod
     def secrets(self) -> tuple[Secret, ...]:
@@ -179,12 +190,15 @@ def _bare() -> Flow:
     yield Send(())
 
 
-def with_token(header: str, prefix: str = "") -> Flow:
-    """Send with the cloud's token, and once more with another where that one is refused (401)."""
-    token: Token = yield Obtain()
+def with_token(header: str, prefix: str = "", *, of: Cloud | None = None) -> Flow:
+    """Send with a token, and once more with another where that one is refused (401).
+
+    `of` is whose token it is, the cloud's own where that is None.
+    """
+    token: Token = yield Obtain(of=of)
     response: Response | None = yield Send(((header, prefix + token.value.reveal()),))
     if response is None or response.status != 401:  # noqa: PLR2004 - RFC 9110 §15.5.2
         return
-    other: Token = yield Obtain(refused=token)
+    other: Token = yield Obtain(refused=token, of=of)
     if other is not token:
         yield Send(((header, prefix + other.value.reveal()),))

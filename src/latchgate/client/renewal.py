@@ -164,6 +164,11 @@ class Renewal:
                 raise CredentialInvalid(msg)
             return token
 
+    @property
+    def held(self) -> Token | None:
+        """The token that is there now, live or not."""
+        return self._token
+
     def forget(self, cloud: Cloud) -> None:
         """Drop the token, here and in the cache; what is being fetched is kept by nobody."""
         with self._lock:

@@ -92,15 +92,17 @@ async def carry_out_async(
 
 
 def _at_hand(cloud: Cloud, step: Obtain) -> Token | None:
-    if cloud.renewal is None or step.refused is not None or step.lasting > 0:
+    renewal = (step.of or cloud).renewal
+    if renewal is None or step.refused is not None or step.lasting > 0:
         return None
-    return cloud.renewal.current()
+    return renewal.current()
 
 
 def _obtaining(cloud: Cloud, step: Obtain) -> Generator[Waiting, Any, Any]:
-    if cloud.renewal is None:
-        return cloud.exchange(None)  # which says that there is none
-    return cloud.renewal.obtain(cloud, step.refused, lasting=step.lasting)
+    of = step.of or cloud
+    if of.renewal is None:
+        return of.exchange(None)  # which says that there is none
+    return of.renewal.obtain(of, step.refused, lasting=step.lasting)
 
 
 def _wait(step: Join) -> bool:
