@@ -30,6 +30,7 @@ from latchgate.client.clouds.teracloud import Account
 from latchgate.client.flow import Obtain
 from latchgate.client.message import Target
 from latchgate.client.sources.environment import Environment
+from latchgate.client.token import Token
 
 KEY = "FEF5078EA41D182EEF89A21E034BD680"  # printed in the provider's own documents
 NODE = "https://uno.teracloud.jp"
@@ -352,6 +353,18 @@ def test_the_identity_is_the_accounts():
     identity = taken(cloud().identify(), [answer(ACCOUNT)]).result
     assert (identity.cloud, identity.principal, identity.rights) == ("TeraCLOUD", "jörg", None)
     assert identity.told["node"] == "uno.teracloud.jp"
+
+
+def test_with_oauth2_alone_the_identity_is_the_tokens():
+    oauth2 = OAuth2("c", "s", token_url="https://login.example/token", cache=None)
+    one = Token.arrived("t", now=0, lasts=600, chance=0, facts={"scope": "dav:read"})
+    steps, identity = taken(TeraCloud(oauth2=oauth2).identify(), [one])
+    assert steps == [Obtain(of=oauth2)]
+    assert (identity.cloud, identity.principal, identity.rights) == (
+        "TeraCLOUD",
+        "c",
+        ("dav:read",),
+    )
 
 
 # --- against Latchgate as TeraCLOUD

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, Literal
 from urllib.parse import unquote
@@ -194,7 +194,9 @@ class TeraCloud(Cloud):
         return self._account(response)
 
     def identify(self) -> Generator[Step, Any, Identity]:
-        """Ask for the account."""
+        """Ask for the account, or whose token it is where there is nothing but that."""
+        if not self._basic and self.oauth2 is not None:
+            return replace((yield from self.oauth2.identify()), cloud=self.name)
         account = yield from self.account()
         told = {"node": account.node, "webdav_url": account.webdav_url}
         told["capacity"] = f"{account.capacity} GB"
