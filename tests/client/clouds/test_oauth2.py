@@ -15,6 +15,8 @@ from tests.client.steps import answer, asked, taken
 from tests.doors.console.relying import carried
 from tests.doors.console.visitor import Visitor
 from tests.oauth import authority
+from tests.people import Person
+from tests.world import Server
 
 from latchgate.client import (
     AuthenticationFailed,
@@ -235,6 +237,13 @@ def test_a_person_is_shown_a_code_and_waited_for_no_faster_than_is_allowed():
     assert issued.refresh == "r1"
 
 
+def test_a_server_that_is_away_is_asked_ever_more_seldom():
+    gone = [answer(BEGUN | {"expires_in": 150})] + [None, Unreachable("gone")] * 5 + [None]
+    steps = taken(device().exchange(None), [*gone, answer(GIVEN)]).steps
+    pauses = [step.seconds for step in steps if isinstance(step, Pause)]
+    assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [("access_denied", PermissionDenied), ("expired_token", SignInEnded), ("x", Refused)],
@@ -367,15 +376,26 @@ def test_a_rotated_refresh_token_is_found_again_by_the_next_process(tmp_path):
 # --- against Latchgate
 
 
-def hurried(flow: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Carry a flow out without its pauses."""
+def hurried(
+    flow: Generator[Any, Any, Any], paused: Callable[[float], object] = lambda _: None
+) -> Generator[Any, Any, Any]:
+    """Carry a flow out without its pauses, of which `paused` is told."""
     told: Any = None
     while True:
         try:
             step = flow.send(told)
         except StopIteration as ended:
             return ended.value
-        told = None if isinstance(step, Pause) else (yield step)
+        told = paused(step.seconds) if isinstance(step, Pause) else (yield step)
+
+
+def allowed(server: Server, person: Person, shown: DeviceCode) -> None:
+    """Allow what a program asks for, as the person in a browser who was given the link."""
+    visitor = Visitor(server)
+    visitor.sign_in(person)
+    visitor.see(shown.link.removeprefix(visitor.origin))
+    visitor.page = visitor.send("/device", {"user_code": shown.user_code}).body.decode()
+    assert visitor.send("/device/answer", carried(visitor) | {"decision": "allow"}).status == 200
 
 
 @pytest.mark.e2e
@@ -411,17 +431,8 @@ def test_a_person_allows_a_program_until_that_is_withdrawn(server, world):
     )
     api, issuer = server.addresses["api"], server.addresses["console"]
     scope = "openid offline_access own:account.read"
-    visitor = Visitor(server)
-    visitor.sign_in(person)
-
-    def allow(shown: DeviceCode) -> None:
-        visitor.see(shown.link.removeprefix(visitor.origin))
-        visitor.page = visitor.send("/device", {"user_code": shown.user_code}).body.decode()
-        assert (
-            visitor.send("/device/answer", carried(visitor) | {"decision": "allow"}).status == 200
-        )
-
-    begin = OAuth2(made.id, issuer=issuer, grant="device", scope=scope, prompt=allow, cache=None)
+    begin = OAuth2(made.id, issuer=issuer, grant="device", scope=scope, cache=None,
+                   prompt=lambda shown: allowed(server, person, shown))  # fmt: skip
     issued = Opener(begin).run(hurried(begin.exchange(None)))
     assert issued.refresh
     goes_on = OAuth2(made.id, issuer=issuer, grant="refresh", refresh_token=issued.refresh,
@@ -435,3 +446,22 @@ def test_a_person_allows_a_program_until_that_is_withdrawn(server, world):
     opener.run(hurried(goes_on.revoke(first.refresh)))
     with pytest.raises(SignInEnded):
         opener.run(hurried(goes_on.exchange(token(first.refresh))))
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_whoever_asks_too_fast_slows_down_and_is_answered_all_the_same(server, world):
+    person = people.person(world, "own:account.read")
+    made = authority.client(world, public=True)
+    codes: list[DeviceCode] = []
+    cloud = OAuth2(made.id, issuer=server.addresses["console"], grant="device", scope="openid",
+                   prompt=codes.append, cache=None)  # fmt: skip
+    pauses: list[float] = []
+
+    def paused(seconds: float) -> None:
+        pauses.append(seconds)  # and it is not: so each question but the first comes too soon
+        if len(pauses) == 4:
+            allowed(server, person, codes[0])
+
+    assert Opener(cloud).run(hurried(cloud.exchange(None), paused)).value
+    assert pauses == [5.0, 5.0, 10.0, 15.0]
