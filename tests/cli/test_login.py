@@ -167,6 +167,7 @@ def test_a_token_of_another_sort_is_not_written_over(server, tmp_path):
     [
         ("http://login.example.com", "over https only"),
         ("login.example.com", "is not a URL"),
+        ("https://login.example.com?a=b", "neither query nor fragment"),
         ("http://127.0.0.1:1", "can't be reached"),
     ],
 )

@@ -77,7 +77,7 @@ def sign_in(
         told(code, f"{code.link}&provider={provider}" if provider is not None else code.link)
 
     scope = ["openid", "offline_access", *names]
-    cloud = OAuth2(CLIENT, issuer=url, grant="device", scope=scope, prompt=shown, cache=None)
+    cloud = _client(url, grant="device", scope=scope, prompt=shown)
     made = _carried_out(cloud, cloud.exchange(None), ca)
     profile = _holding(Profile(url=own, token="none", ca=ca), at.issuer or url, made)  # noqa: S106
     write_profile(path, profile)
@@ -110,7 +110,15 @@ def sign_out() -> Path:
 
 
 def _signed_in(issuer: str, refresh_token: str) -> OAuth2:
-    return OAuth2(CLIENT, issuer=issuer, grant="refresh", refresh_token=refresh_token, cache=None)
+    return _client(issuer, grant="refresh", refresh_token=refresh_token)
+
+
+def _client(issuer: str, **told: Any) -> OAuth2:
+    """Return what speaks to an issuer; an address that is none ends the program."""
+    try:
+        return OAuth2(CLIENT, issuer=issuer, cache=None, **told)
+    except ClientError as error:
+        raise Failed(str(error), code=2)
 
 
 def _holding(profile: Profile, issuer: str, made: Issued) -> Profile:
@@ -125,7 +133,7 @@ def _holding(profile: Profile, issuer: str, made: Issued) -> Profile:
 
 def _found(url: str, ca: str | None) -> Endpoints:
     """Read an issuer's metadata; what is no issuer there ends the program."""
-    cloud = OAuth2(CLIENT, issuer=url, grant="device", cache=None)
+    cloud = _client(url, grant="device")
     try:
         return carry_out(cloud, discover(url), ask=_asking(ca))
     except ClientError as error:
