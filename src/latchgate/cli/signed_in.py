@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 
-from latchgate.cli.output import Failed
-from latchgate.cli.profile import (
+from latchgate.cli.management_profile import (
     Profile,
     authorities,
     checked,
@@ -26,6 +25,7 @@ from latchgate.cli.profile import (
     read_profile,
     write_profile,
 )
+from latchgate.cli.output import Failed
 from latchgate.client.authorization_answers import DeviceCode
 from latchgate.client.clouds.oauth2 import OAuth2
 from latchgate.client.errors import ClientError, SignInEnded, Unreachable
@@ -126,7 +126,7 @@ def _holding(profile: Profile, issuer: str, made: Issued) -> Profile:
         profile,
         token=made.value,
         issuer=issuer,
-        refresh_token=made.refresh,
+        refresh_token=made.refresh or profile.refresh_token,
         expires_at=float(int(time.time() + made.lasts)),
     )
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from latchgate.client.errors import (
+    AddressUnused,
     AuthenticationFailed,
     ClientError,
     CredentialInvalid,
@@ -23,6 +24,7 @@ from latchgate.client.errors import (
     RateLimited,
     Refused,
     SignInEnded,
+    SourceExposed,
     SourceUnreadable,
     Unreachable,
     WrongHost,
@@ -36,8 +38,10 @@ if TYPE_CHECKING:  # each is loaded when it is asked for
     from latchgate.client.clouds.teracloud import TeraCloud
     from latchgate.client.clouds.upcloud import UpCloud
     from latchgate.client.clouds.wayscloud import WaysCloud
+    from latchgate.client.profiles import profile
 
 __all__ = [
+    "AddressUnused",
     "AuthenticationFailed",
     "ClientError",
     "CredentialInvalid",
@@ -54,12 +58,14 @@ __all__ = [
     "Refused",
     "Secret",
     "SignInEnded",
+    "SourceExposed",
     "SourceUnreadable",
     "TeraCloud",
     "Unreachable",
     "UpCloud",
     "WaysCloud",
     "WrongHost",
+    "profile",
 ]
 
 _CLOUDS = {
@@ -76,5 +82,7 @@ def __getattr__(name: str) -> object:
     """Load a cloud when it is asked for."""
     if name in _CLOUDS:
         return getattr(import_module(f"latchgate.client.clouds.{_CLOUDS[name]}"), name)
+    if name == "profile":
+        return import_module("latchgate.client.profiles").profile
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -204,7 +204,8 @@ def test_the_newest_refresh_token_is_used_and_the_old_one_kept_where_none_comes(
     first = taken(made.exchange(None), [answer(GIVEN | {"refresh_token": "r2"})])
     assert (form(first.steps[0])["refresh_token"], first.result.refresh) == ("r1", "r2")
     second = taken(made.exchange(token("r2")), [answer(GIVEN)])
-    assert (form(second.steps[0])["refresh_token"], second.result.refresh) == ("r2", "r2")
+    # None: what keeps it keeps the one before.
+    assert (form(second.steps[0])["refresh_token"], second.result.refresh) == ("r2", None)
 
 
 def test_a_refresh_token_that_ended_is_said_to_be_the_end_of_the_sign_in_and_not_shown():

@@ -460,4 +460,5 @@ def test_what_is_wrong_is_told_as_what_it_is(server, user, node, authority):
     opener = Opener(wrong, tls=authority.client())
     with pytest.raises(HTTPError) as caught:
         opener.open(f"{node.secure}/dav/")
-    assert type(check(wrong, caught.value)) is AuthenticationFailed
+    with pytest.raises(AuthenticationFailed):
+        check(wrong, caught.value)

@@ -58,14 +58,14 @@ __all__ = ["LASTS", "DeviceCode", "OAuth2"]
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 _SLOWER = 5.0  # RFC 8628 §3.5
 _LONGEST = 60.0
-_KINDS: dict[str, type[Refused]] = {
-    "invalid_client": AuthenticationFailed,
-    "invalid_grant": SignInEnded,
-    "expired_token": SignInEnded,
-    "access_denied": PermissionDenied,
-    "unauthorized_client": PermissionDenied,
-    "invalid_scope": PermissionDenied,
-    "invalid_target": PermissionDenied,
+_READ: dict[str | None, tuple[type[Refused], str]] = {
+    "invalid_client": (AuthenticationFailed, "the client is not known, or its secret is wrong"),
+    "invalid_grant": (SignInEnded, "the sign-in has ended or was withdrawn: sign in again"),
+    "expired_token": (SignInEnded, "nobody allowed it in time: sign in again"),
+    "access_denied": (PermissionDenied, "the person who was asked said no"),
+    "unauthorized_client": (PermissionDenied, "the client may not get tokens in this way"),
+    "invalid_scope": (PermissionDenied, "the client may not have these scopes"),
+    "invalid_target": (PermissionDenied, "the client may not have tokens for that resource"),
 }
 _PROOFS = {"basic": "client_secret_basic", "post": "client_secret_post", "none": "none"}
 _GRANTS = ("client_credentials", "device", "refresh")
@@ -211,9 +211,7 @@ class OAuth2(Cloud):
 
     def _refreshed(self, at: Endpoints, known: Secret) -> Generator[Ask, Response, Issued]:
         told = {"grant_type": "refresh_token", "refresh_token": known.reveal()}
-        made = self._issued((yield Ask(self._asking(at, told))), known)
-        # RFC 6749 §6: without a new one the old one stays.
-        return made if made.refresh is not None else made._replace(refresh=known.reveal())
+        return self._issued((yield Ask(self._asking(at, told))), known)
 
     def _by_device(self, at: Endpoints) -> Exchange:
         if self._prompt is None or at.device is None:
@@ -237,7 +235,9 @@ class OAuth2(Cloud):
             if code == "slow_down":
                 interval += _SLOWER
             elif code != "authorization_pending":
-                return self._issued(response, made.code)
+                given = self._issued(response, made.code)
+                # Without a refresh token of its own it is not to be renewed by an older one.
+                return given._replace(refresh=given.refresh or "")
         msg = "nobody allowed it in time: sign in again"
         raise SignInEnded(msg, status=400, code="expired_token", cloud=self.name)
 
@@ -302,19 +302,8 @@ class OAuth2(Cloud):
         body = response.body
         for one in sent:
             body = body.replace(one.reveal().encode(), MASK.encode())
-        told = refused(self, replace(response, body=body))
-        kind = _KINDS.get(error_code(response) or "", type(told))
-        message = told.message
-        if kind is SignInEnded:
-            message = f"the sign-in has ended or was withdrawn, sign in again: {message}"
-        return kind(
-            message,
-            status=told.status,
-            code=told.code,
-            cloud=told.cloud,
-            decision=told.decision,
-            retry_after=told.retry_after,
-        )
+        masked = replace(response, body=body)
+        return refused(self, masked, read=_READ.get(error_code(response)))
 
     def _unknown(self, response: Response) -> Unreachable:
         msg = f"{self.url} answered {response.status} with what is no answer of OAuth2"

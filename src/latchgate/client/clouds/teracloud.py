@@ -47,6 +47,7 @@ WANTED = Wanted(
     },
     optional=("api_key", "url"),
 )
+_NOT_READY = "the account is new, and its node is not ready yet: ask again later"
 _HEADER = "X-TeraCLOUD-API-KEY"
 _PARAMETER = "api_key"
 _USER = "/v2/api/ba/user"
@@ -258,14 +259,12 @@ class TeraCloud(Cloud):
 
     def _account(self, response: Response) -> Account:
         if response.status == 202:  # noqa: PLR2004 - as its clients know it
-            msg = "the account is new, and its node is not ready yet: ask again later"
-            raise NotReady(msg, status=202, cloud=self.name)
+            raise refused(self, response, read=(NotReady, _NOT_READY))
         if response.status != 200:  # noqa: PLR2004 - RFC 9110 §15.3.1
             raise refused(self, response)
         account = _told(response)
         if isinstance(account, int):
-            known = refused(self, response)
-            raise Refused(known.message, status=200, code=str(account), cloud=self.name)
+            raise refused(self, response, read=(Refused, f"its result is {account}, not 0"))
         if account is None or not _NODE.fullmatch(account.node):
             msg = f"{self.url} answered without a user and their node"
             raise Unreachable(msg)
