@@ -37,6 +37,7 @@ from latchgate.client.clouds.oauth2 import DeviceCode
 from latchgate.client.flow import Obtain
 from latchgate.client.message import Target
 from latchgate.client.renewal import Pause
+from latchgate.client.sources.environment import Environment
 from latchgate.client.token import Token
 from latchgate.client.token_cache import TokenCache
 
@@ -307,6 +308,24 @@ def test_the_token_goes_to_the_origins_that_were_named_and_nowhere_else():
             made.flow(Target.of(other))
     with pytest.raises(WrongHost, match="origins"):
         client().flow(Target.of("https://api.example/x"))
+
+
+def test_a_client_and_its_server_come_from_one_source():
+    told = {"OAUTH2_CLIENT_ID": "c1", "OAUTH2_CLIENT_SECRET": "s3cret", "OAUTH2_ISSUER": ISSUER,
+            "OAUTH2_API_URL": "https://api.example/v1"}  # fmt: skip
+    made = OAuth2(sources=(Environment(told),), cache=None)
+    assert (made.client_id, made.url) == ("c1", "https://api.example/v1")
+    assert next(made.flow(Target.of("https://api.example/x"))) == Obtain()
+    assert asked(taken(made.exchange(None), [answer(METADATA), answer(GIVEN)]).steps[1])[1] == TOKEN
+    other = OAuth2(token_url="https://other.example/t", sources=(Environment(told),), cache=None)
+    steps = taken(other.exchange(None), [answer(GIVEN)]).steps
+    assert asked(steps[0])[1] == "https://other.example/t"
+    with pytest.raises(CredentialInvalid, match="issuer, or token_url"):
+        OAuth2("c1", "s3cret", sources=(Environment(told),))
+    with pytest.raises(CredentialInvalid, match="client_id beside"):
+        OAuth2(client_secret="s3cret", token_url=TOKEN)
+    with pytest.raises(CredentialMissing, match="OAUTH2_CLIENT_ID"):
+        OAuth2(token_url=TOKEN, sources=(Environment({}),))
 
 
 def test_nothing_shows_a_secret():

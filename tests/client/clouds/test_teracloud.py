@@ -292,6 +292,7 @@ def test_the_account_api_tells_the_users_node():
     assert headers["X-TeraCLOUD-API-KEY"] == KEY
     assert (account.user, account.node, account.capacity) == ("jörg", "uno.teracloud.jp", 20)
     assert account.at("/dav/ä b") == "https://uno.teracloud.jp/dav/ä b"
+    assert account.at("") == "https://uno.teracloud.jp"
     with pytest.raises(CredentialInvalid):
         account.at("@evil.example/dav/")
 

@@ -7,7 +7,7 @@ and nowhere else, tokens to the origins that were named. Source: RFC 6749, RFC 6
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote_plus, urlencode
@@ -47,6 +47,8 @@ from latchgate.client.refusal import refused
 from latchgate.client.renewal import Pause, Renewal
 from latchgate.client.secret import MASK, Secret
 from latchgate.client.secret import secret as wrapped
+from latchgate.client.sources.search import search
+from latchgate.client.sources.source import Found, Source, Wanted
 from latchgate.client.spelling import basic
 from latchgate.client.token_cache import USER_CACHE, TokenCache
 
@@ -55,6 +57,19 @@ if TYPE_CHECKING:
 
 __all__ = ["LASTS", "DeviceCode", "OAuth2"]
 
+WANTED = Wanted(
+    cloud="OAuth2",
+    sets=(("client_id", "client_secret"), ("client_id", "refresh_token"), ("client_id",)),
+    variables={
+        "client_id": "OAUTH2_CLIENT_ID",
+        "client_secret": "OAUTH2_CLIENT_SECRET",
+        "refresh_token": "OAUTH2_REFRESH_TOKEN",
+        "issuer": "OAUTH2_ISSUER",
+        "token_url": "OAUTH2_TOKEN_URL",
+        "url": "OAUTH2_API_URL",
+    },
+    optional=("client_secret", "refresh_token", "issuer", "token_url", "url"),
+)
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 _SLOWER = 5.0  # RFC 8628 §3.5
 _LONGEST = 60.0
@@ -67,6 +82,7 @@ _READ: dict[str | None, tuple[type[Refused], str]] = {
     "invalid_scope": (PermissionDenied, "the client may not have these scopes"),
     "invalid_target": (PermissionDenied, "the client may not have tokens for that resource"),
 }
+_ADDRESSES = ("issuer", "token_url", "url")
 _PROOFS = {"basic": "client_secret_basic", "post": "client_secret_post", "none": "none"}
 _GRANTS = ("client_credentials", "device", "refresh")
 
@@ -80,18 +96,20 @@ class OAuth2(Cloud):
     `refresh_token`. Whatever refresh token comes along is used from then on, and kept in `cache`,
     with the token. `auth` is how the client proves itself: "basic", "post" or "none"; unless it is
     given, as the server says, Basic where it says nothing, and none where there is no secret.
-    `resource` and `audience` say for whom the token shall be. It is sent to `origins` alone, and
-    taken to last 300 seconds where the server doesn't say.
-    Raises: CredentialInvalid, InsecureTransport.
+    `resource` and `audience` say for whom the token shall be. It is sent to the API at `url` and to
+    `origins` alone, and taken to last 300 seconds where the server doesn't say. Without `client_id`
+    the first source that has one counts, with what else it has: secret, refresh token, addresses.
+    Raises: CredentialMissing, CredentialInvalid, InsecureTransport.
     """
 
     name: ClassVar[str] = "OAuth2"
 
     def __init__(  # noqa: PLR0913 - the parameters are the standards' own
         self,
-        client_id: str,
+        client_id: str | None = None,
         client_secret: str | Secret | None = None,
         *,
+        url: str | None = None,
         issuer: str | None = None,
         token_url: str | None = None,
         device_url: str | None = None,
@@ -103,20 +121,27 @@ class OAuth2(Cloud):
         refresh_token: str | Secret | None = None,
         prompt: Callable[[DeviceCode], object] | None = None,
         origins: Iterable[str] = (),
+        sources: Iterable[Source] | None = None,
         cache: TokenCache | None = USER_CACHE,
     ) -> None:
         """Take a client, and where its tokens come from and may go."""
-        self.source = "argument"
-        self.client_id, self._grant, self._auth, self._prompt = client_id, grant, auth, prompt
-        self._secret = wrapped(client_secret) if client_secret is not None else None
-        self._refresh = wrapped(refresh_token) if refresh_token is not None else None
+        fields = {"client_secret": client_secret, "refresh_token": refresh_token}
+        told, self.source = _told(client_id, fields, sources)
+        addresses = {name: told[name].reveal() for name in _ADDRESSES if name in told}
+        if issuer is None and token_url is None:
+            issuer, token_url = addresses.get("issuer"), addresses.get("token_url")
         self._issuer, self._endpoints = _server(issuer, token_url, device_url)
-        self.url = issuer or token_url or ""
+        self._server = issuer or token_url or ""
+        self.client_id = told["client_id"].reveal()
+        self._secret, self._refresh = told.get("client_secret"), told.get("refresh_token")
+        self._grant, self._auth, self._prompt = grant, auth, prompt
         self._scope = scope if isinstance(scope, str) else " ".join(scope)
         self._resources = (resource,) if isinstance(resource, str) else tuple(resource)
         self._audience = audience
-        more = frozenset(Target.of(base(one, self.name)).origin for one in origins)
-        self.hosts = Hosts(self.name, more=more)
+        api = url or addresses.get("url")
+        places = [base(one, self.name) for one in ([api] if api else []) + list(origins)]
+        self.url = places[0] if places else self._server
+        self.hosts = Hosts(self.name, more=frozenset(Target.of(one).origin for one in places))
         self.renewal = Renewal(cache)
         self._checked()
 
@@ -164,7 +189,7 @@ class OAuth2(Cloud):
         """
         at = yield from self._found()
         if at.revocation is None:
-            msg = f"OAuth2: {self.url} names no place to revoke tokens"
+            msg = f"OAuth2: {self._server} names no place to revoke tokens"
             raise CredentialInvalid(msg)
         one = wrapped(token)
         told = {"token": one.reveal()}
@@ -181,7 +206,7 @@ class OAuth2(Cloud):
     def slot(self) -> tuple[str, ...]:
         """The server, the client, and what is asked for."""
         asked = (self._grant, self._scope, self._audience or "", *self._resources)
-        return (self.name, self.url, self.client_id, *asked)
+        return (self.name, self._server, self.client_id, *asked)
 
     def _checked(self) -> None:
         wrong = None
@@ -306,8 +331,22 @@ class OAuth2(Cloud):
         return refused(self, masked, read=_READ.get(error_code(response)))
 
     def _unknown(self, response: Response) -> Unreachable:
-        msg = f"{self.url} answered {response.status} with what is no answer of OAuth2"
+        msg = f"{self._server} answered {response.status} with what is no answer of OAuth2"
         return Unreachable(msg)
+
+
+def _told(
+    client_id: str | None,
+    secrets: Mapping[str, str | Secret | None],
+    sources: Iterable[Source] | None,
+) -> Found:
+    given = {name: wrapped(value) for name, value in secrets.items() if value is not None}
+    if client_id is not None:
+        return Found({"client_id": Secret(client_id), **given}, "argument")
+    if given:
+        msg = f"OAuth2: give client_id beside {' and '.join(given)}"
+        raise CredentialInvalid(msg)
+    return search(WANTED, sources)
 
 
 def _server(

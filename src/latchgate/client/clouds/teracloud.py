@@ -87,11 +87,11 @@ class Account:
     capacity: int
 
     def at(self, path: str) -> str:
-        """Return the URL of a path such as `/dav/photos` on the user's node.
+        """Return the URL of a path such as `/dav/photos` on the user's node, or the node's own.
 
         Raises CredentialInvalid for what is no path.
         """
-        if not path.startswith("/"):
+        if path and not path.startswith("/"):
             msg = f"TeraCLOUD: a path of the node begins with a slash, and {path!r} does not"
             raise CredentialInvalid(msg)
         return f"https://{self.node}{path}"
