@@ -11,6 +11,7 @@ import pytest
 from tests.client.stage import Said, Stage
 from tests.client.steps import answer, asked, taken
 from tests.e2e.stack import DavGateway
+from tests.oauth import authority as clients
 
 from latchgate.client import (
     AuthenticationFailed,
@@ -463,3 +464,25 @@ def test_what_is_wrong_is_told_as_what_it_is(server, user, node, authority):
         opener.open(f"{node.secure}/dav/")
     with pytest.raises(AuthenticationFailed):
         check(wrong, caught.value)
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_a_program_reaches_v2_dav_by_its_token_and_not_by_basic(
+    server, world, node, user, authority
+):
+    acts_as = world.somebody("dav:read", "dav:write", tenant_id=world.owner.tenant_id)
+    scopes = ["dav:read", "dav:write"]
+    made = clients.client(world, scopes=scopes, tenant_id=acts_as.tenant_id, acts_as=acts_as)
+    issuer = server.addresses["console"]
+    oauth2 = OAuth2(made.id, made.secret, issuer=issuer, scope=scopes, cache=None)
+    opener = Opener(TeraCloud(oauth2=oauth2, url=node.secure), tls=authority.client())
+    url = f"{node.secure}/v2/dav/by-token.txt"
+    with opener.open(Outgoing(url, b"hello", method="PUT")) as answered:  # noqa: S310 - https
+        assert answered.status in {201, 204}
+    with opener.open(url) as answered:
+        assert answered.read() == b"hello"
+    assert opener.run(opener.cloud.identify()).rights == ("dav:read", "dav:write")
+    basic = Opener(TeraCloud(user.login, user.password, url=node.secure), tls=authority.client())
+    with pytest.raises(CredentialMissing, match="give oauth2"):
+        basic.open(url)
