@@ -6,11 +6,14 @@ another address (`url`) has that one origin alone. This machine itself may be re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from latchgate.client.errors import CredentialInvalid, InsecureTransport, WrongHost
 from latchgate.client.message import Target
+
+_NAME = re.compile(r"[a-z0-9.-]+")
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -51,9 +54,11 @@ class Hosts:
             return True
         if target.origin != f"{target.scheme}://{target.host}":
             return False  # a port of somebody else's on the cloud's own host
-        # A trailing dot, or anything else that is spelled otherwise, is another host.
-        return target.host in self.names or any(
-            target.host.endswith(f".{domain}") for domain in self.domains
+        # A trailing dot, or anything else that is spelled otherwise, is another host; so is what
+        # ends as a domain does after a sign that some parser of URLs takes for a host's end.
+        return target.host in self.names or (
+            _NAME.fullmatch(target.host) is not None
+            and any(target.host.endswith(f".{domain}") for domain in self.domains)
         )
 
 
