@@ -273,7 +273,7 @@ def test_a_broken_connection_shows_no_credential(driver: Driver):
         down = gone.url
     with pytest.raises(Exception, match=r".") as broken:
         driver.call(Everywhere(down, in_path=True), Asking(f"{down}/v2/x"))
-    seen = broken.value
+    seen: BaseException | None = broken.value
     while seen is not None:
         assert SECRET not in f"{seen!r} {seen} {vars(seen)!r}"
         seen = seen.__cause__ or seen.__context__
@@ -312,10 +312,16 @@ def test_what_goes_to_this_machine_without_tls_goes_through_no_proxy(
         monkeypatch.setenv(name, two.url)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    one.answer = refusing(200)
-    assert driver.call(kakao(one, SECRET), Asking(f"{one.url}/v", trusting=True)).status == 200
+    one.answer = refusing(200, 202)
+
+    def flow():
+        return (yield Ask(Request("GET", f"{one.url}/own"))).status
+
+    cloud = kakao(one, SECRET)
+    assert driver.call(cloud, Asking(f"{one.url}/v", trusting=True)).status == 200
+    assert driver.run(cloud, flow()) == 202
     assert two.asked == []
-    assert [path for path, _ in told(one)] == [LOGIN, "/v"]
+    assert [path for path, _ in told(one)] == [LOGIN, "/v", "/own"]
 
 
 # ── answers ──

@@ -85,9 +85,8 @@ def test_a_renewal_gets_the_one_connection_of_its_pool(over, one: Stage):
 
     assert asyncio.run(call()) == [200] * 4
     inner = library.HTTPTransport(verify=NOBODY, limits=narrow)
-    cloud.renewal.forget()
-    one.answer = identity(f"{KEY}-later", refusing_first)
-    with over.adapter.client(cloud, inner=inner) as client:
+    one.answer = identity(KEY, refusing_first)
+    with over.adapter.client(kakao(one, KEY), inner=inner) as client:
         assert client.get(f"{one.url}/v").status_code == 200
 
 
