@@ -29,7 +29,7 @@ class Hosts:
     _known: dict[tuple[str, str, int], bool] = field(default_factory=dict, repr=False)
 
     def own(self, target: Target) -> bool:
-        """Whether a request there may carry the credential; the cloud's, but without TLS, raises."""
+        """Whether a request there may carry the credential; raises for an own one without TLS."""
         place = target[:3]
         known = self._known.get(place)
         if known is None:

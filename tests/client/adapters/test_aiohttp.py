@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from tests.client.adapters.drivers import NOBODY
 from tests.client.adapters.identity import identity, kakao
 from tests.client.stage import Asked, Said, Stage
 
-from latchgate.client import WaysCloud, WrongHost
+from latchgate.client import InsecureTransport, WaysCloud, WrongHost
 from latchgate.client.adapters.aiohttp import Middleware, session
 
 pytestmark = pytest.mark.enable_socket
@@ -100,3 +102,49 @@ def test_an_error_of_the_session_shows_no_credential(one: Stage):
     error = asyncio.run(call())
     assert one.asked[0].header("authorization") == f"Bearer {KEY}"
     assert KEY not in f"{error!r} {error} {error.request_info.headers}"
+
+
+def test_a_websocket_opens_with_the_credential():
+    asked = []
+
+    async def greet(request: web.Request) -> web.WebSocketResponse:
+        asked.append(request.headers.get("Authorization"))
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str("hello")
+        await socket.close()
+        return socket
+
+    async def call() -> str:
+        served = web.Application()
+        served.router.add_get("/ws", greet)
+        runner = web.AppRunner(served)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            cloud = WaysCloud(KEY, url=f"http://{host}:{port}")
+            async with (
+                session(cloud, tls=NOBODY) as made,
+                made.ws_connect(f"ws://{host}:{port}/ws") as socket,
+            ):
+                return await socket.receive_str()
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(call()) == "hello"
+    assert asked == [f"Bearer {KEY}"]
+
+
+def test_a_request_whose_own_tls_takes_old_versions_is_refused():
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with pytest.warns(DeprecationWarning, match=r"TLSv1 is deprecated"):
+        old.minimum_version = ssl.TLSVersion.TLSv1
+
+    async def call() -> None:
+        async with session(WaysCloud(KEY), tls=NOBODY) as made:
+            with pytest.raises(InsecureTransport):
+                await made.get("https://api.wayscloud.services/v1", ssl=old)
+
+    asyncio.run(call())

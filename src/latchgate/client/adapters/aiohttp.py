@@ -48,6 +48,8 @@ class Middleware:
     ) -> aiohttp.ClientResponse:
         """Send a request; raises what `Cloud.flow` and the exchange of a token raise."""
         target = _target(request.url)
+        if isinstance(request.ssl, ssl.SSLContext):
+            context(request.ssl)  # one of this request's own
         if target.scheme == "http" and target.host in LOOPBACK:
             # Through a proxy it would go in the clear.
             request.proxy = request.proxy_auth = request.proxy_headers = None
@@ -62,7 +64,7 @@ class Middleware:
             sent.append(answer)
             if self._held_up(request, answer):
                 await answer.read()
-            return Response.of(answer.status, answer.headers.items())
+            return Response.unread(answer.status, answer.headers.items)
 
         async def ask(own: Request) -> Response:
             return await self.ask(own, request.session)

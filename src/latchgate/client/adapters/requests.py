@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -114,7 +115,7 @@ class _Adapter(HTTPAdapter):
                 sent.pop().close()
             answer = self._carried(request, step, stream=stream, timeout=timeout, **how)
             sent.append(answer)
-            return Response.of(answer.status_code, answer.headers.items())
+            return Response.unread(answer.status_code, answer.headers.items)
 
         flow = self.cloud.flow(target, redirected=hasattr(request, "latchgate_redirected"))
         try:
@@ -159,7 +160,8 @@ class _Adapter(HTTPAdapter):
         step: Send,
         **how: Any,  # noqa: ANN401 - as of `send`
     ) -> requests.Response:
-        copied = request.copy()
+        copied = copy(request)  # its own method copies the jar of cookies, too: of no use here
+        copied.headers = request.headers.copy()
         for name, value in step.headers:
             copied.headers[name] = value
         place = None
