@@ -74,7 +74,7 @@ def signed(
         finally:
             _SENDING.reset(sending)
         sent.append(answer)
-        if _held_up(library, cloud, request, answer):
+        if _held_up(library, request, answer):
             sent[0] = _read(library, answer, b"".join(answer.iter_raw()))
         return Response.unread(answer.status_code, answer.headers.multi_items)
 
@@ -110,7 +110,7 @@ async def signed_async(
         finally:
             _SENDING.reset(sending)
         sent.append(answer)
-        if _held_up(library, cloud, request, answer):
+        if _held_up(library, request, answer):
             raw = b"".join([chunk async for chunk in answer.aiter_raw()])
             sent[0] = _read(library, answer, raw)
         return Response.unread(answer.status_code, answer.headers.multi_items)
@@ -235,7 +235,7 @@ def _repeatable(library: ModuleType, request: Outgoing) -> bool:
     return isinstance(request.stream, library.ByteStream)
 
 
-def _held_up(library: ModuleType, cloud: Cloud, request: Outgoing, answer: Answered) -> bool:
+def _held_up(library: ModuleType, request: Outgoing, answer: Answered) -> bool:
     """Whether an answer's connection is wanted back before the flow goes on.
 
     A renewal needs one of the same pool: where many requests are refused at once and each keeps
@@ -243,7 +243,6 @@ def _held_up(library: ModuleType, cloud: Cloud, request: Outgoing, answer: Answe
     """
     return (
         answer.status_code == _UNAUTHORIZED
-        and cloud.renewal is not None
         and _repeatable(library, request)
         and _length(answer.headers.get("content-length")) <= _LARGEST
     )

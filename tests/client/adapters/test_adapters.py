@@ -289,6 +289,26 @@ def test_a_fetched_token_is_in_no_log(driver: Driver, one: Stage, caplog, capfd,
     assert SECRET not in answer.held + caplog.text + printed.out + printed.err
 
 
+def test_a_request_of_the_clouds_own_shows_no_credential_of_its_address(
+    driver: Driver, one: Stage, caplog, capfd, monkeypatch
+):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    with Stage() as gone:
+        down = gone.url
+    path = f"/v2/api/ba/user;api_key={SECRET}?a=1"
+
+    def flow(url: str):
+        return (yield Ask(Request("GET", url + path))).status
+
+    assert driver.run(WaysCloud(SECRET, url=one.url), flow(one.url)) == 200
+    assert one.asked[0].path == path
+    with pytest.raises(Unreachable) as unreachable:
+        driver.run(WaysCloud(SECRET, url=one.url), flow(down))
+    printed = capfd.readouterr()
+    assert SECRET not in f"{unreachable.value} {caplog.text} {printed.out} {printed.err}"
+
+
 # ── what else is on a machine ──
 
 
