@@ -176,7 +176,7 @@ def test_a_wrong_secret_and_an_unknown_id_are_told_alike(identity):
         assert words[1] not in str(caught.value)
         told.append(caught.value.meaning)
     assert told[0] == told[1]
-    assert "its id or its secret is wrong" in told[0]
+    assert "its id or its secret is wrong" in str(told[0])
 
 
 def test_a_deleted_access_key_is_revoked(identity):
