@@ -17,7 +17,6 @@ class ClientError(Exception):
     def again(self) -> Self:
         """Return the same error anew, for one more of those who waited for what failed."""
         other = copy(self)
-        other.__traceback__ = None
         other.__cause__ = self
         return other
 
@@ -45,6 +44,18 @@ class CredentialInvalid(ClientError):  # noqa: N818 - as above
 
 class SourceUnreadable(ClientError):  # noqa: N818 - as above
     """A source that was asked for by name can't be read: broken file, locked keyring."""
+
+
+class AddressUnused(UserWarning):
+    """A cloud's address is set where there is no credential for it; it is not used.
+
+    It would send a credential from elsewhere to whoever wrote it: set both in one place, or give
+    `url` as an argument.
+    """
+
+
+class SourceExposed(UserWarning):
+    """A file that a credential was found in can be read by others on this machine."""
 
 
 class WrongHost(ClientError):  # noqa: N818 - as above
@@ -114,6 +125,14 @@ class KeyExpired(AuthenticationFailed):
 
 class KeyRevoked(AuthenticationFailed):
     """The credential was revoked or deleted."""
+
+
+class SignInEnded(AuthenticationFailed):
+    """A person's sign-in is over, was withdrawn or never came: they have to sign in again."""
+
+
+class NotReady(Refused):
+    """What was asked for is being made: ask again later (202)."""
 
 
 class PermissionDenied(Refused):

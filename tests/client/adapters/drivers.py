@@ -26,6 +26,9 @@ from latchgate.client.adapters import urllib as over_urllib
 from latchgate.client.flow import Cloud, Step
 
 
+NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # believes nobody, and is made in no time
+
+
 @dataclass(frozen=True)
 class Asking:
     """A request that a program makes; `parts` is a body that is sent as it comes."""
@@ -37,9 +40,10 @@ class Asking:
     headers: dict[str, str] = field(default_factory=dict)
     ca: Path | None = None
     checked: bool = False
+    trusting: bool = False  # whether aiohttp, which asks, is to read the environment
 
-    def tls(self) -> ssl.SSLContext | None:
-        return ssl.create_default_context(cafile=self.ca) if self.ca is not None else None
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.ca) if self.ca is not None else NOBODY
 
 
 @dataclass(frozen=True)
@@ -85,22 +89,26 @@ class Urllib(Driver):
         return Answer(answer.status or 0, body, repr([*shown, vars(answer)]))
 
     def read_slowly(self, cloud: Cloud, url: str, first: int, then: Callable[[], None]) -> bytes:
-        with over_urllib.Opener(cloud).open(url) as answer:
+        with over_urllib.Opener(cloud, tls=NOBODY).open(url) as answer:
             start = answer.read(first)
             then()
             return start + answer.read()
 
     def run(self, cloud: Cloud, flow: Generator[Step, Any, Any]) -> Any:
-        return over_urllib.Opener(cloud).run(flow)
+        return over_urllib.Opener(cloud, tls=NOBODY).run(flow)
 
 
 class Requests(Driver):
     def call(self, cloud: Cloud, asking: Asking) -> Answer:
         with over_requests.Session(cloud) as session:
-            if asking.ca is not None:
-                session.verify = str(asking.ca)
             data: Any = iter(asking.parts) if asking.parts else asking.body
-            answer = session.request(asking.method, asking.url, data=data, headers=asking.headers)
+            answer = session.request(
+                asking.method,
+                asking.url,
+                data=data,
+                headers=asking.headers,
+                verify=None if asking.ca is None else str(asking.ca),
+            )
             if asking.checked:
                 over_requests.check(cloud, answer)
             held = []
@@ -148,7 +156,7 @@ class Httpx(Driver):
             return Answer(answer.status_code, answer.content, _held(answer))
 
     def read_slowly(self, cloud: Cloud, url: str, first: int, then: Callable[[], None]) -> bytes:
-        with self.adapter.client(cloud) as client, client.stream("GET", url) as answer:
+        with self.adapter.client(cloud, tls=NOBODY) as client, client.stream("GET", url) as answer:
             got = b""
             for chunk in answer.iter_raw():
                 if got == b"":
@@ -158,7 +166,7 @@ class Httpx(Driver):
             return got
 
     def run(self, cloud: Cloud, flow: Generator[Step, Any, Any]) -> Any:
-        with self.adapter.Transport(cloud) as transport:
+        with self.adapter.Transport(cloud, tls=NOBODY) as transport:
             return transport.run(flow)
 
 
@@ -189,7 +197,7 @@ class HttpxAsync(Driver):
     def read_slowly(self, cloud: Cloud, url: str, first: int, then: Callable[[], None]) -> bytes:
         async def read() -> bytes:
             async with (
-                self.adapter.async_client(cloud) as client,
+                self.adapter.async_client(cloud, tls=NOBODY) as client,
                 client.stream("GET", url) as answer,
             ):
                 got = b""
@@ -204,7 +212,7 @@ class HttpxAsync(Driver):
 
     def run(self, cloud: Cloud, flow: Generator[Step, Any, Any]) -> Any:
         async def run() -> Any:
-            async with self.adapter.AsyncTransport(cloud) as transport:
+            async with self.adapter.AsyncTransport(cloud, tls=NOBODY) as transport:
                 return await transport.run(flow)
 
         return asyncio.run(run())
@@ -215,7 +223,9 @@ class Aiohttp(Driver):
         async def call() -> Answer:
             data = _each(asking.parts) if asking.parts else asking.body
             async with (
-                over_aiohttp.session(cloud, tls=asking.tls(), trust_env=True) as session,
+                over_aiohttp.session(
+                    cloud, tls=asking.tls(), trust_env=asking.trusting
+                ) as session,
                 session.request(
                     asking.method, asking.url, data=data, headers=asking.headers
                 ) as answer,
@@ -225,7 +235,7 @@ class Aiohttp(Driver):
                 body = await answer.read()
                 held = []
                 for one in (*answer.history, answer):
-                    held += [one, one.request_info, one.url, one.real_url, vars(one)]
+                    held += [one, one.request_info, one.url, one.real_url]
                 error = aiohttp.ClientResponseError(answer.request_info, answer.history)
                 return Answer(answer.status, body, repr([*held, error]))
 
@@ -233,7 +243,7 @@ class Aiohttp(Driver):
 
     def read_slowly(self, cloud: Cloud, url: str, first: int, then: Callable[[], None]) -> bytes:
         async def read() -> bytes:
-            async with over_aiohttp.session(cloud) as session, session.get(url) as answer:
+            async with over_aiohttp.session(cloud, tls=NOBODY) as session, session.get(url) as answer:
                 start = await answer.content.readexactly(first)
                 then()
                 return start + await answer.content.read()
@@ -241,7 +251,7 @@ class Aiohttp(Driver):
         return asyncio.run(read())
 
     def run(self, cloud: Cloud, flow: Generator[Step, Any, Any]) -> Any:
-        return asyncio.run(over_aiohttp.Middleware(cloud).run(flow))
+        return asyncio.run(over_aiohttp.Middleware(cloud, tls=NOBODY).run(flow))
 
 
 DRIVERS: dict[str, Driver] = {

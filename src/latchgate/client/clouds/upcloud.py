@@ -33,6 +33,7 @@ WANTED = Wanted(
         "password": "UPCLOUD_PASSWORD",
         "url": "UPCLOUD_DEBUG_API_BASE_URL",
     },
+    apart=(("token", "password"),),  # as its own SDK has it
 )
 
 
