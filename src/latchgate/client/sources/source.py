@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from latchgate.client.errors import CredentialInvalid
 from latchgate.client.secret import Secret
+from latchgate.client.spelling import encodable
 
 
 class Found(NamedTuple):
@@ -94,6 +95,10 @@ class Wanted:
                 raise CredentialInvalid(msg)
         fields = self.taken(values)
         if fields is not None:
+            wrong = [called[name] for name, one in fields.items() if not encodable(one.reveal())]
+            if wrong:
+                msg = f"{self.cloud}: {where}: {', '.join(wrong)} is no text in UTF-8"
+                raise CredentialInvalid(msg)
             return Found(fields, where)
         address = called["url"] if values.get("url") else None
         return Lacking(where, self._missing(values, called), address=address)
