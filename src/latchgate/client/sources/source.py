@@ -85,7 +85,7 @@ class Wanted:
         `names` is what that source calls each field. Raises CredentialInvalid for two that exclude
         each other.
         """
-        called = names or {name: name for name in self.fields}
+        called = {**{name: name for name in self.fields}, **(names or {})}
         for one, other in self.apart:
             if values.get(one) and values.get(other):
                 msg = (
@@ -100,7 +100,7 @@ class Wanted:
                 msg = f"{self.cloud}: {where}: {', '.join(wrong)} is no text in UTF-8"
                 raise CredentialInvalid(msg)
             return Found(fields, where)
-        address = called["url"] if values.get("url") else None
+        address = called.get("url") if values.get("url") else None
         return Lacking(where, self._missing(values, called), address=address)
 
     def secret_of(self, known: Iterable[str]) -> str | None:
