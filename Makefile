@@ -22,7 +22,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 TEST_PACKAGES := apache2 cadaver chromium-headless-shell curl dbus-daemon=dbus-run-session \
 	docker-compose git gnome-keyring=gnome-keyring-daemon golang-go=go haproxy jq \
 	libapache2-mod-auth-openidc libnginx-mod-http-dav-ext nginx nodejs npm openssl php-cli \
-	php-curl rclone strace
+	php-curl python3-dotenv rclone strace
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp

@@ -102,7 +102,7 @@ _READERS = {
     # Debian's, which comes with the docker-compose that reads by it.
     "python-dotenv": [
         *("/usr/bin/python3", "-c"),
-        r"import dotenv; print(*map('='.join, dotenv.dotenv_values('env').items()), sep='\0', end='')",
+        r"import dotenv; [print(f'{k}={v}\0') for k, v in dotenv.dotenv_values('env').items()]",
     ],
 }
 
@@ -112,17 +112,18 @@ def agreed() -> dict[str, tuple[str, str]]:
     """Give lines that ours reads, of many that were made at random, and what it reads."""
     chance = random.Random(8)
     lines = {}
-    for number in range(20_000):
+    for number in range(5_000):
         value = "".join(chance.choices(_PIECES, k=chance.randrange(7)))
         quote = chance.choice(["", "'", '"'])
         after = chance.choice(["", "", " # it's"])
         line = f"{chance.choice(['', 'export '])}K{number}={quote}{value}{quote}{after}"
         with contextlib.suppress(SourceUnreadable):
             lines[f"K{number}"] = (line, read(line, {f"K{number}"}, "env")[f"K{number}"])
-    assert len(lines) > 1000
+    assert len(lines) > 500
     return lines
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("reader", _READERS)
 def test_whatever_is_read_is_what_other_readers_read(reader, agreed, folder):
     write(folder / "env", "".join(f"{line}\n" for line, _ in agreed.values()))
@@ -132,7 +133,8 @@ def test_whatever_is_read_is_what_other_readers_read(reader, agreed, folder):
         check=True,
         env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
     )
-    theirs = dict(one.split("=", 1) for one in told.stdout.decode().split("\0") if "=" in one)
+    said = (one.removeprefix("\n") for one in told.stdout.decode().split("\0"))
+    theirs = dict(one.split("=", 1) for one in said if "=" in one)
     assert [
         (line, ours, theirs.get(name))
         for name, (line, ours) in agreed.items()

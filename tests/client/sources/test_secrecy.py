@@ -85,7 +85,7 @@ def _told(source: Source, wanted: Wanted) -> list[str]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=120,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
