@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.e2e.stack import Gateway, Key, Latchgate, Upstream, text_of
+from tests.certificates import Authority
+from tests.e2e.stack import Gateway, Key, Latchgate, Upstream, free_address, text_of
 
 # What the document's samples ask for beside storage and the language model: one service for all.
 REST = """\
@@ -29,6 +30,8 @@ class Cloud:
     latchgate: Latchgate
     gateway: Gateway
     objects: Path
+    authority: Authority
+    secure: str  # as `url`, over TLS
 
     @property
     def url(self) -> str:
@@ -48,9 +51,18 @@ class Cloud:
 def wayscloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Latchgate and nginx with the shipped configuration, in front of the example upstreams."""
     root = tmp_path_factory.mktemp("objects")
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    pair, secure = authority.issue("server"), free_address()
 
     def edit(text: str) -> str:
-        return text.replace("        # All the rest", REST.format(text_of(rest.address)), 1)
+        text = text.replace("        # All the rest", REST.format(text_of(rest.address)), 1)
+        return text.replace(
+            "        # listen 443 ssl",
+            f"        listen {text_of(secure)} ssl;"
+            f" ssl_certificate {pair.certificate}; ssl_certificate_key {pair.key};"
+            "\n        # listen 443 ssl",
+            1,
+        )
 
     with (
         Latchgate(tmp_path_factory.mktemp("latchgate")) as server,
@@ -71,7 +83,7 @@ def wayscloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             edit=edit,
         ) as gateway:
             gateway.start()
-            yield Cloud(server, gateway, root)
+            yield Cloud(server, gateway, root, authority, f"https://{text_of(secure)}")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ STOP_SECONDS = 15.0
 
 Port = tuple[str, int]
 _given: set[int] = set()
-_CLOUDS = ("LATCHGATE_", "OPENAI_", "OS_", "UPCLOUD_", "WAYSCLOUD_")
+_CLOUDS = ("LATCHGATE_", "OPENAI_", "OS_", "TERACLOUD_", "UPCLOUD_", "WAYSCLOUD_")
 
 
 def free_address() -> Port:
