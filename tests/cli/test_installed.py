@@ -69,7 +69,8 @@ def installed(folder: Path, wheel: Path, *extras: str) -> Path:
     (entry,) = place.glob("latchgate-*.dist-info/entry_points.txt")
     module, function = re.findall(r"^latchgate = (\S+):(\S+)$", entry.read_text(), re.MULTILINE)[0]
     command = folder / "bin" / "latchgate"
-    text = f"#!{folder}/bin/python\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+    lines = [f"#!{folder}/bin/python", "import sys", f"from {module} import {function}"]
+    text = "\n".join([*lines, f"sys.exit({function}())", ""])
     command.write_text(text)
     command.chmod(0o755)
     return command

@@ -55,7 +55,7 @@ def found(name: str) -> Profile:
 
 def managing() -> Profile:
     """Return the management profile as one for callers; one that a sign-in made is renewed."""
-    from latchgate.cli.management_profile import find_profile, profile_file
+    from latchgate.cli.management_profile import find_profile, named_profile, profile_file
     from latchgate.client.profiles import Profile
     from latchgate.client.secret import Secret
 
@@ -65,7 +65,8 @@ def managing() -> Profile:
 
         kept = refreshed()
     given = os.environ.get("LATCHGATE_TOKEN")
-    where = "LATCHGATE_TOKEN" if given else str(profile_file())
+    named = named_profile()
+    where = "LATCHGATE_TOKEN" if given else f"profile {named}" if named else str(profile_file())
     return Profile(
         MANAGEMENT,
         "latchgate",

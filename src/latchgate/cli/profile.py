@@ -241,8 +241,12 @@ def list_profiles(*, as_json: bool) -> None:
 
 
 def _management() -> list[dict[str, Any]]:
-    from latchgate.cli.management_profile import profile_file
+    from latchgate.cli.management_profile import named_profile, profile_file
 
+    named = named_profile()
+    if named is not None and not os.environ.get("LATCHGATE_TOKEN"):
+        where = f"profile {named}"
+        return [{"name": MANAGEMENT, "cloud": "latchgate", "from": where, "url": None}]
     url, path = os.environ.get("LATCHGATE_URL"), profile_file()
     where = "environment" if url else str(path)
     if not url and not path.exists():

@@ -223,9 +223,7 @@ class Aiohttp(Driver):
         async def call() -> Answer:
             data = _each(asking.parts) if asking.parts else asking.body
             async with (
-                over_aiohttp.session(
-                    cloud, tls=asking.tls(), trust_env=asking.trusting
-                ) as session,
+                over_aiohttp.session(cloud, tls=asking.tls(), trust_env=asking.trusting) as session,
                 session.request(
                     asking.method, asking.url, data=data, headers=asking.headers
                 ) as answer,
@@ -243,7 +241,10 @@ class Aiohttp(Driver):
 
     def read_slowly(self, cloud: Cloud, url: str, first: int, then: Callable[[], None]) -> bytes:
         async def read() -> bytes:
-            async with over_aiohttp.session(cloud, tls=NOBODY) as session, session.get(url) as answer:
+            async with (
+                over_aiohttp.session(cloud, tls=NOBODY) as session,
+                session.get(url) as answer,
+            ):
                 start = await answer.content.readexactly(first)
                 then()
                 return start + await answer.content.read()
