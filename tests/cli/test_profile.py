@@ -47,7 +47,7 @@ def ring():
     """A keyring of this test's own, in the place of the system's."""
 
     class Ring(KeyringBackend):
-        priority = 1  # type: ignore[assignment]
+        priority = 1
         entries: dict[tuple[str, str], str] = {}  # noqa: RUF012 - one for each test
 
         def get_password(self, service, username):
