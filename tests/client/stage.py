@@ -17,12 +17,13 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it arrived; header names as they were sent."""
+    """One request as it arrived; header names as they were sent, `pairs` those sent twice, too."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
+    pairs: tuple[tuple[str, str], ...] = ()
 
     def header(self, name: str) -> str | None:
         """Return a header by its name in any case."""
@@ -60,9 +61,9 @@ class Stage:
                 if not self.raw_requestline or not self.parse_request():
                     self.close_connection = True
                     return
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length)
-                asked = Asked(self.command, self.path, dict(self.headers.items()), body)
+                body = self._body()
+                pairs = tuple(self.headers.items())
+                asked = Asked(self.command, self.path, dict(pairs), body, pairs)
                 stage.asked.append(asked)
                 said = stage.answer(asked)
                 self.send_response(said.status)
@@ -71,6 +72,16 @@ class Stage:
                 self.send_header("Content-Length", str(len(said.body)))
                 self.end_headers()
                 self.wfile.write(said.body)
+
+            def _body(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

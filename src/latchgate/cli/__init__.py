@@ -13,7 +13,13 @@ import traceback
 from importlib import import_module
 from types import TracebackType
 
-import rich_click as click
+try:
+    import rich_click as click
+except ModuleNotFoundError:  # programs need no command line, so the base install has none
+    raise SystemExit(
+        "latchgate: the command line is not installed; run: pip install 'latchgate[cli]',"
+        " or 'latchgate[server]' to run a server"
+    ) from None
 
 from latchgate import __version__
 
@@ -28,6 +34,15 @@ _VERBS = {
     "login": ("latchgate.cli.login", "login", "Sign in with a browser."),
     "logout": ("latchgate.cli.login", "logout", "End the sign-in, with all of its tokens."),
     "whoami": ("latchgate.cli.whoami", "whoami", "Show who you are and what you may do."),
+    "profile": ("latchgate.cli.profile", "profile", "Keep credentials for clouds under names."),
+    "call": (
+        "latchgate.cli.call",
+        "call",
+        "Send a request to a cloud with a profile's credential.",
+    ),
+    "token": ("latchgate.cli.token", "token", "Print a live token of a profile, for scripts."),
+    "env": ("latchgate.cli.env", "env", "Print the variables that a cloud's own tools read."),
+    "run": ("latchgate.cli.run", "run", "Run a command with a profile's credential."),
     "key": ("latchgate.cli.key", "key", "Make, list, show, update, narrow and revoke keys."),
     "access-key": (
         "latchgate.cli.access_key",
@@ -105,6 +120,16 @@ class _Lazy(click.RichGroup):
         module, name, _ = _VERBS[cmd_name]
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            from latchgate.cli.output import Failed
+
+            if error.name is None or error.name.partition(".")[0] == "latchgate":
+                raise
+            raise Failed(f"{error.name} is missing; run: pip install 'latchgate[server]'")
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})

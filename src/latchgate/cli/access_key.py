@@ -67,7 +67,7 @@ def create(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Make an access key. Its secret is shown once."""
     from latchgate.cli.api import call
-    from latchgate.cli.profile import find_profile
+    from latchgate.cli.management_profile import find_profile
 
     if expires_in is not None and expires_at is not None:
         msg = "--expires-in and --expires-at contradict each other"

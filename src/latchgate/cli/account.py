@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import rich_click as click
 
+from latchgate.cli.account_token import token
 from latchgate.cli.password import password
-from latchgate.cli.token import token
 
 
 @click.group()

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import msgspec
 
+from latchgate.cli.management_profile import Profile, authorities, find_profile
 from latchgate.cli.output import Failed
-from latchgate.cli.profile import Profile, authorities, find_profile
 from latchgate.cli.signed_in import UNKNOWN_AUTHORITY, refreshed
 
 _SECONDS = 30.0

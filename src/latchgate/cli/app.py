@@ -97,7 +97,7 @@ def _list_blocked(*, as_json: bool) -> None:
 def show(*, application_id: str, as_json: bool) -> None:
     """Show an application, to the operator or, with their token, to its developer."""
     from latchgate.cli.api import call
-    from latchgate.cli.profile import find_profile
+    from latchgate.cli.management_profile import find_profile
 
     if not find_profile().token.startswith(_DEVELOPER):
         told = call("GET", f"{_PATH}/{segment(application_id)}", "id")

@@ -47,11 +47,16 @@ def print_receipt(receipt: dict[str, Any], before: list[tuple[str, object]]) -> 
     )
 
 
+def warn(message: str) -> None:
+    """Say something on standard error that ends nothing."""
+    click.echo(f"latchgate: {safe(message)}", err=True)
+
+
 class Failed(SystemExit):
     """Says what went wrong on standard error, and ends the program with `code`."""
 
     def __init__(self, message: str, *, code: int = 1) -> None:
-        click.echo(f"latchgate: {_safe(message)}", err=True)
+        warn(message)
         super().__init__(code)
 
 
@@ -70,11 +75,11 @@ def _text(value: object) -> str:
 
 def one_line(text: str) -> str:
     """Show a stored value on one line, so that it can't pass for another line of ours."""
-    return _safe(text).replace("\n", "\\n")
+    return safe(text).replace("\n", "\\n")
 
 
-def _safe(text: str) -> str:
+def safe(text: str, *, kept: str = "\n") -> str:
     """Show control characters instead of letting a stored name drive the terminal (D7.61)."""
     return "".join(
-        char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in text
+        char if char.isprintable() or char in kept else f"\\x{ord(char):02x}" for char in text
     )

@@ -1,154 +1,279 @@
-"""Profiles: where the command line finds Latchgate, and what it signs its calls with.
-
-Rule of this file: a profile holds tokens, so nobody but its owner reads it, and it is written whole
-or not at all.
-"""
+"""`latchgate profile`: named credentials for calls to clouds."""
 
 from __future__ import annotations
 
 import os
-import re
-import ssl
-import stat
-import tempfile
-import tomllib
+import shlex
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+import rich_click as click
 
-from latchgate.cli.output import Failed
+from latchgate.cli.calling import MANAGEMENT, found, opener, profile_argument, told
+from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_table
 
-PROFILES = (Path(".latchgate/profile.toml"), Path("~/.config/latchgate/profile.toml"))
-_VISIBLE = re.compile(r"[!-~]+")
+if TYPE_CHECKING:  # loaded when a verb runs
+    from latchgate.client.profiles_file import Entry
+
+_CLOUDS = ("wayscloud", "upcloud", "teracloud", "kakaocloud", "oauth2", "latchgate")
+_ASKED = ("prompt", "stdin")
+_FROM = (*_ASKED, "environment", "dotenv", "file", "keyring", "command")
+_FIELDS = ("username", "user", "access_key_id", "access_key_name", "user_id", "client_id")
+_SETTINGS = ("via", "region", "issuer", "token_url", "grant", "scope", "audience", "auth")
 
 
-class Profile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where the management API is, the token to use there, and whose certificates count.
+@click.group()
+def profile() -> None:
+    """Keep credentials for clouds under names, for `call`, `run`, `env`, `token` and `whoami`.
 
-    `ca` is a PEM file of the only authorities that `url`'s certificate may come from; without it
-    those of the system. A relative path starts at the profile's folder. `latchgate login` also
-    notes at which `issuer` it signed in, with which `refresh_token`, and when the token ends (Unix
-    seconds).
+    A profile says which cloud, at which address, and where its credential comes from: it holds
+    the credential itself, or names the one source that has it. Profiles are in
+    ~/.config/latchgate/profiles.toml (below XDG_CONFIG_HOME where that is set), of mode 0600.
+
+    The profile named `latchgate` is always that which `latchgate login` or `latchgate init` made,
+    and that all verbs which manage a Latchgate use; LATCHGATE_PROFILE=NAME has them use a profile
+    of the cloud `latchgate` instead.
     """
 
-    url: str
-    token: str
-    ca: str | None = None
-    issuer: str | None = None
-    refresh_token: str | None = None
-    expires_at: float | None = None
+
+def _option(
+    name: str, metavar: str, words: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(f"--{name.replace('_', '-')}", name, metavar=metavar, help=words)
 
 
-def find_profile(*, public: bool = False) -> Profile:
-    """Read `LATCHGATE_URL` and `LATCHGATE_TOKEN`, or the first profile file there is.
+@profile.command()
+@click.argument("name", metavar="NAME")
+@click.option("--cloud", required=True, type=click.Choice(_CLOUDS), help="Which cloud it is for.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(_FROM),
+    default="prompt",
+    show_default=True,
+    help="Where the secret comes from. prompt asks for it now, stdin reads it now (one line, or a"
+    " JSON object by field); the others are looked at whenever it is needed.",
+)
+@click.option(
+    "--store",
+    type=click.Choice(["keyring", "file"]),
+    help="Where a secret that was asked for or read is kept; the system's keyring unless told,"
+    " the profiles' file where there is no keyring.",
+)
+@_option("url", "URL", "The API's address, where it is not the cloud's own.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="URL",
+    help="One more address that the credential may go to. Repeatable.",
+)
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="PEM file of the only authorities that its certificate may come from.",
+)
+@_option("username", "NAME", "UpCloud: the subaccount's name; a token is taken without it.")
+@_option("user", "NAME", "TeraCLOUD: the user.")
+@_option("access_key_id", "ID", "KakaoCloud: the access key's id.")
+@_option("access_key_name", "NAME", "KakaoCloud: its name, together with --user-id.")
+@_option("user_id", "ID", "KakaoCloud: whose key it is.")
+@_option("client_id", "ID", "OAuth2: the client.")
+@_option("via", "header|matrix", "TeraCLOUD: how the API key is sent.")
+@_option("region", "NAME", "KakaoCloud: OS_REGION_NAME of `latchgate env`.")
+@_option("issuer", "URL", "OAuth2: the issuer, whose metadata tells its token endpoint.")
+@_option("token_url", "URL", "OAuth2: the token endpoint, instead of --issuer.")
+@_option("grant", "GRANT", "OAuth2: client_credentials unless told.")
+@_option("scope", "SCOPES", "OAuth2: the scopes to ask for.")
+@_option("audience", "NAME", "OAuth2: whom the token is for.")
+@_option("auth", "basic|post|none", "OAuth2: how the client proves itself.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="For --from dotenv and file: which, the usual one unless told.",
+)
+@_option("entry", "NAME", "For --from file and keyring: which entry, such as one of clouds.yaml.")
+@_option("command", "COMMAND", "For --from command: what prints it, such as 'pass show upcloud'.")
+@click.option("--replace", is_flag=True, help="Put it in the place of a profile of that name.")
+@json_option
+def add(  # noqa: PLR0913 - one parameter an option
+    *,
+    name: str,
+    cloud: str,
+    source: str,
+    store: str | None,
+    url: str | None,
+    origins: tuple[str, ...],
+    ca: Path | None,
+    file: Path | None,
+    entry: str | None,
+    command: str | None,
+    replace: bool,
+    as_json: bool,
+    **told_fields: str | None,
+) -> None:
+    """Make a profile; its secret is asked for without echo, and is never an argument.
 
-    What is public needs the address alone. The file is the one that `LATCHGATE_PROFILE` names, the
-    one beside `LATCHGATE_CONFIG`, or the first of `PROFILES`. `LATCHGATE_CA` goes before its `ca`.
+    `latchgate profile test NAME` then asks the cloud whether it stands.
     """
-    url, token = os.environ.get("LATCHGATE_URL"), os.environ.get("LATCHGATE_TOKEN")
-    ca = os.environ.get("LATCHGATE_CA")
-    if url and public:
-        return checked(Profile(url=url, token=token or "none", ca=ca), "LATCHGATE_URL")
-    if url and token:
-        return checked(Profile(url=url, token=token, ca=ca), "LATCHGATE_URL")
-    if url or token:
-        raise Failed(
-            "set both LATCHGATE_URL and LATCHGATE_TOKEN, or neither and use a profile", code=2
-        )
-    path = profile_file()
-    if path.exists():
-        found = read_profile(path)
-        return found if ca is None else msgspec.structs.replace(found, ca=ca)
-    looked = _named() or " and ".join(str(path) for path in PROFILES)
-    raise Failed(
-        f"no profile at {looked}; run latchgate login or latchgate init, name one in"
-        " LATCHGATE_PROFILE, or set LATCHGATE_URL and LATCHGATE_TOKEN",
-        code=2,
+    from latchgate.cli.profile_secrets import asked, kept, read
+    from latchgate.client.profiles_file import Entry, put
+
+    if name == MANAGEMENT:
+        raise Failed(f"{name} is the profile that login and init make; take another name", code=2)
+    _fitting(source, store=store, file=file, entry=entry, command=command)
+    given = {one: value for one, value in told_fields.items() if value}
+    made = Entry(
+        cloud,
+        "here" if source in _ASKED else source,
+        url=url,
+        origins=origins,
+        ca=_absolute(ca),
+        file=_absolute(file),
+        entry=entry,
+        command=_words(command),
+        fields={one: given[one] for one in _FIELDS if one in given},
+        settings={one: given[one] for one in _SETTINGS if one in given},
     )
+    with told():
+        _free(name, replacing=replace)
+        if source in _ASKED:
+            made = asked(name, made) if source == "prompt" else read(name, made)
+        _checked(name, made)
+        if source in _ASKED:
+            made = kept(name, made, store)
+        path = put(name, made, replacing=replace)
+    shown = _shown(name, made) | {"file": str(path)}
+    if as_json:
+        print_json(shown)
+        return
+    print_fields(shown.items())
 
 
-def profile_file() -> Path:
-    """Return the file that the profile is in, or would be in the home where there is none."""
-    named = _named()
-    if named is not None:
-        return Path(named)
-    places = [path.expanduser() for path in PROFILES]
-    return next((path for path in places if path.exists()), places[-1])
+def _fitting(
+    source: str, *, store: str | None, file: Path | None, entry: str | None, command: str | None
+) -> None:
+    for option, value, sources in (
+        ("--store", store, _ASKED),
+        ("--file", file, ("dotenv", "file")),
+        ("--entry", entry, ("file", "keyring")),
+        ("--command", command, ("command",)),
+    ):
+        if value is not None and source not in sources:
+            msg = f"{option} goes with --from {' or '.join(sources)}"
+            raise click.UsageError(msg)
+    if source == "command" and not command:
+        msg = "--from command needs --command"
+        raise click.UsageError(msg)
 
 
-def _named() -> str | None:
-    named, config = os.environ.get("LATCHGATE_PROFILE"), os.environ.get("LATCHGATE_CONFIG")
-    if named is None and config is not None:
-        return str(Path(config).with_name("profile.toml"))
-    return named
-
-
-def write_profile(path: Path, profile: Profile) -> None:
-    """Put a profile in a file's place, of mode 0600; the old one stays where that fails."""
-    told = msgspec.structs.asdict(profile)
-    lines = [f"{name} = {_spelled(value)}\n" for name, value in told.items() if value is not None]
+def _words(command: str | None) -> tuple[str, ...]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".profile-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write("".join(lines))
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise Failed(f"{path}: {error.strerror}; nothing was changed")
+        words = tuple(shlex.split(command)) if command is not None else ()
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--command")
+    if command is not None and not words:
+        msg = "names no program"
+        raise click.BadParameter(msg, param_hint="--command")
+    return words
 
 
-def _spelled(value: str | float) -> str:
-    """Return a value of TOML: a JSON text is one, and so is a number."""
-    return msgspec.json.encode(value).decode()
+def _absolute(path: Path | None) -> str | None:
+    return os.path.abspath(path) if path is not None else None  # noqa: PTH100 - links stay
 
 
-def read_profile(path: Path) -> Profile:
-    """Read a profile; a file that others can read, or that is none, ends the program."""
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise Failed(f"{path} can be read by others; run: chmod 600 {path}", code=2)
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-        profile = checked(msgspec.convert(told, Profile), str(path))
-    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
-        raise Failed(f"{path}: {error}", code=2)
-    if profile.ca is None:
-        return profile
-    return msgspec.structs.replace(profile, ca=str(path.absolute().parent / profile.ca))
+def _free(name: str, *, replacing: bool) -> None:
+    """Say before anybody types a secret that it could not be kept."""
+    from latchgate.client.errors import CredentialInvalid
+    from latchgate.client.profiles_file import NAME, read
+
+    if NAME.fullmatch(name) and name in read() and not replacing:
+        msg = f"there is a profile {name} already: remove it first, or say --replace"
+        raise CredentialInvalid(msg)
 
 
-def authorities(profile: Profile) -> ssl.SSLContext | bool:
-    """Return whom to believe that `url` is who it says; there is no way to ask nobody."""
-    if profile.ca is None or not profile.url.startswith("https:"):
-        return True
-    try:
-        # An empty text is no file; the library would take it for "the system's".
-        return ssl.create_default_context(cafile=Path(profile.ca))
-    except ssl.SSLError:
-        raise Failed(
-            f"{profile.ca} (LATCHGATE_CA, or ca in the profile): no PEM certificate", code=2
-        )
-    except OSError as error:
-        reason = error.strerror
-        raise Failed(f"{profile.ca} (LATCHGATE_CA, or ca in the profile): {reason}", code=2)
+def _checked(name: str, made: Entry) -> None:
+    """Refuse what could not be used: fields, addresses and, where it is held, the secret."""
+    from latchgate.client.hosts import base
+    from latchgate.client.profiles import lacking, of
+
+    told_profile = of(name, made)
+    for one in (*((made.url,) if made.url else ()), *made.origins):
+        base(one, made.cloud)
+    lacking(told_profile.kind.wanted, told_profile.fields)
+    if made.secrets:
+        told_profile.open(cache=None)
 
 
-def checked(profile: Profile, where: str) -> Profile:
-    """Refuse to send a token in the clear to another machine."""
-    wrong = f"{where}: {profile.url!r} is not a URL such as http://127.0.0.1:8420"
-    try:
-        parts = urlsplit(profile.url)
-        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        raise Failed(wrong, code=2) from None
-    if not known or not _VISIBLE.fullmatch(profile.url):
-        raise Failed(wrong, code=2)
-    if not _VISIBLE.fullmatch(profile.token):
-        raise Failed(f"{where}: the token holds a character that no token has", code=2)
-    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        raise Failed(f"{where}: a token goes to another machine over https only", code=2)
-    return profile
+@profile.command("list")
+@json_option
+def list_profiles(*, as_json: bool) -> None:
+    """List profiles, that of login and init first; never a secret."""
+    from latchgate.client.profiles_file import read
+
+    with told():
+        entries = read()
+    rows = [*_management(), *(_shown(name, entries[name]) for name in sorted(entries))]
+    if as_json:
+        print_json({"profiles": rows})
+        return
+    print_table(("name", "cloud", "from", "url"), rows)
+
+
+def _management() -> list[dict[str, Any]]:
+    from latchgate.cli.management_profile import profile_file
+
+    url, path = os.environ.get("LATCHGATE_URL"), profile_file()
+    where = "environment" if url else str(path)
+    if not url and not path.exists():
+        return []
+    return [{"name": MANAGEMENT, "cloud": "latchgate", "from": where, "url": url}]
+
+
+def _shown(name: str, entry: Entry) -> dict[str, Any]:
+    places = (entry.file, entry.entry if entry.entry != name else None, shlex.join(entry.command))
+    where = " ".join([entry.source, *(one for one in places if one)])
+    told_fields = {"name": name, "cloud": entry.cloud, "from": where, "url": entry.url}
+    return told_fields | dict(entry.fields) | dict(entry.settings)
+
+
+@profile.command()
+@profile_argument
+@json_option
+def remove(*, name: str, as_json: bool) -> None:
+    """Remove a profile, and the secret that it holds, in the keyring too.
+
+    What it names (variables, files, what a command prints) stays as it is, and so does the
+    credential at the cloud: revoke it there if nobody is to use it any more.
+    """
+    from latchgate.cli.profile_secrets import forgotten
+    from latchgate.client import profiles_file
+
+    with told():
+        entry = profiles_file.read().get(name)
+        profiles_file.remove(name)
+        if entry is not None:
+            forgotten(name, entry)
+    if as_json:
+        print_json({"removed": name})
+        return
+    print_fields([("removed", name)])
+
+
+@profile.command()
+@profile_argument
+@json_option
+def test(*, name: str, as_json: bool) -> None:
+    """Ask the cloud whether a profile's credential stands, with a token fetched anew."""
+    from latchgate.cli.whoami import print_identity
+
+    with told():
+        kept = found(name)
+        cloud = kept.open(cache=None)
+        identity = opener(cloud, kept).run(cloud.identify())
+    if not as_json:
+        print_fields([("profile", name), ("stands", "yes")])
+    print_identity(identity, as_json=as_json)

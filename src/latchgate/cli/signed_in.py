@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msgspec
 
-from latchgate.cli.output import Failed
-from latchgate.cli.profile import (
+from latchgate.cli.management_profile import (
     Profile,
     authorities,
     checked,
@@ -27,6 +26,7 @@ from latchgate.cli.profile import (
     read_profile,
     write_profile,
 )
+from latchgate.cli.output import Failed
 
 CLIENT = "latchgate-cli"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"

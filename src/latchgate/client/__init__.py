@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from latchgate.client.errors import (
+    AddressUnused,
     AuthenticationFailed,
     ClientError,
     CredentialInvalid,
@@ -18,9 +19,12 @@ from latchgate.client.errors import (
     InsecureTransport,
     KeyExpired,
     KeyRevoked,
+    NotReady,
     PermissionDenied,
     RateLimited,
     Refused,
+    SignInEnded,
+    SourceExposed,
     SourceUnreadable,
     Unreachable,
     WrongHost,
@@ -29,10 +33,15 @@ from latchgate.client.secret import Secret
 
 if TYPE_CHECKING:  # each is loaded when it is asked for
     from latchgate.client.clouds.kakaocloud import KakaoCloud
+    from latchgate.client.clouds.latchgate import Latchgate
+    from latchgate.client.clouds.oauth2 import OAuth2
+    from latchgate.client.clouds.teracloud import TeraCloud
     from latchgate.client.clouds.upcloud import UpCloud
     from latchgate.client.clouds.wayscloud import WaysCloud
+    from latchgate.client.profiles import profile
 
 __all__ = [
+    "AddressUnused",
     "AuthenticationFailed",
     "ClientError",
     "CredentialInvalid",
@@ -41,19 +50,29 @@ __all__ = [
     "KakaoCloud",
     "KeyExpired",
     "KeyRevoked",
+    "Latchgate",
+    "NotReady",
+    "OAuth2",
     "PermissionDenied",
     "RateLimited",
     "Refused",
     "Secret",
+    "SignInEnded",
+    "SourceExposed",
     "SourceUnreadable",
+    "TeraCloud",
     "Unreachable",
     "UpCloud",
     "WaysCloud",
     "WrongHost",
+    "profile",
 ]
 
 _CLOUDS = {
     "KakaoCloud": "kakaocloud",
+    "Latchgate": "latchgate",
+    "OAuth2": "oauth2",
+    "TeraCloud": "teracloud",
     "UpCloud": "upcloud",
     "WaysCloud": "wayscloud",
 }
@@ -63,5 +82,7 @@ def __getattr__(name: str) -> object:
     """Load a cloud when it is asked for."""
     if name in _CLOUDS:
         return getattr(import_module(f"latchgate.client.clouds.{_CLOUDS[name]}"), name)
+    if name == "profile":
+        return import_module("latchgate.client.profiles").profile
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

@@ -17,11 +17,15 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """A cloud's hosts: `names` exactly, whatever is below `domains`, and `more` origins."""
+    """A cloud's hosts: `names` exactly, whatever is below `domains`, and `more` origins.
+
+    Below `nodes` it is one label: a cloud's servers, and nothing that is below one of them.
+    """
 
     cloud: str
     names: frozenset[str] = frozenset()
     domains: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
     more: frozenset[str] = frozenset()
     _known: dict[tuple[str, str, int], bool] = field(default_factory=dict, repr=False)
 
@@ -40,10 +44,10 @@ class Hosts:
 
     def wrong(self, target: Target) -> WrongHost:
         """Say that a host is none of the cloud's, and which are."""
-        listed = ", ".join(
-            [*sorted(self.names), *(f"*.{domain}" for domain in self.domains), *sorted(self.more)]
-        )
-        msg = f"{target.host} is none of {self.cloud}'s hosts ({listed}); nothing was sent"
+        below = (f"*.{domain}" for domain in (*self.domains, *self.nodes))
+        listed = ", ".join([*sorted(self.names), *below, *sorted(self.more)])
+        known = listed or "none is known: name them in origins"
+        msg = f"{target.origin} is none of {self.cloud}'s hosts ({known}); nothing was sent"
         return WrongHost(msg)
 
     def _belongs(self, target: Target) -> bool:
@@ -52,8 +56,11 @@ class Hosts:
         if target.origin != f"{target.scheme}://{target.host}":
             return False  # a port of somebody else's on the cloud's own host
         # A trailing dot, or anything else that is spelled otherwise, is another host.
-        return target.host in self.names or any(
-            target.host.endswith(f".{domain}") for domain in self.domains
+        label, _, below = target.host.partition(".")
+        return (
+            target.host in self.names
+            or (label != "" and below in self.nodes)
+            or any(target.host.endswith(f".{domain}") for domain in self.domains)
         )
 
 

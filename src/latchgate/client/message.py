@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 Pairs = tuple[tuple[str, str], ...]
 
-_PORTS = {"https": 443, "http": 80}
+PORTS = {"https": 443, "http": 80}
 
 
 class Target(NamedTuple):
@@ -24,7 +24,7 @@ class Target(NamedTuple):
     def of(cls, url: str) -> Target:
         """Read a URL; raises ValueError for what is none, or is neither http nor https."""
         parts = urlsplit(url)
-        default = _PORTS.get(parts.scheme)
+        default = PORTS.get(parts.scheme)
         if default is None or not parts.hostname:
             msg = "not a URL such as https://api.example.com"
             raise ValueError(msg)
@@ -34,7 +34,7 @@ class Target(NamedTuple):
     def origin(self) -> str:
         """Scheme, host and port, the port only where it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if _PORTS[self.scheme] == self.port else f":{self.port}"
+        port = "" if PORTS[self.scheme] == self.port else f":{self.port}"
         return f"{self.scheme}://{host}{port}"
 
 

@@ -1,11 +1,15 @@
-"""What a credential may be spelled with, and how it is spelled in a header."""
+"""What a credential may be spelled with, how it is spelled in a header, and what it says."""
 
 from __future__ import annotations
 
 import base64
+import json
 
 from latchgate.client.errors import CredentialInvalid
 from latchgate.client.secret import Secret
+
+_CLAIMS = 64 * 1024  # characters; more is in no header
+_LAST = 253_402_300_800  # the year 10000, at which calendars end
 
 
 def one_word(value: Secret, cloud: str) -> Secret:
@@ -29,3 +33,22 @@ def basic(user: str, password: Secret, cloud: str) -> str:
         msg = f"{cloud}: a user name holds no colon, nor it or the password a control character"
         raise CredentialInvalid(msg)
     return "Basic " + base64.b64encode(f"{user}:{password.reveal()}".encode()).decode()
+
+
+def own_end(value: Secret) -> float | None:
+    """Return when a token ends by what it says itself (a JWT's `exp`, RFC 7519), in Unix seconds.
+
+    None for what is no JWT or names no end. Nothing is checked: whoever has the token is told when
+    it ends, nobody is let in by it.
+    """
+    parts = value.reveal().split(".")
+    if len(parts) != 3 or len(parts[1]) > _CLAIMS:  # noqa: PLR2004 - RFC 7515 §7.1
+        return None
+    try:
+        told = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    end = told.get("exp") if isinstance(told, dict) else None
+    if isinstance(end, bool) or not isinstance(end, int | float) or not 0 < end < _LAST:
+        return None
+    return float(end)

@@ -1,7 +1,9 @@
 """A short-lived token, and when the next one is fetched.
 
 Times are Unix seconds of this machine's clock. A server's clock is never compared with it: a token
-lives from its arrival for as long as the server said that it lasts.
+lives from its arrival for as long as the server said that it lasts. Where this machine's clock is
+set forward a token is replaced early, where it is set back one is replaced that seems to come from
+the future: either costs one exchange and nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from latchgate.client.secret import Secret
 _EARLIEST, _LATEST = 0.8, 0.9  # of its life: when it is renewed, each process at its own moment
 _FUTURE = 60.0  # seconds that a clock may have been set back by before what was kept is doubted
 _PATIENCE = 30.0  # seconds for which a token that a refusal brought is not replaced again
+_UNTOLD = 60.0  # seconds that one lasts of which the server said nothing that can be
+_LONGEST = 30 * 86_400.0  # seconds after which even one that "never" ends is fetched anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,27 @@ class Token:
         refresh: str | None = None,
         facts: dict[str, str] | None = None,
     ) -> Token:
-        """Make one that just came; `lasts` is seconds, `chance` random in [0, 1)."""
+        """Make one that just came; `lasts` is seconds, `chance` random in [0, 1).
+
+        A server that says of a token that it is over as it hands it out counts its seconds wrong:
+        such a one is used for a minute, and the server may refuse it. One said to last for longer
+        than 30 days, or for ever, is fetched anew after 30 days.
+        """
+        life = min(lasts, _LONGEST) if lasts > 0 else _UNTOLD  # NaN is not above 0 either
         early = _EARLIEST + (_LATEST - _EARLIEST) * chance
         return cls(
             Secret(value),
             got_at=now,
-            renew_at=now + lasts * early,
-            ends_at=now + lasts,
-            refresh=Secret(refresh) if refresh is not None else None,
+            renew_at=now + life * early,
+            ends_at=now + life,
+            refresh=Secret(refresh) if refresh else None,
             facts=facts or {},
         )
+
+    @property
+    def life(self) -> float:
+        """Seconds from its arrival to its end."""
+        return self.ends_at - self.got_at
 
     def live(self, now: float) -> bool:
         """Whether it is within its time, as far as this machine's clock can be believed."""
@@ -62,4 +77,8 @@ class Token:
 
     def settled(self, now: float) -> bool:
         """Whether it came for a refused one just now: another would be refused as well."""
-        return self.after_refusal and 0 <= now - self.got_at < _PATIENCE
+        return self.after_refusal and abs(now - self.got_at) < _PATIENCE
+
+    def same(self, other: Token | None) -> bool:
+        """Whether it is the same token, wherever it was read from and whatever its times are."""
+        return other is not None and (self is other or self.value == other.value)

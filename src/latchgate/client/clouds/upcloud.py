@@ -5,14 +5,17 @@ Source: providers/upcloud, "Bearer token authentication", "HTTP Basic authentica
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, ClassVar
 
-from latchgate.client.errors import CredentialInvalid
-from latchgate.client.flow import Cloud, Flow, Send
+from latchgate.client.errors import CredentialInvalid, Unreachable
+from latchgate.client.flow import Ask, Cloud, Flow, Identity, Send, Step
 from latchgate.client.hosts import Hosts, base, hosts_of
-from latchgate.client.message import Target
+from latchgate.client.masking import facts
+from latchgate.client.message import Request, Response, Target
+from latchgate.client.refusal import refused
 from latchgate.client.secret import Secret, secret
 from latchgate.client.sources.search import search
 from latchgate.client.sources.source import Source, Wanted
@@ -29,7 +32,11 @@ WANTED = Wanted(
         "password": "UPCLOUD_PASSWORD",
         "url": "UPCLOUD_DEBUG_API_BASE_URL",
     },
+    apart=(("token", "password"),),  # as its own SDK has it
 )
+
+
+_OK = 200
 
 
 class UpCloud(Cloud):
@@ -51,7 +58,7 @@ class UpCloud(Cloud):
         origins: Iterable[str] = (),
         sources: Iterable[Source] | None = None,
     ) -> None:
-        """Take a credential, or look for one; `url` is where another server speaks for this cloud."""
+        """Take a credential, or look for one; `url` is where another server speaks for it."""
         given = {"token": token, "username": username, "password": password}
         fields: Mapping[str, Secret] = {
             name: secret(value) for name, value in given.items() if value is not None
@@ -79,7 +86,31 @@ class UpCloud(Cloud):
         """Send with the credential."""
         yield self._send
 
+    def identify(self) -> Generator[Step, Any, Identity]:
+        """Ask for the account; the cloud tells neither what a token may do nor when it ends.
+
+        Raises: AuthenticationFailed and its kin, Refused, Unreachable.
+        """
+        headers = (*self._send.headers, ("Accept", "application/json"))
+        response: Response = yield Ask(Request("GET", f"{self.url}/1.3/account", headers))
+        if response.status != _OK:
+            raise refused(self, response)
+        account = _account(response)
+        known = facts(account, self.secrets)
+        if "username" not in known:
+            msg = f"{self.url} answered with no account"
+            raise Unreachable(msg)
+        return Identity(self.name, known["username"], self.source, told=known)
+
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """The token, or the password."""
         return (self._secret,)
+
+
+def _account(response: Response) -> dict[str, Any]:
+    try:
+        told = json.loads(response.body)["account"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}

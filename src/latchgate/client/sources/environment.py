@@ -16,11 +16,16 @@ class Environment:
         self._variables = os.environ if variables is None else variables
 
     def look(self, wanted: Wanted) -> Found | Lacking:
-        """Return what is set."""
+        """Return what is set; an empty variable is none.
+
+        Raises CredentialInvalid where two are set that exclude each other.
+        """
         names = wanted.variables
         values = {field: self._variables.get(name, "") for field, name in names.items()}
-        fields = wanted.taken(values)
-        if fields is not None:
-            return Found(fields, "environment " + ", ".join(names[field] for field in fields))
-        sets = " or ".join("+".join(names[field] for field in one) for one in wanted.sets)
-        return Lacking("environment", f"{sets} not set")
+        found = wanted.found(values, "environment", names)
+        if isinstance(found, Lacking):
+            return found
+        return Found(found.fields, "environment " + ", ".join(names[one] for one in found.fields))
+
+    def __repr__(self) -> str:
+        return "Environment()"
