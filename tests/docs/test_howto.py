@@ -3,7 +3,9 @@
 import re
 import shutil
 import tomllib
+from collections.abc import Iterable
 from contextlib import nullcontext
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -27,16 +29,17 @@ from latchgate.core.kinds import ASSERTED, KINDS
 from latchgate.core.policy_entries import ProviderEntry
 
 DOCS = ROOT / "docs"
+# The pages for callers, which take one server together.
+CALLS = {f"call-{cloud}.md" for cloud in ("kakaocloud", "teracloud", "upcloud", "wayscloud")}
 STOPPED = {"backup.md", "move-out.md", "tls.md"}  # the how-to says to stop the server first
 RUN = sorted(
     page.name
     for page in (DOCS / "howto").iterdir()
-    if any(block.language == "console" for block in blocks(page))
+    if any(block.language == "console" for block in blocks(page)) and page.name not in CALLS
 )
 SHOWN = {"caddyfile", "yaml"}  # configuration of other programs
 TAKEN = "toml"  # our own, which is read
 # The texts of files that other tests run: tests/docs/test_call_pages.py holds them to these.
-CALLS = {f"call-{cloud}.md" for cloud in ("kakaocloud", "teracloud", "upcloud", "wayscloud")}
 SAMPLES = {"dockerfile", "go", "javascript", "php", "sh", "text"}
 
 
@@ -44,17 +47,29 @@ SAMPLES = {"dockerfile", "go", "javascript", "php", "sh", "text"}
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("name", RUN)
 def test_every_command_of_a_howto_prints_what_it_shows(name, tmp_path):
+    check((name,), tmp_path)
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_every_command_of_the_pages_for_callers_prints_what_it_shows(tmp_path):
+    check(sorted(CALLS), tmp_path)
+
+
+def check(names: Iterable[str], folder: Path) -> None:
     ports = free_ports(API, CONSOLE, VERIFY, APP)
     shutil.copytree(
-        ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__")
+        ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__")
     )
-    init(tmp_path, ports)
-    server = nullcontext() if name in STOPPED else terminal("latchgate serve", "…", tmp_path)
-    with server, shell(tmp_path, ports) as session:
-        for block in blocks(DOCS / "howto" / name):
-            if block.language == "console":
-                for step in steps(block):
-                    session.check(step)
+    init(folder, ports)
+    server = nullcontext() if STOPPED & set(names) else terminal("latchgate serve", "…", folder)
+    with server:
+        for name in names:
+            with shell(folder, ports) as session:
+                for block in blocks(DOCS / "howto" / name):
+                    if block.language == "console":
+                        for step in steps(block):
+                            session.check(step)
 
 
 MAKE = """\
