@@ -17,9 +17,19 @@ import yaml
 from tests.docs.transcript import ROOT, blocks
 from tests.e2e.stack import environment
 
+from latchgate.client.clouds import kakaocloud, teracloud, upcloud, wayscloud
+from latchgate.client.sources import DotEnv
+from latchgate.client.sources.source import Found
+
 CLOUDS = ROOT / "examples" / "clouds"
 FOLDERS = sorted(folder for folder in CLOUDS.iterdir() if folder.is_dir())
 SERVED = [folder for folder in FOLDERS if folder.name != "library"]
+WANTED = {
+    "kakaocloud": kakaocloud.WANTED,
+    "teracloud": teracloud.WANTED,
+    "upcloud": upcloud.WANTED,
+    "wayscloud": wayscloud.WANTED,
+}
 SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD")
 of_cloud = pytest.mark.parametrize("folder", SERVED, ids=lambda folder: folder.name)
 
@@ -56,7 +66,7 @@ def test_a_page_shows_every_file_and_nothing_that_is_none(folder):
 
 
 @of_cloud
-def test_an_env_file_is_read_alike_by_sh_and_node_and_holds_the_page_s_names(folder):
+def test_an_env_file_is_read_alike_by_sh_by_node_and_by_the_library(folder, tmp_path):
     told = {
         name: value
         for name, value in variables(folder).items()
@@ -70,9 +80,13 @@ def test_an_env_file_is_read_alike_by_sh_and_node_and_holds_the_page_s_names(fol
             command, cwd=folder, env=environment(), capture_output=True, text=True, check=True
         )
         assert done.stdout.splitlines() == list(told.values())
-    text = page(folder).read_text(encoding="utf-8")
-    for name in told:
-        assert name in text
+    file = tmp_path / ".env"
+    file.write_bytes((folder / ".env.example").read_bytes())
+    file.chmod(0o600)
+    found = DotEnv(file).look(WANTED[folder.name])
+    assert isinstance(found, Found)
+    read = {one.reveal() for one in found.fields.values()}
+    assert read == {value for name, value in told.items() if name != "OS_AUTH_TYPE"}
 
 
 @of_cloud
