@@ -74,9 +74,13 @@ class Join(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Wait for some seconds."""
+    """Wait for some seconds, and for a task of the thread `holder` where one is told.
+
+    Answered by False where that can't go on while its thread waits.
+    """
 
     seconds: float
+    holder: int | None = None
 
 
 Waiting = Ask | Join | Pause
@@ -304,7 +308,8 @@ class Renewal:
                 continue
             pause = _PAUSES[0] + (_PAUSES[1] - _PAUSES[0]) * self.world.chance()
             waited += pause
-            yield Pause(pause)
+            if (yield Pause(pause, slot.holder)) is False:
+                return None
 
     def _kept(self, slot: Slot, wanted: _Wanted) -> Token | None:
         """Return what the cache has, unless it is to be renewed; then it serves meanwhile."""
