@@ -556,6 +556,40 @@ def test_a_refresh_token_that_could_not_be_kept_is_used_all_the_same(
     ]
 
 
+def test_a_refresh_token_is_not_lost_to_whoever_interrupts_its_keeping(
+    issuer, clock, tmp_path, monkeypatch
+):
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    cloud = TokenCloud(TokenCache(tmp_path / "tokens"), clock)
+    issuer.rotates = True
+    with monkeypatch.context() as patched:
+        patched.setattr("latchgate.client.token_cache.Slot.write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cloud.get(issuer)
+    assert cloud.text(issuer) == "token-1"
+    clock.now += 2 * HOUR
+    cloud.get(issuer)
+    assert [exchange["refresh"] for exchange in issuer.exchanges] == [None, "refresh-1"]
+
+
+def test_who_forgets_a_token_that_could_not_be_kept_takes_the_next_that_others_keep(
+    issuer, clock, tmp_path, monkeypatch
+):
+    cache = TokenCache(tmp_path / "tokens")
+    one, other = TokenCloud(cache, clock), TokenCloud(cache, clock)
+    issuer.rotates = True
+    with monkeypatch.context() as patched:
+        patched.setattr("latchgate.client.token_cache.Slot.write", lambda *_: False)
+        one.get(issuer)
+    one.forget()
+    other.get(issuer)
+    clock.now += 2 * HOUR
+    one.get(issuer)
+    assert [exchange["refresh"] for exchange in issuer.exchanges] == [None, None, "refresh-2"]
+
+
 def test_another_secret_of_the_same_key_gets_a_token_of_its_own(issuer, tmp_path):
     cache = TokenCache(tmp_path / "tokens")
     told = {TokenCloud(cache, secret=f"secret-{one}").text(issuer) for one in range(4)}
