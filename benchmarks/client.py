@@ -52,6 +52,7 @@ from latchgate.client.token_cache import TokenCache
 
 WANTED_US, WANTED_MS = 10.0, 30.0
 TASKS, THREADS, PROCESSES = 1000, 1000, 20
+_TURNS = 10  # of a round: with and without an adapter, in turn
 _KEY = "wayscloud_llm_" + "a1b2c3d4" * 6
 _SECRET = "s" * 40
 
@@ -100,10 +101,21 @@ _IMPORTS = {
 
 
 class Pair(NamedTuple):
-    """CPU microseconds of a request: without the adapter, and with it; medians of rounds."""
+    """CPU microseconds of a request: without the adapter, and what it adds; medians of turns.
+
+    The lower and upper quartile of what it adds say how far that can be believed.
+    """
 
     without: float
-    signed: float
+    added: float
+    lower: float
+    upper: float
+
+    @classmethod
+    def of(cls, took: list[tuple[float, float]]) -> Pair:
+        """Compare turns with the ones right before or after them, which had the same neighbours."""
+        lower, added, upper = statistics.quantiles((one - bare for bare, one in took), n=4)
+        return cls(statistics.median(bare for bare, _ in took), added, lower, upper)
 
 
 class Identity:
@@ -206,14 +218,16 @@ def adapters(url: str, count: int, rounds: int) -> dict[str, Pair]:
 def _pair(
     without: Callable[[], object], signed: Callable[[], object], count: int, rounds: int
 ) -> Pair:
-    took: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for send, times in zip((without, signed), took, strict=True):
+    took = []
+    for number in range(rounds * _TURNS):
+        times = {}
+        for send in (without, signed) if number % 2 else (signed, without):
             begun = time.process_time_ns()
-            for _ in range(count):
+            for _ in range(count // _TURNS):
                 send()
-            times.append((time.process_time_ns() - begun) / count / 1000)
-    return Pair(*map(statistics.median, took))
+            times[send] = (time.process_time_ns() - begun) / (count // _TURNS) / 1000
+        took.append((times[without], times[signed]))
+    return Pair.of(took)
 
 
 async def _async_adapters(cloud: Cloud, url: str, count: int, rounds: int) -> dict[str, Pair]:
@@ -250,14 +264,16 @@ async def _pair_async(
     count: int,
     rounds: int,
 ) -> Pair:
-    took: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for send, times in zip((without, signed), took, strict=True):
+    took = []
+    for number in range(rounds * _TURNS):
+        times = {}
+        for send in (without, signed) if number % 2 else (signed, without):
             begun = time.process_time_ns()
-            for _ in range(count):
+            for _ in range(count // _TURNS):
                 await send()
-            times.append((time.process_time_ns() - begun) / count / 1000)
-    return Pair(*map(statistics.median, took))
+            times[send] = (time.process_time_ns() - begun) / (count // _TURNS) / 1000
+        took.append((times[without], times[signed]))
+    return Pair.of(took)
 
 
 def herds() -> dict[str, int]:
@@ -372,10 +388,10 @@ def report(count: int, rounds: int) -> Iterator[str]:
         median = statistics.median(times)
         yield f"- {name}: {median:.2f} ({min(times):.2f} to {max(times):.2f})"
     yield f"\nSending with an adapter and without, to this machine; {rounds} rounds of {count}:\n"
-    yield "| adapter | CPU µs without | with | difference | ratio |\n|---|---|---|---|---|"
-    for name, (without, signed) in pairs.items():
-        more = signed - without
-        yield f"| {name} | {without:.0f} | {signed:.0f} | {more:.0f} | {signed / without:.2f} |"
+    yield "| adapter | CPU µs without | added | its quartiles | ratio |\n|---|---|---|---|---|"
+    for name, (without, added, lower, upper) in pairs.items():
+        ratio = (without + added) / without
+        yield f"| {name} | {without:.0f} | {added:.0f} | {lower:.0f} to {upper:.0f} | {ratio:.2f} |"
     yield "\nImports in a fresh interpreter; ms, medians (least to most):\n"
     for name, times in loaded.items():
         median = statistics.median(times)

@@ -191,6 +191,8 @@ class Slot:
             return False
         try:
             text = json.dumps(self._words(token)).encode()
+            if len(text) > _LARGEST:
+                return False  # nobody would read it
             self._remove(self._name + _BESIDE)
             beside = self._opened(_BESIDE, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             with os.fdopen(beside, "wb") as file:
