@@ -31,7 +31,7 @@ def home(monkeypatch, tmp_path):
 
 
 @pytest.mark.enable_socket
-def test_what_wayclouds_command_logged_in_with_is_found(home):
+def test_what_wayscloud_cli_logged_in_with_is_found(home):
     def profile(asked: Asked) -> Said:
         assert asked.header("Authorization") == f"Bearer {_TOKEN}"
         return Said(body=json.dumps({"email": "a@example.com", "customer_id": "c1"}).encode())
