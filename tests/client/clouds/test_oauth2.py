@@ -225,10 +225,11 @@ def test_a_person_is_shown_a_code_and_waited_for_no_faster_than_is_allowed():
     slower = answer({"error": "slow_down"}, 400)
     said = [answer(BEGUN), None, PENDING, None, slower, None, Unreachable("gone"), None]
     given = answer(GIVEN | {"refresh_token": "r1"})
-    steps, issued = taken(device(shown.append, scope="a").exchange(None), [*said, given])
+    made = device(shown.append, scope="a", audience="x")
+    steps, issued = taken(made.exchange(None), [*said, given])
     link = f"{ISSUER}/device/?user_code=BCDF-GHJK"
     assert shown == [DeviceCode("BCDF-GHJK", f"{ISSUER}/device/", link, 30.0)]
-    assert form(steps[0]) == {"scope": "a", "client_id": "c1"}
+    assert form(steps[0]) == {"scope": "a", "audience": "x", "client_id": "c1"}
     pauses = [step.seconds for step in steps if isinstance(step, Pause)]
     assert pauses == [5.0, 5.0, 10.0, 20.0]
     assert form(steps[-1]) == {
@@ -237,13 +238,22 @@ def test_a_person_is_shown_a_code_and_waited_for_no_faster_than_is_allowed():
         "client_id": "c1",
     }
     assert issued.refresh == "r1"
+    # What was allowed may be less than was asked for, which would be refused now.
+    again = form(taken(made.exchange(token("r1")), [answer(GIVEN)]).steps[0])
+    assert again == {
+        "grant_type": "refresh_token",
+        "refresh_token": "r1",
+        "client_id": "c1",
+        "audience": "x",
+    }
 
 
 def test_a_server_that_is_away_is_asked_ever_more_seldom():
-    gone = [answer(BEGUN | {"expires_in": 150})] + [None, Unreachable("gone")] * 5 + [None]
-    steps = taken(device().exchange(None), [*gone, answer(GIVEN)]).steps
+    gone = [None, Unreachable("gone"), None, answer(b"<html>", 502)] * 3
+    said = [answer(BEGUN | {"expires_in": 300}), *gone, None, answer({}, 429), None]
+    steps = taken(device().exchange(None), [*said, answer(GIVEN)]).steps
     pauses = [step.seconds for step in steps if isinstance(step, Pause)]
-    assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+    assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 65.0]
 
 
 @pytest.mark.parametrize(
