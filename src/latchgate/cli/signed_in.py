@@ -21,6 +21,7 @@ from latchgate.cli.management_profile import (
     authorities,
     checked,
     find_profile,
+    named_profile,
     profile_file,
     read_profile,
     write_profile,
@@ -57,6 +58,12 @@ def sign_in(
     """Sign somebody in, and write the profile; `told` shows them the code and the address."""
     if os.environ.get("LATCHGATE_TOKEN"):
         raise Failed("LATCHGATE_TOKEN goes before every profile: unset it first", code=2)
+    named = named_profile()
+    if named is not None:
+        msg = (
+            f"LATCHGATE_PROFILE={named} names a profile of latchgate profile, not a file of login's"
+        )
+        raise Failed(f"{msg}; unset it, or name a file", code=2)
     path = profile_file()
     before = read_profile(path) if path.exists() else None
     if before is not None and before.refresh_token is None and not replace:
