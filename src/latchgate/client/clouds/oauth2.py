@@ -94,8 +94,9 @@ class OAuth2(Cloud):
     The server is `issuer`, which says where everything is (RFC 8414), or `token_url` and, for
     device codes, `device_url`. `grant` is how the first token is got: "client_credentials" with the
     client's secret; "device", where `prompt` shows a person the DeviceCode; "refresh" with
-    `refresh_token`. Whatever refresh token comes along is used from then on, and kept in `cache`,
-    with the token. `auth` is how the client proves itself: "basic", "post" or "none"; unless it is
+    `refresh_token`. Whatever refresh token comes along is used from then on, and kept in `cache`
+    with the token: where each counts once, the newest is lost without a cache, and by `forget()`,
+    and with it the sign-in. `auth` is how the client proves itself: "basic", "post" or "none"; unless it is
     given, as the server says, Basic where it says nothing, and none where there is no secret.
     `resource` and `audience` say for whom the token shall be. It is sent to the API at `url` and to
     `origins` alone, and taken to last 300 seconds where the server doesn't say. Without `client_id`
