@@ -96,11 +96,13 @@ class OAuth2(Cloud):
     client's secret; "device", where `prompt` shows a person the DeviceCode; "refresh" with
     `refresh_token`. Whatever refresh token comes along is used from then on, and kept in `cache`
     with the token: where each counts once, the newest is lost without a cache, and by `forget()`,
-    and with it the sign-in. `auth` is how the client proves itself: "basic", "post" or "none"; unless it is
-    given, as the server says, Basic where it says nothing, and none where there is no secret.
-    `resource` and `audience` say for whom the token shall be. It is sent to the API at `url` and to
-    `origins` alone, and taken to last 300 seconds where the server doesn't say. Without `client_id`
-    the first source that has one counts, with what else it has: secret, refresh token, addresses.
+    and with it the sign-in.
+
+    `auth` is how the client proves itself: "basic", "post" or "none"; unless it is given, as the
+    server says, Basic where it says nothing, and none where there is no secret. `resource` and
+    `audience` say for whom the token shall be. It is sent to the API at `url` and to `origins`
+    alone, and taken to last 300 seconds where the server doesn't say. Without `client_id` the first
+    source that has one counts, with what else it has: secret, refresh token, addresses.
     Raises: CredentialMissing, CredentialInvalid, InsecureTransport.
     """
 
