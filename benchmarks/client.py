@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -355,7 +356,7 @@ def _figure(name: str, wanted: str, measured: str, *, reached: bool) -> str:
 
 def report(count: int, rounds: int) -> Iterator[str]:
     """Measure, and tell it as Markdown."""
-    about, sha256 = facts(beside={}), calibrate()["sha256_us"]
+    busy, about, sha256 = os.getloadavg()[0], facts(beside={}), calibrate()["sha256_us"]
     with Stage(Identity().answer) as stage:
         took = {name: adding(*one, rounds) for name, one in clouds(stage.url).items()}
     with constant() as url:
@@ -366,6 +367,7 @@ def report(count: int, rounds: int) -> Iterator[str]:
     yield f"## Client, {about.pop('date')}\n"
     yield from (f"- {name}: {value}" for name, value in about.items())
     yield f"- calibration: SHA-256 of 64 bytes takes {sha256:.3f} µs ({REFERENCE_SHA256_US} there)"
+    yield f"- others: {busy:.1f} processes wanted a core in the minute before"
     yield f"\n    python benchmarks/client.py --requests {count} --rounds {rounds}\n"
     yield _figure(
         "adding credentials to a request, the slowest cloud's median",
