@@ -207,6 +207,16 @@ def test_wayscloud_a_wrong_key_and_one_revoked_meanwhile_fail(place):
         Opener(cloud).run(cloud.identify())
 
 
+def test_wayscloud_a_key_that_was_rotated_stands_and_is_told_to_end(place):
+    key = place.server.key("storage")
+    rotation = place.server.call("POST", f"/manage/v1/keys/{key.id}/rotation", {"grace": "7d"})
+    old, new = (WaysCloud(text, url=place.gateway) for text in (key.text, rotation["secret"]))
+    told = Opener(old).run(old.identify())
+    assert told.told["deprecation"].startswith("@")
+    assert told.told["sunset"].endswith(" GMT")
+    assert "sunset" not in Opener(new).run(new.identify()).told
+
+
 def test_wayscloud_a_key_from_elsewhere_stands_and_is_refused(place):
     key = place.server.key("storage", allowed_ip_ranges=ELSEWHERE)
     cloud = WaysCloud(key.text, url=place.gateway)
