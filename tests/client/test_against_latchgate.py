@@ -103,7 +103,8 @@ class Place:
     def reason(self, error: Refused) -> str:
         """Return why a request was refused, as `latchgate explain --id` says it."""
         assert error.decision is not None, error
-        until(lambda: self.server.called("GET", f"/manage/v1/decisions/{error.decision}")[0] == 200)
+        where = f"/manage/v1/decisions/{error.decision}"
+        until(lambda: self.server.called("GET", where)[0] == 200, seconds=30, what="its trace")
         told: str = self.server.json("explain", "--id", error.decision)["reason"]
         return told
 
@@ -317,6 +318,21 @@ def test_upcloud_a_wrong_token_and_one_deleted_meanwhile_fail(place):
         Opener(cloud).run(cloud.identify())
 
 
+def test_where_the_cloud_does_not_say_that_a_credentials_time_is_over_latchgate_explains_it(place):
+    identifier, text = token(place)
+    key = place.server.key("storage")
+    for cloud, url, record in (
+        (UpCloud(text, url=place.api), f"{place.api}/1.3/account", identifier),
+        (WaysCloud(key.text, url=place.gateway), f"{place.gateway}/v1/storage/a/b", key.id),
+    ):
+        assert sent(cloud, url) == 200
+        place.end(record)
+        until(lambda: stopped(cloud, url), seconds=30, what="its end")  # noqa: B023 - at once
+        error = refusal(cloud, url)
+        assert type(error) is AuthenticationFailed
+        assert place.reason(error) == "credential_expired"
+
+
 def test_upcloud_a_token_may_lack_the_right_or_the_address(place):
     reads = UpCloud(token(place, "--scope", "upcloud:read")[1], url=place.api)
     error = refusal(reads, f"{place.api}/1.3/account/tokens/{'0' * 32}", "DELETE")
@@ -526,6 +542,17 @@ def test_kakaocloud_rights_shrink_with_the_role_and_end_with_the_last(place, ser
     for attempt in (lambda: sent(cloud, servers), lambda: opener.run(cloud.identify())):
         with pytest.raises(AuthenticationFailed, match="its user has no role in the project any"):
             attempt()
+
+
+def test_kakaocloud_an_access_key_whose_time_is_over_is_refused_itself(place, servers):
+    person = Person.made(place, "reader")
+    cloud = person.cloud()
+    assert sent(cloud, servers) == 200
+    place.end(person.key["id"])
+    until(lambda: stopped(cloud, servers), seconds=30, what="its end")
+    with pytest.raises(AuthenticationFailed, match="the access key itself is refused now") as told:
+        sent(cloud, servers)
+    assert "or has expired" in str(told.value)
 
 
 def test_kakaocloud_a_deleted_access_key_is_told_apart_from_a_tokens_end(place, servers):
