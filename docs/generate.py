@@ -594,7 +594,8 @@ API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE
 named by `LATCHGATE_PROFILE`, a file or one of the named profiles; the one beside
 `LATCHGATE_CONFIG`; `.latchgate/profile.toml`; `~/.config/latchgate/profile.toml`. Such a file holds
 `url` and `token`, for its owner's eyes only; and `ca` where the certificate of `url` comes from an
-authority that the system doesn't know: its PEM file, from the profile's folder on. Certificates are always checked.
+authority that the system doesn't know: its PEM file, from the profile's folder on. Certificates
+are always checked.
 """
     ]
     context = click.Context(cli.main, info_name="latchgate")
