@@ -25,7 +25,6 @@ from latchgate.client.adapters import requests as over_requests
 from latchgate.client.adapters import urllib as over_urllib
 from latchgate.client.flow import Cloud, Step
 
-
 NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # believes nobody, and is made in no time
 
 
@@ -223,9 +222,7 @@ class Aiohttp(Driver):
         async def call() -> Answer:
             data = _each(asking.parts) if asking.parts else asking.body
             async with (
-                over_aiohttp.session(
-                    cloud, tls=asking.tls(), trust_env=asking.trusting
-                ) as session,
+                over_aiohttp.session(cloud, tls=asking.tls(), trust_env=asking.trusting) as session,
                 session.request(
                     asking.method, asking.url, data=data, headers=asking.headers
                 ) as answer,
@@ -243,7 +240,10 @@ class Aiohttp(Driver):
 
     def read_slowly(self, cloud: Cloud, url: str, first: int, then: Callable[[], None]) -> bytes:
         async def read() -> bytes:
-            async with over_aiohttp.session(cloud, tls=NOBODY) as session, session.get(url) as answer:
+            async with (
+                over_aiohttp.session(cloud, tls=NOBODY) as session,
+                session.get(url) as answer,
+            ):
                 start = await answer.content.readexactly(first)
                 then()
                 return start + await answer.content.read()
