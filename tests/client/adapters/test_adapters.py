@@ -25,6 +25,7 @@ from latchgate.client import (
     PermissionDenied,
     Refused,
     Secret,
+    TeraCloud,
     Unreachable,
     WaysCloud,
     WrongHost,
@@ -197,6 +198,19 @@ def test_a_refused_token_is_replaced_and_the_request_sent_once_more(driver: Driv
     login = (LOGIN, None)
     assert told(one) == [login, ("/v", f"{SECRET}-1"), login, ("/v", f"{SECRET}-2")]
     assert [asked.body for asked in one.asked if asked.path == "/v"] == [b"body"] * 2
+
+
+def test_a_challenge_is_answered_by_the_credential(driver: Driver, one: Stage):
+    ask = {"WWW-Authenticate": 'Bearer realm="a", Basic realm="b"'}
+    one.answer = lambda asked: (
+        Said() if asked.header("authorization") else Said(401, b"who?", headers=ask)
+    )
+    cloud = TeraCloud("me", SECRET, "0" * 32, via="matrix", preemptive=False, url=one.url)
+    assert driver.call(cloud, Asking(f"{one.url}/v2/api/x?a=(1)", "POST", b"body")).status == 200
+    assert [asked.path for asked in one.asked] == [f"/v2/api/x;api_key={'0' * 32}?a=(1)"] * 2
+    assert [asked.body for asked in one.asked] == [b"body"] * 2
+    sent = [(asked.header("authorization") or "").partition(" ")[0] for asked in one.asked]
+    assert sent == ["", "Basic"]
 
 
 def test_a_second_refusal_is_the_answer_and_there_is_no_third_request(driver: Driver, one: Stage):
