@@ -352,10 +352,26 @@ def test_what_goes_to_this_machine_without_tls_goes_through_no_proxy(
         return (yield Ask(Request("GET", f"{one.url}/own"))).status
 
     cloud = kakao(one, SECRET)
-    assert driver.call(cloud, Asking(f"{one.url}/v", trusting=True)).status == 200
+    assert driver.call(cloud, Asking(f"{one.url}/v", proxied=two.url)).status == 200
     assert driver.run(cloud, flow()) == 202
     assert two.asked == []
     assert [path for path, _ in told(one)] == [LOGIN, "/v", "/own"]
+
+
+@pytest.mark.parametrize("in_path", [False, True])
+def test_a_proxy_is_asked_for_a_tunnel_and_told_no_credential(
+    driver: Driver, one: Stage, monkeypatch, in_path
+):
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, one.url)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    one.answer = lambda _: Said(403)
+    cloud = Everywhere("https://cloud.test", in_path=in_path)
+    with pytest.raises(Exception, match=r"403|tunnel|proxy|Forbidden"):
+        driver.call(cloud, Asking("https://cloud.test/v2/x", proxied=one.url))
+    assert {(asked.method, asked.path) for asked in one.asked} == {("CONNECT", "cloud.test:443")}
+    assert not any(held(asked) for asked in one.asked)
 
 
 # ── answers ──
