@@ -139,7 +139,9 @@ def test_a_redirect_of_an_own_host_to_one_without_tls_is_refused(driver: Driver,
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     with Stage(
-        lambda _: Said(302, headers={"Location": "http://api.wayscloud.services/"}), context
+        # Without a body: aiohttp leaves a connection with an unread one to close after its loop.
+        lambda _: Said(302, b"", {"Location": "http://api.wayscloud.services/"}),
+        context,
     ) as stage:
         cloud = WaysCloud(SECRET, origins=[stage.url])
         with pytest.raises(InsecureTransport):

@@ -157,10 +157,10 @@ def test_a_time_out_shows_no_credential_of_the_path(one: Stage):
     async def call() -> str:
         narrow = aiohttp.TCPConnector(limit=1)
         impatient = aiohttp.ClientTimeout(connect=0.01)
-        async with session(cloud, tls=NOBODY, connector=narrow, timeout=impatient) as made:
-            async with made.get(f"{one.url}/ba/x"):
+        async with session(cloud, tls=NOBODY, connector=narrow) as made:
+            async with made.get(f"{one.url}/ba/x"):  # holds the one connection
                 with pytest.raises(aiohttp.ConnectionTimeoutError) as late:
-                    await made.get(f"{one.url}/ba/y")
+                    await made.get(f"{one.url}/ba/y", timeout=impatient)
             return f"{late.value} {late.value!r}"
 
     shown = asyncio.run(call())
