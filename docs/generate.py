@@ -457,7 +457,12 @@ ENVIRONMENT: Words = {
     "LATCHGATE_TOKEN": "The token to use there. `https` only, unless it is this machine.",
     "LATCHGATE_CA": "PEM file of the authorities that the API's certificate may come from, instead"
     " of the system's and of the profile's `ca`.",
-    "LATCHGATE_PROFILE": "The profile file to use instead of the two usual ones.",
+    "LATCHGATE_CREDENTIAL_CLOUD": "Set for a command that prints a credential: whose, by the cloud's"
+    " name in lower case.",
+    "LATCHGATE_CREDENTIAL_COMMAND": "What prints a cloud's credential, for programs that use the"
+    " client and find none elsewhere; `{cloud}` in it stands for the cloud's name.",
+    "LATCHGATE_PROFILE": "The profile file to use instead of the two usual ones, or the name of a"
+    " profile of the cloud `latchgate` that `latchgate profile add` made.",
 }
 
 LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
@@ -577,15 +582,17 @@ def command_line() -> str:
     parts = [
         """# Command line
 
-Every verb takes `--json` and `--help` (`-h`); `latchgate --version` says which one it is. What a
-program may want goes to standard output, all else to standard error. Exit status: 0 done, 1 refused
-or failed, 2 called wrongly.
+Every verb but `run` takes `--json`, all take `--help` (`-h`); `latchgate --version` says which one
+it is. What a program may want goes to standard output, all else to standard error. Exit status: 0
+done, 1 refused or failed, 2 called wrongly; that of `run` is the command's.
 
 `init`, `serve`, `recover`, `migrate`, `signing-key`, `policy check` and, without `--remote`,
-`audit verify` work on this machine. The others call the management
+`audit verify` work on this machine. `profile`, `call`, `token`, `env`, `run` and `whoami PROFILE`
+are for [calls to clouds](../howto/call-a-cloud.md), with named profiles in
+`~/.config/latchgate/profiles.toml` (below `XDG_CONFIG_HOME`). The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
-named by `LATCHGATE_PROFILE`; the one beside `LATCHGATE_CONFIG`; `.latchgate/profile.toml`;
-`~/.config/latchgate/profile.toml`. A profile holds `url` and `token`, for its owner's eyes only;
+named by `LATCHGATE_PROFILE`, a file or one of the named profiles; the one beside
+`LATCHGATE_CONFIG`; `.latchgate/profile.toml`; `~/.config/latchgate/profile.toml`. Such a file holds `url` and `token`, for its owner's eyes only;
 and `ca` where the certificate of `url` comes from an authority that the system doesn't know: its
 PEM file, from the profile's folder on. Certificates are always checked.
 """

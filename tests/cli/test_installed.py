@@ -11,7 +11,6 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from tests.cli.callers import KEY
 from tests.client.stage import Said, Stage
@@ -32,8 +31,10 @@ def needed(wheel: Path, *extras: str) -> set[str]:
         asked, extras = todo.pop()
         for text in asked:
             one = Requirement(text)
-            environments = [{**default_environment(), "extra": extra} for extra in (*extras, "")]
-            if one.marker is not None and not any(map(one.marker.evaluate, environments)):
+            marker = one.marker
+            if marker is not None and not any(
+                marker.evaluate({"extra": extra}) for extra in (*extras, "")
+            ):
                 continue
             if one.name not in found:
                 found.add(one.name)
@@ -69,7 +70,8 @@ def installed(folder: Path, wheel: Path, *extras: str) -> Path:
     (entry,) = place.glob("latchgate-*.dist-info/entry_points.txt")
     module, function = re.findall(r"^latchgate = (\S+):(\S+)$", entry.read_text(), re.MULTILINE)[0]
     command = folder / "bin" / "latchgate"
-    text = f"#!{folder}/bin/python\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+    lines = [f"#!{folder}/bin/python", "import sys", f"from {module} import {function}"]
+    text = "\n".join([*lines, f"sys.exit({function}())", ""])
     command.write_text(text)
     command.chmod(0o755)
     return command

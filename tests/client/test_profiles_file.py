@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latchgate.client.errors import CredentialInvalid, SourceUnreadable
@@ -49,6 +49,7 @@ def test_without_a_file_there_are_no_profiles(path):
     assert read(path) == {}
 
 
+@settings(max_examples=25)
 @given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"), min_size=1))
 def test_any_text_is_spelled_so_that_it_is_read_again(tmp_path_factory, secret, url):
     path = tmp_path_factory.mktemp("p") / "profiles.toml"

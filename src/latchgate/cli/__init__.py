@@ -1,9 +1,10 @@
 """The command line.
 
-Rules of this folder: every verb takes `--json`; what a program may want goes to standard output,
-everything else to standard error; a refusal exits with 1, a wrong call with 2; an error says
-what was wrong, where, and what would be right; a secret is printed once and never taken as
-an argument. Verbs import what they need when they run.
+Rules of this folder: every verb takes `--json`, but for `run`, whose output is another program's;
+what a program may want goes to standard output, everything else to standard error; a refusal exits
+with 1, a wrong call with 2; an error says what was wrong, where, and what would be right; a secret
+is printed once, or by verbs that are for nothing else, and never taken as an argument. Verbs import
+what they need when they run.
 """
 
 from __future__ import annotations

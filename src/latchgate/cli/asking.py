@@ -126,7 +126,9 @@ def _body(data: str) -> tuple[bytes | IO[bytes], int | None]:
     except OSError as error:
         raise Failed(f"{path}: {error.strerror}", code=2)
     if size > _IN_MEMORY:
-        click.get_current_context().call_on_close(file.close)
+        context = click.get_current_context()
+        if context is not None:
+            context.call_on_close(file.close)
         return file, size
     with file:
         return file.read(), None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from latchgate.cli.calling import found, opener, profile_argument, told
+from latchgate.cli.calling import found, opened, opener, profile_argument, told
 from latchgate.cli.output import json_option
 
 if TYPE_CHECKING:  # loaded when the verb runs
@@ -78,7 +78,7 @@ def call(
     told_request = asked(method, headers, data)
     with told():
         profile = found(name)
-        cloud = profile.open()
+        cloud = opened(profile)
         sender = opener(cloud, profile)
         url = address(path, _base(path, profile, cloud, sender))
         request = Request(  # noqa: S310 - what is none of the cloud's hosts is refused on its way
@@ -104,6 +104,6 @@ def _base(path: str, profile: Profile, cloud: Cloud, sender: Opener) -> str:
     if profile.cloud == "teracloud" and path.startswith(_FILES):
         from latchgate.client.clouds.teracloud import TeraCloud
 
-        assert isinstance(cloud, TeraCloud)  # noqa: S101 - what the profile makes
-        return sender.run(cloud.account()).at("")
+        if isinstance(cloud, TeraCloud):
+            return sender.run(cloud.account()).at("/").rstrip("/")
     return profile.address(cloud)

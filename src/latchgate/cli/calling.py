@@ -20,6 +20,7 @@ from latchgate.cli.output import Failed, warn
 
 if TYPE_CHECKING:  # loaded when a verb runs
     from latchgate.client.adapters.urllib import Opener
+    from latchgate.client.clouds.oauth2 import DeviceCode
     from latchgate.client.flow import Cloud
     from latchgate.client.profiles import Profile
 
@@ -54,7 +55,7 @@ def found(name: str) -> Profile:
 
 def managing() -> Profile:
     """Return the management profile as one for callers; one that a sign-in made is renewed."""
-    from latchgate.cli.management_profile import find_profile, profile_file
+    from latchgate.cli.management_profile import find_profile, named_profile, profile_file
     from latchgate.client.profiles import Profile
     from latchgate.client.secret import Secret
 
@@ -64,7 +65,8 @@ def managing() -> Profile:
 
         kept = refreshed()
     given = os.environ.get("LATCHGATE_TOKEN")
-    where = "LATCHGATE_TOKEN" if given else str(profile_file())
+    named = named_profile()
+    where = "LATCHGATE_TOKEN" if given else f"profile {named}" if named else str(profile_file())
     return Profile(
         MANAGEMENT,
         "latchgate",
@@ -73,6 +75,25 @@ def managing() -> Profile:
         place=where,
         secrets={"token": Secret(kept.token)},
     )
+
+
+def opened(profile: Profile, *, keeping: bool = True) -> Cloud:
+    """Return a profile's cloud; where a person has to allow it, they are shown the code.
+
+    Tokens are those that are kept, and are kept, unless `keeping` is false.
+    """
+    from latchgate.client.token_cache import USER_CACHE
+
+    return profile.open(cache=USER_CACHE if keeping else None, prompt=_asked)
+
+
+def _asked(code: DeviceCode) -> None:
+    warn(f"open {code.link}")
+    if code.link != code.verification_uri:
+        warn(f"or {code.verification_uri} and type {code.user_code}")
+    else:
+        warn(f"and type {code.user_code}")
+    warn(f"it lasts {code.expires_in / 60:.0f} minutes")
 
 
 def opener(cloud: Cloud, profile: Profile) -> Opener:

@@ -45,6 +45,7 @@ def find_profile(*, public: bool = False) -> Profile:
 
     What is public needs the address alone. The file is the one that `LATCHGATE_PROFILE` names, the
     one beside `LATCHGATE_CONFIG`, or the first of `PROFILES`. `LATCHGATE_CA` goes before its `ca`.
+    `LATCHGATE_PROFILE` may also be the name of one of the profiles for callers.
     """
     url, token = os.environ.get("LATCHGATE_URL"), os.environ.get("LATCHGATE_TOKEN")
     ca = os.environ.get("LATCHGATE_CA")
@@ -56,6 +57,10 @@ def find_profile(*, public: bool = False) -> Profile:
         raise Failed(
             "set both LATCHGATE_URL and LATCHGATE_TOKEN, or neither and use a profile", code=2
         )
+    named = named_profile()
+    if named is not None:
+        found = _of_callers(named)
+        return found if ca is None else msgspec.structs.replace(found, ca=ca)
     path = profile_file()
     if path.exists():
         found = read_profile(path)
@@ -75,6 +80,43 @@ def profile_file() -> Path:
         return Path(named)
     places = [path.expanduser() for path in PROFILES]
     return next((path for path in places if path.exists()), places[-1])
+
+
+def named_profile() -> str | None:
+    """Return what `LATCHGATE_PROFILE` says where that is a name of one of callers' profiles.
+
+    A file of that name goes before it, as it did when there were files alone.
+    """
+    from latchgate.client.errors import ClientError
+    from latchgate.client.profiles_file import NAME, read
+
+    named = os.environ.get("LATCHGATE_PROFILE")
+    if named is None or not NAME.fullmatch(named) or Path(named).exists():
+        return None
+    try:
+        return named if named in read() else None
+    except ClientError as error:
+        raise Failed(f"LATCHGATE_PROFILE: {error}", code=2)
+
+
+def _of_callers(name: str) -> Profile:
+    from latchgate.client.errors import ClientError
+    from latchgate.client.profiles import find
+
+    try:
+        kept = find(name)
+        cloud, fields = kept.open(), kept.credential().fields
+    except ClientError as error:
+        raise Failed(f"LATCHGATE_PROFILE: {error}", code=2)
+    if kept.cloud != "latchgate":
+        raise Failed(
+            f"LATCHGATE_PROFILE: profile {name} is one of {kept.cloud}, and Latchgate is managed"
+            " with one of the cloud latchgate",
+            code=2,
+        )
+    return checked(
+        Profile(url=cloud.url, token=fields["token"].reveal(), ca=kept.ca), f"profile {name}"
+    )
 
 
 def _named() -> str | None:

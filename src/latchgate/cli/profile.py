@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from latchgate.cli.calling import MANAGEMENT, found, opener, profile_argument, told
+from latchgate.cli.calling import MANAGEMENT, found, opened, opener, profile_argument, told
 from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_table
 
 if TYPE_CHECKING:  # loaded when a verb runs
+    from latchgate.client.flow import Cloud, Identity, Step
     from latchgate.client.profiles_file import Entry
 
 _CLOUDS = ("wayscloud", "upcloud", "teracloud", "kakaocloud", "oauth2", "latchgate")
 _ASKED = ("prompt", "stdin")
 _FROM = (*_ASKED, "environment", "dotenv", "file", "keyring", "command")
 _FIELDS = ("username", "user", "access_key_id", "access_key_name", "user_id", "client_id")
-_SETTINGS = ("via", "region", "issuer", "token_url", "grant", "scope", "audience", "auth")
+_SETTINGS = (
+    *("via", "region", "issuer", "token_url", "device_url"),
+    *("grant", "scope", "resource", "audience", "auth"),
+)
+_BY_VARIABLES = ("environment", "dotenv", "file")
 
 
 @click.group()
@@ -85,8 +91,15 @@ def _option(
 @_option("region", "NAME", "KakaoCloud: OS_REGION_NAME of `latchgate env`.")
 @_option("issuer", "URL", "OAuth2: the issuer, whose metadata tells its token endpoint.")
 @_option("token_url", "URL", "OAuth2: the token endpoint, instead of --issuer.")
-@_option("grant", "GRANT", "OAuth2: client_credentials unless told.")
+@_option("device_url", "URL", "OAuth2: where device codes are got, beside --token-url.")
+@click.option(
+    "--grant",
+    type=click.Choice(["client_credentials", "device", "refresh"]),
+    help="OAuth2: how the first token is got; with the client's secret unless told, by a person"
+    " who types a code, or with a refresh token.",
+)
 @_option("scope", "SCOPES", "OAuth2: the scopes to ask for.")
+@_option("resource", "URL", "OAuth2: the API that the token is for (RFC 8707).")
 @_option("audience", "NAME", "OAuth2: whom the token is for.")
 @_option("auth", "basic|post|none", "OAuth2: how the client proves itself.")
 @click.option(
@@ -197,14 +210,18 @@ def _free(name: str, *, replacing: bool) -> None:
 
 def _checked(name: str, made: Entry) -> None:
     """Refuse what could not be used: fields, addresses and, where it is held, the secret."""
+    from latchgate.client.errors import CredentialInvalid
     from latchgate.client.hosts import base
-    from latchgate.client.profiles import lacking, of
+    from latchgate.client.profiles import From, lacking, of
 
     told_profile = of(name, made)
     for one in (*((made.url,) if made.url else ()), *made.origins):
         base(one, made.cloud)
-    lacking(told_profile.kind.wanted, told_profile.fields)
-    if made.secrets:
+    lacking(told_profile.wanted, told_profile.fields)
+    if not told_profile.wanted.variables and told_profile.source in _BY_VARIABLES:
+        msg = f"{made.cloud} has no variables of its own: take prompt, stdin, keyring or command"
+        raise CredentialInvalid(msg)
+    if told_profile.source is From.HERE:
         told_profile.open(cache=None)
 
 
@@ -224,8 +241,12 @@ def list_profiles(*, as_json: bool) -> None:
 
 
 def _management() -> list[dict[str, Any]]:
-    from latchgate.cli.management_profile import profile_file
+    from latchgate.cli.management_profile import named_profile, profile_file
 
+    named = named_profile()
+    if named is not None and not os.environ.get("LATCHGATE_TOKEN"):
+        where = f"profile {named}"
+        return [{"name": MANAGEMENT, "cloud": "latchgate", "from": where, "url": None}]
     url, path = os.environ.get("LATCHGATE_URL"), profile_file()
     where = "environment" if url else str(path)
     if not url and not path.exists():
@@ -254,6 +275,8 @@ def remove(*, name: str, as_json: bool) -> None:
 
     with told():
         entry = profiles_file.read().get(name)
+        if entry is not None:
+            _drop_token(name, entry)
         profiles_file.remove(name)
         if entry is not None:
             forgotten(name, entry)
@@ -261,6 +284,27 @@ def remove(*, name: str, as_json: bool) -> None:
         print_json({"removed": name})
         return
     print_fields([("removed", name)])
+
+
+def _drop_token(name: str, entry: Entry) -> None:
+    """Drop a token that is kept for a profile, as far as its credential can still be had."""
+    from latchgate.client.errors import ClientError
+    from latchgate.client.profiles import of
+
+    with contextlib.suppress(ClientError):
+        kept = of(name, entry)
+        if kept.kind.fetched:
+            opened(kept).forget()
+
+
+def _anew(cloud: Cloud) -> Generator[Step, Any, Identity]:
+    from latchgate.client.flow import Obtain
+
+    if cloud.renewal is not None:
+        known = yield Obtain()
+        if cloud.renewal.cache is not None:
+            yield Obtain(refused=known)
+    return (yield from cloud.identify())
 
 
 @profile.command()
@@ -272,8 +316,9 @@ def test(*, name: str, as_json: bool) -> None:
 
     with told():
         kept = found(name)
-        cloud = kept.open(cache=None)
-        identity = opener(cloud, kept).run(cloud.identify())
+        # A refresh token is good once, and the newest is where tokens are kept.
+        cloud = opened(kept, keeping=kept.rotates)
+        identity = opener(cloud, kept).run(_anew(cloud))
     if not as_json:
         print_fields([("profile", name), ("stands", "yes")])
     print_identity(identity, as_json=as_json)

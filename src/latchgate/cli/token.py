@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from latchgate.cli.calling import found, opener, profile_argument, told
+from latchgate.cli.calling import found, opened, opener, profile_argument, told
 from latchgate.cli.output import json_option, print_json
 
 if TYPE_CHECKING:  # loaded when the verb runs
@@ -38,7 +37,7 @@ def token(*, name: str, lasting: float, as_json: bool) -> None:
 
     with told():
         profile = found(name)
-        cloud = profile.open()
+        cloud = opened(profile)
         ends_at: float | None = None
         if cloud.renewal is not None:
             text, ends_at = opener(cloud, profile).run(_live(lasting))
@@ -56,13 +55,7 @@ def token(*, name: str, lasting: float, as_json: bool) -> None:
 
 
 def _live(lasting: float) -> Generator[Step, Any, tuple[str, float]]:
-    from latchgate.client.errors import Unreachable
     from latchgate.client.flow import Obtain
 
-    kept = yield Obtain()
-    if kept.ends_at - time.time() < lasting:
-        kept = yield Obtain(refused=kept)
-    if kept.ends_at - time.time() < lasting:
-        msg = f"tokens there end sooner than in {lasting:g} s"
-        raise Unreachable(msg)
+    kept = yield Obtain(lasting=lasting)
     return kept.value.reveal(), kept.ends_at

@@ -37,11 +37,11 @@ def whoami(*, name: str | None, as_json: bool) -> None:
 
 
 def _named(name: str, *, as_json: bool) -> None:
-    from latchgate.cli.calling import found, opener, told
+    from latchgate.cli.calling import found, opened, opener, told
 
     with told():
         profile = found(name)
-        cloud = profile.open()
+        cloud = opened(profile)
         identity = opener(cloud, profile).run(cloud.identify())
     print_identity(identity, as_json=as_json)
 

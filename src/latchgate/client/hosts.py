@@ -74,16 +74,16 @@ def base(url: str, cloud: str) -> str:
 
     Raises: CredentialInvalid, InsecureTransport.
     """
-    try:
-        target = Target.of(url)
-    except ValueError as error:
-        msg = f"{cloud}: {url!r} is {error}"
-        raise CredentialInvalid(msg) from None
+    target = _target(url)
+    if target is None:
+        # It may be a key that was put in the wrong place, or hold one: it is not shown.
+        msg = f"{cloud}: the address is not a URL such as https://api.example.com"
+        raise CredentialInvalid(msg)
     if "@" in url.split("://", 1)[1].split("/", 1)[0]:
         msg = f"{cloud}: the address holds a credential; give it apart"
         raise CredentialInvalid(msg)
     if target.scheme != "https" and target.host not in LOOPBACK:
-        msg = f"{url} is not https: {cloud}'s credential goes over TLS only"
+        msg = f"{target.origin} is not https: {cloud}'s credential goes over TLS only"
         raise InsecureTransport(msg)
     return url.rstrip("/")
 
@@ -100,3 +100,10 @@ def hosts_of(cloud: str, url: str, usual: Hosts, usual_url: str, origins: Iterab
     if url == usual_url:
         return replace(usual, more=frozenset(more), _known={})
     return Hosts(cloud, more=frozenset({Target.of(url).origin, *more}))
+
+
+def _target(url: str) -> Target | None:
+    try:
+        return Target.of(url)
+    except ValueError:
+        return None

@@ -6,22 +6,28 @@ what its source has may make one credential together, since whoever wrote the pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latchgate.client.errors import CredentialInvalid, CredentialMissing
+from latchgate.client.profile_kinds import CLOUDS, GRANTS, OAUTH2, Kind
 from latchgate.client.profiles_file import Entry, names_of, read
 from latchgate.client.secret import Secret
+from latchgate.client.sources.client_file import ClientFile
+from latchgate.client.sources.command import Command
+from latchgate.client.sources.dotenv import DotEnv
 from latchgate.client.sources.environment import Environment
+from latchgate.client.sources.inline import Inline
+from latchgate.client.sources.keyring import Keyring
 from latchgate.client.sources.search import search
-from latchgate.client.sources.source import Found, Lacking, Source, Wanted
+from latchgate.client.sources.source import Found, Lacking, Wanted
 from latchgate.client.token_cache import USER_CACHE, TokenCache
 
 if TYPE_CHECKING:  # each is loaded when a profile is one of its cloud
+    from latchgate.client.clouds.oauth2 import DeviceCode
     from latchgate.client.flow import Cloud
 
 
@@ -37,63 +43,12 @@ class From(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What profiles of a cloud may hold.
-
-    `public` are the fields of its credential that are no secret, `settings` further arguments of
-    its class, `shown` what only `latchgate env` uses; `fetched` says that its tokens are kept.
-    """
-
-    module: str
-    type: str
-    public: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
-    shown: tuple[str, ...] = ()
-    fetched: bool = False
-
-    @property
-    def wanted(self) -> Wanted:
-        """What makes a credential there."""
-        found: Wanted = self._module().WANTED
-        return found
-
-    def made(self, **arguments: Any) -> Cloud:
-        """Make the cloud."""
-        cloud: Cloud = getattr(self._module(), self.type)(**arguments)
-        return cloud
-
-    def _module(self) -> Any:
-        return import_module(f"latchgate.client.clouds.{self.module}")
-
-
-CLOUDS: Mapping[str, Kind] = {
-    "wayscloud": Kind("wayscloud", "WaysCloud"),
-    "upcloud": Kind("upcloud", "UpCloud", public=("username",)),
-    "teracloud": Kind("teracloud", "TeraCloud", public=("user",), settings=("via",)),
-    "kakaocloud": Kind(
-        "kakaocloud",
-        "KakaoCloud",
-        public=("access_key_id", "access_key_name", "user_id"),
-        shown=("region",),
-        fetched=True,
-    ),
-    "oauth2": Kind(
-        "oauth2",
-        "OAuth2",
-        public=("client_id",),
-        settings=("issuer", "token_url", "grant", "scope", "audience", "auth"),
-        fetched=True,
-    ),
-    "latchgate": Kind("latchgate", "Latchgate"),
-}
-
-
-@dataclass(frozen=True, slots=True)
 class Profile:
     """One named profile; `fields` are what of its credential is no secret.
 
     `file` and `entry` say which `.env` or file, and which entry of it or of the keyring; `ca` is a
-    PEM file of the only authorities that the server's certificate may come from.
+    PEM file of the only authorities that the server's certificate may come from; `place` is what
+    the credential's source is called, where the profile is in no file of profiles.
     """
 
     name: str
@@ -108,7 +63,7 @@ class Profile:
     fields: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict, repr=False)
-    place: str | None = None  # what `whoami` calls it, where it is in no file of profiles
+    place: str | None = None
 
     @property
     def kind(self) -> Kind:
@@ -118,15 +73,22 @@ class Profile:
     @property
     def wanted(self) -> Wanted:
         """What makes its credential."""
-        return self.kind.wanted
+        return self.kind.wanted(self.settings)
 
-    def address(self, cloud: Cloud) -> str:
-        """Return where its paths begin."""
-        return cloud.url
+    @property
+    def rotates(self) -> bool:
+        """Whether its tokens come by refresh tokens, of which the newest alone is good."""
+        return self.settings.get("grant") in {"device", "refresh"}
 
-    def open(self, *, cache: TokenCache | None = USER_CACHE) -> Cloud:
+    def open(
+        self,
+        *,
+        cache: TokenCache | None = USER_CACHE,
+        prompt: Callable[[DeviceCode], object] | None = None,
+    ) -> Cloud:
         """Return its cloud with its credential; `cache` is where fetched tokens are kept.
 
+        `prompt` shows somebody a device code, where the profile is of that grant.
         Raises: CredentialMissing, CredentialInvalid, SourceUnreadable, InsecureTransport.
         """
         kind = self.kind
@@ -135,14 +97,31 @@ class Profile:
         }
         if kind.fetched:
             given["cache"] = cache
-        return kind.made(url=self.url, origins=self.origins, sources=(_Of(self),), **given)
+        if self.cloud != OAUTH2:
+            return kind.made(url=self.url, origins=self.origins, sources=(_Of(self),), **given)
+        # Its url is the server that gives tokens; a profile's the API that they are for.
+        found = self.credential()
+        fields = {name: value.reveal() for name, value in found.fields.items()}
+        api = (self.url,) if self.url is not None else ()
+        cloud = kind.made(origins=(*api, *self.origins), prompt=prompt, **fields, **given)
+        cloud.source = found.where
+        return cloud
 
     def credential(self) -> Found:
         """Return the fields of its credential, the secret ones too.
 
-        Raises: CredentialMissing, SourceUnreadable.
+        Raises: CredentialMissing, CredentialInvalid, SourceUnreadable.
         """
         return search(self.wanted, (_Of(self),))
+
+    def address(self, cloud: Cloud) -> str:
+        """Return where its paths begin; raises CredentialInvalid where there is no such place."""
+        if self.cloud != OAUTH2:
+            return cloud.url
+        if self.url is None:
+            msg = f"profile {self.name} has no address: give a whole URL, or the profile a url"
+            raise CredentialInvalid(msg)
+        return self.url
 
 
 def profile(name: str, *, cache: TokenCache | None = USER_CACHE, path: Path | None = None) -> Cloud:
@@ -170,11 +149,13 @@ def of(name: str, entry: Entry) -> Profile:
     """Make a profile of what its table in a file says; raises CredentialInvalid."""
     kind = CLOUDS.get(entry.cloud)
     if kind is None:
-        msg = f"profile {name}: no cloud {entry.cloud!r}; there are {', '.join(CLOUDS)}"
-        raise CredentialInvalid(msg)
+        raise _invalid(name, f"no cloud {entry.cloud!r}; there are {', '.join(CLOUDS)}")
     if entry.source not in {one.value for one in From}:
-        msg = f"profile {name}: from is one of {', '.join(From)}"
-        raise CredentialInvalid(msg)
+        raise _invalid(name, f"from is one of {', '.join(From)}")
+    if entry.source == From.COMMAND and not entry.command:
+        raise _invalid(name, "from = command, and no command")
+    if entry.settings.get("grant", GRANTS[0]) not in GRANTS:
+        raise _invalid(name, f"grant is one of {', '.join(GRANTS)}")
     for told, known in (
         (entry.fields, kind.public),
         (entry.settings, (*kind.settings, *kind.shown)),
@@ -182,8 +163,7 @@ def of(name: str, entry: Entry) -> Profile:
         strange = sorted(set(told) - set(known))
         if strange:
             some = f"of these it has {', '.join(known)}" if known else "it has none of these"
-            msg = f"profile {name}: {entry.cloud} has no {', '.join(strange)}; {some}"
-            raise CredentialInvalid(msg)
+            raise _invalid(name, f"{entry.cloud} has no {', '.join(strange)}; {some}")
     return Profile(
         name,
         entry.cloud,
@@ -200,40 +180,6 @@ def of(name: str, entry: Entry) -> Profile:
     )
 
 
-class _Of:
-    """A profile as the source of its credential."""
-
-    def __init__(self, told: Profile) -> None:
-        self._profile = told
-
-    def look(self, wanted: Wanted) -> Found | Lacking:
-        """Return what the profile and the source that it names have together."""
-        told = self._profile
-        rest = lacking(wanted, told.fields)
-        found = _source(told).look(rest)
-        if isinstance(found, Lacking):
-            return Lacking(f"profile {told.name}, {found.where}", found.why)
-        fields = {name: Secret(value) for name, value in told.fields.items()}
-        where = told.place or f"profile {told.name}"
-        if told.source is not From.HERE:
-            where = f"{where}, {found.where}"
-        return Found({**found.fields, **fields}, where)
-
-
-class _Here:
-    """What the profile itself holds."""
-
-    def __init__(self, secrets: Mapping[str, Secret]) -> None:
-        self._secrets = secrets
-
-    def look(self, wanted: Wanted) -> Found | Lacking:
-        fields = wanted.taken({name: one.reveal() for name, one in self._secrets.items()})
-        if fields is None:
-            sets = " or ".join("+".join(one) for one in wanted.sets)
-            return Lacking("its own secrets", f"{sets} not there")
-        return Found(fields, "its own secrets")
-
-
 def lacking(wanted: Wanted, fields: Mapping[str, str]) -> Wanted:
     """Return what is wanted besides `fields`; raises CredentialInvalid where they fit no set."""
     sets = tuple(
@@ -248,12 +194,44 @@ def lacking(wanted: Wanted, fields: Mapping[str, str]) -> Wanted:
     return replace(wanted, sets=sets)
 
 
-def _source(told: Profile) -> Source:
-    match told.source:
-        case From.HERE:
-            return _Here(told.secrets)
-        case From.ENVIRONMENT:
-            return Environment()
-        case _:
-            msg = f"profile {told.name}: {told.source} can't be read yet"
-            raise CredentialInvalid(msg)
+class _Of:
+    """A profile as the source of its credential."""
+
+    def __init__(self, told: Profile) -> None:
+        self._profile = told
+
+    def look(self, wanted: Wanted) -> Found | Lacking:
+        """Return what the profile and the source that it names have together."""
+        told = self._profile
+        place = told.place or f"profile {told.name}"
+        found = self._found(wanted)
+        if isinstance(found, Lacking):
+            where = place if told.source is From.HERE else f"{place}, {found.where}"
+            return found._replace(where=where)
+        fields = {name: Secret(value) for name, value in told.fields.items()}
+        where = place if told.source is From.HERE else f"{place}, {found.where}"
+        return Found({**found.fields, **fields}, where)
+
+    def __repr__(self) -> str:
+        return f"profile {self._profile.name}"
+
+    def _found(self, wanted: Wanted) -> Found | Lacking:
+        told = self._profile
+        rest = lacking(wanted, told.fields)
+        match told.source:
+            case From.HERE:
+                return Inline({**told.fields, **told.secrets}).look(wanted)
+            case From.KEYRING:
+                return Keyring(told.entry, known=told.fields).look(wanted)
+            case From.COMMAND:
+                return Command(told.command, known=told.fields).look(wanted)
+            case From.ENVIRONMENT:
+                return Environment().look(rest)
+            case From.DOTENV:
+                return DotEnv(told.file).look(rest)
+            case From.FILE:
+                return ClientFile(told.file, entry=told.entry).look(rest)
+
+
+def _invalid(name: str, why: str) -> CredentialInvalid:
+    return CredentialInvalid(f"profile {name}: {why}")
