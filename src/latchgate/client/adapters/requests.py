@@ -1,4 +1,4 @@
-"""requests: a session with a cloud's credential.
+"""requests: a session with a cloud's credential (urllib3 2 or later).
 
 What urllib3 logs, and shows in errors, is the caller's address: a credential in the path is put
 there by the connection itself. `http.client`'s own debugging, which prints all that is sent, is off
@@ -86,12 +86,12 @@ class _Adapter(HTTPAdapter):
     ) -> None:
         pool_kwargs["ssl_minimum_version"] = ssl.TLSVersion.TLSv1_2
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
-        _discreet(self.poolmanager)
+        _quieten(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:  # noqa: ANN401 - requests' signature
         proxy_kwargs["ssl_minimum_version"] = ssl.TLSVersion.TLSv1_2
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        _discreet(manager)
+        _quieten(manager)
         return manager
 
     def send(
@@ -205,7 +205,7 @@ def check(cloud: Cloud, response: requests.Response) -> requests.Response:
     raise refused(cloud, told)
 
 
-class _Discreet:
+class _Quiet:
     """A connection that puts a credential into the path by itself, and prints nothing."""
 
     debuglevel = 0
@@ -216,7 +216,7 @@ class _Discreet:
         super().putrequest(method, url if place is None else place, **told)  # type: ignore[misc]
 
 
-def _discreet(manager: PoolManager) -> None:
+def _quieten(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {
         scheme: _pool(made) for scheme, made in manager.pool_classes_by_scheme.items()
     }
@@ -224,10 +224,10 @@ def _discreet(manager: PoolManager) -> None:
 
 @cache
 def _pool(made: type[Any]) -> type[Any]:
-    """Return the class of pools whose connections are discreet; one that is already stays."""
-    if issubclass(made.ConnectionCls, _Discreet):
+    """Return the class of pools whose connections are quiet; one whose are already stays."""
+    if issubclass(made.ConnectionCls, _Quiet):
         return made
-    connection = type(made.ConnectionCls.__name__, (_Discreet, made.ConnectionCls), {})
+    connection = type(made.ConnectionCls.__name__, (_Quiet, made.ConnectionCls), {})
     return type(made.__name__, (made,), {"ConnectionCls": connection})
 
 
