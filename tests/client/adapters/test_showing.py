@@ -8,7 +8,7 @@ import logging
 import pytest
 from tests.client.adapters.drivers import Asking, Driver
 from tests.client.adapters.everywhere import SECRET, Everywhere, held
-from tests.client.adapters.identity import LOGIN, kakao, refusing, told
+from tests.client.adapters.identity import LOGIN, identity, kakao, refusing, told
 from tests.client.stage import Said, Stage
 
 from latchgate.client import Unreachable, WaysCloud
@@ -83,6 +83,14 @@ def test_a_request_of_the_clouds_own_shows_no_credential_of_its_address(
 
 
 # ── what else is on a machine ──
+
+
+def test_a_token_that_no_header_can_hold_is_refused_and_shows_nowhere(driver: Driver, one: Stage):
+    one.answer = identity(f"{SECRET} é", lambda _: Said())
+    with pytest.raises(Unreachable) as refused:
+        driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
+    assert SECRET not in f"{refused.value} {refused.value!r}"
+    assert [path for path, _ in told(one)] == [LOGIN]
 
 
 def test_a_netrc_adds_no_credential_of_its_own(driver: Driver, one: Stage, tmp_path, monkeypatch):
