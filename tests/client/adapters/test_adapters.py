@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import ssl
 import warnings
@@ -169,6 +170,19 @@ def test_a_second_refusal_is_the_answer_and_there_is_no_third_request(driver: Dr
     answer = driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (401, 401)
     assert [path for path, _ in told(one)] == [LOGIN, "/v"] * 2
+
+
+def test_a_renewal_that_is_refused_is_the_error_and_leaves_no_answer_open(
+    driver: Driver, one: Stage
+):
+    giving = refusing(SECRET, 401)
+    one.answer = lambda asked: (
+        giving(asked) if len(one.asked) < 3 else Said(403, b'{"error": {"message": "no more"}}')
+    )
+    with pytest.raises(PermissionDenied, match=r"no more"):
+        driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
+    gc.collect()  # what is left open warns, and warnings are errors
+    assert [path for path, _ in told(one)] == [LOGIN, "/v", LOGIN]
 
 
 def test_a_body_that_is_sent_as_it_comes_is_sent_once(driver: Driver, one: Stage):
