@@ -155,7 +155,8 @@ class RenewingInMemory(Renewing):
     shared = False
 
 
+_SETTINGS = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestRenewing = Renewing.TestCase
+TestRenewing.settings = _SETTINGS
 TestRenewingInMemory = RenewingInMemory.TestCase
-for _case in (TestRenewing, TestRenewingInMemory):
-    _case.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestRenewingInMemory.settings = _SETTINGS

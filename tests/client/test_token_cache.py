@@ -205,6 +205,12 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_beside(folder):
     assert [one.suffix for one in folder.iterdir()] == [".json"]
 
 
+def test_what_is_too_large_to_be_read_is_not_kept(folder):
+    keep(folder)
+    assert not keep(folder, Token(Secret("t" * 70_000), 11.0, 21.0, 31.0))
+    assert kept(folder) == TOKEN
+
+
 def test_the_lock_is_held_by_one_and_its_file_is_removed_afterwards(folder):
     with slot(folder) as first, slot(folder) as second:
         assert first.locked()

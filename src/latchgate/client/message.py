@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 Pairs = tuple[tuple[str, str], ...]
 
 PORTS = {"https": 443, "http": 80}
+# What most URLs look like, and what everybody reads alike: any other is urlsplit's to read.
+_PLAIN = re.compile(r"(https?)://([a-z0-9.-]+)(/[!-\"$->@-\[\]-~]*)(?:\?[!-\"$-~]*)?")
 
 
 class Target(NamedTuple):
@@ -23,12 +26,17 @@ class Target(NamedTuple):
     @classmethod
     def of(cls, url: str) -> Target:
         """Read a URL; raises ValueError for what is none, or is neither http nor https."""
+        plain = _PLAIN.fullmatch(url)
+        if plain is not None:
+            scheme, host, path = plain.groups()
+            return cls(scheme, host, PORTS[scheme], path)
         parts = urlsplit(url)
         default = PORTS.get(parts.scheme)
         if default is None or not parts.hostname:
             msg = "not a URL such as https://api.example.com"
             raise ValueError(msg)
-        return cls(parts.scheme, parts.hostname, parts.port or default, parts.path or "/")
+        port = default if parts.port is None else parts.port
+        return cls(parts.scheme, parts.hostname, port, parts.path or "/")
 
     @property
     def origin(self) -> str:

@@ -75,9 +75,13 @@ class Join(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Wait for some seconds."""
+    """Wait for some seconds, and for a task of the thread `holder` where one is told.
+
+    Answered by False where that can't go on while its thread waits.
+    """
 
     seconds: float
+    holder: int | None = None
 
 
 Waiting = Ask | Join | Pause
@@ -174,7 +178,7 @@ class Renewal:
     def forget(self, cloud: Cloud) -> None:
         """Drop the token, here and in the cache; what is being fetched is kept by nobody."""
         with self._lock:
-            self._token = None
+            self._token, self._unkept = None, False
             if self._flight is not None:
                 self._flight.dropped, self._flight = True, None
         if self.cache is not None:
@@ -271,18 +275,20 @@ class Renewal:
         if self.cache is None:
             return (yield from self._exchanged(cloud, self._token, wanted, flight))
         with self.cache.slot(cloud.slot, cloud.secrets) as slot:
-            token = yield from self._entered(slot, wanted, self.cache.patience)
+            token = yield from self._entered(slot, wanted, flight, self.cache.patience)
             if token is not None:
                 return token
             kept = slot.read()  # under the lock: whatever its refresh token is, it is the newest
             before = self._token if kept is None or self._unkept else kept
             token = yield from self._exchanged(cloud, before, wanted, flight, slot)
             if not flight.dropped:
+                # Whatever interrupts this: a refresh token that counts once is not lost.
+                flight.token, self._unkept = token, True
                 self._unkept = not slot.write(token)
             return token
 
     def _entered(
-        self, slot: Slot, wanted: _Wanted, patience: float
+        self, slot: Slot, wanted: _Wanted, flight: Flight, patience: float
     ) -> Generator[Pause, Any, Token | None]:
         """Take the lock, and return None; or the token that does without an exchange."""
         waited, taken_over, sign = 0.0, False, None
@@ -305,7 +311,9 @@ class Renewal:
                 continue
             pause = _PAUSES[0] + (_PAUSES[1] - _PAUSES[0]) * self.world.chance()
             waited += pause
-            yield Pause(pause)
+            flight.steps += 1  # it is the other process that is waited for
+            if (yield Pause(pause, slot.holder)) is False:
+                return None
 
     def _kept(self, slot: Slot, wanted: _Wanted) -> Token | None:
         """Return what the cache has, unless it is to be renewed; then it serves meanwhile."""
@@ -316,7 +324,7 @@ class Renewal:
             self._unkept = False
             return kept
         with self._lock:
-            if self._token is None or not self._token.live(now):
+            if not wanted.by(self._token, now):
                 self._token = kept
         return None
 

@@ -46,6 +46,8 @@ def carry_out(
                     answer = ask(step.request)
                 elif isinstance(step, Join):
                     answer = _wait(step)
+                elif step.holder == threading.get_ident():
+                    answer = False
                 else:
                     time.sleep(step.seconds)
             except BaseException as caught:  # noqa: BLE001 - thrown in above, and out from there

@@ -25,6 +25,7 @@ import json
 import math
 import os
 import stat
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,6 +99,7 @@ class Slot:
         self._lock: int | None = None
         self._holds = False
         self._usable = _SHARED and folder is not None
+        self._thread = threading.get_ident()
 
     def __enter__(self) -> Self:
         _open.add(self)
@@ -138,6 +140,14 @@ class Slot:
                 else:
                     self._let_go()  # its holder removed it between our opening and locking it
         return True
+
+    @property
+    def holder(self) -> int | None:
+        """The thread of this process that has the lock meanwhile, if it is one of this process."""
+        for one in tuple(_open):
+            if one._holds and (one._path, one._name) == (self._path, self._name):  # noqa: SLF001
+                return one._thread  # noqa: SLF001 - of this class
+        return None
 
     def touch(self) -> None:
         """Show whoever waits that this holder lives."""
@@ -181,6 +191,8 @@ class Slot:
             return False
         try:
             text = json.dumps(self._words(token)).encode()
+            if len(text) > _LARGEST:
+                return False  # nobody would read it
             self._remove(self._name + _BESIDE)
             beside = self._opened(_BESIDE, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
             with os.fdopen(beside, "wb") as file:
