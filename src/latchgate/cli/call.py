@@ -96,6 +96,7 @@ def call(
         if as_json:
             show_json(answer)
         else:
+            output = None if output == Path("-") else output
             show(answer, include=include, output=output)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # loaded when a verb runs
     from latchgate.client.clouds.oauth2 import DeviceCode
     from latchgate.client.flow import Cloud
     from latchgate.client.profiles import Profile
+    from latchgate.client.sources.source import Found
 
 MANAGEMENT = "latchgate"
 profile_argument = click.argument("name", metavar="PROFILE")
@@ -77,14 +78,15 @@ def managing() -> Profile:
     )
 
 
-def opened(profile: Profile, *, keeping: bool = True) -> Cloud:
+def opened(profile: Profile, *, keeping: bool = True, found: Found | None = None) -> Cloud:
     """Return a profile's cloud; where a person has to allow it, they are shown the code.
 
-    Tokens are those that are kept, and are kept, unless `keeping` is false.
+    Tokens are those that are kept, and are kept, unless `keeping` is false; `found` is the
+    credential where it was looked for already.
     """
     from latchgate.client.token_cache import USER_CACHE
 
-    return profile.open(cache=USER_CACHE if keeping else None, prompt=_asked)
+    return profile.open(cache=USER_CACHE if keeping else None, prompt=_asked, found=found)
 
 
 def _asked(code: DeviceCode) -> None:

@@ -255,7 +255,11 @@ def _management() -> list[dict[str, Any]]:
 
 
 def _shown(name: str, entry: Entry) -> dict[str, Any]:
-    places = (entry.file, entry.entry if entry.entry != name else None, shlex.join(entry.command))
+    # The words after the first may hold secrets.
+    command = (
+        shlex.quote(entry.command[0]) + " …" * (len(entry.command) > 1) if entry.command else ""
+    )
+    places = (entry.file, entry.entry if entry.entry != name else None, command)
     where = " ".join([entry.source, *(one for one in places if one)])
     told_fields = {"name": name, "cloud": entry.cloud, "from": where, "url": entry.url}
     return told_fields | dict(entry.fields) | dict(entry.settings)
