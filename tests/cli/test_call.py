@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import socket
+import subprocess
 import sys
 from http.client import HTTPResponse
 
 import pytest
 from tests.cli.callers import KEY
 from tests.client.stage import Said, Stage
+from tests.world import environment
 
 from latchgate.cli.answer import show
 
@@ -187,3 +189,24 @@ def test_a_terminal_is_given_nothing_that_is_no_text(monkeypatch, body, capsys):
     with pytest.raises(SystemExit):
         on_a_terminal(monkeypatch, body)
     assert "take -o FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("into", "said"),
+    [("| head -c 1", "x"), (">/dev/full", "standard output: No space left on device")],
+    ids=["a pipe that is closed", "a full disk"],
+)
+def test_an_output_that_takes_no_more_ends_the_command_and_is_no_fault(caller, stage, into, said):
+    stage.answer = lambda _: Said(body=b"x" * 1_000_000)
+    caller.shop(stage)
+    command = f"{sys.executable} -m latchgate call shop GET / {into}"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        env=environment(HOME=str(caller.home), XDG_CONFIG_HOME=""),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

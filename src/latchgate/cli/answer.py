@@ -38,8 +38,15 @@ def show(answer: http.client.HTTPResponse, *, include: bool, output: Path | None
             out.flush()
     except BrokenPipeError:
         # Whoever read has enough. Nothing is to be flushed into the pipe at the end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         raise SystemExit(1) from None
+    except OSError as error:
+        _close_output()
+        raise Failed(f"standard output: {error.strerror}")
+
+
+def _close_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_json(answer: http.client.HTTPResponse) -> None:
