@@ -19,9 +19,10 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 
 # Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl,
 # and WebDAV's other methods by the module of their own. Node and Go may be from elsewhere.
-TEST_PACKAGES := apache2 cadaver chromium-headless-shell curl docker-compose git golang-go=go \
-	haproxy jq libapache2-mod-auth-openidc libnginx-mod-http-dav-ext nginx nodejs npm openssl \
-	php-cli php-curl rclone strace
+TEST_PACKAGES := apache2 cadaver chromium-headless-shell curl dbus-daemon=dbus-run-session \
+	docker-compose git gnome-keyring=gnome-keyring-daemon golang-go=go haproxy jq \
+	libapache2-mod-auth-openidc libnginx-mod-http-dav-ext nginx nodejs npm openssl php-cli \
+	php-curl python3-dotenv rclone strace
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp

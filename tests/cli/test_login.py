@@ -9,20 +9,17 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from msgspec import structs
 from tests import people
 from tests.doors.console.relying import carried
 from tests.doors.console.visitor import Visitor
 from tests.people import Person
-from tests.world import LATCHGATE, Run, Server, World, environment, free_port, latchgate, mode
+from tests.world import LATCHGATE, Run, Server, World, environment, latchgate, mode
 
-from latchgate.cli.signed_in import Issuer
 from latchgate.store import schema
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
@@ -170,6 +167,7 @@ def test_a_token_of_another_sort_is_not_written_over(server, tmp_path):
     [
         ("http://login.example.com", "over https only"),
         ("login.example.com", "is not a URL"),
+        ("https://login.example.com?a=b", "neither query nor fragment"),
         ("http://127.0.0.1:1", "can't be reached"),
     ],
 )
@@ -221,45 +219,3 @@ def test_an_issuer_that_says_it_is_another_is_not_believed(tmp_path):
         done = run(tmp_path, "login", "--url", url)
     assert (done.code, "says that it is https://login.example.com" in done.err) == (1, True)
     assert list(tmp_path.iterdir()) == []
-
-
-class _GivenUpError(Exception):
-    """Raised to end a wait that nobody answers."""
-
-
-def test_whoever_asks_too_fast_slows_down_and_is_answered_all_the_same(server, person):
-    issuer = Issuer.at(server.addresses["console"], None)
-    begun = issuer.begin(["openid", "offline_access", "own:account.read"])
-    slept: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)  # and does not: so each question but the first comes too soon
-        if len(slept) == 4:
-            shown = {"user_code": begun.user_code}
-            shown["verification_uri_complete"] = begun.verification_uri_complete
-            answered(server, person, shown, "allow")
-
-    tokens = issuer.wait(begun, sleep=sleep)
-    assert slept == [5.0, 5.0, 10.0, 15.0]
-    assert begun.device_code not in repr(begun)
-    assert tokens.access_token not in repr(tokens)
-    issuer.revoke(tokens.refresh_token)
-    with pytest.raises(SystemExit):
-        issuer.refresh(tokens.refresh_token)
-
-
-def test_an_issuer_that_is_away_is_asked_ever_more_seldom(server):
-    issuer = Issuer.at(server.addresses["console"], None)
-    begun = issuer.begin(["openid"])
-    nowhere = f"http://127.0.0.1:{free_port()}/token"
-    away = replace(issuer, metadata=structs.replace(issuer.metadata, token_endpoint=nowhere))
-    slept: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        if len(slept) == 6:
-            raise _GivenUpError
-
-    with pytest.raises(_GivenUpError):
-        away.wait(begun, sleep=sleep)
-    assert slept == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]

@@ -91,6 +91,11 @@ class Stage:
             self.scheme = "https"
 
     @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return "127.0.0.1", self._server.server_port
+
+    @property
     def url(self) -> str:
         """Its address."""
         return f"{self.scheme}://127.0.0.1:{self._server.server_port}"

@@ -30,15 +30,19 @@ def test_an_issuer_says_where_its_endpoints_are(issuer, place):
     }
     steps, found = taken(discover(issuer), [answer(said)])
     assert asked(steps[0])[1] == ISSUER + place
-    methods = ("client_secret_post",)
-    assert found == Endpoints("https://tokens.example/t?x=1", f"{ISSUER}/device", None, methods)
+    assert found == Endpoints(
+        "https://tokens.example/t?x=1",
+        device=f"{ISSUER}/device",
+        methods=("client_secret_post",),
+        issuer=issuer,
+    )
 
 
 def test_an_issuer_that_speaks_openid_connect_alone_is_asked_there():
     said = METADATA | {"issuer": f"{ISSUER}/realms/a"}
     steps, found = taken(discover(f"{ISSUER}/realms/a"), [answer({}, 404), answer(said)])
     assert asked(steps[1])[1] == f"{ISSUER}/realms/a/.well-known/openid-configuration"
-    assert found == Endpoints(TOKEN)
+    assert found == Endpoints(TOKEN, issuer=f"{ISSUER}/realms/a")
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,8 @@ def test_an_issuer_that_speaks_openid_connect_alone_is_asked_there():
         ({"userinfo_endpoint": 5}, Unreachable),
         ({"token_endpoint_auth_methods_supported": 5}, Unreachable),
         ({"token_endpoint_auth_methods_supported": [5]}, Unreachable),
+        ({"scopes_supported": "abc"}, Unreachable),
+        ({"issuer": "http://localhost"}, WrongHost),
     ],
 )
 def test_metadata_that_can_not_be_is_not_believed(changed, error):
@@ -77,5 +83,10 @@ def test_what_is_no_issuer_is_said_to_be_none(said):
 def test_an_issuer_on_this_machine_may_name_endpoints_on_it():
     here = "http://127.0.0.1:8421"
     said = {"issuer": here, "token_endpoint": f"{here}/oauth/token"}
-    assert taken(discover(here), [answer(said)]).result == Endpoints(f"{here}/oauth/token")
+    found = Endpoints(f"{here}/oauth/token", issuer=here)
+    assert taken(discover(here), [answer(said)]).result == found
+    assert taken(discover("http://localhost:8421"), [answer(said)]).result == found
+    for other in ("http://localhost:8422", "http://localhost:8421/a", "https://localhost:8421"):
+        with pytest.raises(WrongHost, match="says that it is"):
+            taken(discover(other), [answer(said)])
     assert endpoint("http://127.0.0.1:1/t") == "http://127.0.0.1:1/t"

@@ -18,10 +18,12 @@ from latchgate.client.errors import (
     Refused,
     Unreachable,
 )
+from latchgate.client.flow import Ask, Exchange
 from latchgate.client.message import Request, Response
+from latchgate.client.renewal import Join, Pause
 from latchgate.client.shell import carry_out, carry_out_async
 from latchgate.client.token import Token
-from latchgate.client.token_cache import TokenCache
+from latchgate.client.token_cache import Slot, TokenCache
 
 HOUR = 3600.0
 
@@ -261,7 +263,7 @@ def test_nothing_is_renewed_before_80_percent(issuer, clock, cache):
 
 
 def test_while_another_process_renews_early_the_old_token_serves(issuer, clock, tmp_path):
-    cache = TokenCache(tmp_path / "tokens", patience=1e9)
+    cache = TokenCache(tmp_path / "tokens", patience=LIMIT)
     cloud = TokenCloud(cache, clock)
     cloud.get(issuer)
     clock.now += 860
@@ -281,6 +283,55 @@ def test_a_lock_that_is_never_freed_is_waited_for_so_long_and_taken_over(issuer,
         assert stuck.locked()
         assert cloud.text(issuer) == "token-1"
         assert TokenCloud(cache, clock).text(issuer) == "token-1"  # it was kept
+
+
+OVER = False  # what a Join is answered with whose time is over
+
+
+def touched(slot: Slot) -> bool:
+    """Show a sign of life, and say whether it can be seen: the clock of files ticks slowly."""
+    before = slot.sign
+    slot.touch()
+    return slot.sign != before
+
+
+class Slow(TokenCloud):
+    """Waits for a person, and asks again and again whether they have signed in."""
+
+    def exchange(self, token: Token | None) -> Exchange:
+        yield Pause(5)
+        yield Pause(5)
+        return (yield from super().exchange(token))
+
+
+def test_who_gets_on_with_an_exchange_is_not_taken_for_stuck_however_long_it_takes(cache):
+    cloud = Slow(cache)
+    leader, other = cloud.renewal.obtain(cloud), cloud.renewal.obtain(cloud)
+    assert leader.send(None) == Pause(5)
+    assert isinstance(other.send(None), Join)
+    leader.send(None)
+    assert isinstance(other.send(OVER), Join)  # the time is over, and there was a step meanwhile
+    leader.send(None)
+    assert isinstance(other.send(OVER), Join)
+    found = other.send(OVER)  # now there was none
+    assert found == Pause(5) if cache is None else isinstance(found, Pause)
+    leader.close()
+    other.close()
+
+
+def test_a_process_that_shows_signs_of_life_keeps_its_lock(clock, tmp_path):
+    cache = TokenCache(tmp_path / "tokens", patience=0.2)
+    cloud = TokenCloud(cache, clock)
+    with cache.slot(cloud.slot, cloud.secrets) as other:
+        assert other.locked()
+        waiter = cloud.renewal.obtain(cloud)
+        for _ in range(20):  # of 0.055 s each, if anybody waited
+            assert isinstance(waiter.send(None), Pause)
+            until(lambda: touched(other))
+        steps = [type(waiter.send(None)) for _ in range(5)]
+        assert steps[0] is Pause
+        assert Ask in steps
+        waiter.close()
 
 
 def test_an_outage_leaves_the_old_token_in_use_and_is_tried_again_later(issuer, clock, cache):

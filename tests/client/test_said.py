@@ -191,6 +191,7 @@ def test_what_support_asks_for_is_taken_from_headers_too():
         b'{"message": "\\ud800"}',
         b"\xff\xfe\x00\x00",
         b"[[], {}]",
+        b'{"detail": [{"msg": "x", "loc": [' + b"[" * 900 + b"]" * 900 + b"]}]}",
         b'"' + b"x" * 10**6 + b'"',
     ],
     ids=lambda body: body[:12],

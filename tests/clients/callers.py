@@ -18,9 +18,6 @@ from tests.e2e.stack import ROOT, environment
 
 CLOUDS = ROOT / "examples" / "clouds"
 LANGUAGES = (".py", ".mjs", ".php", ".go", ".sh")
-SAMPLES = tuple(
-    sorted(str(file.relative_to(CLOUDS)) for file in CLOUDS.glob("*/*") if file.suffix in LANGUAGES)
-)
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,15 @@ VARIABLES = {
         "TERACLOUD_URL", "", ("TERACLOUD_PASSWORD", "TERACLOUD_API_KEY"), ("TERACLOUD_USER",)
     ),
 }
+
+SAMPLES = tuple(
+    sorted(
+        str(file.relative_to(CLOUDS))
+        for cloud in VARIABLES
+        for file in (CLOUDS / cloud).iterdir()
+        if file.suffix in LANGUAGES
+    )
+)
 
 
 def cloud_of(sample: str) -> str:

@@ -62,13 +62,19 @@ def served(wayscloud, pair, tmp_path_factory) -> Iterator[dict[str, Served]]:
                 tmp_path_factory.mktemp("dav"), verify=server.verify, rest=server.api, pair=pair
             )
         )
+        # Both of TeraCLOUD on one host: Latchgate itself answers its REST API.
+        main = dav.folder / "nginx.conf"
+        head, place, rest = main.read_text("utf-8").partition("location ^~ /v2/api/ {")
+        assert place
+        rest = rest.replace("latchgate-protect.conf", "latchgate-api.conf", 1)
+        main.write_text(head + place + rest, "utf-8")
         api.start()
         dav.start()
         yield {
             "wayscloud": of_wayscloud(wayscloud),
             "upcloud": of_upcloud(server, api.secure),
             "kakaocloud": of_kakaocloud(server, api.secure),
-            "teracloud": of_teracloud(server, api.secure, text_of(dav.address)),
+            "teracloud": of_teracloud(server, dav.secure, text_of(dav.address)),
         }
 
 
@@ -243,11 +249,15 @@ def test_a_token_that_ended_early_is_replaced_once_and_no_third_is_asked_for(cal
     with Stage(tls=context(pair)) as stage:
 
         def answer(asked: Asked) -> Said:
-            if asked.path.endswith("/auth/tokens"):
+            if asked.method == "POST":
                 exchanged.append(asked)
                 return Said(201, ISSUED, {"X-Subject-Token": f"token-{len(exchanged)}"})
             if asked.header("X-Auth-Token") in refused:
                 return Said(401, b'{"error": {"code": 401, "message": "ended"}}')
+            if asked.path.partition("?")[0].endswith(
+                "/auth/tokens"
+            ):  # the library asks whose it is
+                return Said(200, ISSUED)
             return Said(200, b'{"projects": [{"id": "p1", "name": "one"}]}')
 
         stage.answer = answer
@@ -281,6 +291,60 @@ def test_a_lie_about_the_users_node_moves_no_password(call, pair, sample):
             assert done.status != 0, lie
         assert len(stage.asked) == 3
         assert elsewhere.asked == []
+
+
+@pytest.mark.parametrize("library", ["aiohttp", "httpx", "httpx2", "requests", "urllib"])
+def test_an_adapter_sends_the_credential_and_tells_a_refusal(served, call, library):
+    cloud = served["upcloud"]
+    done = call(f"library/with_{library}.py", cloud.right)
+    assert (done.status, set(done.stdout.split())) == (0, {cloud.prints}), done
+    done = call(f"library/with_{library}.py", cloud.wrong)
+    assert done.status != 0
+    assert "AuthenticationFailed: UpCloud: " in done.stderr
+    assert cloud.wrong["UPCLOUD_TOKEN"] not in done.stderr
+
+
+def test_a_refusal_is_told_apart_with_its_decision(served, call, wayscloud):
+    done = call("library/refused.py", served["upcloud"].wrong)
+    assert done.status == 0, done
+    assert "(401 AUTHENTICATION_FAILED" in done.stdout
+    decision = done.stdout.split()[-1]
+    assert wayscloud.latchgate.explain(decision)["reason"] == "credential_unknown"
+
+
+def test_the_library_keeps_a_key_back(call):
+    done = call("library/kept_back.py", {})
+    assert done.status == 0, done
+    shown, *errors = done.stdout.splitlines()
+    assert shown == "… WaysCloud(url='https://api.wayscloud.services', source='argument')"
+    assert "none of WAYSCloud's hosts" in errors[0]
+    assert "over TLS only" in errors[1]
+    assert "environment: WAYSCLOUD_API_KEY" in done.stdout
+    assert "YourSecretKey" not in done.stdout
+
+
+def test_a_source_is_chosen(served, call):
+    token = served["upcloud"].right["UPCLOUD_TOKEN"]
+    (call.home / "production.env").write_text(f"UPCLOUD_TOKEN={token}\n", encoding="utf-8")
+    (call.home / "production.env").chmod(0o600)
+    (call.home / "vault.py").write_text(f"print({token!r})", encoding="utf-8")
+    done = call("library/sources.py", {"UPCLOUD_TOKEN": token})
+    assert done.status == 0, done
+    for line, name in zip(
+        done.stdout.splitlines(), ("environment", "production.env", "command"), strict=True
+    ):
+        assert name in line
+
+
+def test_a_credential_is_validated_before_long_work(served, call):
+    done = call("library/long_work.py", served["kakaocloud"].right)
+    assert done.status == 0, done
+    assert "environment OS_APPLICATION_CREDENTIAL_ID" in done.stdout
+    refused = call(
+        "library/long_work.py",
+        served["kakaocloud"].wrong | {"XDG_CACHE_HOME": f"{call.home}/other"},
+    )
+    assert "AuthenticationFailed" in refused.stderr
 
 
 ISSUED = json.dumps(

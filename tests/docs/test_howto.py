@@ -3,7 +3,9 @@
 import re
 import shutil
 import tomllib
+from collections.abc import Iterable
 from contextlib import nullcontext
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -27,31 +29,47 @@ from latchgate.core.kinds import ASSERTED, KINDS
 from latchgate.core.policy_entries import ProviderEntry
 
 DOCS = ROOT / "docs"
+# The pages for callers, which take one server together.
+CALLS = {f"call-{cloud}.md" for cloud in ("kakaocloud", "teracloud", "upcloud", "wayscloud")}
 STOPPED = {"backup.md", "move-out.md", "tls.md"}  # the how-to says to stop the server first
 RUN = sorted(
     page.name
     for page in (DOCS / "howto").iterdir()
-    if any(block.language == "console" for block in blocks(page))
+    if any(block.language == "console" for block in blocks(page)) and page.name not in CALLS
 )
 SHOWN = {"caddyfile", "yaml"}  # configuration of other programs
 TAKEN = "toml"  # our own, which is read
+# The texts of files that other tests run: tests/docs/test_call_pages.py holds them to these.
+SAMPLES = {"dockerfile", "go", "javascript", "php", "sh", "text"}
 
 
 @pytest.mark.e2e
 @pytest.mark.enable_socket
 @pytest.mark.parametrize("name", RUN)
 def test_every_command_of_a_howto_prints_what_it_shows(name, tmp_path):
+    check((name,), tmp_path)
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_every_command_of_the_pages_for_callers_prints_what_it_shows(tmp_path):
+    check(sorted(CALLS), tmp_path)
+
+
+def check(names: Iterable[str], folder: Path) -> None:
     ports = free_ports(API, CONSOLE, VERIFY, APP)
     shutil.copytree(
-        ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__")
+        ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__")
     )
-    init(tmp_path, ports)
-    server = nullcontext() if name in STOPPED else terminal("latchgate serve", "…", tmp_path)
-    with server, shell(tmp_path, ports) as session:
-        for block in blocks(DOCS / "howto" / name):
-            if block.language == "console":
-                for step in steps(block):
-                    session.check(step)
+    init(folder, ports)
+    server = nullcontext() if STOPPED & set(names) else terminal("latchgate serve", "…", folder)
+    with server:
+        for name in names:
+            with shell(folder, ports) as session:
+                for block in blocks(DOCS / "howto" / name):
+                    if block.language == "console":
+                        for step in steps(block):
+                            session.check(step)
 
 
 MAKE = """\
@@ -97,9 +115,10 @@ def test_every_other_block_is_no_command():
         assert not blocks(page), f"{page}: only the tour and the how-tos hold blocks that are run"
     for page in (DOCS / "howto").iterdir():
         for block in blocks(page):
-            assert block.language in {"console", "python", TAKEN, *SHOWN}, (
-                f"{page}, line {block.line}"
-            )
+            known = {"console", "python", TAKEN, *SHOWN}
+            if page.name in CALLS:
+                known |= SAMPLES
+            assert block.language in known, f"{page}, line {block.line}"
 
 
 def test_every_toml_block_of_a_howto_is_taken_as_configuration_or_policy():

@@ -10,7 +10,7 @@ import rich_click as click
 from latchgate.cli.output import json_option, print_fields, print_json
 
 if TYPE_CHECKING:  # what asks over the network is loaded when it does
-    from latchgate.cli.signed_in import Begun
+    from latchgate.client.authorization_answers import DeviceCode
 
 
 @click.command()
@@ -29,7 +29,7 @@ def login(
     from latchgate.cli.signed_in import sign_in
     from latchgate.core.timestamp import rfc3339
 
-    def told(begun: Begun, link: str) -> None:
+    def told(begun: DeviceCode, link: str) -> None:
         if as_json:
             shown = {"user_code": begun.user_code, "verification_uri": begun.verification_uri}
             shown |= {"verification_uri_complete": link}

@@ -8,7 +8,6 @@ nothing of the server is imported.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from latchgate.client.errors import (
     AddressUnused,
@@ -31,6 +30,7 @@ from latchgate.client.errors import (
 )
 from latchgate.client.secret import Secret
 
+TYPE_CHECKING = False  # as typing's, whose import takes longer than all of this
 if TYPE_CHECKING:  # each is loaded when it is asked for
     from latchgate.client.clouds.kakaocloud import KakaoCloud
     from latchgate.client.clouds.latchgate import Latchgate

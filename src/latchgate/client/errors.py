@@ -7,8 +7,10 @@ code and words where there are any, and holds no secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
-from typing import Any, Self
+
+TYPE_CHECKING = False  # as typing's, whose import takes longer than all of this package's
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 
 class ClientError(Exception):
@@ -16,7 +18,8 @@ class ClientError(Exception):
 
     def again(self) -> Self:
         """Return the same error anew, for one more of those who waited for what failed."""
-        other = copy(self)
+        other = type(self).__new__(type(self), *self.args)
+        other.__dict__.update(self.__dict__)
         other.__cause__ = self
         return other
 

@@ -28,7 +28,8 @@ class Send(NamedTuple):
     """Send the caller's own request with these headers in the place of any of the same names.
 
     `path` replaces the request's, where a credential belongs into it. Answered by the Response,
-    its body unread; None where the request's body can't be sent a second time.
+    its body unread, its headers told of 4xx and 5xx alone; None where the request's body can't be
+    sent a second time.
     """
 
     headers: Pairs

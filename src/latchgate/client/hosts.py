@@ -6,11 +6,14 @@ another address (`url`) has that one origin alone. This machine itself may be re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from latchgate.client.errors import CredentialInvalid, InsecureTransport, WrongHost
 from latchgate.client.message import Target
+
+_NAME = re.compile(r"[a-z0-9.-]+")
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -30,7 +33,7 @@ class Hosts:
     _known: dict[tuple[str, str, int], bool] = field(default_factory=dict, repr=False)
 
     def own(self, target: Target) -> bool:
-        """Whether a request there may carry the credential; the cloud's, but without TLS, raises."""
+        """Whether a request there may carry the credential; raises for an own one without TLS."""
         place = target[:3]
         known = self._known.get(place)
         if known is None:
@@ -55,11 +58,13 @@ class Hosts:
             return True
         if target.origin != f"{target.scheme}://{target.host}":
             return False  # a port of somebody else's on the cloud's own host
-        # A trailing dot, or anything else that is spelled otherwise, is another host.
+        if target.host in self.names:
+            return True
+        # A trailing dot, or anything else that is spelled otherwise, is another host; so is what
+        # ends as a domain does after a sign that some parser of URLs takes for a host's end.
         label, _, below = target.host.partition(".")
-        return (
-            target.host in self.names
-            or (label != "" and below in self.nodes)
+        return _NAME.fullmatch(target.host) is not None and (
+            (label != "" and below in self.nodes)
             or any(target.host.endswith(f".{domain}") for domain in self.domains)
         )
 
@@ -69,16 +74,16 @@ def base(url: str, cloud: str) -> str:
 
     Raises: CredentialInvalid, InsecureTransport.
     """
-    try:
-        target = Target.of(url)
-    except ValueError as error:
-        msg = f"{cloud}: {url!r} is {error}"
-        raise CredentialInvalid(msg) from None
+    target = _target(url)
+    if target is None:
+        # It may be a key that was put in the wrong place, or hold one: it is not shown.
+        msg = f"{cloud}: the address is not a URL such as https://api.example.com"
+        raise CredentialInvalid(msg)
     if "@" in url.split("://", 1)[1].split("/", 1)[0]:
         msg = f"{cloud}: the address holds a credential; give it apart"
         raise CredentialInvalid(msg)
     if target.scheme != "https" and target.host not in LOOPBACK:
-        msg = f"{url} is not https: {cloud}'s credential goes over TLS only"
+        msg = f"{target.origin} is not https: {cloud}'s credential goes over TLS only"
         raise InsecureTransport(msg)
     return url.rstrip("/")
 
@@ -95,3 +100,10 @@ def hosts_of(cloud: str, url: str, usual: Hosts, usual_url: str, origins: Iterab
     if url == usual_url:
         return replace(usual, more=frozenset(more), _known={})
     return Hosts(cloud, more=frozenset({Target.of(url).origin, *more}))
+
+
+def _target(url: str) -> Target | None:
+    try:
+        return Target.of(url)
+    except ValueError:
+        return None

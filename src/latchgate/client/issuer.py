@@ -23,15 +23,20 @@ _NAME = "OAuth2"
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The addresses of an authorization server, None where it has none.
+    """The addresses of an authorization server, None where it has none, by which it goes itself.
 
-    `methods` are the ways in which clients prove themselves, empty where it doesn't say.
+    `methods` are the ways in which clients prove themselves, `scopes` what they may ask for,
+    `resources` the addresses of the APIs that it is for (RFC 9728 §4): empty where it doesn't say.
     """
 
     token: str
     device: str | None = None
     userinfo: str | None = None
+    revocation: str | None = None
     methods: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    issuer: str | None = None
 
 
 def discover(issuer: str) -> Generator[Ask, Response, Endpoints]:
@@ -73,24 +78,46 @@ def _asking(place: str) -> Ask:
 def _read(issuer: str, response: Response) -> Endpoints:
     try:
         told: Any = json.loads(response.body)
-        said, token = told["issuer"], told["token_endpoint"]
-        device, userinfo = told.get("device_authorization_endpoint"), told.get("userinfo_endpoint")
-        methods = tuple(told.get("token_endpoint_auth_methods_supported") or ())
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise _unknown(issuer) from None
-    if not all(isinstance(one, str | None) for one in (device, userinfo, *methods)):
-        raise _unknown(issuer)
-    if not isinstance(said, str) or not isinstance(token, str):
-        raise _unknown(issuer)
-    if said != issuer:
-        msg = f"{issuer} says that its issuer is {said!r}: give that, letter by letter"
-        raise WrongHost(msg)
-    try:
-        named = [one if one is None else endpoint(one, issuer) for one in (device, userinfo)]
-        return Endpoints(endpoint(token, issuer), named[0], named[1], methods)
-    except CredentialInvalid:
-        raise _unknown(issuer) from None
+        said = _text(told["issuer"])
+        if not _same(issuer, said):
+            msg = f"{issuer} says that it is {said}: give that, letter by letter"
+            raise WrongHost(msg)
+        return Endpoints(
+            endpoint(_text(told["token_endpoint"]), issuer),
+            _named(told, "device_authorization_endpoint", issuer),
+            _named(told, "userinfo_endpoint", issuer),
+            _named(told, "revocation_endpoint", issuer),
+            _texts(told, "token_endpoint_auth_methods_supported"),
+            _texts(told, "scopes_supported"),
+            _texts(told, "protected_resources"),
+            said,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, CredentialInvalid):
+        msg = f"{issuer} answered with what is no metadata of an OAuth2 issuer"
+        raise Unreachable(msg) from None
 
 
-def _unknown(issuer: str) -> Unreachable:
-    return Unreachable(f"{issuer} answered with what is no metadata of an OAuth2 issuer")
+def _same(issuer: str, said: str) -> bool:
+    """Whether it is the issuer that was asked: letter by letter, but for this machine's names."""
+    if issuer == said:
+        return True
+    one, other = Target.of(issuer), Target.of(said)
+    here = {one.host, other.host} <= LOOPBACK
+    return here and one._replace(host="") == other._replace(host="")
+
+
+def _named(told: dict[str, Any], name: str, issuer: str) -> str | None:
+    return None if told.get(name) is None else endpoint(_text(told[name]), issuer)
+
+
+def _texts(told: dict[str, Any], name: str) -> tuple[str, ...]:
+    listed = told.get(name)
+    if not isinstance(listed, list | None):
+        raise TypeError
+    return tuple(_text(one) for one in listed or ())
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise TypeError
+    return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
-from html import unescape
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
@@ -18,7 +18,7 @@ from latchgate.client.secret import MASK, Secret
 
 _ROUNDS = 3  # of decoding: whoever encodes oftener does not do it by accident
 _LOOKED_AT = 16 * 1024  # characters
-_LONGEST = 200  # characters of a fact
+_MOST, _LONGEST = 50, 200  # facts, and characters of one
 _CODED = 6  # characters that the most verbose spelling of one takes: \u0041
 _TELLING = 4  # characters of base64 that are no coincidence
 _RUN = re.compile("[A-Za-z0-9+/_-]+(?:=|%3D)*", re.IGNORECASE)
@@ -43,7 +43,7 @@ def facts(told: Mapping[str, object], secrets: Iterable[Secret]) -> dict[str, st
     kept = tuple(secrets)
     texts = {
         name: str(value).lower() if isinstance(value, bool) else str(value)
-        for name, value in told.items()
+        for name, value in islice(told.items(), _MOST)
         if isinstance(value, str | int | float) and value != ""
     }
     return {
@@ -79,6 +79,9 @@ class _Wanted(NamedTuple):
 
 
 def _masked(text: str, wanted: list[_Wanted]) -> str:
+    # Loaded when it is needed: its table of names takes longer than all of this package.
+    from html import unescape  # noqa: PLC0415
+
     text = _without(text, wanted)
     for unquoted in (unquote, unquote_plus):  # a plus may be one, or a space
         view = text

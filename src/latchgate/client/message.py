@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -64,3 +64,11 @@ class Response:
             name = name.lower()  # noqa: PLW2901 - the same name, as it is looked up
             told[name] = f"{told[name]}, {value}" if name in told else value
         return cls(status, told, body)
+
+    @classmethod
+    def unread(cls, status: int, headers: Callable[[], Iterable[tuple[str, str]]]) -> Response:
+        """Make one of an answer to a caller's request: its headers are read if it is a refusal.
+
+        Flows look at no others, and reading them takes longer than all else that is added.
+        """
+        return cls.of(status, headers() if status >= 400 else ())  # noqa: PLR2004 - RFC 9110 §15.5

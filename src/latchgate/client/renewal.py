@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from latchgate.client.errors import ClientError, CredentialInvalid, Refused, Unreachable
-from latchgate.client.flow import Ask, Cloud
+from latchgate.client.flow import Ask, Cloud, Exchange, Issued
 from latchgate.client.token import Token
 from latchgate.client.token_cache import Slot, TokenCache
 
@@ -44,6 +44,7 @@ class Flight:
         self.token: Token | None = None
         self.error: ClientError | None = None
         self.faults = faults  # how many exchanges before it were ended by one, in a row
+        self.steps = 0  # of the exchange: while they go on, nobody is stuck
         self.dropped = False  # whether what comes of it is wanted no more
         self.thread = threading.get_ident()  # its leader's
         self._lock = threading.RLock()
@@ -113,8 +114,8 @@ class Renewal:
     ) -> None:
         """Keep tokens in `cache` for other processes; without one in this object alone.
 
-        A thread or task that has not fetched one after `patience` seconds is taken for stuck: more
-        than it may wait for another process and then for the server.
+        A thread or task is taken for stuck when its exchange stands still for `patience` seconds:
+        more than it may wait for another process and then for the server.
         """
         self.cache = cache
         self.world = world if world is not None else World()
@@ -149,8 +150,8 @@ class Renewal:
         while True:
             turn = self._turn(wanted)
             if isinstance(turn, Join):
-                landed = yield turn
-                seen = turn.flight.faults if seen is None else seen
+                steps, seen = turn.flight.steps, turn.flight.faults if seen is None else seen
+                landed = (yield turn) or turn.flight.steps > steps
                 token = self._joined(turn.flight, wanted, landed=landed)
                 if token is None:
                     self._check(cloud, seen)
@@ -201,7 +202,10 @@ class Renewal:
             return self._flight
 
     def _joined(self, flight: Flight, wanted: _Wanted, *, landed: bool) -> Token | None:
-        """Return what came of another's flight; None where one has to look anew."""
+        """Return what came of another's flight; None where one has to look anew.
+
+        One that did not land within the time, nor got any further, is nobody's any more.
+        """
         if not landed:
             with self._lock:
                 if self._flight is flight:
@@ -264,14 +268,14 @@ class Renewal:
         self, cloud: Cloud, flight: Flight, wanted: _Wanted
     ) -> Generator[Waiting, Any, Token]:
         if self.cache is None:
-            return (yield from self._exchanged(cloud, self._token, wanted))
+            return (yield from self._exchanged(cloud, self._token, wanted, flight))
         with self.cache.slot(cloud.slot, cloud.secrets) as slot:
             token = yield from self._entered(slot, wanted, self.cache.patience)
             if token is not None:
                 return token
             kept = slot.read()  # under the lock: whatever its refresh token is, it is the newest
             before = self._token if kept is None or self._unkept else kept
-            token = yield from self._exchanged(cloud, before, wanted)
+            token = yield from self._exchanged(cloud, before, wanted, flight, slot)
             if not flight.dropped:
                 self._unkept = not slot.write(token)
             return token
@@ -280,13 +284,15 @@ class Renewal:
         self, slot: Slot, wanted: _Wanted, patience: float
     ) -> Generator[Pause, Any, Token | None]:
         """Take the lock, and return None; or the token that does without an exchange."""
-        waited, taken_over = 0.0, False
+        waited, taken_over, sign = 0.0, False, None
         while True:
             kept = self._kept(slot, wanted)  # most find it without waiting for anybody
             if kept is not None:
                 return kept
             if slot.locked():
                 return self._kept(slot, wanted)
+            if sign != slot.sign:
+                waited, sign = 0.0, slot.sign  # its holder lives
             old, now = self._token, self.world.clock()
             if old is not None and wanted.by(old, now):
                 return _later(old, now + _AGAIN_SECONDS[0])  # it does while another renews
@@ -314,9 +320,14 @@ class Renewal:
         return None
 
     def _exchanged(
-        self, cloud: Cloud, before: Token | None, wanted: _Wanted
+        self,
+        cloud: Cloud,
+        before: Token | None,
+        wanted: _Wanted,
+        flight: Flight,
+        slot: Slot | None = None,
     ) -> Generator[Waiting, Any, Token]:
-        issued = yield from cloud.exchange(before)
+        issued = yield from _seen(cloud.exchange(before), flight, slot)
         token = Token.arrived(
             issued.value,
             now=self.world.clock(),
@@ -328,6 +339,25 @@ class Renewal:
         if issued.refresh is None and before is not None:
             token = replace(token, refresh=before.refresh)  # RFC 6749 §6: it may stay
         return replace(token, after_refusal=True) if wanted.refused is not None else token
+
+
+def _seen(exchange: Exchange, flight: Flight, slot: Slot | None) -> Exchange:
+    """Go through an exchange, giving a sign of life at each step: some wait for a person."""
+    try:
+        step = next(exchange)
+        while True:
+            flight.steps += 1
+            if slot is not None:
+                slot.touch()
+            try:
+                answer = yield step
+            except BaseException as error:  # noqa: BLE001 - the exchange's to judge
+                step = exchange.throw(error)
+            else:
+                step = exchange.send(answer)
+    except StopIteration as ended:
+        issued: Issued = ended.value
+        return issued
 
 
 def _later(token: Token, moment: float) -> Token:

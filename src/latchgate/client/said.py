@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from html import unescape
 from typing import Any
 
 from latchgate.client.challenge import challenges
@@ -62,6 +61,15 @@ def said(response: Response) -> Said:
     )
 
 
+def notices(response: Response) -> dict[str, str]:
+    """Return when what was used is deprecated and ends (RFC 9745, RFC 8594), where that is said.
+
+    Latchgate says it of a secret that was rotated; others may say it of the address that was asked.
+    """
+    names = ("deprecation", "sunset")
+    return {name: response.headers[name] for name in names if response.headers.get(name)}
+
+
 def _body(response: Response) -> Said:
     raw = response.body.removeprefix(b"\xef\xbb\xbf").strip()
     if not raw:
@@ -108,6 +116,8 @@ def _xml(told: dict[str, Any]) -> Said:
 
 def _page(raw: bytes) -> Said:
     """Read a page for people, such as a proxy's: it has its title to tell."""
+    from html import unescape  # noqa: PLC0415 - few answers are pages
+
     title = _TITLE.search(raw[:_TEXT].decode("utf-8", "replace"))
     return Said(message=_text(unescape(title[1]))) if title is not None else Said()
 
@@ -210,7 +220,8 @@ def _each_fault(value: object) -> Iterator[tuple[str, str]]:
             continue
         part = one.get("name") or one.get("field") or one.get("loc")
         if isinstance(part, list):
-            part = ".".join(str(step) for step in part[:_MOST])
+            steps = (step for step in part[:_MOST] if isinstance(step, str | int))
+            part = ".".join(map(str, steps))
         names = ("reason", "detail", "msg", "message", "expected")
         why = next(filter(None, (_text(one.get(name)) for name in names)), None)
         if why is not None:

@@ -5,8 +5,15 @@ Rule of this file: the text leaves by `reveal` alone, so that every place that u
 
 from __future__ import annotations
 
-import hmac
-from typing import NoReturn, final
+TYPE_CHECKING = False  # as typing's, whose import takes longer than all of this package's
+if TYPE_CHECKING:
+    from typing import NoReturn, final
+else:
+
+    def final(kind: type) -> type:
+        """Mark a class that has no subclasses, for type checkers."""
+        return kind
+
 
 MASK = "…"
 
@@ -36,6 +43,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac  # noqa: PLC0415 - loads OpenSSL's hashes; most programs compare none
+
         return hmac.compare_digest(self._text.encode(), other._text.encode())
 
     def __hash__(self) -> int:

@@ -32,7 +32,15 @@ def basic(user: str, password: Secret, cloud: str) -> str:
     if ":" in user or any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):  # noqa: PLR2004
         msg = f"{cloud}: a user name holds no colon, nor it or the password a control character"
         raise CredentialInvalid(msg)
+    if not encodable(text):
+        msg = f"{cloud}: the user name or the password is no text in UTF-8"
+        raise CredentialInvalid(msg)
     return "Basic " + base64.b64encode(f"{user}:{password.reveal()}".encode()).decode()
+
+
+def encodable(text: str) -> bool:
+    """Whether a text can be sent; what an environment had in other bytes than UTF-8 can't."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def own_end(value: Secret) -> float | None:

@@ -51,8 +51,9 @@ _BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowErr
 class TokenCache:
     """A folder of tokens; where nothing can be kept there safely, nothing is.
 
-    A process that holds a token's lock for longer than `patience` seconds is taken for stuck, and
-    another goes on; more than an exchange may take, so that no refresh token is used twice.
+    A process that holds a token's lock and shows no sign of life for `patience` seconds is taken
+    for stuck, and another goes on: more than a request may take, so that no refresh token is used
+    twice. An exchange that waits for a person gives a sign with every question to the server.
     """
 
     def __init__(self, folder: Path | None = None, *, patience: float = 40.0) -> None:
@@ -132,9 +133,22 @@ class Slot:
                 self._usable = False
             else:
                 self._holds = self._current()
-                if not self._holds:
+                if self._holds:
+                    self.touch()
+                else:
                     self._let_go()  # its holder removed it between our opening and locking it
         return True
+
+    def touch(self) -> None:
+        """Show whoever waits that this holder lives."""
+        if self._holds and self._lock is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self._lock)
+
+    @property
+    def sign(self) -> int | None:
+        """The holder's last sign of life, as a number that changes; None where nobody holds it."""
+        return os.fstat(self._lock).st_mtime_ns if self._lock is not None else None
 
     def take_over(self) -> None:
         """Remove the lock of a holder that is stuck: one of those who wait gets the next."""

@@ -68,11 +68,15 @@ def signed(
             if not _repeatable(library, request):
                 return None
             sent.pop().close()
-        answer: Any = carry(_copied(library, request, step))
+        sending = _SENDING.set(True)
+        try:
+            answer: Any = carry(_copied(library, request, step))
+        finally:
+            _SENDING.reset(sending)
         sent.append(answer)
-        if _held_up(library, cloud, request, answer):
+        if _held_up(library, request, answer):
             sent[0] = _read(library, answer, b"".join(answer.iter_raw()))
-        return Response.of(answer.status_code, answer.headers.multi_items())
+        return Response.unread(answer.status_code, answer.headers.multi_items)
 
     flow = cloud.flow(_target(request), redirected=_redirected(request))
     try:
@@ -100,12 +104,16 @@ async def signed_async(
             if not _repeatable(library, request):
                 return None
             await sent.pop().aclose()
-        answer: Any = await carry(_copied(library, request, step))
+        sending = _SENDING.set(True)
+        try:
+            answer: Any = await carry(_copied(library, request, step))
+        finally:
+            _SENDING.reset(sending)
         sent.append(answer)
-        if _held_up(library, cloud, request, answer):
+        if _held_up(library, request, answer):
             raw = b"".join([chunk async for chunk in answer.aiter_raw()])
             sent[0] = _read(library, answer, raw)
-        return Response.of(answer.status_code, answer.headers.multi_items())
+        return Response.unread(answer.status_code, answer.headers.multi_items)
 
     flow = cloud.flow(_target(request), redirected=_redirected(request))
     try:
@@ -227,7 +235,7 @@ def _repeatable(library: ModuleType, request: Outgoing) -> bool:
     return isinstance(request.stream, library.ByteStream)
 
 
-def _held_up(library: ModuleType, cloud: Cloud, request: Outgoing, answer: Answered) -> bool:
+def _held_up(library: ModuleType, request: Outgoing, answer: Answered) -> bool:
     """Whether an answer's connection is wanted back before the flow goes on.
 
     A renewal needs one of the same pool: where many requests are refused at once and each keeps
@@ -235,7 +243,6 @@ def _held_up(library: ModuleType, cloud: Cloud, request: Outgoing, answer: Answe
     """
     return (
         answer.status_code == _UNAUTHORIZED
-        and cloud.renewal is not None
         and _repeatable(library, request)
         and _length(answer.headers.get("content-length")) <= _LARGEST
     )
@@ -273,28 +280,35 @@ def _unreachable(library: ModuleType, request: Request, error: Exception) -> Unr
     return Unreachable(f"{Target.of(request.url).origin} can't be reached: {reason}")
 
 
+# What is under way in this context.
+_SENDING: ContextVar[bool] = ContextVar("latchgate_sending", default=False)
 _ASKING: ContextVar[bool] = ContextVar("latchgate_asking", default=False)
 
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    before = _ASKING.set(True)
+    sending, asking = _SENDING.set(True), _ASKING.set(True)
     try:
         yield
     finally:
-        _ASKING.reset(before)
+        _SENDING.reset(sending)
+        _ASKING.reset(asking)
 
 
 class _Unlogged(logging.Filter):
-    """Keeps out of logs what httpcore writes at DEBUG of our own requests.
+    """Keeps out of logs what is written while something secret is sent or comes."""
 
-    It shows an answer's headers, and one of them is where the Identity API v3 puts the token.
-    """
+    def __init__(self, meanwhile: ContextVar[bool]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
 
     def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - all of them
-        return not _ASKING.get()
+        return not self._meanwhile.get()
 
 
-for _name in ("httpcore", "httpcore2"):
-    for _part in ("http11", "http2"):
-        logging.getLogger(f"{_name}.{_part}").addFilter(_Unlogged())
+# At DEBUG httpcore shows an answer's headers, where the Identity API v3 puts the token, and hpack
+# (HTTP/2) each header that is sent.
+for _name in ("httpcore.http11", "httpcore.http2", "httpcore2.http11", "httpcore2.http2"):
+    logging.getLogger(_name).addFilter(_Unlogged(_ASKING))
+for _name in ("hpack.hpack", "hpack.table"):
+    logging.getLogger(_name).addFilter(_Unlogged(_SENDING))

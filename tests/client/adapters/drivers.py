@@ -25,7 +25,6 @@ from latchgate.client.adapters import requests as over_requests
 from latchgate.client.adapters import urllib as over_urllib
 from latchgate.client.flow import Cloud, Step
 
-
 NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # believes nobody, and is made in no time
 
 

@@ -6,12 +6,18 @@ import http.client
 import json
 import logging
 import ssl
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import create_connection
 from threading import Event, Thread
 from typing import ClassVar
 
 import pytest
+from tests.certificates import Authority
+from tests.client.adapters.drivers import DRIVERS, Asking, Driver
+from tests.client.adapters.identity import LOGIN, identity, kakao
+from tests.client.stage import Asked, Said, Stage
 
 from latchgate.client import (
     InsecureTransport,
@@ -26,9 +32,6 @@ from latchgate.client import (
 from latchgate.client.flow import Ask, Cloud, Flow, Send
 from latchgate.client.hosts import Hosts
 from latchgate.client.message import Request, Target
-from tests.certificates import Authority
-from tests.client.adapters.drivers import DRIVERS, Asking, Driver
-from tests.client.stage import Asked, Said, Stage
 
 pytestmark = pytest.mark.enable_socket
 
@@ -39,18 +42,6 @@ NAMES = ("Authorization", "X-API-Key", "X-Auth-Token", "X-TeraCLOUD-API-KEY")
 @pytest.fixture(params=list(DRIVERS))
 def driver(request):
     return DRIVERS[request.param]
-
-
-@pytest.fixture
-def one() -> Iterator[Stage]:
-    with Stage() as stage:
-        yield stage
-
-
-@pytest.fixture
-def two() -> Iterator[Stage]:
-    with Stage() as stage:
-        yield stage
 
 
 class Everywhere(Cloud):
@@ -173,10 +164,13 @@ def test_a_server_of_tls_1_1_alone_is_refused(driver: Driver, tmp_path):
     pair = authority.issue("server")
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        willing = authority.client(version=ssl.TLSVersion.TLSv1_1)
     old.load_cert_chain(pair.certificate, pair.key)
     with Stage(tls=old) as stage:
+        with create_connection(stage.address) as plain:
+            willing.wrap_socket(plain, server_hostname="localhost").close()  # it can be reached
         with pytest.raises(Exception, match=r"(?i)protocol.version|unsupported.protocol"):
             driver.call(WaysCloud(SECRET, url=stage.url), Asking(stage.url, ca=authority.file))
         assert stage.asked == []
@@ -185,24 +179,11 @@ def test_a_server_of_tls_1_1_alone_is_refused(driver: Driver, tmp_path):
 # ── tokens that are refused ──
 
 
-def identity(stage: Stage, *statuses: int) -> None:
-    """Answer as the Identity API v3 does, and requests with `statuses`, one after the other."""
+def refusing(*statuses: int) -> Callable[[Asked], Said]:
+    """Return what answers with these, one after the other, and gives tokens out."""
     left = list(statuses)
-
-    def answer(asked: Asked) -> Said:
-        if asked.path == "/v3/auth/tokens":
-            number = sum(one.path == asked.path for one in stage.asked)
-            times = {"issued_at": "2026-11-22T00:00:00Z", "expires_at": "2026-11-22T12:00:00Z"}
-            whose = {"user": {"id": "u"}, "project": {"id": "p"}, "roles": []}
-            body = json.dumps({"token": times | whose}).encode()
-            return Said(201, body, {"X-Subject-Token": f"{SECRET}-{number}"})
-        return Said(left.pop(0), b'{"error": {"code": 401, "title": "Unauthorized"}}')
-
-    stage.answer = answer
-
-
-def kakao(url: str) -> KakaoCloud:
-    return KakaoCloud("id", SECRET, url=f"{url}/v3", cache=None)
+    words = b'{"error": {"code": 401, "title": "Unauthorized"}}'
+    return identity(SECRET, lambda _: Said(left.pop(0), words))
 
 
 def told(stage: Stage) -> list[tuple[str, str | None]]:
@@ -210,25 +191,25 @@ def told(stage: Stage) -> list[tuple[str, str | None]]:
 
 
 def test_a_refused_token_is_replaced_and_the_request_sent_once_more(driver: Driver, one: Stage):
-    identity(one, 401, 200)
-    answer = driver.call(kakao(one.url), Asking(f"{one.url}/v", "PUT", b"body"))
+    one.answer = refusing(401, 200)
+    answer = driver.call(kakao(one, SECRET), Asking(f"{one.url}/v", "PUT", b"body"))
     assert answer.status == 200
-    login = ("/v3/auth/tokens", None)
+    login = (LOGIN, None)
     assert told(one) == [login, ("/v", f"{SECRET}-1"), login, ("/v", f"{SECRET}-2")]
     assert [asked.body for asked in one.asked if asked.path == "/v"] == [b"body"] * 2
 
 
 def test_a_second_refusal_is_the_answer_and_there_is_no_third_request(driver: Driver, one: Stage):
-    identity(one, 401, 401)
-    answer = driver.call(kakao(one.url), Asking(f"{one.url}/v"))
+    one.answer = refusing(401, 401)
+    answer = driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (401, 401)
-    assert [path for path, _ in told(one)] == ["/v3/auth/tokens", "/v"] * 2
+    assert [path for path, _ in told(one)] == [LOGIN, "/v"] * 2
 
 
 def test_a_body_that_is_sent_as_it_comes_is_sent_once(driver: Driver, one: Stage):
-    identity(one, 401)
+    one.answer = refusing(401)
     asking = Asking(f"{one.url}/v", "PUT", parts=(b"a", b"b"))
-    answer = driver.call(kakao(one.url), asking)
+    answer = driver.call(kakao(one, SECRET), asking)
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (401, 401)
     assert [asked.body for asked in one.asked if asked.path == "/v"] == [b"ab"]
 
@@ -238,9 +219,9 @@ def test_where_no_token_is_to_be_had_the_error_says_so_without_the_secret(
 ):
     one.answer = lambda _: Said(401, f'{{"error": {{"message": "no {SECRET}"}}}}'.encode())
     with pytest.raises(Refused) as refused:
-        driver.call(kakao(one.url), Asking(f"{one.url}/v"))
+        driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
     assert SECRET not in str(refused.value)
-    assert [path for path, _ in told(one)] == ["/v3/auth/tokens"]
+    assert [path for path, _ in told(one)] == [LOGIN]
 
 
 def test_an_identity_server_that_is_down_is_unreachable(driver: Driver, one: Stage):
@@ -257,7 +238,7 @@ def test_an_identity_server_that_is_down_is_unreachable(driver: Driver, one: Sta
 def test_an_exchange_follows_no_redirect(driver: Driver, one: Stage, two: Stage):
     one.answer = lambda _: Said(307, headers={"Location": f"{two.url}/v3/auth/tokens"})
     with pytest.raises(Refused):
-        driver.call(kakao(one.url), Asking(f"{one.url}/v"))
+        driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
     assert two.asked == []
 
 
@@ -292,7 +273,7 @@ def test_a_broken_connection_shows_no_credential(driver: Driver):
         down = gone.url
     with pytest.raises(Exception, match=r".") as broken:
         driver.call(Everywhere(down, in_path=True), Asking(f"{down}/v2/x"))
-    seen = broken.value
+    seen: BaseException | None = broken.value
     while seen is not None:
         assert SECRET not in f"{seen!r} {seen} {vars(seen)!r}"
         seen = seen.__cause__ or seen.__context__
@@ -301,11 +282,31 @@ def test_a_broken_connection_shows_no_credential(driver: Driver):
 def test_a_fetched_token_is_in_no_log(driver: Driver, one: Stage, caplog, capfd, monkeypatch):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
-    identity(one, 200)
-    answer = driver.call(kakao(one.url), Asking(f"{one.url}/v"))
+    one.answer = refusing(200)
+    answer = driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
     assert told(one)[-1] == ("/v", f"{SECRET}-1")
     printed = capfd.readouterr()
     assert SECRET not in answer.held + caplog.text + printed.out + printed.err
+
+
+def test_a_request_of_the_clouds_own_shows_no_credential_of_its_address(
+    driver: Driver, one: Stage, caplog, capfd, monkeypatch
+):
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    with Stage() as gone:
+        down = gone.url
+    path = f"/v2/api/ba/user;api_key={SECRET}?a=1"
+
+    def flow(url: str):
+        return (yield Ask(Request("GET", url + path))).status
+
+    assert driver.run(WaysCloud(SECRET, url=one.url), flow(one.url)) == 200
+    assert one.asked[0].path == path
+    with pytest.raises(Unreachable) as unreachable:
+        driver.run(WaysCloud(SECRET, url=one.url), flow(down))
+    printed = capfd.readouterr()
+    assert SECRET not in f"{unreachable.value} {caplog.text} {printed.out} {printed.err}"
 
 
 # ── what else is on a machine ──
@@ -331,10 +332,16 @@ def test_what_goes_to_this_machine_without_tls_goes_through_no_proxy(
         monkeypatch.setenv(name, two.url)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    identity(one, 200)
-    assert driver.call(kakao(one.url), Asking(f"{one.url}/v", trusting=True)).status == 200
+    one.answer = refusing(200, 202)
+
+    def flow():
+        return (yield Ask(Request("GET", f"{one.url}/own"))).status
+
+    cloud = kakao(one, SECRET)
+    assert driver.call(cloud, Asking(f"{one.url}/v", trusting=True)).status == 200
+    assert driver.run(cloud, flow()) == 202
     assert two.asked == []
-    assert [path for path, _ in told(one)] == ["/v3/auth/tokens", "/v"]
+    assert [path for path, _ in told(one)] == [LOGIN, "/v", "/own"]
 
 
 # ── answers ──

@@ -11,6 +11,7 @@ import pytest
 from tests.client.stage import Said, Stage
 from tests.client.steps import answer, asked, taken
 from tests.e2e.stack import DavGateway
+from tests.oauth import authority as clients
 
 from latchgate.client import (
     AuthenticationFailed,
@@ -30,6 +31,7 @@ from latchgate.client.clouds.teracloud import Account
 from latchgate.client.flow import Obtain
 from latchgate.client.message import Target
 from latchgate.client.sources.environment import Environment
+from latchgate.client.token import Token
 
 KEY = "FEF5078EA41D182EEF89A21E034BD680"  # printed in the provider's own documents
 NODE = "https://uno.teracloud.jp"
@@ -291,6 +293,7 @@ def test_the_account_api_tells_the_users_node():
     assert headers["X-TeraCLOUD-API-KEY"] == KEY
     assert (account.user, account.node, account.capacity) == ("jörg", "uno.teracloud.jp", 20)
     assert account.at("/dav/ä b") == "https://uno.teracloud.jp/dav/ä b"
+    assert account.at("") == "https://uno.teracloud.jp"
     with pytest.raises(CredentialInvalid):
         account.at("@evil.example/dav/")
 
@@ -352,6 +355,18 @@ def test_the_identity_is_the_accounts():
     identity = taken(cloud().identify(), [answer(ACCOUNT)]).result
     assert (identity.cloud, identity.principal, identity.rights) == ("TeraCLOUD", "jörg", None)
     assert identity.told["node"] == "uno.teracloud.jp"
+
+
+def test_with_oauth2_alone_the_identity_is_the_tokens():
+    oauth2 = OAuth2("c", "s", token_url="https://login.example/token", cache=None)
+    one = Token.arrived("t", now=0, lasts=600, chance=0, facts={"scope": "dav:read"})
+    steps, identity = taken(TeraCloud(oauth2=oauth2).identify(), [one])
+    assert steps == [Obtain(of=oauth2)]
+    assert (identity.cloud, identity.principal, identity.rights) == (
+        "TeraCLOUD",
+        "c",
+        ("dav:read",),
+    )
 
 
 # --- against Latchgate as TeraCLOUD
@@ -447,4 +462,27 @@ def test_what_is_wrong_is_told_as_what_it_is(server, user, node, authority):
     opener = Opener(wrong, tls=authority.client())
     with pytest.raises(HTTPError) as caught:
         opener.open(f"{node.secure}/dav/")
-    assert type(check(wrong, caught.value)) is AuthenticationFailed
+    with pytest.raises(AuthenticationFailed):
+        check(wrong, caught.value)
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_a_program_reaches_v2_dav_by_its_token_and_not_by_basic(
+    server, world, node, user, authority
+):
+    acts_as = world.somebody("dav:read", "dav:write", tenant_id=world.owner.tenant_id)
+    scopes = ["dav:read", "dav:write"]
+    made = clients.client(world, scopes=scopes, tenant_id=acts_as.tenant_id, acts_as=acts_as)
+    issuer = server.addresses["console"]
+    oauth2 = OAuth2(made.id, made.secret, issuer=issuer, scope=scopes, cache=None)
+    opener = Opener(TeraCloud(oauth2=oauth2, url=node.secure), tls=authority.client())
+    url = f"{node.secure}/v2/dav/by-token.txt"
+    with opener.open(Outgoing(url, b"hello", method="PUT")) as answered:  # noqa: S310 - https
+        assert answered.status in {201, 204}
+    with opener.open(url) as answered:
+        assert answered.read() == b"hello"
+    assert opener.run(opener.cloud.identify()).rights == ("dav:read", "dav:write")
+    basic = Opener(TeraCloud(user.login, user.password, url=node.secure), tls=authority.client())
+    with pytest.raises(CredentialMissing, match="give oauth2"):
+        basic.open(url)

@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def folder(monkeypatch, tmp_path) -> Path:
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Give the working directory."""
     folder = tmp_path / "work"
     folder.mkdir()
@@ -17,7 +17,7 @@ def folder(monkeypatch, tmp_path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path) -> Path:
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Give the user's own folder."""
     home = tmp_path / "home"
     home.mkdir()

@@ -117,6 +117,24 @@ def test_a_folders_clouds_never_get_a_secret_from_elsewhere(folder, home, monkey
     assert told.why == "application_credential_id without application_credential_secret"
 
 
+def test_a_folders_clouds_get_no_secret_by_a_link_to_the_users_own(folder, home):
+    own = home / ".config" / "openstack"
+    secret = {"auth": {"application_credential_secret": "5ecret"}}
+    kept = write(own / "kept" / "secure.yaml", _clouds(kc=secret))
+    write(folder / "clouds.yaml", _clouds(kc=_cloud(application_credential_secret=None)))
+    (folder / "secure.yaml").symlink_to(kept)
+    told = lacking(ClientFile().look(WANTED))
+    assert told.where == f"{folder}/secure.yaml"
+    assert told.why.startswith("is a link out of its folder")
+    # The user's own folder may hold links, and so may a folder to what lies together.
+    (folder / "clouds.yaml").rename(own / "clouds.yaml")
+    (own / "secure.yaml").symlink_to(kept)
+    assert revealed(ClientFile().look(WANTED)) == _FOUND
+    (own / "clouds.yaml").rename(own / "kept" / "clouds.yaml")
+    (folder / "clouds.yaml").symlink_to(own / "kept" / "clouds.yaml")
+    assert revealed(ClientFile().look(WANTED)) == _FOUND
+
+
 def test_a_file_of_secrets_that_the_environment_names_goes_with_the_clouds_that_it_names(
     home, monkeypatch
 ):

@@ -50,7 +50,7 @@ def test_another_users_file_is_read_only_where_its_path_is_given(folder, monkeyp
     if owner == 0:
         os.chown(path, 12345, 12345)
     else:
-        monkeypatch.setattr(files.os, "geteuid", lambda: owner + 1)
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     with pytest.raises(NotRead, match="belongs to another user"):
         private_file(path, given=False)
     told = private_file(path, given=True)
@@ -61,7 +61,7 @@ def test_another_users_file_is_read_only_where_its_path_is_given(folder, monkeyp
 def test_a_group_may_read_what_root_gave_it(folder, monkeypatch):
     path = write(folder / "x", "5ecret", 0o640)
     owner = path.stat().st_uid
-    monkeypatch.setattr(files.os, "geteuid", lambda: owner + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     file = private_file(path, given=True)
     assert file is not None
     assert not file.exposed

@@ -48,6 +48,8 @@ class Middleware:
     ) -> aiohttp.ClientResponse:
         """Send a request; raises what `Cloud.flow` and the exchange of a token raise."""
         target = _target(request.url)
+        if isinstance(request.ssl, ssl.SSLContext):
+            context(request.ssl)  # one of this request's own
         if target.scheme == "http" and target.host in LOOPBACK:
             # Through a proxy it would go in the clear.
             request.proxy = request.proxy_auth = request.proxy_headers = None
@@ -60,9 +62,9 @@ class Middleware:
                 sent.pop().release()
             answer = await _carried(request, step, handler)
             sent.append(answer)
-            if self._held_up(request, answer):
+            if _held_up(request, answer):
                 await answer.read()
-            return Response.of(answer.status, answer.headers.items())
+            return Response.unread(answer.status, answer.headers.items)
 
         async def ask(own: Request) -> Response:
             return await self.ask(own, request.session)
@@ -85,10 +87,10 @@ class Middleware:
         reason = ""
         try:
             return await self._asked(request, like)
-        except (aiohttp.ClientConnectionError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-        except (aiohttp.ClientError, ValueError) as error:
-            reason = type(error).__name__  # it may show what was sent
+        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+            reason = str(error)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            reason = type(error).__name__  # it may show what was sent, the address for one
         # Not out of the handler: what was caught holds the request.
         msg = f"{Target.of(request.url).origin} can't be reached: {reason}"
         raise Unreachable(msg)
@@ -119,19 +121,6 @@ class Middleware:
                 if len(body) > _LARGEST:
                     break
             return Response.of(answer.status, answer.headers.items(), body)
-
-    def _held_up(self, request: aiohttp.ClientRequest, answer: aiohttp.ClientResponse) -> bool:
-        """Whether an answer's connection is wanted back before the flow goes on.
-
-        A renewal needs one of the same pool: where many requests are refused at once and each
-        keeps its connection until the token is there, it would never come.
-        """
-        return (
-            answer.status == _UNAUTHORIZED
-            and self.cloud.renewal is not None
-            and _repeatable(request)
-            and (answer.content_length or 0) <= _LARGEST
-        )
 
 
 class _Answer(aiohttp.ClientResponse):
@@ -231,6 +220,19 @@ def _mask(error: Exception, place: str, url: str) -> None:
 def _target(url: URL) -> Target:
     scheme = _PLAIN.get(url.scheme, url.scheme)
     return Target(scheme, url.raw_host or "", url.port or PORTS[scheme], url.raw_path)
+
+
+def _held_up(request: aiohttp.ClientRequest, answer: aiohttp.ClientResponse) -> bool:
+    """Whether an answer's connection is wanted back before the flow goes on.
+
+    A renewal needs one of the same pool: where many requests are refused at once and each keeps
+    its connection until the token is there, it would never come.
+    """
+    return (
+        answer.status == _UNAUTHORIZED
+        and _repeatable(request)
+        and (answer.content_length or 0) <= _LARGEST
+    )
 
 
 def _repeatable(request: aiohttp.ClientRequest) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -114,7 +116,7 @@ class _Adapter(HTTPAdapter):
                 sent.pop().close()
             answer = self._carried(request, step, stream=stream, timeout=timeout, **how)
             sent.append(answer)
-            return Response.of(answer.status_code, answer.headers.items())
+            return Response.unread(answer.status_code, answer.headers.items)
 
         flow = self.cloud.flow(target, redirected=hasattr(request, "latchgate_redirected"))
         try:
@@ -131,13 +133,16 @@ class _Adapter(HTTPAdapter):
 
     def ask(self, request: Request, **how: Any) -> Response:  # noqa: ANN401 - as of `send`
         """Make a request of a flow's own; raises Unreachable."""
+        target = Target.of(request.url)
         outgoing = requests.Request(
-            request.method, request.url, headers=dict(request.headers), data=request.body
+            request.method, target.origin, headers=dict(request.headers), data=request.body
         ).prepare()
-        if Target.of(request.url).host in LOOPBACK:
+        if target.host in LOOPBACK:
             how["proxies"] = None
         try:
-            answer = super().send(outgoing, stream=True, timeout=_SECONDS, **how)
+            answer = self._placed(
+                _place(request.url), outgoing, stream=True, timeout=_SECONDS, **how
+            )
             with answer:
                 body = b""
                 for chunk in answer.iter_content(_LARGEST):
@@ -149,7 +154,7 @@ class _Adapter(HTTPAdapter):
             # What can't be sent it shows: a header's value, for one.
             told = str(error) if isinstance(error, requests.ConnectionError) else ""
             reason = told or type(error).__name__
-            msg = f"{Target.of(request.url).origin} can't be reached: {reason}"
+            msg = f"{target.origin} can't be reached: {reason}"
             raise Unreachable(msg) from error
         return Response.of(answer.status_code, answer.headers.items(), body)
 
@@ -159,23 +164,34 @@ class _Adapter(HTTPAdapter):
         step: Send,
         **how: Any,  # noqa: ANN401 - as of `send`
     ) -> requests.Response:
-        copied = request.copy()
+        copied = copy(request)  # its own method copies the jar of cookies, too: of no use here
+        copied.headers = request.headers.copy()
         for name, value in step.headers:
             copied.headers[name] = value
         place = None
         if step.path is not None:
             _, mark, query = request.path_url.partition("?")
             place = step.path + mark + query
-        before = _PLACE.set(place)
         try:
-            answer = super().send(copied, **how)
+            answer = self._placed(place, copied, **how)
         except requests.RequestException as error:
             error.request = request
             raise
-        finally:
-            _PLACE.reset(before)
         answer.request = request
         return answer
+
+    def _placed(
+        self,
+        place: str | None,
+        request: requests.PreparedRequest,
+        **how: Any,  # noqa: ANN401 - as of `send`
+    ) -> requests.Response:
+        """Send, with `place` in the stead of the URL's path and query where it is given."""
+        before = _PLACE.set(place)
+        try:
+            return super().send(request, **how)
+        finally:
+            _PLACE.reset(before)
 
 
 def check(cloud: Cloud, response: requests.Response) -> requests.Response:
@@ -213,6 +229,12 @@ def _pool(made: type[Any]) -> type[Any]:
         return made
     connection = type(made.ConnectionCls.__name__, (_Discreet, made.ConnectionCls), {})
     return type(made.__name__, (made,), {"ConnectionCls": connection})
+
+
+def _place(url: str) -> str:
+    """Return a URL's path and query."""
+    parts = urlsplit(url)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _repeatable(body: object) -> bool:

@@ -124,7 +124,7 @@ class _Signing(BaseHandler):
             answer = opened(_with(outgoing, step))
             answer.url = outgoing.full_url  # theirs, without what was added to the path
             sent.append(answer)
-            return Response.of(answer.status, answer.headers.items())
+            return Response.unread(answer.status, answer.headers.items)
 
         redirected = getattr(outgoing, "latchgate_redirected", False)
         flow = self.cloud.flow(_target(outgoing), redirected=redirected)

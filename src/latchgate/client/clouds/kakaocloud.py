@@ -66,6 +66,7 @@ _NO_LONGER = (
     "the access key itself is refused now, not its token alone: it was deleted or has expired, or"
     " its user has no role in the project any more"
 )
+_DELETED = "the access key itself is refused now, not its token alone: it was deleted"
 _UNKNOWN = "Could not find Application Credential: "  # Keystone's, with the id
 
 
@@ -209,7 +210,7 @@ def _refused_key(response: Response, *, worked: bool) -> tuple[type[Refused], st
     if not gone and response.status != _UNAUTHORIZED:
         return None
     if worked:
-        return (KeyRevoked if gone else AuthenticationFailed), _NO_LONGER
+        return (KeyRevoked, _DELETED) if gone else (AuthenticationFailed, _NO_LONGER)
     return AuthenticationFailed, _NEVER
 
 

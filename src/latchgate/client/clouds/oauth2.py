@@ -7,15 +7,21 @@ and nowhere else, tokens to the origins that were named. Source: RFC 6749, RFC 6
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote_plus, urlencode
 
+from latchgate.client.authorization_answers import (
+    LASTS,
+    Begun,
+    DeviceCode,
+    begun,
+    error_code,
+    issued,
+)
 from latchgate.client.errors import (
     AuthenticationFailed,
-    ClientError,
     CredentialInvalid,
     CredentialMissing,
     PermissionDenied,
@@ -41,41 +47,44 @@ from latchgate.client.refusal import refused
 from latchgate.client.renewal import Pause, Renewal
 from latchgate.client.secret import MASK, Secret
 from latchgate.client.secret import secret as wrapped
-from latchgate.client.spelling import basic, one_word
+from latchgate.client.sources.search import search
+from latchgate.client.sources.source import Found, Source, Wanted
+from latchgate.client.spelling import basic
 from latchgate.client.token_cache import USER_CACHE, TokenCache
 
 if TYPE_CHECKING:
     from latchgate.client.token import Token
 
-LASTS = 300.0  # seconds that a token is taken to last where the server doesn't say (RFC 6749 §5.1)
+__all__ = ["LASTS", "DeviceCode", "OAuth2"]
+
+WANTED = Wanted(
+    cloud="OAuth2",
+    sets=(("client_id", "client_secret"), ("client_id", "refresh_token"), ("client_id",)),
+    variables={
+        "client_id": "OAUTH2_CLIENT_ID",
+        "client_secret": "OAUTH2_CLIENT_SECRET",
+        "refresh_token": "OAUTH2_REFRESH_TOKEN",
+        "issuer": "OAUTH2_ISSUER",
+        "token_url": "OAUTH2_TOKEN_URL",
+        "url": "OAUTH2_API_URL",
+    },
+    optional=("client_secret", "refresh_token", "issuer", "token_url", "url"),
+)
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
-_INTERVAL = 5.0  # seconds (RFC 8628 §3.2)
 _SLOWER = 5.0  # RFC 8628 §3.5
 _LONGEST = 60.0
-_KINDS: dict[str, type[Refused]] = {
-    "invalid_client": AuthenticationFailed,
-    "invalid_grant": SignInEnded,
-    "expired_token": SignInEnded,
-    "access_denied": PermissionDenied,
-    "unauthorized_client": PermissionDenied,
-    "invalid_scope": PermissionDenied,
-    "invalid_target": PermissionDenied,
+_READ: dict[str | None, tuple[type[Refused], str]] = {
+    "invalid_client": (AuthenticationFailed, "the client is not known, or its secret is wrong"),
+    "invalid_grant": (SignInEnded, "the sign-in has ended or was withdrawn: sign in again"),
+    "expired_token": (SignInEnded, "nobody allowed it in time: sign in again"),
+    "access_denied": (PermissionDenied, "the person who was asked said no"),
+    "unauthorized_client": (PermissionDenied, "the client may not get tokens in this way"),
+    "invalid_scope": (PermissionDenied, "the client may not have these scopes"),
+    "invalid_target": (PermissionDenied, "the client may not have tokens for that resource"),
 }
+_ADDRESSES = ("issuer", "token_url", "url")
 _PROOFS = {"basic": "client_secret_basic", "post": "client_secret_post", "none": "none"}
 _GRANTS = ("client_credentials", "device", "refresh")
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceCode:
-    """What a person is told who shall allow it: the code, where to type it, seconds to do so.
-
-    `link` is the address with the code in it, the one without where there is none.
-    """
-
-    user_code: str
-    verification_uri: str
-    link: str
-    expires_in: float
 
 
 class OAuth2(Cloud):
@@ -87,18 +96,20 @@ class OAuth2(Cloud):
     `refresh_token`. Whatever refresh token comes along is used from then on, and kept in `cache`,
     with the token. `auth` is how the client proves itself: "basic", "post" or "none"; unless it is
     given, as the server says, Basic where it says nothing, and none where there is no secret.
-    `resource` and `audience` say for whom the token shall be. It is sent to `origins` alone, and
-    taken to last 300 seconds where the server doesn't say.
-    Raises: CredentialInvalid, InsecureTransport.
+    `resource` and `audience` say for whom the token shall be. It is sent to the API at `url` and to
+    `origins` alone, and taken to last 300 seconds where the server doesn't say. Without `client_id`
+    the first source that has one counts, with what else it has: secret, refresh token, addresses.
+    Raises: CredentialMissing, CredentialInvalid, InsecureTransport.
     """
 
     name: ClassVar[str] = "OAuth2"
 
     def __init__(  # noqa: PLR0913 - the parameters are the standards' own
         self,
-        client_id: str,
+        client_id: str | None = None,
         client_secret: str | Secret | None = None,
         *,
+        url: str | None = None,
         issuer: str | None = None,
         token_url: str | None = None,
         device_url: str | None = None,
@@ -110,20 +121,27 @@ class OAuth2(Cloud):
         refresh_token: str | Secret | None = None,
         prompt: Callable[[DeviceCode], object] | None = None,
         origins: Iterable[str] = (),
+        sources: Iterable[Source] | None = None,
         cache: TokenCache | None = USER_CACHE,
     ) -> None:
         """Take a client, and where its tokens come from and may go."""
-        self.source = "argument"
-        self.client_id, self._grant, self._auth, self._prompt = client_id, grant, auth, prompt
-        self._secret = wrapped(client_secret) if client_secret is not None else None
-        self._refresh = wrapped(refresh_token) if refresh_token is not None else None
+        fields = {"client_secret": client_secret, "refresh_token": refresh_token}
+        told, self.source = _told(client_id, fields, sources)
+        addresses = {name: told[name].reveal() for name in _ADDRESSES if name in told}
+        if issuer is None and token_url is None:
+            issuer, token_url = addresses.get("issuer"), addresses.get("token_url")
         self._issuer, self._endpoints = _server(issuer, token_url, device_url)
-        self.url = issuer or token_url or ""
+        self._server = issuer or token_url or ""
+        self.client_id = told["client_id"].reveal()
+        self._secret, self._refresh = told.get("client_secret"), told.get("refresh_token")
+        self._grant, self._auth, self._prompt = grant, auth, prompt
         self._scope = scope if isinstance(scope, str) else " ".join(scope)
         self._resources = (resource,) if isinstance(resource, str) else tuple(resource)
         self._audience = audience
-        more = frozenset(Target.of(base(one, self.name)).origin for one in origins)
-        self.hosts = Hosts(self.name, more=more)
+        api = url or addresses.get("url")
+        places = [base(one, self.name) for one in ([api] if api else []) + list(origins)]
+        self.url = places[0] if places else self._server
+        self.hosts = Hosts(self.name, more=frozenset(Target.of(one).origin for one in places))
         self.renewal = Renewal(cache)
         self._checked()
 
@@ -154,7 +172,7 @@ class OAuth2(Cloud):
 
         Raises: what `exchange` raises, AuthenticationFailed.
         """
-        token: Token = yield Obtain()
+        token: Token = yield Obtain(of=self)
         principal, told = self.client_id, {"client_id": self.client_id}
         scopes = token.facts.get("scope", self._scope).split()
         if "openid" in scopes:
@@ -163,6 +181,21 @@ class OAuth2(Cloud):
                 principal = yield from self._subject(at.userinfo, token)
         rights = tuple(scopes) if scopes else None
         return Identity(self.name, principal, self.source, rights, token.ends_at, told)
+
+    def revoke(self, token: str | Secret) -> Generator[Ask, Response, None]:
+        """Return the flow that ends a sign-in by one of its tokens, the refresh token best.
+
+        Source: RFC 7009. Raises: what the server answers, CredentialInvalid where it can't.
+        """
+        at = yield from self._found()
+        if at.revocation is None:
+            msg = f"OAuth2: {self._server} names no place to revoke tokens"
+            raise CredentialInvalid(msg)
+        one = wrapped(token)
+        told = {"token": one.reveal()}
+        response = yield Ask(self._asking(at, told, to=at.revocation, asks=False))
+        if response.status != 200:  # noqa: PLR2004 - RFC 7009 §2.2
+            raise self._failed(response, one)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -173,7 +206,7 @@ class OAuth2(Cloud):
     def slot(self) -> tuple[str, ...]:
         """The server, the client, and what is asked for."""
         asked = (self._grant, self._scope, self._audience or "", *self._resources)
-        return (self.name, self.url, self.client_id, *asked)
+        return (self.name, self._server, self.client_id, *asked)
 
     def _checked(self) -> None:
         wrong = None
@@ -203,20 +236,18 @@ class OAuth2(Cloud):
 
     def _refreshed(self, at: Endpoints, known: Secret) -> Generator[Ask, Response, Issued]:
         told = {"grant_type": "refresh_token", "refresh_token": known.reveal()}
-        issued = self._issued((yield Ask(self._asking(at, told))), known)
-        # RFC 6749 §6: without a new one the old one stays.
-        return issued if issued.refresh is not None else issued._replace(refresh=known.reveal())
+        return self._issued((yield Ask(self._asking(at, told))), known)
 
     def _by_device(self, at: Endpoints) -> Exchange:
         if self._prompt is None or at.device is None:
             lacks = "prompt=" if self._prompt is None else "a server with device codes"
             msg = f"OAuth2: nobody has signed in, and that takes {lacks}"
             raise CredentialMissing(msg)
-        begun = self._begun((yield Ask(self._asking(at, {}, to=at.device))))
-        self._prompt(begun.shown)
-        told = {"grant_type": _DEVICE, "device_code": begun.code.reveal()}
-        interval, waited = begun.interval, 0.0
-        while waited < begun.shown.expires_in:
+        made = self._begun((yield Ask(self._asking(at, {}, to=at.device))))
+        self._prompt(made.shown)
+        told = {"grant_type": _DEVICE, "device_code": made.code.reveal()}
+        interval, waited = made.interval, 0.0
+        while waited < made.shown.expires_in:
             yield Pause(interval)
             waited += interval
             try:
@@ -225,11 +256,13 @@ class OAuth2(Cloud):
                 # RFC 8628 §3.5: whoever can't be reached is asked ever more seldom.
                 interval = min(interval * 2.0, _LONGEST)
                 continue
-            code = _code(response)
+            code = error_code(response)
             if code == "slow_down":
                 interval += _SLOWER
             elif code != "authorization_pending":
-                return self._issued(response, begun.code)
+                given = self._issued(response, made.code)
+                # Without a refresh token of its own it is not to be renewed by an older one.
+                return given._replace(refresh=given.refresh or "")
         msg = "nobody allowed it in time: sign in again"
         raise SignInEnded(msg, status=400, code="expired_token", cloud=self.name)
 
@@ -266,32 +299,18 @@ class OAuth2(Cloud):
     def _issued(self, response: Response, *sent: Secret) -> Issued:
         if response.status != 200:  # noqa: PLR2004 - RFC 6749 §5.1
             raise self._failed(response, *sent)
-        try:
-            told: Any = json.loads(response.body)
-            value = one_word(Secret(told["access_token"]), self.name)
-            bearer = told["token_type"].lower() == "bearer"
-            lasts = _seconds(told.get("expires_in"), LASTS)
-            refresh, scope = told.get("refresh_token"), told.get("scope", self._scope)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, CredentialInvalid):
-            raise self._unknown(response) from None
-        if not bearer or not isinstance(refresh, str | None) or not isinstance(scope, str):
+        made = issued(response, self._scope)
+        if made is None:
             raise self._unknown(response)
-        return Issued(value.reveal(), lasts, {"scope": scope}, refresh)
+        return made
 
-    def _begun(self, response: Response) -> _Begun:
+    def _begun(self, response: Response) -> Begun:
         if response.status != 200:  # noqa: PLR2004 - RFC 8628 §3.2
             raise self._failed(response)
-        try:
-            told: Any = json.loads(response.body)
-            code = one_word(Secret(told["device_code"]), self.name)
-            where = endpoint(_printable(told["verification_uri"]))
-            link = endpoint(_printable(told.get("verification_uri_complete") or where))
-            lasts = _seconds(told["expires_in"], LASTS)
-            shown = DeviceCode(_printable(told["user_code"]), where, link, lasts)
-            interval = _seconds(told.get("interval"), _INTERVAL)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ClientError):
-            raise self._unknown(response) from None
-        return _Begun(code, interval, shown)
+        made = begun(response)
+        if made is None:
+            raise self._unknown(response)
+        return made
 
     def _subject(self, userinfo: str, token: Token) -> Generator[Ask, Response, str]:
         headers = (("Authorization", f"Bearer {token.value.reveal()}"),)
@@ -308,30 +327,26 @@ class OAuth2(Cloud):
         body = response.body
         for one in sent:
             body = body.replace(one.reveal().encode(), MASK.encode())
-        told = refused(self, replace(response, body=body))
-        kind = _KINDS.get(_code(response) or "", type(told))
-        message = told.message
-        if kind is SignInEnded:
-            message = f"the sign-in has ended or was withdrawn, sign in again: {message}"
-        return kind(
-            message,
-            status=told.status,
-            code=told.code,
-            cloud=told.cloud,
-            decision=told.decision,
-            retry_after=told.retry_after,
-        )
+        masked = replace(response, body=body)
+        return refused(self, masked, read=_READ.get(error_code(response)))
 
     def _unknown(self, response: Response) -> Unreachable:
-        msg = f"{self.url} answered {response.status} with what is no answer of OAuth2"
+        msg = f"{self._server} answered {response.status} with what is no answer of OAuth2"
         return Unreachable(msg)
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    code: Secret
-    interval: float
-    shown: DeviceCode
+def _told(
+    client_id: str | None,
+    secrets: Mapping[str, str | Secret | None],
+    sources: Iterable[Source] | None,
+) -> Found:
+    given = {name: wrapped(value) for name, value in secrets.items() if value is not None}
+    if client_id is not None:
+        return Found({"client_id": Secret(client_id), **given}, "argument")
+    if given:
+        msg = f"OAuth2: give client_id beside {' and '.join(given)}"
+        raise CredentialInvalid(msg)
+    return search(WANTED, sources)
 
 
 def _server(
@@ -348,33 +363,3 @@ def _server(
         msg = "OAuth2: an issuer has neither query nor fragment, and names its own device_url"
         raise CredentialInvalid(msg)
     return issuer, Endpoints("")
-
-
-def _code(response: Response) -> str | None:
-    """Return an error's code (RFC 6749 §5.2), None for what is no error."""
-    if response.status == 200:  # noqa: PLR2004 - RFC 6749 §5.1
-        return None
-    try:
-        code = json.loads(response.body)["error"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return code if isinstance(code, str) else None
-
-
-def _printable(text: object) -> str:
-    """Take what a terminal takes no orders from; raises ValueError for the rest."""
-    if not isinstance(text, str) or not text.isprintable():
-        raise ValueError
-    return text
-
-
-def _seconds(told: object, unless: float) -> float:
-    """Read seconds, which some servers write as a text; raises ValueError, TypeError for others."""
-    if told is None:
-        return unless
-    if isinstance(told, bool) or not isinstance(told, int | float | str):
-        raise TypeError
-    seconds = float(told)
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise ValueError
-    return seconds

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, Literal
 from urllib.parse import unquote
@@ -47,6 +47,7 @@ WANTED = Wanted(
     },
     optional=("api_key", "url"),
 )
+_NOT_READY = "the account is new, and its node is not ready yet: ask again later"
 _HEADER = "X-TeraCLOUD-API-KEY"
 _PARAMETER = "api_key"
 _USER = "/v2/api/ba/user"
@@ -86,11 +87,11 @@ class Account:
     capacity: int
 
     def at(self, path: str) -> str:
-        """Return the URL of a path such as `/dav/photos` on the user's node.
+        """Return the URL of a path such as `/dav/photos` on the user's node, or the node's own.
 
         Raises CredentialInvalid for what is no path.
         """
-        if not path.startswith("/"):
+        if path and not path.startswith("/"):
             msg = f"TeraCLOUD: a path of the node begins with a slash, and {path!r} does not"
             raise CredentialInvalid(msg)
         return f"https://{self.node}{path}"
@@ -194,7 +195,9 @@ class TeraCloud(Cloud):
         return self._account(response)
 
     def identify(self) -> Generator[Step, Any, Identity]:
-        """Ask for the account."""
+        """Ask for the account, or whose token it is where there is nothing but that."""
+        if not self._basic and self.oauth2 is not None:
+            return replace((yield from self.oauth2.identify()), cloud=self.name)
         account = yield from self.account()
         told = {"node": account.node, "webdav_url": account.webdav_url}
         told["capacity"] = f"{account.capacity} GB"
@@ -256,14 +259,12 @@ class TeraCloud(Cloud):
 
     def _account(self, response: Response) -> Account:
         if response.status == 202:  # noqa: PLR2004 - as its clients know it
-            msg = "the account is new, and its node is not ready yet: ask again later"
-            raise NotReady(msg, status=202, cloud=self.name)
+            raise refused(self, response, read=(NotReady, _NOT_READY))
         if response.status != 200:  # noqa: PLR2004 - RFC 9110 §15.3.1
             raise refused(self, response)
         account = _told(response)
         if isinstance(account, int):
-            known = refused(self, response)
-            raise Refused(known.message, status=200, code=str(account), cloud=self.name)
+            raise refused(self, response, read=(Refused, f"its result is {account}, not 0"))
         if account is None or not _NODE.fullmatch(account.node):
             msg = f"{self.url} answered without a user and their node"
             raise Unreachable(msg)

@@ -16,6 +16,7 @@ from latchgate.client.hosts import Hosts, base, hosts_of
 from latchgate.client.masking import facts
 from latchgate.client.message import Request, Response, Target
 from latchgate.client.refusal import refused
+from latchgate.client.said import notices
 from latchgate.client.secret import Secret, secret
 from latchgate.client.sources.search import search
 from latchgate.client.sources.source import Source, Wanted
@@ -96,7 +97,7 @@ class UpCloud(Cloud):
         if response.status != _OK:
             raise refused(self, response)
         account = _account(response)
-        known = facts(account, self.secrets)
+        known = facts({**notices(response), **account}, self.secrets)
         if "username" not in known:
             msg = f"{self.url} answered with no account"
             raise Unreachable(msg)

@@ -15,6 +15,7 @@ from latchgate.client.hosts import Hosts, base, hosts_of
 from latchgate.client.masking import facts
 from latchgate.client.message import Request, Response, Target
 from latchgate.client.refusal import refused
+from latchgate.client.said import notices
 from latchgate.client.secret import Secret, secret
 from latchgate.client.sources.search import search
 from latchgate.client.sources.source import Source, Wanted
@@ -94,7 +95,7 @@ class WaysCloud(Cloud):
         response: Response = yield Ask(self._asking(_PROFILE))
         profile = _members(response)
         if profile is not None:
-            return self._identity(profile)
+            return self._identity({**notices(response), **profile})
         service = self._service()
         if service is None:
             if response.status == _OK:

@@ -3,8 +3,9 @@
 Rule of this file: the first file that is there counts, as openstacksdk has it. `secure.yaml` is
 merged only from beside it: openstacksdk takes the first on the whole path, and so a `clouds.yaml`
 in the working directory would have the user's own secret sent to an address of its choice. For
-the same reason `OS_CLIENT_SECURE_FILE` counts only together with `OS_CLIENT_CONFIG_FILE`, and an
-entry has to say its `auth_url`: an entry of a vendor's `profile` is another cloud's.
+the same reason it is no link out of such a folder, and `OS_CLIENT_SECURE_FILE` counts only
+together with `OS_CLIENT_CONFIG_FILE`. An entry has to say its `auth_url`: one of a vendor's
+`profile` is another cloud's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from latchgate.client.errors import SourceUnreadable
-from latchgate.client.sources.private_file import config_homes, expanded, working_folder
+from latchgate.client.sources.private_file import NotRead, config_homes, expanded, working_folder
 from latchgate.client.sources.source import Found, Lacking, Wanted
 from latchgate.client.sources.yaml_file import Told, mapping, texts
 
@@ -50,8 +51,13 @@ def look(wanted: Wanted, path: Path | None, entry: str | None) -> Found | Lackin
 
 
 def _search_path() -> list[Path]:
-    folders = [working_folder(), *(home / "openstack" for home in config_homes()), _SITE]
+    folders = [working_folder(), *_own_folders()]
     return [one / f"clouds{suffix}" for one in folders if one for suffix in _SUFFIXES]
+
+
+def _own_folders() -> list[Path]:
+    """Return where nobody but the user and the system's administrator put files."""
+    return [*(home / "openstack" for home in config_homes()), _SITE]
 
 
 def _secure(beside: Path, *, named: bool) -> list[Told]:
@@ -63,8 +69,18 @@ def _secure(beside: Path, *, named: bool) -> list[Told]:
             msg = f"{told}: no such file, which OS_CLIENT_SECURE_FILE names"
             raise SourceUnreadable(msg)
         return [secure]
-    tried = (beside.with_name(f"secure{suffix}") for suffix in _SUFFIXES)
-    return [one for one in (mapping(path, given=False) for path in tried) if one is not None][:1]
+    for path in (beside.with_name(f"secure{suffix}") for suffix in _SUFFIXES):
+        secure = mapping(path, given=False)
+        if secure is not None:
+            if beside.parent not in _own_folders() and not _together(path, beside):
+                msg = "is a link out of its folder, whose clouds.yaml may say any address"
+                raise NotRead(msg, path)
+            return [secure]
+    return []
+
+
+def _together(one: Path, other: Path) -> bool:
+    return one.resolve().parent == other.resolve().parent
 
 
 def _chosen(wanted: Wanted, files: Sequence[Told], entry: str | None) -> Found | Lacking:

@@ -1,4 +1,4 @@
-"""`.env`: what python-dotenv, Docker Compose and sh read alike, and no more.
+"""`.env`: what sh, python-dotenv, Docker Compose and Node read alike, and no more.
 
     # a comment
     WAYSCLOUD_API_KEY=wayscloud_storage_abc123_secret
@@ -6,10 +6,10 @@
     UPCLOUD_PASSWORD='lit$eral'
 
 Rule of this file: nothing is expanded, and what those would read differently is refused by its
-line, never guessed and never shown. Without quotes no character that sh gives a meaning; in double
-quotes no `$`, no backquote, and a backslash only before `"` or itself; in single quotes neither a
-backslash nor `${`; no value over several lines; no spaces around `=`. The last of a name counts.
-Lines of other programs' variables may be whatever those read.
+line, never guessed and never shown. Without quotes no `#` and nothing that means something to sh;
+in double quotes neither `$` nor a backquote, in single quotes no `${`; nowhere a backslash; no
+value over several lines; no spaces around `=`. The last of a name counts. Lines of other programs'
+variables may be whatever those read, and lines may end as on Windows.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ from latchgate.client.sources.private_file import NotRead, expanded, private_fil
 from latchgate.client.sources.source import Found, Lacking, Wanted
 
 _NAMED = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>.*)")
-_AFTER = r"[ \t]*(?:(?<=[ \t])#.*)?"  # nothing, or a comment after a space
-_BARE = re.compile(
-    rf"(?P<value>(?:[^\s'\"\\$`;&|<>()*?\[\]{{}}~#][^\s'\"\\$`;&|<>()*?\[\]{{}}~]*)?){_AFTER}"
-)
+_AFTER = r" *(?:(?<= )#.*)?"  # nothing, or a comment after a space
+_WORD = r"[^\s'\"\\$`;&|<>()*?\[\]{}~#]"
+_BARE = re.compile(rf"(?:(?P<value>{_WORD}+){_AFTER})?")
 _SINGLE = re.compile(rf"'(?P<value>(?:[^'\\$]|\$(?!\{{))*)'{_AFTER}")
-_DOUBLE = re.compile(rf"\"(?P<value>(?:[^\"\\$`]|\\[\"\\])*)\"{_AFTER}")
-_ESCAPED = re.compile(r"\\([\"\\])")
+_DOUBLE = re.compile(rf"\"(?P<value>[^\"\\$`]*)\"{_AFTER}")
 
 
 class DotEnv:
@@ -103,10 +101,8 @@ def _value(rest: str) -> str | None:
     told = rest[1:]
     if any(ord(char) < 0x20 and char != "\t" for char in told):  # noqa: PLR2004 - controls
         return None
-    if whole := _SINGLE.fullmatch(told) or _BARE.fullmatch(told):
-        return whole["value"]
-    whole = _DOUBLE.fullmatch(told)
-    return _ESCAPED.sub(r"\1", whole["value"]) if whole is not None else None
+    whole = _SINGLE.fullmatch(told) or _DOUBLE.fullmatch(told) or _BARE.fullmatch(told)
+    return whole["value"] or "" if whole is not None else None
 
 
 def _left_open(rest: str, number: int) -> tuple[str, int] | None:

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from latchgate.client.errors import CredentialInvalid
 from latchgate.client.secret import Secret
+from latchgate.client.spelling import encodable
 
 
 class Found(NamedTuple):
@@ -84,7 +85,7 @@ class Wanted:
         `names` is what that source calls each field. Raises CredentialInvalid for two that exclude
         each other.
         """
-        called = names or {name: name for name in self.fields}
+        called = {**{name: name for name in self.fields}, **(names or {})}
         for one, other in self.apart:
             if values.get(one) and values.get(other):
                 msg = (
@@ -94,8 +95,12 @@ class Wanted:
                 raise CredentialInvalid(msg)
         fields = self.taken(values)
         if fields is not None:
+            wrong = [called[name] for name, one in fields.items() if not encodable(one.reveal())]
+            if wrong:
+                msg = f"{self.cloud}: {where}: {', '.join(wrong)} is no text in UTF-8"
+                raise CredentialInvalid(msg)
             return Found(fields, where)
-        address = called["url"] if values.get("url") else None
+        address = called.get("url") if values.get("url") else None
         return Lacking(where, self._missing(values, called), address=address)
 
     def secret_of(self, known: Iterable[str]) -> str | None:

@@ -1,0 +1,20 @@
+"""Servers that tests of adapters ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.client.stage import Stage
+
+
+@pytest.fixture
+def one() -> Iterator[Stage]:
+    with Stage() as stage:
+        yield stage
+
+
+@pytest.fixture
+def two() -> Iterator[Stage]:
+    with Stage() as stage:
+        yield stage
