@@ -99,6 +99,14 @@ def test_a_redirect_elsewhere_is_followed_without_the_credential(caller, stage):
         assert KEY not in str(other.asked[0].headers)
 
 
+def test_a_redirect_that_would_lose_the_body_is_told_and_not_followed(caller, stage):
+    caller.shop(stage)
+    stage.answer = lambda _: Said(307, b"", {"Location": f"{stage.url}/y\x1b"})
+    done = caller("call", "shop", "POST", "/x", "-d", "{}", code=1)
+    assert f"it answered 307, to {stage.url}/y\\x1b; not followed" in done.err
+    assert [one.path for one in stage.asked] == ["/x"]
+
+
 def test_a_server_that_is_not_there_is_named(caller):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from latchgate.cli.calling import found, opened, opener, profile_argument, told
-from latchgate.cli.output import json_option
+from latchgate.cli.output import Failed, json_option
 
 if TYPE_CHECKING:  # loaded when the verb runs
     from latchgate.client.adapters.urllib import Opener
@@ -88,7 +88,11 @@ def call(
             answer = sender.open(request)
         except HTTPError as error:
             with error:
-                raise check(cloud, error) from None
+                check(cloud, error)
+                to = error.headers.get("Location")
+                raise Failed(
+                    f"it answered {error.status}" + (f", to {to}; not followed" if to else "")
+                )
         except (URLError, OSError, HTTPException) as error:
             msg = f"{url.partition('?')[0]} can't be reached: {getattr(error, 'reason', error)}"
             raise Unreachable(msg) from None

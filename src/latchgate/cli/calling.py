@@ -21,6 +21,7 @@ from latchgate.cli.output import Failed, warn
 if TYPE_CHECKING:  # loaded when a verb runs
     from latchgate.client.adapters.urllib import Opener
     from latchgate.client.clouds.oauth2 import DeviceCode
+    from latchgate.client.errors import Refused
     from latchgate.client.flow import Cloud
     from latchgate.client.profiles import Profile
     from latchgate.client.sources.source import Found
@@ -117,14 +118,10 @@ def authorities(profile: Profile) -> ssl.SSLContext | None:
         raise Failed(f"profile {profile.name}: {profile.ca}: {error.strerror}", code=2)
 
 
-def _refusal(error: Exception) -> str:
+def _refusal(error: Refused) -> str:
     lines = [f"{type(error).__name__}: {error}"]
-    decision = getattr(error, "decision", None)
-    if decision is not None:
-        lines.append(f"  latchgate explain --id {decision} says more")
-    after = getattr(error, "retry_after", None)
-    if after is not None:
-        lines.append(f"  it may be tried again in {after:.0f} s")
+    if error.decision is not None:
+        lines.append(f"  latchgate explain --id {error.decision} says more")
     return "\n".join(lines)
 
 
