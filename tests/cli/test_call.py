@@ -91,12 +91,15 @@ def test_another_host_gets_nothing_and_the_own_ones_are_named(caller, stage):
     assert f"hosts ({stage.url}); nothing was sent" in done.err
 
 
-def test_a_redirect_elsewhere_is_followed_without_the_credential(caller, stage):
+def test_a_redirect_elsewhere_is_followed_without_the_credential_or_any_other_token(caller, stage):
     caller.shop(stage)
     with Stage() as other:
         stage.answer = lambda _: Said(302, b"", {"Location": f"{other.url}/x"})
-        caller("call", "shop", "GET", "/")
+        caller("call", "shop", "GET", "/", "-H", "X-Subject-Token: t0ken", "-H", "X-One: two")
+        assert other.asked[0].header("X-One") == "two"
+        assert stage.asked[0].header("X-Subject-Token") == "t0ken"
         assert KEY not in str(other.asked[0].headers)
+        assert "t0ken" not in str(other.asked[0].headers)
 
 
 def test_a_redirect_that_would_lose_the_body_is_told_and_not_followed(caller, stage):

@@ -68,7 +68,7 @@ def call(
     from urllib.request import Request
 
     from latchgate.cli.answer import show, show_json
-    from latchgate.cli.asking import address, asked
+    from latchgate.cli.asking import address, asked, private
     from latchgate.client.adapters.urllib import check
     from latchgate.client.errors import Unreachable
 
@@ -81,9 +81,11 @@ def call(
         cloud = opened(profile)
         sender = opener(cloud, profile)
         url = address(path, _base(path, profile, cloud, sender))
-        request = Request(  # noqa: S310 - what is none of the cloud's hosts is refused on its way
-            url, told_request.body, told_request.headers, method=told_request.method
-        )
+        request = Request(url, told_request.body, method=told_request.method)  # noqa: S310 - hosts are checked on the way
+        for header, value in told_request.headers.items():
+            # A redirect may lead elsewhere; what may be a secret of its own stays here.
+            add = request.add_unredirected_header if private(header) else request.add_header
+            add(header, value)
         try:
             answer = sender.open(request)
         except HTTPError as error:
