@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import keyring
 import pytest
@@ -12,6 +16,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import PasswordDeleteError
 from tests.cli.callers import KEY
 from tests.client.stage import Asked, Said
+from tests.world import environment
 
 pytestmark = pytest.mark.enable_socket
 
@@ -246,3 +251,42 @@ def test_a_file_that_others_can_read_is_not_used(caller):
 def test_an_unknown_profile_is_told_with_those_that_there_are(caller, verb):
     caller(*ADD, "upcloud", *HERE, stdin=TOKEN.encode())
     assert "no profile 'q'; there are: p" in caller(*verb, "q", code=2).err
+
+
+def typed_at_a_terminal(*command: str, prompt: str, answer: str, home: Path) -> tuple[int, str]:
+    """Run a command at a terminal of its own, answer its prompt, and return what was shown."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(HOME=str(home), XDG_CONFIG_HOME=""),
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown, answered = b"", False
+    try:
+        while select.select([ours], [], [], 60.0)[0]:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # Linux' word for the end of a terminal
+                break
+            if not piece:
+                break
+            shown += piece
+            if not answered and prompt.encode() in shown:
+                answered = True
+                os.write(ours, f"{answer}\n".encode())
+        return process.wait(60), shown.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_at_a_terminal_a_secret_is_not_shown_while_it_is_typed(caller):
+    command = (sys.executable, "-m", "latchgate", *ADD, "upcloud", "--store", "file")
+    code, shown = typed_at_a_terminal(*command, prompt="Token: ", answer=TOKEN, home=caller.home)
+    assert (code, TOKEN in shown) == (0, False)
+    assert held(caller)["p"]["secrets"] == {"token": TOKEN}
