@@ -109,8 +109,8 @@ def test_several_secrets_are_read_as_a_json_object(caller):
 
 def test_the_keyring_keeps_what_was_read_and_forgets_it_with_the_profile(caller, ring):
     caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode())
-    assert held(caller) == {"p": {"cloud": "upcloud", "from": "keyring", "entry": "p"}}
-    assert TOKEN in ring["latchgate", "p"]
+    assert held(caller) == {"p": {"cloud": "upcloud", "from": "keyring", "entry": "profile/p"}}
+    assert TOKEN in ring["latchgate", "profile/p"]
     assert caller("token", "p").out == f"{TOKEN}\n"
     caller("profile", "remove", "p")
     assert ring == {}
@@ -128,11 +128,23 @@ def test_without_a_keyring_the_file_keeps_it_which_is_said_unless_the_file_may_n
 
 
 def test_an_entry_that_others_made_is_used_and_stays(caller, ring):
-    ring["latchgate", "shared"] = json.dumps({"token": TOKEN})
-    caller(*ADD, "upcloud", "--from", "keyring", "--entry", "shared")
+    ring["latchgate", "p"] = json.dumps({"token": TOKEN})
+    caller(*ADD, "upcloud", "--from", "keyring", "--entry", "p")
     assert caller("token", "p").out == f"{TOKEN}\n"
     caller("profile", "remove", "p")
-    assert ("latchgate", "shared") in ring
+    assert ("latchgate", "p") in ring
+
+
+def test_upclouds_own_entry_of_the_keyring_is_that_of_the_profiles_user(caller, ring):
+    ring["UpCloud", "me"] = "pass word"
+    ring["UpCloud", ""] = TOKEN
+    caller(*ADD, "upcloud", "--from", "keyring", "--username", "me")
+    told = caller("env", "p", "--json").json
+    assert told == {"UPCLOUD_USERNAME": "me", "UPCLOUD_PASSWORD": "pass word"}
+    caller(*ADD, "upcloud", "--from", "keyring", "--replace")
+    assert caller("env", "p", "--json").json == {"UPCLOUD_TOKEN": TOKEN}
+    caller(*ADD, "upcloud", "--from", "keyring", "--username", "you", "--replace")
+    assert "keyring" in caller("env", "p", code=2).err
 
 
 def test_a_profile_may_name_a_command_and_is_listed_by_it(caller):

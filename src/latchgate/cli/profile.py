@@ -259,7 +259,7 @@ def _shown(name: str, entry: Entry) -> dict[str, Any]:
     command = (
         shlex.quote(entry.command[0]) + " …" * (len(entry.command) > 1) if entry.command else ""
     )
-    places = (entry.file, entry.entry if entry.entry != name else None, command)
+    places = (entry.file, entry.entry if entry.entry != f"profile/{name}" else None, command)
     where = " ".join([entry.source, *(one for one in places if one)])
     told_fields = {"name": name, "cloud": entry.cloud, "from": where, "url": entry.url}
     return told_fields | dict(entry.fields) | dict(entry.settings)
