@@ -108,7 +108,8 @@ def test_several_secrets_are_read_as_a_json_object(caller):
 
 
 def test_the_keyring_keeps_what_was_read_and_forgets_it_with_the_profile(caller, ring):
-    caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode())
+    done = caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode())
+    assert "from   keyring\n" in done.out
     assert held(caller) == {"p": {"cloud": "upcloud", "from": "keyring", "entry": "profile/p"}}
     assert TOKEN in ring["latchgate", "profile/p"]
     assert caller("token", "p").out == f"{TOKEN}\n"
@@ -125,6 +126,23 @@ def test_without_a_keyring_the_file_keeps_it_which_is_said_unless_the_file_may_n
     done = caller(*wanted, stdin=TOKEN.encode(), code=2)
     assert "--store file" in done.err
     assert TOKEN not in done.out + done.err + caller.profiles.read_text()
+
+
+def test_a_profile_that_is_replaced_or_not_written_leaves_no_secret_in_the_keyring(
+    caller, ring, monkeypatch
+):
+    caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode())
+    caller(*ADD, "upcloud", *HERE, "--replace", stdin=TOKEN.encode())
+    assert ring == {}
+    caller("profile", "remove", "p")
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode(), code=2)
+    assert "No space left on device; nothing was changed" in done.err
+    assert (held(caller), ring) == ({}, {})
 
 
 def test_an_entry_that_others_made_is_used_and_stays(caller, ring):

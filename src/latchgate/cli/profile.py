@@ -132,8 +132,8 @@ def add(  # noqa: PLR0913 - one parameter an option
 
     `latchgate profile test NAME` then asks the cloud whether it stands.
     """
-    from latchgate.cli.profile_secrets import asked, kept, read
-    from latchgate.client.profiles_file import Entry, put
+    from latchgate.cli.profile_secrets import asked, read
+    from latchgate.client.profiles_file import Entry
 
     if name == MANAGEMENT:
         raise Failed(f"{name} is the profile that login and init make; take another name", code=2)
@@ -156,9 +156,7 @@ def add(  # noqa: PLR0913 - one parameter an option
         if source in _ASKED:
             made = asked(name, made) if source == "prompt" else read(name, made)
         _checked(name, made)
-        if source in _ASKED:
-            made = kept(name, made, store)
-        path = put(name, made, replacing=replace)
+        path, made = _put(name, made, store, replace=replace)
     shown = _shown(name, made) | {"file": str(path)}
     if as_json:
         print_json(shown)
@@ -206,6 +204,26 @@ def _free(name: str, *, replacing: bool) -> None:
     if NAME.fullmatch(name) and name in read() and not replacing:
         msg = f"there is a profile {name} already: remove it first, or say --replace"
         raise CredentialInvalid(msg)
+
+
+def _put(name: str, made: Entry, store: str | None, *, replace: bool) -> tuple[Path, Entry]:
+    """Keep the secret and write the profile; what it replaced leaves nothing behind."""
+    from latchgate.cli.profile_secrets import forgotten, kept
+    from latchgate.client import profiles_file
+
+    before = profiles_file.read().get(name)
+    if before is not None:
+        _drop_token(name, before)
+    entry = kept(name, made, store)
+    try:
+        path = profiles_file.put(name, entry, replacing=replace)
+    except BaseException:
+        if before is None or before.entry != entry.entry:
+            forgotten(name, entry)
+        raise
+    if before is not None and before.entry != entry.entry:
+        forgotten(name, before)
+    return path, entry
 
 
 def _checked(name: str, made: Entry) -> None:

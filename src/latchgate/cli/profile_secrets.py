@@ -87,9 +87,7 @@ def forgotten(name: str, entry: Entry) -> None:
         try:
             forget(entry.entry)
         except ClientError as error:
-            warn(
-                f"its secret is still in the keyring, service latchgate, user {entry.entry}: {error}"
-            )
+            warn(f"its secret is still in the keyring, as latchgate, {entry.entry}: {error}")
 
 
 def _without_address(wanted: Wanted) -> tuple[str, ...]:
