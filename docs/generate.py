@@ -457,8 +457,8 @@ ENVIRONMENT: Words = {
     "LATCHGATE_TOKEN": "The token to use there. `https` only, unless it is this machine.",
     "LATCHGATE_CA": "PEM file of the authorities that the API's certificate may come from, instead"
     " of the system's and of the profile's `ca`.",
-    "LATCHGATE_CREDENTIAL_CLOUD": "Set for a command that prints a credential: whose, by the"
-    " cloud's name in lower case.",
+    "LATCHGATE_CREDENTIAL_CLOUD": "Set for a command that prints a credential: whose it is to be,"
+    " by the cloud's name in lower case.",
     "LATCHGATE_CREDENTIAL_COMMAND": "What prints a cloud's credential, for programs that use the"
     " client and find none elsewhere; `{cloud}` in it stands for the cloud's name.",
     "LATCHGATE_PROFILE": "The profile file to use instead of the two usual ones, or the name of a"
@@ -592,10 +592,10 @@ are for [calls to clouds](../howto/call-a-cloud.md), with named profiles in
 `~/.config/latchgate/profiles.toml` (below `XDG_CONFIG_HOME`). The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`, a file or one of the named profiles; the one beside
-`LATCHGATE_CONFIG`; `.latchgate/profile.toml`; `~/.config/latchgate/profile.toml`. Such a file
-holds `url` and `token`, for its owner's eyes only; and `ca` where the certificate of `url` comes
-from an authority that the system doesn't know: its PEM file, from the profile's folder on.
-Certificates are always checked.
+`LATCHGATE_CONFIG`; `.latchgate/profile.toml`; `~/.config/latchgate/profile.toml`. Such a file holds
+`url` and `token`, for its owner's eyes only; and `ca` where the certificate of `url` comes from an
+authority that the system doesn't know: its PEM file, from the profile's folder on. Certificates
+are always checked.
 """
     ]
     context = click.Context(cli.main, info_name="latchgate")

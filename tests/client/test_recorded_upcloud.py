@@ -25,18 +25,13 @@ from latchgate.client.adapters.urllib import Opener, check
 
 pytestmark = [pytest.mark.enable_socket]
 
-ROOT = Path(__file__).parents[2]
-# Beside the repository, where they are handed out; or kept with the other vectors.
-FOLDERS = (ROOT / "tests" / "vectors" / "upcloud", ROOT.parent / "shared" / "vectors" / "upcloud")
-FOLDER = next((folder for folder in FOLDERS if folder.is_dir()), None)
+FOLDER = Path(__file__).parents[1] / "vectors" / "upcloud"
 RECORDINGS = {"token": 6, "createmodifydeletesubaccount": 8, "errorhandling": 1}
 TOKEN = "ucat_" + "0" * 26
 
 
 def interactions(name: str) -> list[Any]:
     """Return a recording's requests with their answers, in order."""
-    if FOLDER is None:
-        pytest.skip("the provider's recordings are not beside this repository")
     told = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))["interactions"]
     assert len(told) == RECORDINGS[name]
     return list(told)

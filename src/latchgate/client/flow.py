@@ -49,7 +49,7 @@ class Obtain(NamedTuple):
     """Get the token of `of`, the cloud itself where that is None; answered by the Token.
 
     It is another one than `refused`; where that came for one that was refused a moment ago, it is
-    answered by `refused` itself. One that has less than `lasting` seconds to live is renewed before.
+    `refused` itself. One that has less than `lasting` seconds to live is renewed before.
     """
 
     refused: Token | None = None

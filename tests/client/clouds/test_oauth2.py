@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import runpy
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -225,10 +228,11 @@ def test_a_person_is_shown_a_code_and_waited_for_no_faster_than_is_allowed():
     slower = answer({"error": "slow_down"}, 400)
     said = [answer(BEGUN), None, PENDING, None, slower, None, Unreachable("gone"), None]
     given = answer(GIVEN | {"refresh_token": "r1"})
-    steps, issued = taken(device(shown.append, scope="a").exchange(None), [*said, given])
+    made = device(shown.append, scope="a", audience="x")
+    steps, issued = taken(made.exchange(None), [*said, given])
     link = f"{ISSUER}/device/?user_code=BCDF-GHJK"
     assert shown == [DeviceCode("BCDF-GHJK", f"{ISSUER}/device/", link, 30.0)]
-    assert form(steps[0]) == {"scope": "a", "client_id": "c1"}
+    assert form(steps[0]) == {"scope": "a", "audience": "x", "client_id": "c1"}
     pauses = [step.seconds for step in steps if isinstance(step, Pause)]
     assert pauses == [5.0, 5.0, 10.0, 20.0]
     assert form(steps[-1]) == {
@@ -237,13 +241,22 @@ def test_a_person_is_shown_a_code_and_waited_for_no_faster_than_is_allowed():
         "client_id": "c1",
     }
     assert issued.refresh == "r1"
+    # What was allowed may be less than was asked for, which would be refused now.
+    again = form(taken(made.exchange(token("r1")), [answer(GIVEN)]).steps[0])
+    assert again == {
+        "grant_type": "refresh_token",
+        "refresh_token": "r1",
+        "client_id": "c1",
+        "audience": "x",
+    }
 
 
 def test_a_server_that_is_away_is_asked_ever_more_seldom():
-    gone = [answer(BEGUN | {"expires_in": 150})] + [None, Unreachable("gone")] * 5 + [None]
-    steps = taken(device().exchange(None), [*gone, answer(GIVEN)]).steps
+    gone = [None, Unreachable("gone"), None, answer(b"<html>", 502)] * 3
+    said = [answer(BEGUN | {"expires_in": 300}), *gone, None, answer({}, 429), None]
+    steps = taken(device().exchange(None), [*said, answer(GIVEN)]).steps
     pauses = [step.seconds for step in steps if isinstance(step, Pause)]
-    assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+    assert pauses == [5.0, 10.0, 20.0, 40.0, 60.0, 60.0, 60.0, 65.0]
 
 
 @pytest.mark.parametrize(
@@ -485,3 +498,41 @@ def test_whoever_asks_too_fast_slows_down_and_is_answered_all_the_same(server, w
 
     assert Opener(cloud).run(hurried(cloud.exchange(None), paused)).value
     assert pauses == [5.0, 5.0, 10.0, 15.0]
+
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "clouds" / "library"
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_the_examples_are_what_a_program_and_a_person_do(
+    server, world, tmp_path, monkeypatch, capsys
+):
+    acts_as = world.somebody("own:account.read", tenant_id=world.owner.tenant_id)
+    scopes = ["openid", "offline_access", "own:account.read"]
+    secret = authority.client(world, scopes=scopes, tenant_id=acts_as.tenant_id, acts_as=acts_as)
+    public = authority.client(world, scopes=scopes, public=True)
+    person = people.person(world, "own:account.read")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("OAUTH2_ISSUER", server.addresses["console"])
+    monkeypatch.setenv("OAUTH2_API_URL", server.addresses["api"])
+    monkeypatch.setenv("OAUTH2_CLIENT_ID", secret.id)
+    monkeypatch.setenv("OAUTH2_CLIENT_SECRET", secret.secret)
+    runpy.run_path(str(EXAMPLES / "oauth2_program.py"))
+    assert capsys.readouterr().out == f"{acts_as.user_id}\n"
+
+    monkeypatch.setenv("OAUTH2_CLIENT_ID", public.id)
+    monkeypatch.delenv("OAUTH2_CLIENT_SECRET")
+    said: list[str] = []
+
+    def sleep(_seconds: float) -> None:
+        """In the place of the wait the person does what is printed."""
+        said.append(capsys.readouterr().out)
+        link, code = re.findall(r"Open (\S+) and allow (\S+) ", said[-1])[0]
+        allowed(server, person, DeviceCode(code, link, link, 1.0))
+
+    monkeypatch.setattr("latchgate.client.shell.time.sleep", sleep)
+    for _ in range(2):  # the second time nobody is asked
+        runpy.run_path(str(EXAMPLES / "oauth2_person.py"))
+        assert capsys.readouterr().out == f"{person.id}\n"
+    assert len(said) == 1

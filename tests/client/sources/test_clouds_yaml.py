@@ -167,6 +167,13 @@ def test_what_is_no_access_key_of_a_known_address_is_none(folder, cloud, why):
     assert lacking(ClientFile().look(WANTED)).why == why
 
 
+def test_a_name_of_some_folders_file_does_not_drive_the_terminal(folder, monkeypatch):
+    write(folder / "clouds.yaml", json.dumps({"clouds": {"\x1b[2J": {}, "b": {}}}))
+    assert lacking(ClientFile().look(WANTED)).why.endswith(r"'\x1b[2J', b")
+    monkeypatch.setenv("OS_CLOUD", "\x1b[2J")
+    assert "\x1b" not in str(lacking(ClientFile().look(WANTED)))
+
+
 @pytest.mark.parametrize("text", ["", "clouds:\n", "clouds: 5ecret\n", "other: {}\n"])
 def test_a_file_without_clouds_has_none(folder, text):
     write(folder / "clouds.yaml", text)

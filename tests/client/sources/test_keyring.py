@@ -146,6 +146,8 @@ import sys
 
 import keyring
 import secretstorage
+from jeepney import message_bus
+from jeepney.io.blocking import open_dbus_connection
 from upcloud_api.credentials import Credentials
 
 from latchgate.client import UpCloud
@@ -181,12 +183,18 @@ for name, change in (
         change()
     except SourceUnreadable as error:
         told[name] = str(error)
+
+# A desktop's dialog that nobody answers.
+desktop = open_dbus_connection(bus="SESSION")
+desktop.send_and_get_reply(message_bus.RequestName("org.gnome.keyring.SystemPrompter"))
+told["dialog"] = str(Keyring(timeout=1).look(WANTED))
+told["meanwhile"] = str(Keyring().look(WANTED))
 json.dump(told, sys.stdout)
 """
 
 
 @pytest.mark.e2e
-def test_a_real_keyring_gives_upclouds_entry_and_ours_and_says_when_it_is_locked(tmp_path, folder):
+def test_a_real_keyring_gives_upclouds_entry_and_ours_and_says_when_it_is_locked(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(_PROGRAM)
     # Its own bus and daemon, which end with the program; nothing of who runs this is touched.
@@ -221,4 +229,6 @@ def test_a_real_keyring_gives_upclouds_entry_and_ours_and_says_when_it_is_locked
         "forgotten": [True, False],
         "named": "UpCloud: keyring: locked",
         "keep": "keyring: locked",
+        "dialog": "keyring: locked, or not answering: nobody unlocked it within 1 s",
+        "meanwhile": "keyring: locked: an earlier question is not answered yet",
     }

@@ -59,6 +59,9 @@ def test_both_credentials_are_refused(folder):
         ("username: alice\npassword: 512345\n", "password is to be a text, in quotes"),
         ("token: !!python/object/apply:os.system [echo 5ecret]\n", "line 1: is no YAML"),
         ("token: 2026-13-45\n", "is no YAML"),
+        ("token: !!int ''\n", "is no YAML"),
+        ("token: !!bool ''\n", "is no YAML"),
+        ("token: !!timestamp x\n", "is no YAML"),
         ("? [5ecret]\n: x\n? {a: 5ecret}\n: y\n", "is no YAML"),
         ("[" * 600, "is no YAML"),
     ],
@@ -69,6 +72,16 @@ def test_a_broken_file_is_refused_by_its_line_and_not_shown(folder, text, why):
         ClientFile(path).look(WANTED)
     assert why in str(told.value)
     assert "5" not in str(told.value).replace(str(path), "")
+
+
+def test_aliases_that_multiply_hold_nobody_up(folder):
+    merged = (
+        f"a{depth}: &a{depth} {{<<: [{', '.join([f'*a{depth - 1}'] * 12)}]}}"
+        for depth in range(1, 12)
+    )
+    path = write(folder / "upctl.yaml", "\n".join(["a0: &a0 {x: y}", *merged]))
+    with pytest.raises(SourceUnreadable, match="is no YAML"):
+        ClientFile(path).look(WANTED)
 
 
 def test_an_entrys_name_is_refused_for_it_has_none():

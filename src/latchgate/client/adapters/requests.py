@@ -86,12 +86,12 @@ class _Adapter(HTTPAdapter):
     ) -> None:
         pool_kwargs["ssl_minimum_version"] = ssl.TLSVersion.TLSv1_2
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
-        _discreet(self.poolmanager)
+        _quiet(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:  # noqa: ANN401 - requests' signature
         proxy_kwargs["ssl_minimum_version"] = ssl.TLSVersion.TLSv1_2
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
-        _discreet(manager)
+        _quiet(manager)
         return manager
 
     def send(
@@ -216,7 +216,7 @@ class _Discreet:
         super().putrequest(method, url if place is None else place, **told)  # type: ignore[misc]
 
 
-def _discreet(manager: PoolManager) -> None:
+def _quiet(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = {
         scheme: _pool(made) for scheme, made in manager.pool_classes_by_scheme.items()
     }
@@ -224,7 +224,7 @@ def _discreet(manager: PoolManager) -> None:
 
 @cache
 def _pool(made: type[Any]) -> type[Any]:
-    """Return the class of pools whose connections are discreet; one that is already stays."""
+    """Return the class of pools whose connections are quiet; one that is already stays."""
     if issubclass(made.ConnectionCls, _Discreet):
         return made
     connection = type(made.ConnectionCls.__name__, (_Discreet, made.ConnectionCls), {})

@@ -73,6 +73,7 @@ WANTED = Wanted(
 _DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 _SLOWER = 5.0  # RFC 8628 §3.5
 _LONGEST = 60.0
+_TOO_MANY, _BROKEN = 429, 500
 _READ: dict[str | None, tuple[type[Refused], str]] = {
     "invalid_client": (AuthenticationFailed, "the client is not known, or its secret is wrong"),
     "invalid_grant": (SignInEnded, "the sign-in has ended or was withdrawn: sign in again"),
@@ -93,12 +94,15 @@ class OAuth2(Cloud):
     The server is `issuer`, which says where everything is (RFC 8414), or `token_url` and, for
     device codes, `device_url`. `grant` is how the first token is got: "client_credentials" with the
     client's secret; "device", where `prompt` shows a person the DeviceCode; "refresh" with
-    `refresh_token`. Whatever refresh token comes along is used from then on, and kept in `cache`,
-    with the token. `auth` is how the client proves itself: "basic", "post" or "none"; unless it is
-    given, as the server says, Basic where it says nothing, and none where there is no secret.
-    `resource` and `audience` say for whom the token shall be. It is sent to the API at `url` and to
-    `origins` alone, and taken to last 300 seconds where the server doesn't say. Without `client_id`
-    the first source that has one counts, with what else it has: secret, refresh token, addresses.
+    `refresh_token`. Whatever refresh token comes along is used from then on, and kept in `cache`
+    with the token: where each counts once, the newest is lost without a cache, and by `forget()`,
+    and with it the sign-in.
+
+    `auth` is how the client proves itself: "basic", "post" or "none"; unless it is given, as the
+    server says, Basic where it says nothing, and none where there is no secret. `resource` and
+    `audience` say for whom the token shall be. It is sent to the API at `url` and to `origins`
+    alone, and taken to last 300 seconds where the server doesn't say. Without `client_id` the first
+    source that has one counts, with what else it has: secret, refresh token, addresses.
     Raises: CredentialMissing, CredentialInvalid, InsecureTransport.
     """
 
@@ -165,7 +169,7 @@ class OAuth2(Cloud):
         if self._grant == "device":
             return (yield from self._by_device(at))
         told = {"grant_type": "client_credentials"}
-        return self._issued((yield Ask(self._asking(at, told))))
+        return self._issued((yield Ask(self._asking(at, told, scope=self._scope))))
 
     def identify(self) -> Generator[Step, Any, Identity]:
         """Return whose token it is: a person's, where the server tells (`openid`), or the client's.
@@ -193,7 +197,7 @@ class OAuth2(Cloud):
             raise CredentialInvalid(msg)
         one = wrapped(token)
         told = {"token": one.reveal()}
-        response = yield Ask(self._asking(at, told, to=at.revocation, asks=False))
+        response = yield Ask(self._asking(at, told, to=at.revocation))
         if response.status != 200:  # noqa: PLR2004 - RFC 7009 §2.2
             raise self._failed(response, one)
 
@@ -236,14 +240,16 @@ class OAuth2(Cloud):
 
     def _refreshed(self, at: Endpoints, known: Secret) -> Generator[Ask, Response, Issued]:
         told = {"grant_type": "refresh_token", "refresh_token": known.reveal()}
-        return self._issued((yield Ask(self._asking(at, told))), known)
+        # RFC 6749 §6: what a person allowed may be less than was asked for, and is not asked again.
+        scope = self._scope if self._grant == "refresh" else ""
+        return self._issued((yield Ask(self._asking(at, told, scope=scope))), known)
 
     def _by_device(self, at: Endpoints) -> Exchange:
         if self._prompt is None or at.device is None:
             lacks = "prompt=" if self._prompt is None else "a server with device codes"
             msg = f"OAuth2: nobody has signed in, and that takes {lacks}"
             raise CredentialMissing(msg)
-        made = self._begun((yield Ask(self._asking(at, {}, to=at.device))))
+        made = self._begun((yield Ask(self._asking(at, {}, to=at.device, scope=self._scope))))
         self._prompt(made.shown)
         told = {"grant_type": _DEVICE, "device_code": made.code.reveal()}
         interval, waited = made.interval, 0.0
@@ -251,13 +257,15 @@ class OAuth2(Cloud):
             yield Pause(interval)
             waited += interval
             try:
-                response: Response = yield Ask(self._asking(at, told, asks=False))
+                response: Response | None = yield Ask(self._asking(at, told))
             except Unreachable:
+                response = None
+            if response is None or response.status >= _BROKEN:
                 # RFC 8628 §3.5: whoever can't be reached is asked ever more seldom.
                 interval = min(interval * 2.0, _LONGEST)
                 continue
             code = error_code(response)
-            if code == "slow_down":
+            if code == "slow_down" or response.status == _TOO_MANY:
                 interval += _SLOWER
             elif code != "authorization_pending":
                 given = self._issued(response, made.code)
@@ -267,12 +275,17 @@ class OAuth2(Cloud):
         raise SignInEnded(msg, status=400, code="expired_token", cloud=self.name)
 
     def _asking(
-        self, at: Endpoints, told: dict[str, str], *, to: str | None = None, asks: bool = True
+        self,
+        at: Endpoints,
+        told: dict[str, str],
+        *,
+        to: str | None = None,
+        scope: str | None = None,
     ) -> Request:
-        """Return a request of the client's; `asks` where it says which token it wants."""
+        """Return a request of the client's; with a `scope`, "" too, it says what token it wants."""
         pairs = list(told.items())
-        if asks:
-            pairs += [("scope", self._scope)] if self._scope else []
+        if scope is not None:
+            pairs += [("scope", scope)] if scope else []
             pairs += [("resource", one) for one in self._resources]
             pairs += [("audience", self._audience)] if self._audience else []
         headers: Pairs = (

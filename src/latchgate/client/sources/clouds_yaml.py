@@ -86,12 +86,12 @@ def _together(one: Path, other: Path) -> bool:
 def _chosen(wanted: Wanted, files: Sequence[Told], entry: str | None) -> Found | Lacking:
     path = files[0].file.path
     names = dict.fromkeys(name for one in files for name in _clouds(one))
-    listed = ", ".join(names) or "none"
+    listed = ", ".join(_printable(name) for name in names) or "none"
     name = entry or os.environ.get("OS_CLOUD")
     if not name and len(names) != 1:
         return Lacking(str(path), f"OS_CLOUD, or the entry's name, says which cloud: {listed}")
     name = name or next(iter(names))
-    where = f"{path}, cloud {name}"
+    where = f"{path}, cloud {_printable(name)}"
     if name not in names:
         return Lacking(where, f"no such cloud; there are: {listed}", unreadable=True)
     cloud, auth = _merged(_spelled(_clouds(one).get(name)) for one in files)
@@ -111,6 +111,11 @@ def _chosen(wanted: Wanted, files: Sequence[Told], entry: str | None) -> Found |
         if _spelled(_spelled(_clouds(one).get(name)).get("auth")).get(_FIELDS["secret"]):
             one.file.warn()
     return found
+
+
+def _printable(name: str) -> str:
+    """Return a name as it is shown: some folder's must not drive the terminal."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _clouds(told: Told) -> dict[str, Any]:

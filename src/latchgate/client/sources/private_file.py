@@ -20,7 +20,8 @@ from latchgate.client.sources.source import Found, Lacking
 
 LARGEST = 256 * 1024  # bytes
 _POSIX = os.name == "posix"
-_NONBLOCK = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+# Not to wait for the other end of a pipe; on Windows, bytes as they are.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class NotRead(Exception):  # noqa: N818 - an outcome between this file and its readers
@@ -61,8 +62,7 @@ def private_file(path: Path, *, given: bool) -> PrivateFile | None:
     A byte order mark is left out. Raises NotRead.
     """
     try:
-        # Not to wait for the other end of a pipe.
-        descriptor = os.open(path, os.O_RDONLY | _NONBLOCK)
+        descriptor = os.open(path, _FLAGS)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -1,4 +1,8 @@
-"""`upctl.yaml`, where UpCloud's command keeps a token, or a name and a password."""
+"""`upctl.yaml`, where UpCloud's command keeps a token, or a name and a password.
+
+It lies in the user's configuration alone; another one is named by `path`, as by that command's
+`--config`, for which there is no variable.
+"""
 
 from __future__ import annotations
 

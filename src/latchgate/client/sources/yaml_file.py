@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from latchgate.client.errors import SourceUnreadable
 from latchgate.client.sources.private_file import NotRead, PrivateFile, private_file
 
+# `<<` multiplies what it merges: a few lines of more aliases would be a program's whole memory.
+_ALIASES = 32
+# What PyYAML lets through of a number, a date or a key that is none.
+_OF_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 _INSTALL = "pip install 'latchgate[yaml]'"
 
 
@@ -67,8 +71,11 @@ def _yaml(path: Path, text: str) -> tuple[object, int | None]:
         msg = f"is there, and PyYAML, which reads it, is not: {_INSTALL}"
         raise NotRead(msg, path) from None
     try:
+        events = yaml.parse(text, Loader=yaml.SafeLoader)
+        if sum(isinstance(event, yaml.AliasEvent) for event in events) > _ALIASES:
+            return None, 0
         return yaml.safe_load(text), None
     except yaml.MarkedYAMLError as error:
         return None, error.problem_mark.line + 1 if error.problem_mark is not None else 0
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):  # of a date or key that is none
+    except (yaml.YAMLError, *_OF_VALUES, RecursionError):
         return None, 0
