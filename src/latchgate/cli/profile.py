@@ -341,6 +341,4 @@ def test(*, name: str, as_json: bool) -> None:
         # A refresh token is good once, and the newest is where tokens are kept.
         cloud = opened(kept, keeping=kept.rotates)
         identity = opener(cloud, kept).run(_anew(cloud))
-    if not as_json:
-        print_fields([("profile", name), ("stands", "yes")])
-    print_identity(identity, as_json=as_json)
+    print_identity(identity, as_json=as_json, stands=name)
