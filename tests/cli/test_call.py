@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import socket
+import subprocess
 import sys
 from http.client import HTTPResponse
 
 import pytest
 from tests.cli.callers import KEY
 from tests.client.stage import Said, Stage
+from tests.world import environment
 
 from latchgate.cli.answer import show
 
@@ -89,12 +91,23 @@ def test_another_host_gets_nothing_and_the_own_ones_are_named(caller, stage):
     assert f"hosts ({stage.url}); nothing was sent" in done.err
 
 
-def test_a_redirect_elsewhere_is_followed_without_the_credential(caller, stage):
+def test_a_redirect_elsewhere_is_followed_without_the_credential_or_any_other_token(caller, stage):
     caller.shop(stage)
     with Stage() as other:
         stage.answer = lambda _: Said(302, b"", {"Location": f"{other.url}/x"})
-        caller("call", "shop", "GET", "/")
+        caller("call", "shop", "GET", "/", "-H", "X-Subject-Token: t0ken", "-H", "X-One: two")
+        assert other.asked[0].header("X-One") == "two"
+        assert stage.asked[0].header("X-Subject-Token") == "t0ken"
         assert KEY not in str(other.asked[0].headers)
+        assert "t0ken" not in str(other.asked[0].headers)
+
+
+def test_a_redirect_that_would_lose_the_body_is_told_and_not_followed(caller, stage):
+    caller.shop(stage)
+    stage.answer = lambda _: Said(307, b"", {"Location": f"{stage.url}/y\x1b"})
+    done = caller("call", "shop", "POST", "/x", "-d", "{}", code=1)
+    assert f"it answered 307, to {stage.url}/y\\x1b; not followed" in done.err
+    assert [one.path for one in stage.asked] == ["/x"]
 
 
 def test_a_server_that_is_not_there_is_named(caller):
@@ -187,3 +200,24 @@ def test_a_terminal_is_given_nothing_that_is_no_text(monkeypatch, body, capsys):
     with pytest.raises(SystemExit):
         on_a_terminal(monkeypatch, body)
     assert "take -o FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("into", "said"),
+    [("| head -c 1", "x"), (">/dev/full", "standard output: No space left on device")],
+    ids=["a pipe that is closed", "a full disk"],
+)
+def test_an_output_that_takes_no_more_ends_the_command_and_is_no_fault(caller, stage, into, said):
+    stage.answer = lambda _: Said(body=b"x" * 1_000_000)
+    caller.shop(stage)
+    command = f"{sys.executable} -m latchgate call shop GET / {into}"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        env=environment(HOME=str(caller.home), XDG_CONFIG_HOME=""),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""`latchgate env`, `latchgate run` and `latchgate token`: a credential for other programs."""
+"""`latchgate env`: the variables of a cloud's own tools, as each reader takes them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import sys
 import pytest
 from dotenv import dotenv_values
 from tests.cli.callers import KEY
-from tests.cli.test_profile import ADD, HERE, TOKEN, kakaocloud
-from tests.client.stage import Said
-from tests.world import latchgate
+from tests.cli.test_profile import ADD, HERE, TOKEN
 
 from latchgate.cli.variables import clashing, variables
 from latchgate.client.profile_kinds import CLOUDS
@@ -146,71 +144,3 @@ def test_every_variable_that_is_set_would_clash(caller, cloud):
     }
     caller(*ADD, cloud, *more, *HERE, stdin=json.dumps(fields[cloud]).encode())
     assert {name for name, _ in variables(find("p"))} <= clashing(find("p"))
-
-
-def run(caller, *command: str, **more: str):
-    """Run as a program of its own: the verb becomes the command."""
-    home = {"HOME": str(caller.home), "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
-    return latchgate("run", *command, cwd=caller.home, env=home | more)
-
-
-def test_a_command_gets_the_credential_and_nothing_that_clashes(caller):
-    upclouds(caller)
-    old = {"UPCLOUD_TOKEN": "old", "UPCLOUD_DEBUG_API_BASE_URL": "https://evil", "OS_TOKEN": "kept"}
-    done = run(caller, "p", "--", sys.executable, "-c", SHOWN, **old)
-    told = json.loads(done.out)
-    assert {name: told.get(name) for name in (*old, "UPCLOUD_USERNAME", "UPCLOUD_PASSWORD")} == {
-        "UPCLOUD_TOKEN": None,
-        "UPCLOUD_DEBUG_API_BASE_URL": None,
-        "OS_TOKEN": "kept",
-        "UPCLOUD_USERNAME": "me",
-        "UPCLOUD_PASSWORD": ODD,
-    }
-    assert "not handed on: UPCLOUD_DEBUG_API_BASE_URL, UPCLOUD_TOKEN" in done.err
-
-
-def test_the_exit_status_is_the_commands(caller):
-    upclouds(caller)
-    assert run(caller, "p", "--", "sh", "-c", "exit 7").code == 7
-    assert run(caller, "p", "--", "sh", "-c", "kill -TERM $$").code == -15
-
-
-def test_a_command_that_is_not_there_or_no_program_is_told_as_shells_do(caller):
-    upclouds(caller)
-    done = run(caller, "p", "--", "no-such-command")
-    assert (done.code, done.err.splitlines()[-1]) == (
-        127,
-        "latchgate: no-such-command: no such command",
-    )
-    (caller.home / "file").write_text("")
-    assert run(caller, "p", "--", "./file").code == 126
-    assert run(caller, "p").code == 2
-
-
-def test_a_token_is_fetched_kept_and_renewed_where_it_would_end_too_soon(caller, stage):
-    stage.answer = kakaocloud
-    caller(*ADD, "kakaocloud", "--access-key-id", "id", "--url", stage.url, *HERE, stdin=b"sec")
-    done = caller("token", "p")
-    assert (done.out, done.err) == ("a-project-token\n", "")
-    assert caller("token", "p", "--lasting", "3600", "--json").json["token"] == "a-project-token"
-    assert len(stage.asked) == 1
-    assert "not 86400" in caller("token", "p", "--lasting", "86400", code=2).err
-
-
-def test_an_access_token_of_oauth2_is_printed_and_its_api_called_with_it(caller, stage):
-    told = {"access_token": "at-1", "token_type": "Bearer", "expires_in": 600}
-    stage.answer = lambda asked: Said(
-        200, json.dumps(told).encode() if asked.path == "/token" else b"mine"
-    )
-    server = ("--token-url", f"{stage.url}/token", "--url", f"{stage.url}/v1")
-    caller(*ADD, "oauth2", "--client-id", "me", *server, *HERE, stdin=b"sec")
-    assert caller("token", "p").out == "at-1\n"
-    assert caller("call", "p", "GET", "/things").out == "mine"
-    assert [(one.path, one.header("Authorization")) for one in stage.asked][1:] == [
-        ("/v1/things", "Bearer at-1")
-    ]
-
-
-def test_a_name_and_a_password_are_no_token(caller):
-    upclouds(caller)
-    assert "there is no token" in caller("token", "p", code=2).err

@@ -110,11 +110,12 @@ def test_the_base_install_has_no_command_line_and_says_how_to_get_it(wheel, tmp_
 
 
 def test_with_the_command_line_installed_a_cloud_is_called(command, tmp_path):
-    with Stage(lambda _: Said(body=b"hello")) as stage:
+    with Stage(lambda asked: Said(body=b"hello" if asked.path == "/" else b"{}")) as stage:
         add = ("profile", "add", "shop", "--cloud", "wayscloud", "--url", stage.url)
         run(command, *add, "--from", "stdin", home=tmp_path, stdin=KEY)
         assert run(command, "call", "shop", "GET", "/", home=tmp_path).stdout == "hello"
         assert stage.asked[0].header("Authorization") == f"Bearer {KEY}"
+        assert "profile shop" in run(command, "whoami", "shop", home=tmp_path).stdout
 
 
 def test_without_the_server_its_verbs_say_how_to_get_them_and_help_lists_all(command, tmp_path):
@@ -140,6 +141,7 @@ def test_verbs_for_callers_load_neither_the_server_nor_an_http_library(command, 
             ("profile", "list"),
             ("call", "shop", "GET", "/"),
             ("token", "shop"),
+            ("whoami", "shop"),
             ("env", "shop"),
         ):
             python = command.with_name("python")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import keyring
 import pytest
@@ -12,6 +16,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import PasswordDeleteError
 from tests.cli.callers import KEY
 from tests.client.stage import Asked, Said
+from tests.world import environment
 
 pytestmark = pytest.mark.enable_socket
 
@@ -103,9 +108,10 @@ def test_several_secrets_are_read_as_a_json_object(caller):
 
 
 def test_the_keyring_keeps_what_was_read_and_forgets_it_with_the_profile(caller, ring):
-    caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode())
-    assert held(caller) == {"p": {"cloud": "upcloud", "from": "keyring", "entry": "p"}}
-    assert TOKEN in ring["latchgate", "p"]
+    done = caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode())
+    assert "from   keyring\n" in done.out
+    assert held(caller) == {"p": {"cloud": "upcloud", "from": "keyring", "entry": "profile/p"}}
+    assert TOKEN in ring["latchgate", "profile/p"]
     assert caller("token", "p").out == f"{TOKEN}\n"
     caller("profile", "remove", "p")
     assert ring == {}
@@ -122,12 +128,41 @@ def test_without_a_keyring_the_file_keeps_it_which_is_said_unless_the_file_may_n
     assert TOKEN not in done.out + done.err + caller.profiles.read_text()
 
 
+def test_a_profile_that_is_replaced_or_not_written_leaves_no_secret_in_the_keyring(
+    caller, ring, monkeypatch
+):
+    caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode())
+    caller(*ADD, "upcloud", *HERE, "--replace", stdin=TOKEN.encode())
+    assert ring == {}
+    caller("profile", "remove", "p")
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    done = caller(*ADD, "upcloud", "--from", "stdin", stdin=TOKEN.encode(), code=2)
+    assert "No space left on device; nothing was changed" in done.err
+    assert (held(caller), ring) == ({}, {})
+
+
 def test_an_entry_that_others_made_is_used_and_stays(caller, ring):
-    ring["latchgate", "shared"] = json.dumps({"token": TOKEN})
-    caller(*ADD, "upcloud", "--from", "keyring", "--entry", "shared")
+    ring["latchgate", "p"] = json.dumps({"token": TOKEN})
+    caller(*ADD, "upcloud", "--from", "keyring", "--entry", "p")
     assert caller("token", "p").out == f"{TOKEN}\n"
     caller("profile", "remove", "p")
-    assert ("latchgate", "shared") in ring
+    assert ("latchgate", "p") in ring
+
+
+def test_upclouds_own_entry_of_the_keyring_is_that_of_the_profiles_user(caller, ring):
+    ring["UpCloud", "me"] = "pass word"
+    ring["UpCloud", ""] = TOKEN
+    caller(*ADD, "upcloud", "--from", "keyring", "--username", "me")
+    told = caller("env", "p", "--json").json
+    assert told == {"UPCLOUD_USERNAME": "me", "UPCLOUD_PASSWORD": "pass word"}
+    caller(*ADD, "upcloud", "--from", "keyring", "--replace")
+    assert caller("env", "p", "--json").json == {"UPCLOUD_TOKEN": TOKEN}
+    caller(*ADD, "upcloud", "--from", "keyring", "--username", "you", "--replace")
+    assert "keyring" in caller("env", "p", code=2).err
 
 
 def test_a_profile_may_name_a_command_and_is_listed_by_it(caller):
@@ -246,3 +281,42 @@ def test_a_file_that_others_can_read_is_not_used(caller):
 def test_an_unknown_profile_is_told_with_those_that_there_are(caller, verb):
     caller(*ADD, "upcloud", *HERE, stdin=TOKEN.encode())
     assert "no profile 'q'; there are: p" in caller(*verb, "q", code=2).err
+
+
+def typed_at_a_terminal(*command: str, prompt: str, answer: str, home: Path) -> tuple[int, str]:
+    """Run a command at a terminal of its own, answer its prompt, and return what was shown."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(HOME=str(home), XDG_CONFIG_HOME=""),
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown, answered = b"", False
+    try:
+        while select.select([ours], [], [], 60.0)[0]:
+            try:
+                piece = os.read(ours, 4096)
+            except OSError:  # Linux' word for the end of a terminal
+                break
+            if not piece:
+                break
+            shown += piece
+            if not answered and prompt.encode() in shown:
+                answered = True
+                os.write(ours, f"{answer}\n".encode())
+        return process.wait(60), shown.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_at_a_terminal_a_secret_is_not_shown_while_it_is_typed(caller):
+    command = (sys.executable, "-m", "latchgate", *ADD, "upcloud", "--store", "file")
+    code, shown = typed_at_a_terminal(*command, prompt="Token: ", answer=TOKEN, home=caller.home)
+    assert (code, TOKEN in shown) == (0, False)
+    assert held(caller)["p"]["secrets"] == {"token": TOKEN}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 
 import pytest
@@ -85,6 +86,8 @@ def test_a_refusal_of_the_server_names_the_decision_that_explains_it(caller, ser
     assert "AuthenticationFailed: Latchgate" in done.err
     done = caller("call", "p", "GET", ACCOUNT, code=1)
     assert "AuthenticationFailed: Latchgate" in done.err
+    (decision,) = re.findall(r"; decision (\w+)\)", done.err)
+    assert f"\n  latchgate explain --id {decision} says more\n" in done.err
     assert server.token not in done.err
 
 

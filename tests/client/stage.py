@@ -7,12 +7,13 @@ does as documented is tested against Latchgate itself.
 from __future__ import annotations
 
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class Said:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *told: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # a client that hangs up is no fault
+            super().handle_error(*told)
+
+
 class Stage:
     """A server on a free port of 127.0.0.1 whose `answer` says what comes of a request."""
 
@@ -52,6 +61,7 @@ class Stage:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # an answer goes out in two writes
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -83,8 +93,7 @@ class Stage:
                 self.rfile.readline()
                 return body
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.scheme = "http"
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)

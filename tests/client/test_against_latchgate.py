@@ -6,22 +6,18 @@ change: each is the typed error that it should be, and Latchgate explains it by 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-import json
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
 from urllib.error import HTTPError
-from urllib.request import Request
 
+import httpx
 import pytest
-import sqlalchemy as sa
+from tests.client.place import Person, Place, asking, opened, refusal, sent, stopped
 from tests.client.test_spelling import jwt
-from tests.clients.identity import Identity, of_latchgate
-from tests.e2e.stack import Gateway, Latchgate, Upstream, text_of
-from tests.world import World, http_request, until
+from tests.world import http_request, until
 
 from latchgate.client import (
     AuthenticationFailed,
@@ -33,147 +29,20 @@ from latchgate.client import (
     UpCloud,
     WaysCloud,
 )
-from latchgate.client.adapters.requests import Session
-from latchgate.client.adapters.requests import check as check_requests
+from latchgate.client.adapters.httpx import AsyncTransport
+from latchgate.client.adapters.httpx import check as check_httpx
 from latchgate.client.adapters.urllib import Opener, check
-from latchgate.client.flow import Cloud
-from latchgate.core.model import Noun
-from latchgate.store import schema
-
-if TYPE_CHECKING:
-    from tests.world import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
-# A service of the operator's own, beside the identity API: roles become its scopes.
-COMPUTE = """
-[services.compute]
-title = "Compute"
-
-[services.compute.scopes]
-"compute:read" = "List and show servers"
-"compute:write" = "Make, change and delete servers"
-
-[[areas]]
-path = "/compute"
-service = "compute"
-accepts = ["project_token"]
-rules = [
-  { methods = ["GET", "HEAD"], scope = "compute:read" },
-  { methods = ["POST", "DELETE"], scope = "compute:write" },
-]
-"""
-# Answered by the echo, as the two locations that the shipped configuration has for WAYSCloud.
-LOCATION = """\
-        location ^~ /compute/ {
-            include latchgate-protect.conf;
-            proxy_pass http://objects;
-        }
-
-        # All the rest"""
 ELSEWHERE = ["203.0.113.0/24"]
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True)
-class Place:
-    """A running Latchgate, nginx before it and before the services, and its people."""
-
-    server: Latchgate
-    gateway: str
-    identity: Identity
-    roles: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def api(self) -> str:
-        """Where the clouds' own APIs are."""
-        return f"http://{text_of(self.server.api)}"
-
-    def end(self, key_id: str) -> None:
-        """Let a key's time be over, which by the API it can't be from the beginning."""
-        # Its folder is all that is looked at, and its token.
-        world = World.beside(cast("Server", self.server))
-        try:
-            table = schema.credential
-            over = sa.update(table).where(table.c.id == key_id).values(expires_at=time.time() - 1)
-            world.change(Noun.CREDENTIAL, key_id, over)
-        finally:
-            world.close()
-
-    def reason(self, error: Refused) -> str:
-        """Return why a request was refused, as `latchgate explain --id` says it."""
-        assert error.decision is not None, error
-        until(lambda: self.server.called("GET", f"/manage/v1/decisions/{error.decision}")[0] == 200)
-        told: str = self.server.json("explain", "--id", error.decision)["reason"]
-        return told
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with (
-        Latchgate(tmp_path_factory.mktemp("latchgate")) as server,
-        Upstream("echo", tmp_path_factory.mktemp("echo")) as echo,
-    ):
-        with (server.folder / "providers" / "kakaocloud.toml").open("a", encoding="utf-8") as file:
-            file.write(COMPUTE)
-        server.serve(workers=1)
-        server.run("policy", "apply", "--config", str(server.config))
-        echo.start()
-        with Gateway(
-            tmp_path_factory.mktemp("gateway"),
-            verify=server.verify,
-            objects=echo.address,
-            llm=echo.address,
-            api=server.api,
-            edit=lambda text: text.replace("        # All the rest", LOCATION, 1),
-        ) as gateway:
-            gateway.start()
-            identity = of_latchgate(server, "compute")
-            listed = server.call("GET", "/manage/v1/roles")["roles"]
-            yield Place(server, gateway.url, identity, {one["name"]: one["id"] for one in listed})
-
-
-def asking(url: str, method: str = "GET", body: object = None, **headers: str) -> Request:
-    """Return a request of urllib's; a body goes as JSON."""
-    if body is None:
-        return Request(url, headers=headers, method=method)  # noqa: S310 - a server of the test's
-    raw = json.dumps(body).encode()
-    told = {"Content-Type": "application/json"}
-    return Request(url, raw, told, method=method)  # noqa: S310 - as above
-
-
-def sent(cloud: Cloud, url: str, method: str = "GET") -> int:
-    """Send a request with a cloud's credential, and return its status; a refusal is raised."""
-    try:
-        with Opener(cloud).open(asking(url, method)) as answer:
-            return int(answer.status)
-    except HTTPError as error:
-        check(cloud, error)
-        raise
-
-
-def refusal(cloud: Cloud, url: str, method: str = "GET") -> Refused:
-    """Send a request that is refused with two libraries, and return the error that it is."""
-    with pytest.raises(Refused) as caught:
-        sent(cloud, url, method)
-    with Session(cloud) as session, pytest.raises(Refused) as again:
-        check_requests(cloud, session.request(method, url))
-    error, other = caught.value, again.value
-    assert type(error) is type(other)
-    each = ("status", "code", "message", "scope", "meaning", "faults")
-    assert [getattr(error, name) for name in each] == [getattr(other, name) for name in each]
-    for secret in cloud.secrets:
-        assert secret.reveal() not in f"{error}{error!r}{vars(error)}"
-    return error
-
-
-def stopped(cloud: Cloud, url: str) -> bool:
-    """Whether a request is refused by now."""
-    try:
-        sent(cloud, url)
-    except Refused:
-        return True
-    return False
+    with opened(tmp_path_factory.mktemp("place")) as made:
+        yield made
 
 
 # --- WAYSCloud
@@ -205,6 +74,16 @@ def test_wayscloud_a_wrong_key_and_one_revoked_meanwhile_fail(place):
     assert place.reason(revoked) == "credential_revoked"
     with pytest.raises(AuthenticationFailed, match="AUTH_FAILED"):
         Opener(cloud).run(cloud.identify())
+
+
+def test_wayscloud_a_key_that_was_rotated_stands_and_is_told_to_end(place):
+    key = place.server.key("storage")
+    rotation = place.server.call("POST", f"/manage/v1/keys/{key.id}/rotation", {"grace": "7d"})
+    old, new = (WaysCloud(text, url=place.gateway) for text in (key.text, rotation["secret"]))
+    told = Opener(old).run(old.identify())
+    assert told.told["deprecation"].startswith("@")
+    assert told.told["sunset"].endswith(" GMT")
+    assert "sunset" not in Opener(new).run(new.identify()).told
 
 
 def test_wayscloud_a_key_from_elsewhere_stands_and_is_refused(place):
@@ -307,6 +186,21 @@ def test_upcloud_a_wrong_token_and_one_deleted_meanwhile_fail(place):
         Opener(cloud).run(cloud.identify())
 
 
+def test_where_the_cloud_does_not_say_that_a_credentials_time_is_over_latchgate_explains_it(place):
+    identifier, text = token(place)
+    key = place.server.key("storage")
+    for cloud, url, record in (
+        (UpCloud(text, url=place.api), f"{place.api}/1.3/account", identifier),
+        (WaysCloud(key.text, url=place.gateway), f"{place.gateway}/v1/storage/a/b", key.id),
+    ):
+        assert sent(cloud, url) == 200
+        place.end(record)
+        until(lambda: stopped(cloud, url), seconds=30, what="its end")  # noqa: B023 - at once
+        error = refusal(cloud, url)
+        assert type(error) is AuthenticationFailed
+        assert place.reason(error) == "credential_expired"
+
+
 def test_upcloud_a_token_may_lack_the_right_or_the_address(place):
     reads = UpCloud(token(place, "--scope", "upcloud:read")[1], url=place.api)
     error = refusal(reads, f"{place.api}/1.3/account/tokens/{'0' * 32}", "DELETE")
@@ -350,74 +244,6 @@ def test_upcloud_a_subaccounts_password_opens_and_warns(place):
 
 
 # --- KakaoCloud
-
-
-@dataclass
-class Person:
-    """A user with roles in a project of their own, and one access key."""
-
-    place: Place
-    id: str
-    project: str
-    password: str
-    name: str
-    key: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def made(cls, place: Place, *roles: str) -> Person:
-        call, name = place.server.call, f"person-{next(_numbers)}"
-        user = call("POST", "/manage/v1/users", {"name": name})["id"]
-        project = call("POST", "/manage/v1/projects", {"name": f"project of {name}"})["id"]
-        person = cls(place, user, project, "", name)
-        for role in roles:
-            person.give(role)
-        spec = {"namespace": "kakaocloud", "project_id": project}
-        person.password = call("POST", f"/manage/v1/users/{user}/password", spec)["password"]
-        person.key = person.call("POST", "", {"application_credential": {"name": "deploy"}})
-        return person
-
-    def give(self, role: str) -> None:
-        """Give a role in the project."""
-        self.place.server.call("PUT", self._held(role))
-
-    def take(self, role: str) -> None:
-        """Take one away."""
-        self.place.server.call("DELETE", self._held(role))
-
-    def _held(self, role: str) -> str:
-        return f"/manage/v1/users/{self.id}/roles/{self.project}/{self.place.roles[role]}"
-
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        """Do something about access keys, logged in by password."""
-        how = {"user": {"id": self.id, "password": self.password}}
-        auth = {
-            "identity": {"methods": ["password"], "password": how},
-            "scope": {"project": {"id": self.project}},
-        }
-        url = self.place.identity.url
-        headers = {"Content-Type": "application/json"}
-        login = http_request(
-            "POST", f"{url}/auth/tokens", headers=headers, body=json.dumps({"auth": auth}).encode()
-        )
-        headers["X-Auth-Token"] = login.headers["x-subject-token"]
-        told = http_request(
-            method,
-            f"{url}/users/{self.id}/application_credentials{path}",
-            headers=headers,
-            body=json.dumps(body).encode() if body is not None else None,
-        )
-        assert told.status < 300, told.body
-        return told.json["application_credential"] if told.body else None
-
-    def delete_key(self) -> None:
-        """Delete the access key."""
-        self.call("DELETE", f"/{self.key['id']}")
-
-    def cloud(self, **more: Any) -> KakaoCloud:
-        """Return a client with the access key; its token is its own."""
-        given = {"access_key_id": self.key["id"], "secret": self.key["secret"]} | more
-        place = self.place
-        return KakaoCloud(**given, url=place.identity.url, origins=[place.gateway], cache=None)
 
 
 def held(cloud: KakaoCloud) -> str:
@@ -516,6 +342,36 @@ def test_kakaocloud_rights_shrink_with_the_role_and_end_with_the_last(place, ser
     for attempt in (lambda: sent(cloud, servers), lambda: opener.run(cloud.identify())):
         with pytest.raises(AuthenticationFailed, match="its user has no role in the project any"):
             attempt()
+
+
+def test_kakaocloud_tasks_share_one_token_and_read_the_same_refusals(place, servers):
+    person = Person.made(place, "reader")
+    cloud = person.cloud()
+
+    async def ask() -> tuple[set[int], Refused]:
+        async with AsyncTransport(cloud) as over, httpx.AsyncClient(transport=over) as client:
+            answers = await asyncio.gather(*(client.get(servers) for _ in range(20)))
+            who = await over.run(cloud.identify())
+            assert who.rights == ("reader",)
+            with pytest.raises(Refused) as caught:
+                check_httpx(cloud, await client.post(servers))
+            return {answer.status_code for answer in answers}, caught.value
+
+    statuses, error = asyncio.run(ask())
+    assert statuses == {200}
+    assert type(error) is PermissionDenied
+    assert place.reason(error) == "owner_lacks_scope"
+
+
+def test_kakaocloud_an_access_key_whose_time_is_over_is_refused_itself(place, servers):
+    person = Person.made(place, "reader")
+    cloud = person.cloud()
+    assert sent(cloud, servers) == 200
+    place.end(person.key["id"])
+    until(lambda: stopped(cloud, servers), seconds=30, what="its end")
+    with pytest.raises(AuthenticationFailed, match="the access key itself is refused now") as told:
+        sent(cloud, servers)
+    assert "or has expired" in str(told.value)
 
 
 def test_kakaocloud_a_deleted_access_key_is_told_apart_from_a_tokens_end(place, servers):

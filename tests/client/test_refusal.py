@@ -18,6 +18,7 @@ from latchgate.client.errors import (
 )
 from latchgate.client.refusal import refused, retry_after
 from latchgate.client.renewal import Renewal
+from latchgate.client.secret import Secret
 from latchgate.client.token import Token
 
 DATE = "Sun, 22 Nov 2026 15:00:00 GMT"
@@ -117,7 +118,7 @@ def test_no_field_of_an_error_holds_a_secret_or_a_control_character():
     cloud.renewal._token = Token.arrived(
         "kcpt_fetched", now=0, lasts=60, chance=0, refresh="refresh-token"
     )
-    told = f"{SECRET} kcpt_fetched refresh-token \x1b[2J"
+    told = f"{SECRET} kcpt_fetched refresh-token a-device-code \x1b[2J"
     body = {
         "type": f"urn:x#{SECRET}",
         "code": told,
@@ -126,11 +127,11 @@ def test_no_field_of_an_error_holds_a_secret_or_a_control_character():
         "errors": [{"field": told, "detail": told}],
     }
     headers = {"x_latchgate_decision": told, "www_authenticate": f'Bearer scope="{told}"'}
-    error = refused(cloud, answer(403, body, **headers))
+    error = refused(cloud, answer(403, body, **headers), also=[Secret("a-device-code")])
     for text in (str(error), repr(error), repr(vars(error)), repr(error.args)):
-        for secret in (SECRET, "kcpt_fetched", "refresh-token", "\x1b"):
+        for secret in (SECRET, "kcpt_fetched", "refresh-token", "a-device-code", "\x1b"):
             assert secret not in text
-    assert error.code == r"… … … \x1b[2J"
+    assert error.code == r"… … … … \x1b[2J"
 
 
 @settings(deadline=None)

@@ -175,6 +175,11 @@ def test_the_challenge_says_what_the_body_does_not():
     assert (told.code, told.scope) == ("INSUFFICIENT_PERMISSIONS", "dns:read")
 
 
+def test_a_result_that_is_the_status_is_no_code():
+    body = {"result": 403, "message": "The API key is not valid."}
+    assert said(answer(403, body)) == Said(None, "The API key is not valid.")
+
+
 def test_what_support_asks_for_is_taken_from_headers_too():
     assert said(answer(500, x_openstack_request_id="req-1")).request_id == "req-1"
 

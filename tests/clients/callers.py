@@ -93,11 +93,15 @@ class Caller:
     authority: Path | None
 
     def __call__(self, sample: str, env: Mapping[str, str]) -> Done:
-        """Run one to its end."""
-        whose = {}
+        """Run one to its end, with nothing of whoever runs the tests: no files, no keyring."""
+        whose = {
+            "XDG_CACHE_HOME": str(self.home / ".cache"),
+            "XDG_CONFIG_HOME": str(self.home / ".config"),
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        }
         if self.authority is not None:
             names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE")
-            whose = dict.fromkeys(names, str(self.authority))
+            whose |= dict.fromkeys(names, str(self.authority))
         return run(*self._command(sample), home=self.home, env={**whose, **env}, status=None)
 
     def _command(self, sample: str) -> list[str]:

@@ -294,14 +294,10 @@ def test_a_lie_about_the_users_node_moves_no_password(call, pair, sample):
 
 
 @pytest.mark.parametrize("library", ["aiohttp", "httpx", "httpx2", "requests", "urllib"])
-def test_an_adapter_sends_the_credential_and_tells_a_refusal(served, call, library):
+def test_an_adapter_sends_the_credential(served, call, library):
     cloud = served["upcloud"]
     done = call(f"library/with_{library}.py", cloud.right)
     assert (done.status, set(done.stdout.split())) == (0, {cloud.prints}), done
-    done = call(f"library/with_{library}.py", cloud.wrong)
-    assert done.status != 0
-    assert "AuthenticationFailed: UpCloud: " in done.stderr
-    assert cloud.wrong["UPCLOUD_TOKEN"] not in done.stderr
 
 
 def test_a_refusal_is_told_apart_with_its_decision(served, call, wayscloud):

@@ -25,21 +25,31 @@ _PIECE = 64 * 1024  # bytes
 
 def show(answer: http.client.HTTPResponse, *, include: bool, output: Path | None) -> None:
     """Print an answer, or write its body into a file; one that breaks off ends the program."""
+    if include:
+        _print(iter([_head(answer).encode()]))
+    if output is not None:
+        _keep(answer, output)
+    else:
+        _print(_shown(answer) if sys.stdout.isatty() else _pieces(answer))
+
+
+def _print(pieces: Iterator[bytes]) -> None:
     out = sys.stdout.buffer
     try:
-        if include:
-            out.write(_head(answer).encode())
-            out.flush()
-        if output is not None:
-            _keep(answer, output)
-            return
-        for piece in _shown(answer) if sys.stdout.isatty() else _pieces(answer):
+        for piece in pieces:
             out.write(piece)
             out.flush()
     except BrokenPipeError:
         # Whoever read has enough. Nothing is to be flushed into the pipe at the end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         raise SystemExit(1) from None
+    except OSError as error:
+        _close_output()
+        raise Failed(f"standard output: {error.strerror}")
+
+
+def _close_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_json(answer: http.client.HTTPResponse) -> None:
@@ -116,9 +126,11 @@ def _keep(answer: http.client.HTTPResponse, output: Path) -> None:
             _copied(answer, file, output)
         Path(beside).chmod(_mode(place))
         Path(beside).replace(place)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             Path(beside).unlink()
+        if isinstance(error, OSError):
+            raise Failed(f"{output}: {error.strerror}; nothing was written")
         raise
 
 

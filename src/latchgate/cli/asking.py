@@ -28,6 +28,7 @@ _CREDENTIALS = {
     "x-auth-token",
     "x-teracloud-api-key",
 }
+_PRIVATE = re.compile(r"token|key|secret|password|session|signature", re.IGNORECASE)
 _FRAMING = {"connection", "content-length", "host", "te", "trailer", "transfer-encoding", "upgrade"}
 _IN_MEMORY = 1024 * 1024  # bytes of a file that are looked at for being JSON
 
@@ -78,6 +79,11 @@ def address(path: str, base: str) -> str:
         msg = "it holds bytes that are no UTF-8 text"
         raise click.BadParameter(msg, param_hint="PATH")
     return encoded if whole else base.rstrip("/") + encoded
+
+
+def private(header: str) -> bool:
+    """Whether a header may hold a secret, such as the token that `X-Subject-Token` asks about."""
+    return _PRIVATE.search(header) is not None
 
 
 def _headers(texts: tuple[str, ...]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from latchgate.cli.calling import found, opened, opener, profile_argument, told
-from latchgate.cli.output import json_option
+from latchgate.cli.output import Failed, json_option
 
 if TYPE_CHECKING:  # loaded when the verb runs
     from latchgate.client.adapters.urllib import Opener
@@ -68,7 +68,7 @@ def call(
     from urllib.request import Request
 
     from latchgate.cli.answer import show, show_json
-    from latchgate.cli.asking import address, asked
+    from latchgate.cli.asking import address, asked, private
     from latchgate.client.adapters.urllib import check
     from latchgate.client.errors import Unreachable
 
@@ -81,14 +81,20 @@ def call(
         cloud = opened(profile)
         sender = opener(cloud, profile)
         url = address(path, _base(path, profile, cloud, sender))
-        request = Request(  # noqa: S310 - what is none of the cloud's hosts is refused on its way
-            url, told_request.body, told_request.headers, method=told_request.method
-        )
+        request = Request(url, told_request.body, method=told_request.method)  # noqa: S310 - hosts are checked on the way
+        for header, value in told_request.headers.items():
+            # A redirect may lead elsewhere; what may be a secret of its own stays here.
+            add = request.add_unredirected_header if private(header) else request.add_header
+            add(header, value)
         try:
             answer = sender.open(request)
         except HTTPError as error:
             with error:
-                raise check(cloud, error) from None
+                check(cloud, error)
+                to = error.headers.get("Location")
+                raise Failed(
+                    f"it answered {error.status}" + (f", to {to}; not followed" if to else "")
+                )
         except (URLError, OSError, HTTPException) as error:
             msg = f"{url.partition('?')[0]} can't be reached: {getattr(error, 'reason', error)}"
             raise Unreachable(msg) from None
@@ -96,6 +102,7 @@ def call(
         if as_json:
             show_json(answer)
         else:
+            output = None if output == Path("-") else output
             show(answer, include=include, output=output)
 
 

@@ -21,8 +21,10 @@ from latchgate.cli.output import Failed, warn
 if TYPE_CHECKING:  # loaded when a verb runs
     from latchgate.client.adapters.urllib import Opener
     from latchgate.client.clouds.oauth2 import DeviceCode
+    from latchgate.client.errors import Refused
     from latchgate.client.flow import Cloud
     from latchgate.client.profiles import Profile
+    from latchgate.client.sources.source import Found
 
 MANAGEMENT = "latchgate"
 profile_argument = click.argument("name", metavar="PROFILE")
@@ -77,14 +79,15 @@ def managing() -> Profile:
     )
 
 
-def opened(profile: Profile, *, keeping: bool = True) -> Cloud:
+def opened(profile: Profile, *, keeping: bool = True, found: Found | None = None) -> Cloud:
     """Return a profile's cloud; where a person has to allow it, they are shown the code.
 
-    Tokens are those that are kept, and are kept, unless `keeping` is false.
+    Tokens are those that are kept, and are kept, unless `keeping` is false; `found` is the
+    credential where it was looked for already.
     """
     from latchgate.client.token_cache import USER_CACHE
 
-    return profile.open(cache=USER_CACHE if keeping else None, prompt=_asked)
+    return profile.open(cache=USER_CACHE if keeping else None, prompt=_asked, found=found)
 
 
 def _asked(code: DeviceCode) -> None:
@@ -115,14 +118,10 @@ def authorities(profile: Profile) -> ssl.SSLContext | None:
         raise Failed(f"profile {profile.name}: {profile.ca}: {error.strerror}", code=2)
 
 
-def _refusal(error: Exception) -> str:
+def _refusal(error: Refused) -> str:
     lines = [f"{type(error).__name__}: {error}"]
-    decision = getattr(error, "decision", None)
-    if decision is not None:
-        lines.append(f"  latchgate explain --id {decision} says more")
-    after = getattr(error, "retry_after", None)
-    if after is not None:
-        lines.append(f"  it may be tried again in {after:.0f} s")
+    if error.decision is not None:
+        lines.append(f"  latchgate explain --id {error.decision} says more")
     return "\n".join(lines)
 
 

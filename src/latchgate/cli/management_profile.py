@@ -105,7 +105,8 @@ def _of_callers(name: str) -> Profile:
 
     try:
         kept = find(name)
-        cloud, fields = kept.open(), kept.credential().fields
+        found = kept.credential()
+        cloud = kept.open(found=found)
     except ClientError as error:
         raise Failed(f"LATCHGATE_PROFILE: {error}", code=2)
     if kept.cloud != "latchgate":
@@ -115,7 +116,7 @@ def _of_callers(name: str) -> Profile:
             code=2,
         )
     return checked(
-        Profile(url=cloud.url, token=fields["token"].reveal(), ca=kept.ca), f"profile {name}"
+        Profile(url=cloud.url, token=found.fields["token"].reveal(), ca=kept.ca), f"profile {name}"
     )
 
 

@@ -132,8 +132,8 @@ def add(  # noqa: PLR0913 - one parameter an option
 
     `latchgate profile test NAME` then asks the cloud whether it stands.
     """
-    from latchgate.cli.profile_secrets import asked, kept, read
-    from latchgate.client.profiles_file import Entry, put
+    from latchgate.cli.profile_secrets import asked, read
+    from latchgate.client.profiles_file import Entry
 
     if name == MANAGEMENT:
         raise Failed(f"{name} is the profile that login and init make; take another name", code=2)
@@ -156,9 +156,7 @@ def add(  # noqa: PLR0913 - one parameter an option
         if source in _ASKED:
             made = asked(name, made) if source == "prompt" else read(name, made)
         _checked(name, made)
-        if source in _ASKED:
-            made = kept(name, made, store)
-        path = put(name, made, replacing=replace)
+        path, made = _put(name, made, store, replace=replace)
     shown = _shown(name, made) | {"file": str(path)}
     if as_json:
         print_json(shown)
@@ -208,6 +206,26 @@ def _free(name: str, *, replacing: bool) -> None:
         raise CredentialInvalid(msg)
 
 
+def _put(name: str, made: Entry, store: str | None, *, replace: bool) -> tuple[Path, Entry]:
+    """Keep the secret and write the profile; what it replaced leaves nothing behind."""
+    from latchgate.cli.profile_secrets import forgotten, kept
+    from latchgate.client import profiles_file
+
+    before = profiles_file.read().get(name)
+    if before is not None:
+        _drop_token(name, before)
+    entry = kept(name, made, store)
+    try:
+        path = profiles_file.put(name, entry, replacing=replace)
+    except BaseException:
+        if before is None or before.entry != entry.entry:
+            forgotten(name, entry)
+        raise
+    if before is not None and before.entry != entry.entry:
+        forgotten(name, before)
+    return path, entry
+
+
 def _checked(name: str, made: Entry) -> None:
     """Refuse what could not be used: fields, addresses and, where it is held, the secret."""
     from latchgate.client.errors import CredentialInvalid
@@ -255,7 +273,11 @@ def _management() -> list[dict[str, Any]]:
 
 
 def _shown(name: str, entry: Entry) -> dict[str, Any]:
-    places = (entry.file, entry.entry if entry.entry != name else None, shlex.join(entry.command))
+    # The words after the first may hold secrets.
+    command = (
+        shlex.quote(entry.command[0]) + " …" * (len(entry.command) > 1) if entry.command else ""
+    )
+    places = (entry.file, entry.entry if entry.entry != f"profile/{name}" else None, command)
     where = " ".join([entry.source, *(one for one in places if one)])
     told_fields = {"name": name, "cloud": entry.cloud, "from": where, "url": entry.url}
     return told_fields | dict(entry.fields) | dict(entry.settings)
@@ -319,6 +341,4 @@ def test(*, name: str, as_json: bool) -> None:
         # A refresh token is good once, and the newest is where tokens are kept.
         cloud = opened(kept, keeping=kept.rotates)
         identity = opener(cloud, kept).run(_anew(cloud))
-    if not as_json:
-        print_fields([("profile", name), ("stands", "yes")])
-    print_identity(identity, as_json=as_json)
+    print_identity(identity, as_json=as_json, stands=name)

@@ -66,23 +66,28 @@ def kept(name: str, entry: Entry, store: str | None) -> Entry:
     if store == "file" or not entry.secrets:
         return entry
     try:
-        keep(name, entry.cloud, entry.secrets)
+        keep(own_entry(name), entry.cloud, entry.secrets)
     except ClientError as error:
         if store == "keyring":
             msg = f"{error}; --store file keeps the secret in the profiles' file"
             raise SourceUnreadable(msg) from None
         warn(f"the secret is kept in the profiles' file ({error})")
         return entry
-    return replace(entry, source=From.KEYRING.value, entry=name, secrets={})
+    return replace(entry, source=From.KEYRING.value, entry=own_entry(name), secrets={})
+
+
+def own_entry(name: str) -> str:
+    """Return the keyring's user that a profile's own secret is kept for, which no other is."""
+    return f"profile/{name}"
 
 
 def forgotten(name: str, entry: Entry) -> None:
     """Take a profile's own secret out of the keyring; what others put there stays."""
-    if entry.source == From.KEYRING and entry.entry == name:
+    if entry.source == From.KEYRING and entry.entry == own_entry(name):
         try:
-            forget(name)
+            forget(entry.entry)
         except ClientError as error:
-            warn(f"its secret is still in the keyring, service latchgate, user {name}: {error}")
+            warn(f"its secret is still in the keyring, as latchgate, {entry.entry}: {error}")
 
 
 def _without_address(wanted: Wanted) -> tuple[str, ...]:

@@ -37,12 +37,13 @@ def token(*, name: str, lasting: float, as_json: bool) -> None:
 
     with told():
         profile = found(name)
-        cloud = opened(profile)
+        credential = profile.credential()
+        cloud = opened(profile, found=credential)
         ends_at: float | None = None
         if cloud.renewal is not None:
             text, ends_at = opener(cloud, profile).run(_live(lasting))
         else:
-            fields = profile.credential().fields
+            fields = credential.fields
             kept = next((fields[one] for one in _STATIC if one in fields), None)
             if kept is None:
                 msg = f"{cloud.name} takes a name and a password, there is no token: latchgate env"

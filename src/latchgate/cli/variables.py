@@ -54,8 +54,8 @@ def variables(profile: Profile) -> list[tuple[str, str]]:
     Raises: CredentialMissing, SourceUnreadable; CredentialInvalid where there are no such tools.
     """
     names = _named(profile)
-    cloud = profile.open()  # checks address and spelling
-    fields = profile.credential().fields
+    found = profile.credential()
+    cloud, fields = profile.open(found=found), found.fields
     told = {names[field]: value.reveal() for field, value in fields.items() if field in names}
     if profile.url is not None or "url" in fields or profile.cloud in _MORE:
         told[names["url"]] = cloud.url

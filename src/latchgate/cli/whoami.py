@@ -46,8 +46,11 @@ def _named(name: str, *, as_json: bool) -> None:
     print_identity(identity, as_json=as_json)
 
 
-def print_identity(identity: Identity, *, as_json: bool) -> None:
-    """Print who a credential is; what its cloud does not tell is a dash, or null."""
+def print_identity(identity: Identity, *, as_json: bool, stands: str | None = None) -> None:
+    """Print who a credential is; what its cloud does not tell is a dash, or null.
+
+    `stands` is the profile of which that is said first, to people.
+    """
     ends_at = identity.ends_at
     shown = {
         "cloud": identity.cloud,
@@ -60,7 +63,8 @@ def print_identity(identity: Identity, *, as_json: bool) -> None:
     if as_json:
         print_json(shown)
         return
-    print_fields(shown.items())
+    before = [("profile", stands), ("stands", "yes")] if stands is not None else []
+    print_fields([*before, *shown.items()])
 
 
 def _time(seconds: float) -> str:

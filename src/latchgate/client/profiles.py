@@ -85,22 +85,25 @@ class Profile:
         *,
         cache: TokenCache | None = USER_CACHE,
         prompt: Callable[[DeviceCode], object] | None = None,
+        found: Found | None = None,
     ) -> Cloud:
         """Return its cloud with its credential; `cache` is where fetched tokens are kept.
 
-        `prompt` shows somebody a device code, where the profile is of that grant.
+        `prompt` shows somebody a device code, where the profile is of that grant; `found` is what
+        `credential` gave, for who asked it already.
         Raises: CredentialMissing, CredentialInvalid, SourceUnreadable, InsecureTransport.
         """
         kind = self.kind
+        found = self.credential() if found is None else found
         given: dict[str, Any] = {
             name: value for name, value in self.settings.items() if name in kind.settings
         }
         if kind.fetched:
             given["cache"] = cache
         if self.cloud != OAUTH2:
-            return kind.made(url=self.url, origins=self.origins, sources=(_Of(self),), **given)
+            sources = (_Had(found),)
+            return kind.made(url=self.url, origins=self.origins, sources=sources, **given)
         # Its url is the server that gives tokens; a profile's the API that they are for.
-        found = self.credential()
         fields = {name: value.reveal() for name, value in found.fields.items()}
         api = (self.url,) if self.url is not None else ()
         cloud = kind.made(origins=(*api, *self.origins), prompt=prompt, **fields, **given)
@@ -192,6 +195,16 @@ def lacking(wanted: Wanted, fields: Mapping[str, str]) -> Wanted:
         msg = f"{wanted.cloud}: {'+'.join(sorted(fields))} make no credential; give {listed}"
         raise CredentialInvalid(msg)
     return replace(wanted, sets=sets)
+
+
+class _Had:
+    """A credential that was found already, so that no command runs twice."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+
+    def look(self, _wanted: Wanted) -> Found:
+        return self._found
 
 
 class _Of:

@@ -7,6 +7,7 @@ shown.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -64,15 +65,20 @@ _NOT_FOR_CODES = range(200, 400)
 
 
 def refused(
-    cloud: Cloud, response: Response, *, read: tuple[type[Refused], str] | None = None
+    cloud: Cloud,
+    response: Response,
+    *,
+    read: tuple[type[Refused], str] | None = None,
+    also: Iterable[Secret] = (),
 ) -> Refused:
     """Return the error that an answer of 4xx or 5xx is.
 
-    `read` is the error and its meaning where whoever asked knows better than the answer tells.
+    `read` is the error and its meaning where whoever asked knows better than the answer tells;
+    `also` is what was sent beside the cloud's own secrets, to mask it as well.
     """
     told = said(response)
     kind, meaning = read or cloud.judged(response, told) or _kind(cloud, response, told)
-    secrets = _secrets(cloud)
+    secrets = (*_secrets(cloud), *also)
 
     def fit(text: str | None, longest: int = _CODE) -> str | None:
         return shown(text, secrets, longest=longest) or None if text else None

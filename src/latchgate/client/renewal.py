@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 from latchgate.client.errors import ClientError, CredentialInvalid, Refused, Unreachable
 from latchgate.client.flow import Ask, Cloud, Exchange, Issued
+from latchgate.client.spelling import fits_header
 from latchgate.client.token import Token
 from latchgate.client.token_cache import Slot, TokenCache
 
@@ -336,6 +337,10 @@ class Renewal:
         slot: Slot | None = None,
     ) -> Generator[Waiting, Any, Token]:
         issued = yield from _seen(cloud.exchange(before), flight, slot)
+        if not fits_header(issued.value):
+            # HTTP libraries show what they refuse to send.
+            msg = f"{cloud.url} gave a token that no header can hold"
+            raise Unreachable(msg)
         token = Token.arrived(
             issued.value,
             now=self.world.clock(),

@@ -52,8 +52,10 @@ def said(response: Response) -> Said:
     body = _body(response)
     challenge = _challenge(response.headers.get("www-authenticate", ""))
     ids = (response.headers.get(name) for name in _REQUEST_IDS)
+    # TeraCLOUD's result is often the status over again.
+    repeated = body.code == f"result {response.status}"
     return Said(
-        code=body.code or challenge.code,
+        code=challenge.code if repeated else body.code or challenge.code,
         message=body.message or challenge.message,
         faults=body.faults,
         request_id=body.request_id or next(filter(None, ids), None),

@@ -12,10 +12,15 @@ _CLAIMS = 64 * 1024  # characters; more is in no header
 _LAST = 253_402_300_800  # the year 10000, at which calendars end
 
 
+def fits_header(text: str) -> bool:
+    """Whether a text is one word of printable ASCII."""
+    return text != "" and all("!" <= char <= "~" for char in text)
+
+
 def one_word(value: Secret, cloud: str) -> Secret:
     """Return a key that can go into a header; raises CredentialInvalid for what can't."""
     text = value.reveal()
-    if text and all("!" <= char <= "~" for char in text):
+    if fits_header(text):
         return value
     wrong = "is empty" if not text else "holds a space, a line break or what is no ASCII"
     msg = f"{cloud}: the credential {wrong}; it was copied wrong"

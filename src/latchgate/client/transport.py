@@ -1,8 +1,7 @@
 """What the transports for httpx and httpx2 have in common: those two are one design.
 
 Rule of this file: it imports neither. Whoever calls hands over the library, and what carries a
-request (`carry`): the inner transport. A request is copied, and what is secret goes into the copy:
-headers, and a path by httpx's own extension `target`, so that no URL object ever holds it.
+request (`carry`): the inner transport. A request is copied, and what is secret goes into the copy.
 """
 
 from __future__ import annotations
@@ -219,14 +218,17 @@ def _redirected(request: Outgoing) -> bool:
 
 def _copied(library: ModuleType, request: _Q, step: Send) -> _Q:
     extensions = {name: value for name, value in request.extensions.items() if name != _MARK}
+    url = request.url
     if step.path is not None:
         _, mark, query = _raw_path(request).partition(b"?")
-        extensions["target"] = step.path.encode("ascii") + mark + query
+        # Not by `target`: httpx sends that to a proxy as well, in the clear.
+        extensions.pop("target", None)
+        url = url.copy_with(raw_path=step.path.encode("ascii") + mark + query)
     headers = library.Headers(request.headers)
     for name, value in step.headers:
         headers[name] = value
     copied: _Q = library.Request(
-        request.method, request.url, headers=headers, stream=request.stream, extensions=extensions
+        request.method, url, headers=headers, stream=request.stream, extensions=extensions
     )
     return copied
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.client.adapters.drivers import DRIVERS
 from tests.client.stage import Stage
 
 
@@ -18,3 +19,8 @@ def one() -> Iterator[Stage]:
 def two() -> Iterator[Stage]:
     with Stage() as stage:
         yield stage
+
+
+@pytest.fixture(params=list(DRIVERS))
+def driver(request):
+    return DRIVERS[request.param]

@@ -39,7 +39,7 @@ class Asking:
     headers: dict[str, str] = field(default_factory=dict)
     ca: Path | None = None
     checked: bool = False
-    trusting: bool = False  # whether aiohttp, which asks, is to read the environment
+    proxied: str | None = None  # the environment's; httpx is told of it, and aiohttp to look there
 
     def tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self.ca) if self.ca is not None else NOBODY
@@ -145,7 +145,11 @@ class Httpx(Driver):
     adapter: Any
 
     def call(self, cloud: Cloud, asking: Asking) -> Answer:
-        with self.adapter.client(cloud, tls=asking.tls(), follow_redirects=True) as client:
+        inner = None
+        if asking.proxied is not None and asking.url.startswith("https:"):
+            inner = self.library.HTTPTransport(verify=asking.tls(), proxy=asking.proxied)
+        made = self.adapter.client(cloud, inner=inner, tls=asking.tls(), follow_redirects=True)
+        with made as client:
             content = iter(asking.parts) if asking.parts else asking.body
             answer = client.request(
                 asking.method, asking.url, content=content, headers=asking.headers
@@ -181,7 +185,12 @@ class HttpxAsync(Driver):
 
     def call(self, cloud: Cloud, asking: Asking) -> Answer:
         async def call() -> Answer:
-            made = self.adapter.async_client(cloud, tls=asking.tls(), follow_redirects=True)
+            inner = None
+            if asking.proxied is not None and asking.url.startswith("https:"):
+                inner = self.library.AsyncHTTPTransport(verify=asking.tls(), proxy=asking.proxied)
+            made = self.adapter.async_client(
+                cloud, inner=inner, tls=asking.tls(), follow_redirects=True
+            )
             async with made as client:
                 content = _each(asking.parts) if asking.parts else asking.body
                 answer = await client.request(
@@ -221,8 +230,9 @@ class Aiohttp(Driver):
     def call(self, cloud: Cloud, asking: Asking) -> Answer:
         async def call() -> Answer:
             data = _each(asking.parts) if asking.parts else asking.body
+            trusting = asking.proxied is not None
             async with (
-                over_aiohttp.session(cloud, tls=asking.tls(), trust_env=asking.trusting) as session,
+                over_aiohttp.session(cloud, tls=asking.tls(), trust_env=trusting) as session,
                 session.request(
                     asking.method, asking.url, data=data, headers=asking.headers
                 ) as answer,

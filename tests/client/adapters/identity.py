@@ -30,3 +30,14 @@ def identity(secret: str, answer: Callable[[Asked], Said]) -> Callable[[Asked], 
 
 def kakao(stage: Stage, secret: str) -> KakaoCloud:
     return KakaoCloud("id", secret, url=f"{stage.url}/v3", cache=None)
+
+
+def refusing(secret: str, *statuses: int) -> Callable[[Asked], Said]:
+    """Return what answers with these, one after the other, and gives tokens out."""
+    left = list(statuses)
+    words = b'{"error": {"code": 401, "title": "Unauthorized"}}'
+    return identity(secret, lambda _: Said(left.pop(0), words))
+
+
+def told(stage: Stage) -> list[tuple[str, str | None]]:
+    return [(asked.path, asked.header("x-auth-token")) for asked in stage.asked]

@@ -2,73 +2,35 @@
 
 from __future__ import annotations
 
-import http.client
+import gc
 import json
-import logging
 import ssl
 import warnings
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import create_connection
 from threading import Event, Thread
-from typing import ClassVar
 
 import pytest
 from tests.certificates import Authority
-from tests.client.adapters.drivers import DRIVERS, Asking, Driver
-from tests.client.adapters.identity import LOGIN, identity, kakao
-from tests.client.stage import Asked, Said, Stage
+from tests.client.adapters.drivers import Asking, Driver
+from tests.client.adapters.everywhere import NAMES, SECRET, Everywhere, held
+from tests.client.adapters.identity import LOGIN, kakao, refusing, told
+from tests.client.stage import Said, Stage
 
 from latchgate.client import (
     InsecureTransport,
     KakaoCloud,
     PermissionDenied,
     Refused,
-    Secret,
+    TeraCloud,
     Unreachable,
     WaysCloud,
     WrongHost,
 )
-from latchgate.client.flow import Ask, Cloud, Flow, Send
-from latchgate.client.hosts import Hosts
-from latchgate.client.message import Request, Target
+from latchgate.client.flow import Ask
+from latchgate.client.message import Request
 
 pytestmark = pytest.mark.enable_socket
-
-SECRET = "wayscloud_llm_k1_Zt5sQ0"
-NAMES = ("Authorization", "X-API-Key", "X-Auth-Token", "X-TeraCLOUD-API-KEY")
-
-
-@pytest.fixture(params=list(DRIVERS))
-def driver(request):
-    return DRIVERS[request.param]
-
-
-class Everywhere(Cloud):
-    """A cloud whose credential goes into every header that any of them uses, or into the path."""
-
-    name: ClassVar[str] = "Everywhere"
-    source = "argument"
-
-    def __init__(self, *urls: str, in_path: bool = False, names: frozenset[str] = frozenset()):
-        self.url = urls[0]
-        origins = frozenset(Target.of(url).origin for url in urls)
-        self.hosts = Hosts(self.name, names=names, more=origins)
-        self.in_path = in_path
-
-    def signed(self, target: Target) -> Flow:
-        if self.in_path:
-            yield Send((), path=f"{target.path};api_key={SECRET}(1)")
-        else:
-            yield Send(tuple((name, SECRET) for name in NAMES))
-
-    @property
-    def secrets(self) -> tuple[Secret, ...]:
-        return (Secret(SECRET),)
-
-
-def held(asked: Asked) -> bool:
-    return SECRET in repr(asked)
 
 
 def test_the_credential_replaces_a_header_of_the_callers_however_that_is_written(
@@ -138,7 +100,9 @@ def test_a_redirect_of_an_own_host_to_one_without_tls_is_refused(driver: Driver,
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     with Stage(
-        lambda _: Said(302, headers={"Location": "http://api.wayscloud.services/"}), context
+        # Without a body: aiohttp leaves a connection with an unread one to close after its loop.
+        lambda _: Said(302, b"", {"Location": "http://api.wayscloud.services/"}),
+        context,
     ) as stage:
         cloud = WaysCloud(SECRET, origins=[stage.url])
         with pytest.raises(InsecureTransport):
@@ -179,19 +143,8 @@ def test_a_server_of_tls_1_1_alone_is_refused(driver: Driver, tmp_path):
 # ── tokens that are refused ──
 
 
-def refusing(*statuses: int) -> Callable[[Asked], Said]:
-    """Return what answers with these, one after the other, and gives tokens out."""
-    left = list(statuses)
-    words = b'{"error": {"code": 401, "title": "Unauthorized"}}'
-    return identity(SECRET, lambda _: Said(left.pop(0), words))
-
-
-def told(stage: Stage) -> list[tuple[str, str | None]]:
-    return [(asked.path, asked.header("x-auth-token")) for asked in stage.asked]
-
-
 def test_a_refused_token_is_replaced_and_the_request_sent_once_more(driver: Driver, one: Stage):
-    one.answer = refusing(401, 200)
+    one.answer = refusing(SECRET, 401, 200)
     answer = driver.call(kakao(one, SECRET), Asking(f"{one.url}/v", "PUT", b"body"))
     assert answer.status == 200
     login = (LOGIN, None)
@@ -199,15 +152,41 @@ def test_a_refused_token_is_replaced_and_the_request_sent_once_more(driver: Driv
     assert [asked.body for asked in one.asked if asked.path == "/v"] == [b"body"] * 2
 
 
+def test_a_challenge_is_answered_by_the_credential(driver: Driver, one: Stage):
+    ask = {"WWW-Authenticate": 'Bearer realm="a", Basic realm="b"'}
+    one.answer = lambda asked: (
+        Said() if asked.header("authorization") else Said(401, b"who?", headers=ask)
+    )
+    cloud = TeraCloud("me", SECRET, "0" * 32, via="matrix", preemptive=False, url=one.url)
+    assert driver.call(cloud, Asking(f"{one.url}/v2/api/x?a=(1)", "POST", b"body")).status == 200
+    assert [asked.path for asked in one.asked] == [f"/v2/api/x;api_key={'0' * 32}?a=(1)"] * 2
+    assert [asked.body for asked in one.asked] == [b"body"] * 2
+    sent = [(asked.header("authorization") or "").partition(" ")[0] for asked in one.asked]
+    assert sent == ["", "Basic"]
+
+
 def test_a_second_refusal_is_the_answer_and_there_is_no_third_request(driver: Driver, one: Stage):
-    one.answer = refusing(401, 401)
+    one.answer = refusing(SECRET, 401, 401)
     answer = driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (401, 401)
     assert [path for path, _ in told(one)] == [LOGIN, "/v"] * 2
 
 
+def test_a_renewal_that_is_refused_is_the_error_and_leaves_no_answer_open(
+    driver: Driver, one: Stage
+):
+    giving = refusing(SECRET, 401)
+    one.answer = lambda asked: (
+        giving(asked) if len(one.asked) < 3 else Said(403, b'{"error": {"message": "no more"}}')
+    )
+    with pytest.raises(PermissionDenied, match=r"no more"):
+        driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
+    gc.collect()  # what is left open warns, and warnings are errors
+    assert [path for path, _ in told(one)] == [LOGIN, "/v", LOGIN]
+
+
 def test_a_body_that_is_sent_as_it_comes_is_sent_once(driver: Driver, one: Stage):
-    one.answer = refusing(401)
+    one.answer = refusing(SECRET, 401)
     asking = Asking(f"{one.url}/v", "PUT", parts=(b"a", b"b"))
     answer = driver.call(kakao(one, SECRET), asking)
     assert (answer.status, json.loads(answer.body)["error"]["code"]) == (401, 401)
@@ -240,108 +219,6 @@ def test_an_exchange_follows_no_redirect(driver: Driver, one: Stage, two: Stage)
     with pytest.raises(Refused):
         driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
     assert two.asked == []
-
-
-# ── what shows ──
-
-
-def test_nothing_that_the_caller_holds_shows_the_credential(
-    driver: Driver, one: Stage, two: Stage, caplog, capfd, monkeypatch
-):
-    caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
-    one.answer = lambda _: Said(302, headers={"Location": f"{two.url}/there"})
-    answer = driver.call(Everywhere(one.url, two.url), Asking(one.url, "POST", b"body"))
-    assert held(one.asked[0])
-    assert held(two.asked[0])
-    printed = capfd.readouterr()
-    assert SECRET not in answer.held + caplog.text + printed.out + printed.err
-
-
-def test_a_credential_in_the_path_arrives_as_it_is_and_shows_nowhere(
-    driver: Driver, one: Stage, caplog, capfd
-):
-    caplog.set_level(logging.DEBUG)
-    answer = driver.call(Everywhere(one.url, in_path=True), Asking(f"{one.url}/v2/x?a=(b)"))
-    assert one.asked[0].path == f"/v2/x;api_key={SECRET}(1)?a=(b)"
-    printed = capfd.readouterr()
-    assert SECRET not in answer.held + caplog.text + printed.out + printed.err
-
-
-def test_a_broken_connection_shows_no_credential(driver: Driver):
-    with Stage() as gone:
-        down = gone.url
-    with pytest.raises(Exception, match=r".") as broken:
-        driver.call(Everywhere(down, in_path=True), Asking(f"{down}/v2/x"))
-    seen: BaseException | None = broken.value
-    while seen is not None:
-        assert SECRET not in f"{seen!r} {seen} {vars(seen)!r}"
-        seen = seen.__cause__ or seen.__context__
-
-
-def test_a_fetched_token_is_in_no_log(driver: Driver, one: Stage, caplog, capfd, monkeypatch):
-    caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
-    one.answer = refusing(200)
-    answer = driver.call(kakao(one, SECRET), Asking(f"{one.url}/v"))
-    assert told(one)[-1] == ("/v", f"{SECRET}-1")
-    printed = capfd.readouterr()
-    assert SECRET not in answer.held + caplog.text + printed.out + printed.err
-
-
-def test_a_request_of_the_clouds_own_shows_no_credential_of_its_address(
-    driver: Driver, one: Stage, caplog, capfd, monkeypatch
-):
-    caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
-    with Stage() as gone:
-        down = gone.url
-    path = f"/v2/api/ba/user;api_key={SECRET}?a=1"
-
-    def flow(url: str):
-        return (yield Ask(Request("GET", url + path))).status
-
-    assert driver.run(WaysCloud(SECRET, url=one.url), flow(one.url)) == 200
-    assert one.asked[0].path == path
-    with pytest.raises(Unreachable) as unreachable:
-        driver.run(WaysCloud(SECRET, url=one.url), flow(down))
-    printed = capfd.readouterr()
-    assert SECRET not in f"{unreachable.value} {caplog.text} {printed.out} {printed.err}"
-
-
-# ── what else is on a machine ──
-
-
-def test_a_netrc_adds_no_credential_of_its_own(driver: Driver, one: Stage, tmp_path, monkeypatch):
-    netrc = tmp_path / "netrc"
-    netrc.write_text("default login other password other\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    one.answer = lambda asked: (
-        Said(302, headers={"Location": "/there"}) if asked.path == "/" else Said()
-    )
-    cloud = WaysCloud(f"wayscloud_api_{SECRET}", url=one.url)
-    driver.call(cloud, Asking(f"{one.url}/"))
-    assert [asked.header("authorization") for asked in one.asked] == [None, None]
-    assert one.asked[1].header("x-api-key") == f"wayscloud_api_{SECRET}"
-
-
-def test_what_goes_to_this_machine_without_tls_goes_through_no_proxy(
-    driver: Driver, one: Stage, two: Stage, monkeypatch
-):
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, two.url)
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    one.answer = refusing(200, 202)
-
-    def flow():
-        return (yield Ask(Request("GET", f"{one.url}/own"))).status
-
-    cloud = kakao(one, SECRET)
-    assert driver.call(cloud, Asking(f"{one.url}/v", trusting=True)).status == 200
-    assert driver.run(cloud, flow()) == 202
-    assert two.asked == []
-    assert [path for path, _ in told(one)] == [LOGIN, "/v", "/own"]
 
 
 # ── answers ──

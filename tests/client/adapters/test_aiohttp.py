@@ -13,7 +13,7 @@ from tests.client.adapters.drivers import NOBODY
 from tests.client.adapters.identity import identity, kakao
 from tests.client.stage import Asked, Said, Stage
 
-from latchgate.client import InsecureTransport, WaysCloud, WrongHost
+from latchgate.client import InsecureTransport, TeraCloud, WaysCloud, WrongHost
 from latchgate.client.adapters.aiohttp import Middleware, session
 
 pytestmark = pytest.mark.enable_socket
@@ -148,3 +148,21 @@ def test_a_request_whose_own_tls_takes_old_versions_is_refused():
                 await made.get("https://api.wayscloud.services/v1", ssl=old)
 
     asyncio.run(call())
+
+
+def test_a_time_out_shows_no_credential_of_the_path(one: Stage):
+    one.answer = lambda _: Said(body=b"x" * 8_000_000)  # more than is read ahead
+    cloud = TeraCloud("me", KEY, "0" * 32, via="matrix", url=one.url)
+
+    async def call() -> str:
+        narrow = aiohttp.TCPConnector(limit=1)
+        impatient = aiohttp.ClientTimeout(connect=0.01)
+        async with session(cloud, tls=NOBODY, connector=narrow) as made:
+            async with made.get(f"{one.url}/ba/x"):  # holds the one connection
+                with pytest.raises(aiohttp.ConnectionTimeoutError) as late:
+                    await made.get(f"{one.url}/ba/y", timeout=impatient)
+            return f"{late.value} {late.value!r}"
+
+    shown = asyncio.run(call())
+    assert f"{one.url}/ba/y" in shown
+    assert "0" * 32 not in shown

@@ -39,18 +39,6 @@ def test_a_host_that_urllib_reads_otherwise_than_we_is_refused(host: str):
         Opener(WaysCloud(KEY), tls=NOBODY).open(f"https://{host}/")
 
 
-def test_through_a_proxy_the_credential_goes_inside_the_tunnel(one: Stage, monkeypatch):
-    one.answer = lambda _: Said(403)
-    monkeypatch.setenv("https_proxy", one.url)
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(URLError, match=r"Tunnel connection failed: 403"):
-        Opener(WaysCloud(KEY), tls=NOBODY).open("https://api.wayscloud.services/v1")
-    (asked,) = one.asked
-    assert (asked.method, asked.path) == ("CONNECT", "api.wayscloud.services:443")
-    assert KEY not in repr(asked)
-
-
 def test_a_request_with_a_fragment_is_sent_without_it(one: Stage):
     one.answer = identity(KEY, lambda _: Said(401))
     with pytest.raises(HTTPError) as failed:

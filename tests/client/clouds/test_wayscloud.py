@@ -40,6 +40,20 @@ def test_the_profile_says_who_it_is_and_neither_rights_nor_an_end_are_made_up():
     assert (asked.method, dict(asked.headers)["Authorization"]) == ("GET", f"Bearer {KEY}")
 
 
+def test_what_a_latchgate_says_beside_are_the_rights_and_the_end():
+    more = {"scopes": ["storage:read"], "expires_at": "2027-01-01T00:00:00Z"}
+    told, _ = identified(KEY, {PROFILE: answer(200, {**WHO, **more})})
+    rights, end = ("storage:read",), 1_798_761_600.0
+    assert told == Identity("WAYSCloud", "a@b.example", "argument", rights, end, WHO)
+
+
+@pytest.mark.parametrize("told", [{"scopes": "all"}, {"scopes": [1]}, {"expires_at": "soon"}])
+def test_rights_and_ends_that_can_t_be_read_are_none(told):
+    who, _ = identified(KEY, {PROFILE: answer(200, {**WHO, **told})})
+    assert isinstance(who, Identity)
+    assert (who.rights, who.ends_at) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("who", "principal"),
     [

@@ -8,6 +8,11 @@ from tests.world import http_request
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
 PROFILE = "/api/v1/dashboard/account/profile"
+SCOPES = {
+    "pat": ["storage:read"],
+    "storage": ["storage:delete", "storage:read", "storage:write"],
+    "llm": ["llm:inference", "llm:models"],
+}
 
 
 @pytest.mark.parametrize("service", ["pat", "storage", "llm"])
@@ -24,12 +29,21 @@ def test_any_key_may_ask_who_it_acts_for(server, service):
             "email": who["user"]["email"],
             "name": "admin",
             "customer_type": "main",
+            "scopes": SCOPES[service],
+            "expires_at": None,
         }
+
+
+def test_it_says_until_when_the_key_stands(server):
+    made = server.create("llm", expires_at="2099-01-01T00:00:00Z")
+    told = server.call("GET", PROFILE, token=made["key"]).json
+    assert told["expires_at"] == "2099-01-01T00:00:00Z" == made["expires_at"]
 
 
 def test_a_key_without_a_scope_may_ask_and_a_revoked_one_may_not(server):
     made = server.create("storage", scopes=[])
-    assert server.call("GET", PROFILE, token=made["key"]).status == 200
+    answer = server.call("GET", PROFILE, token=made["key"])
+    assert (answer.status, answer.json["scopes"]) == (200, [])
     server.call("DELETE", f"/manage/v1/keys/{made['id']}")
     refused = server.call("GET", PROFILE, token=made["key"])
     assert refused.status == 401

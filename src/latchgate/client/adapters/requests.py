@@ -1,4 +1,4 @@
-"""requests: a session with a cloud's credential.
+"""requests: a session with a cloud's credential (urllib3 2 or later).
 
 What urllib3 logs, and shows in errors, is the caller's address: a credential in the path is put
 there by the connection itself. `http.client`'s own debugging, which prints all that is sent, is off

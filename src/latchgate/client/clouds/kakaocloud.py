@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -39,6 +38,7 @@ from latchgate.client.secret import Secret
 from latchgate.client.secret import secret as wrapped
 from latchgate.client.sources.search import search
 from latchgate.client.sources.source import Source, Wanted
+from latchgate.client.timestamp import unix_seconds
 from latchgate.client.token import Token
 from latchgate.client.token_cache import USER_CACHE, TokenCache
 
@@ -244,7 +244,7 @@ def _issued(response: Response) -> Issued | None:
     if told is None or not value:
         return None
     try:
-        lasts = _seconds(told["expires_at"]) - _seconds(told["issued_at"])
+        lasts = unix_seconds(told["expires_at"]) - unix_seconds(told["issued_at"])
     except (ValueError, TypeError, KeyError):
         return None
     return Issued(value, lasts, _facts(told))
@@ -253,13 +253,6 @@ def _issued(response: Response) -> Issued | None:
 def _end_of_key(response: Response) -> float | None:
     """Return when an access key ends, None where it does not or nobody says."""
     try:
-        return _seconds(json.loads(response.body)["application_credential"]["expires_at"])
+        return unix_seconds(json.loads(response.body)["application_credential"]["expires_at"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-
-
-def _seconds(text: str) -> float:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp()

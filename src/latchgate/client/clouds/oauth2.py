@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import quote_plus, urlencode
 
@@ -45,7 +44,7 @@ from latchgate.client.issuer import Endpoints, discover, endpoint
 from latchgate.client.message import Pairs, Request, Response, Target
 from latchgate.client.refusal import refused
 from latchgate.client.renewal import Pause, Renewal
-from latchgate.client.secret import MASK, Secret
+from latchgate.client.secret import Secret
 from latchgate.client.secret import secret as wrapped
 from latchgate.client.sources.search import search
 from latchgate.client.sources.source import Found, Source, Wanted
@@ -337,11 +336,7 @@ class OAuth2(Cloud):
 
     def _failed(self, response: Response, *sent: Secret) -> Refused:
         """Return what a refusal means; what was `sent` beside the client's own is masked in it."""
-        body = response.body
-        for one in sent:
-            body = body.replace(one.reveal().encode(), MASK.encode())
-        masked = replace(response, body=body)
-        return refused(self, masked, read=_READ.get(error_code(response)))
+        return refused(self, response, read=_READ.get(error_code(response)), also=sent)
 
     def _unknown(self, response: Response) -> Unreachable:
         msg = f"{self._server} answered {response.status} with what is no answer of OAuth2"

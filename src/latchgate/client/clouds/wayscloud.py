@@ -20,6 +20,7 @@ from latchgate.client.secret import Secret, secret
 from latchgate.client.sources.search import search
 from latchgate.client.sources.source import Source, Wanted
 from latchgate.client.spelling import one_word, own_end
+from latchgate.client.timestamp import unix_seconds
 
 URL = "https://api.wayscloud.services"
 HOSTS = Hosts("WAYSCloud", names=frozenset({"api.wayscloud.services", "provision.wayscloud.net"}))
@@ -122,10 +123,13 @@ class WaysCloud(Cloud):
         return service if brand == "wayscloud" and service in _READS else None
 
     def _identity(self, told: dict[str, Any]) -> Identity:
+        # The cloud itself tells neither; a Latchgate that speaks for it tells both.
+        rights, end = _scopes(told.pop("scopes", None)), _moment(told.pop("expires_at", None))
         known = facts(told, self.secrets)
         names = ("email", "name", "customer_id")
         principal = next((known[name] for name in names if name in known), self._public())
-        return Identity(self.name, principal, self.source, ends_at=own_end(self._key), told=known)
+        end = end if end is not None else own_end(self._key)
+        return Identity(self.name, principal, self.source, rights, end, known)
 
     def _public(self) -> str:
         """Return what of the key names it: all but its secret, where it is made as documented."""
@@ -149,6 +153,18 @@ def _members(response: Response) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) and told else None
+
+
+def _scopes(told: object) -> tuple[str, ...] | None:
+    sound = isinstance(told, list) and all(isinstance(one, str) for one in told)
+    return tuple(told) if sound and isinstance(told, list) else None
+
+
+def _moment(told: object) -> float | None:
+    try:
+        return unix_seconds(told) if isinstance(told, str) else None
+    except ValueError:
+        return None
 
 
 def _stands(status: int) -> bool:

@@ -64,7 +64,7 @@ class Keyring:
         itself.
         """
         # Read here: the environment may be another by the time that the thread runs.
-        user = os.environ.get("UPCLOUD_USERNAME", "") if wanted.cloud == _UPCLOUD else ""
+        user = self._known.get("username") or os.environ.get("UPCLOUD_USERNAME", "")
         try:
             return _bounded(lambda: self._found(wanted, user), self._timeout, self._passwords)
         except _Closed as closed:
@@ -87,7 +87,8 @@ class Keyring:
         if user and (password := self._passwords(_UPCLOUD, user)):
             values = {"username": user, "password": _plain(password)}
             return wanted.found(values, f"keyring {_UPCLOUD}/{user}")
-        if token := self._passwords(_UPCLOUD, ""):
+        # Who named a user means their password, not a token that may be somebody else's.
+        if "username" not in self._known and (token := self._passwords(_UPCLOUD, "")):
             return wanted.found({"token": _plain(token)}, f"keyring {_UPCLOUD}")
         return Lacking(f"keyring {SERVICE}/{wanted.entry}, {_UPCLOUD}", _NONE)
 
