@@ -54,7 +54,10 @@ def test_wayscloud_a_right_key_opens_and_says_who_it_is(place):
     who = place.server.call("GET", "/manage/v1/account")
     told = Opener(cloud).run(cloud.identify())
     assert (told.cloud, told.principal, told.source) == ("WAYSCloud", "admin", "argument")
-    assert (told.rights, told.ends_at) == (None, None)
+    assert (told.rights, told.ends_at) == (
+        ("storage:delete", "storage:read", "storage:write"),
+        None,
+    )
     assert told.told["customer_id"] == who["tenant_id"]
 
 
