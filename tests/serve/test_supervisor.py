@@ -16,7 +16,7 @@ import pytest
 from tests.world import LATCHGATE, Server, environment, free_port, http_request, until
 
 from latchgate.config import Address, load
-from latchgate.serve import ServeError, serve
+from latchgate.serve.supervisor import ServeError, serve
 from latchgate.store import sqlite
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]

@@ -206,8 +206,9 @@ def serve(
     """
     from dataclasses import replace
 
-    from latchgate.serve import CertificateError, ServeError
-    from latchgate.serve import serve as run
+    from latchgate.serve.supervisor import ServeError
+    from latchgate.serve.supervisor import serve as run
+    from latchgate.serve.tls import CertificateError
 
     config = loaded(config_file)
     try:

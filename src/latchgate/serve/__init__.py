@@ -1,6 +1,5 @@
-"""The composition root: the only place that meets sockets, the clock and entropy."""
+"""The composition root: the only place that meets sockets, the clock and entropy.
 
-from latchgate.serve.supervisor import ServeError, serve
-from latchgate.serve.tls import CertificateError
-
-__all__ = ["CertificateError", "ServeError", "serve"]
+Rule of this folder: what works on a database alone (`init`, `recover`, `backup`) loads nothing of
+what serves: that takes most of such a command's time.
+"""
