@@ -11,15 +11,19 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.e2e.stack import free_address
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -99,11 +103,7 @@ def plain(output: str) -> str:
 
 def free_ports(*usual: int) -> dict[int, int]:
     """Return a free port for each usual one."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in usual]
-    found = {port: one.getsockname()[1] for port, one in zip(usual, held, strict=True)}
-    for one in held:
-        one.close()
-    return found
+    return {port: free_address()[1] for port in usual}
 
 
 def with_ports(text: str, ports: Mapping[int, int]) -> str:
@@ -133,15 +133,33 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def init(folder: Path, ports: Mapping[int, int]) -> None:
-    """Make a Latchgate in a folder, with free ports instead of the usual ones."""
-    command = ["latchgate", "init"]
-    for option, port in (("--listen", API), ("--console-listen", CONSOLE)):
-        command += [option, f"127.0.0.1:{ports[port]}"]
-    command += ["--verify-listen", f"127.0.0.1:{ports[VERIFY]}"]
+    """Make a Latchgate in a folder, with free ports instead of the usual ones.
+
+    A copy of one that was made once: fifty pages would each wait for their own.
+    """
+    shutil.copytree(_made().name, folder, dirs_exist_ok=True)
+    for name in ("latchgate.toml", "profile.toml"):
+        file = folder / ".latchgate" / name
+        text = file.read_text(encoding="utf-8")
+        for port in (API, CONSOLE, VERIFY):
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{ports[port]}")
+        file.write_text(text, encoding="utf-8")
+
+
+@cache
+def _made() -> TemporaryDirectory[str]:
+    """Run `latchgate init` in a folder that goes when this process ends."""
+    folder = TemporaryDirectory(prefix="latchgate-init-")
     made = subprocess.run(
-        command, cwd=folder, env=environment(folder), check=False, capture_output=True, text=True
+        ["latchgate", "init"],
+        cwd=folder.name,
+        env=environment(Path(folder.name)),
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert made.returncode == 0, made.stderr
+    return folder
 
 
 class Shell:
