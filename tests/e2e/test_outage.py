@@ -10,12 +10,15 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.e2e.stack import Gateway, Key, Latchgate, free_address
 from tests.e2e.wire import Answer, Wire, ask, bearer
+
+from latchgate.store.sqlite import connect, driver
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -211,14 +214,32 @@ def test_a_process_that_answers_is_alive_without_its_database(own):
 def change_unheard(latchgate: Latchgate) -> None:
     """Change something while no worker looks, and leave them nothing to read it from."""
     workers = latchgate.workers
-    for pid in workers:
-        os.kill(pid, signal.SIGSTOP)
+    stop_between_writes(latchgate.folder / "latchgate.db", workers)
     try:
         latchgate.run("recover", "--config", str(latchgate.config))
         spoil(latchgate.folder / "latchgate.db")
     finally:
         for pid in workers:
             os.kill(pid, signal.SIGCONT)
+
+
+def stop_between_writes(database: Path, workers: Sequence[int]) -> None:
+    """Stop workers while none of them holds the lock to write, which nobody else would get then."""
+    give_up = time.monotonic() + 30
+    while True:
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        with closing(connect(database, durable=True)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except driver.OperationalError:
+                assert time.monotonic() < give_up
+            else:
+                connection.execute("ROLLBACK")
+                return
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(0.01)
 
 
 def spoil(database: Path) -> None:
