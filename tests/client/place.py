@@ -15,7 +15,7 @@ from urllib.request import Request
 
 import pytest
 import sqlalchemy as sa
-from tests.clients.identity import Identity, of_latchgate
+from tests.clients.identity import COMPUTE, LOCATION, Identity, of_latchgate
 from tests.e2e.stack import Gateway, Latchgate, Upstream, text_of
 from tests.world import World, http_request, until
 
@@ -30,32 +30,6 @@ from latchgate.store import schema
 if TYPE_CHECKING:
     from tests.world import Server
 
-# A service of the operator's own, beside the identity API: roles become its scopes.
-COMPUTE = """
-[services.compute]
-title = "Compute"
-
-[services.compute.scopes]
-"compute:read" = "List and show servers"
-"compute:write" = "Make, change and delete servers"
-
-[[areas]]
-path = "/compute"
-service = "compute"
-accepts = ["project_token"]
-rules = [
-  { methods = ["GET", "HEAD"], scope = "compute:read" },
-  { methods = ["POST", "DELETE"], scope = "compute:write" },
-]
-"""
-# Answered by the echo, as the two locations that the shipped configuration has for WAYSCloud.
-LOCATION = """\
-        location ^~ /compute/ {
-            include latchgate-protect.conf;
-            proxy_pass http://objects;
-        }
-
-        # All the rest"""
 _numbers = itertools.count(1)
 
 

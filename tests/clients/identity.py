@@ -15,6 +15,33 @@ from tests.e2e.stack import Latchgate, text_of
 DOMAIN = "default"
 REGION = "kr-central-2"  # providers/kakaocloud: where its catalog is
 
+# A service of the operator's own, beside the identity API: roles become its scopes.
+COMPUTE = """
+[services.compute]
+title = "Compute"
+
+[services.compute.scopes]
+"compute:read" = "List and show servers"
+"compute:write" = "Make, change and delete servers"
+
+[[areas]]
+path = "/compute"
+service = "compute"
+accepts = ["project_token"]
+rules = [
+  { methods = ["GET", "HEAD"], scope = "compute:read" },
+  { methods = ["POST", "DELETE"], scope = "compute:write" },
+]
+"""
+# Answered by the echo, as the two locations that the shipped configuration has for WAYSCloud.
+LOCATION = """\
+        location ^~ /compute/ {
+            include latchgate-protect.conf;
+            proxy_pass http://objects;
+        }
+
+        # All the rest"""
+
 
 @dataclass(frozen=True)
 class Person:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.clients.identity import Identity, documents, of_latchgate
+from tests.clients.identity import COMPUTE, LOCATION, Identity, documents, of_latchgate
 from tests.clients.installed import PROGRAMS, client, python, run
 from tests.e2e.stack import (
     Gateway,
@@ -26,33 +26,6 @@ from tests.e2e.stack import (
 )
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
-
-
-# A service of the operator's own, beside the identity API: roles become its scopes.
-COMPUTE = """
-[services.compute]
-title = "Compute"
-
-[services.compute.scopes]
-"compute:read" = "List and show servers"
-"compute:write" = "Make, change and delete servers"
-
-[[areas]]
-path = "/compute"
-service = "compute"
-accepts = ["project_token"]
-rules = [
-  { methods = ["GET", "HEAD"], scope = "compute:read" },
-  { methods = ["POST", "DELETE"], scope = "compute:write" },
-]
-"""
-LOCATION = """\
-        location ^~ /compute/ {
-            include latchgate-protect.conf;
-            proxy_pass http://objects;
-        }
-
-        # All the rest"""
 
 
 @pytest.fixture(scope="module")
