@@ -71,7 +71,7 @@ _SINCE = (
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _SCHEMA = "SELECT version_num FROM alembic_version"
 PAGE = 1_000
-SCHEMA_HEAD = "0007"  # the newest migration; compared at start without loading Alembic
+SCHEMA_HEAD = "0008"  # the newest migration; compared at start without loading Alembic
 
 
 @dataclass(frozen=True, slots=True)
