@@ -220,7 +220,8 @@ class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `database` is where records and journal are, `usage_database` where usage and refusals are: a
     SQLite file each, or `postgresql://USER@HOST:PORT/NAME`. With records in PostgreSQL usage is in
-    the same database unless told otherwise. `policy` lists the policy files that `policy check` and `policy apply` read.
+    the same database unless told otherwise. `policy` lists the policy files that
+    `policy check` and `policy apply` read.
     `master_key` is the file of the key that seals private signing keys. `log_level` is the least
     that is logged: debug, info, warning or error.
     """
