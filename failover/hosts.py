@@ -38,6 +38,12 @@ class Program:
         self.send(number)
         return self.process.wait(_END_SECONDS)
 
+    def release(self, seconds: float) -> int:
+        """End its standard input and wait for its end; the exit code."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        return self.process.wait(seconds)
+
 
 class Host:
     """One host: its name, its address, a folder for what its programs say."""
@@ -54,13 +60,17 @@ class Host:
         *command: str,
         user: str | None = None,
         env: Mapping[str, str] | None = None,
+        held: bool = False,
     ) -> Program:
-        """Start a program; its output goes to NAME.log in the host's folder."""
+        """Start a program; its output goes to NAME.log in the host's folder.
+
+        One that is `held` runs until its standard input ends: see `release`.
+        """
         log = self.folder / f"{name}.log"
         with log.open("ab") as said:
             process = subprocess.Popen(
                 self._command(command, user),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if held else subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
                 env=_environment(env),

@@ -7,18 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from failover.asking import Address
-from failover.database import DATABASE, PORT, ROLE, Member, until
+from failover.database import DATABASE, PORT, ROLE, Member
 from failover.hosts import Host, Program
 from failover.load import Node as Told
 
 API, CONSOLE, VERIFY = 8420, 8421, 8422
-_LATCHGATE = (sys.executable, "-m", "latchgate")
+LATCHGATE = (sys.executable, "-m", "latchgate")
 
 
 def uri(members: Sequence[Member]) -> str:
@@ -49,6 +48,10 @@ class Node:
     def configure(self, template: Path, database: str, clients: Sequence[Host]) -> None:
         """Write its configuration: as the first node's, with addresses of its own."""
         shutil.copytree(template, self.folder)
+        self.use(database, clients)
+
+    def use(self, database: str, clients: Sequence[Host]) -> None:
+        """Tell it where the database is, from its next start on."""
         where = self.host.address
         listen = {"api": API, "console": CONSOLE, "verify": VERIFY}
         lines = [
@@ -66,7 +69,7 @@ class Node:
         """Start serving; `ready` says when it answers."""
         config = str(self.folder / "latchgate.toml")
         self.program = self.host.start(
-            "serve", *_LATCHGATE, "serve", "--config", config, env=self.env
+            "serve", *LATCHGATE, "serve", "--config", config, env=self.env
         )
 
     def stop(self) -> int:
@@ -82,10 +85,3 @@ class Node:
         except subprocess.SubprocessError:
             return False
         return True
-
-
-def started(nodes: Sequence[Node]) -> float:
-    """Wait until all are ready; how many seconds that took."""
-    begun = time.monotonic()
-    until(lambda: all(node.ready() for node in nodes), what="a ready node")
-    return time.monotonic() - begun
