@@ -25,10 +25,10 @@ from failover.asking import Address, Answer, Connection, once, spelled
 from failover.records import Action, Ask, Change, Record
 
 KEYS = "/manage/v1/keys"
-_ASKERS, _CHANGERS = 3, 3  # of each node
+_CHANGERS = 3  # of each node
 _ASK_SECONDS, _LATE_SECONDS, _CHANGE_SECONDS = 2.0, 60.0, 20.0
 _END_SECONDS = 30.0  # for what is under way in the end
-_PAUSE_SECONDS = 0.02  # between requests of one asker …
+_PACE_SECONDS = 0.022  # from one request to a node to the next, whatever became of the others …
 _IDLE_SECONDS = 0.5  # … and between changes of one changer
 _POOL = 40  # keys that are valid, before any is ended
 _RECENT = 40  # keys that are over and still asked for …
@@ -81,8 +81,7 @@ class Load:
     async def run(self) -> None:
         """Ask and change until standard input ends; then wait for what is under way."""
         for node in self._spec.nodes:
-            for _ in range(_ASKERS):
-                self._start(self._asker(node))
+            self._start(self._asker(node))
             for _ in range(_CHANGERS):
                 self._start(self._changer(node))
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
@@ -92,13 +91,19 @@ class Load:
             task.cancel()
 
     async def _asker(self, node: Node) -> None:
-        """Ask a node about one key after another."""
-        connection = Connection(node.verify, _ASK_SECONDS)
-        with contextlib.closing(connection):
-            while not self._stopped.is_set():
-                if (key := self._some()) is not None:
-                    self._asked(node, key, await connection.ask(key.question))
-                await self._pause(_PAUSE_SECONDS)
+        """Ask a node about one key after another, at a pace that its silence doesn't slow."""
+        idle: list[Connection] = []
+        while not self._stopped.is_set():
+            if (key := self._some()) is not None:
+                connection = idle.pop() if idle else Connection(node.verify, _ASK_SECONDS)
+                self._start(self._ask(node, key, connection, idle))
+            await asyncio.sleep(_PACE_SECONDS)
+
+    async def _ask(
+        self, node: Node, key: Key, connection: Connection, idle: list[Connection]
+    ) -> None:
+        self._asked(node, key, await connection.ask(key.question))
+        idle.append(connection)
 
     def _some(self) -> Key | None:
         if self._over and self._random.random() < _RECENT_SHARE:

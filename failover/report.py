@@ -31,6 +31,11 @@ What `make failover` found: three nodes over PostgreSQL under Patroni, each on a
 network namespaces of one machine, in use all the time. How it is done and what is judged:
 [docs/explanation/failures.md](../../docs/explanation/failures.md).
 """
+_LEGEND = (
+    "*Kept* are acknowledged creations, revocations and rotations, all of which were there in the",
+    "end. *Longest* are the worst of all runs; receipts: median of medians, longest of all. A node",
+    "that can't tell answers 503.",
+)
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -134,13 +139,7 @@ def _markdown(
     for name in scenarios:
         if of_it := [one for one in runs if one.scenario == name]:
             lines.append(f"| {' | '.join(_row(name, of_it))} |")
-    lines += [
-        "",
-        "*Kept* are acknowledged creations, revocations and rotations, all of which were there in"
-        " the end. *Longest* are the worst of all runs; receipts: median of medians, longest of"
-        " all. A node that can't tell answers 503.",
-        "",
-    ]
+    lines += ["", *_LEGEND, ""]
     for name, what in scenarios.items():
         if any(one.scenario == name for one in runs):
             lines += [f"## {name}", "", f"{what[0].upper()}{what[1:]}.", "", f"![]({name}.svg)", ""]

@@ -62,15 +62,16 @@ def _run(number: int, chosen: list[Scenario]) -> list[Told]:
     found: list[Told] = []
     waiting = list(chosen)
     while waiting:
-        rig = Rig()
+        rig, before = Rig(), len(waiting)
         try:
             rig.start()
             while waiting:
-                scenario = waiting.pop(0)
-                found.append(_one(rig, number, scenario))
+                found.append(_one(rig, number, waiting.pop(0)))
         except (TimeoutError, RuntimeError) as error:
             kept = _keep(rig, f"{number}")
             print(f"FAILED: run {number}: {error}; logs and records: {kept}", flush=True)
+            if len(waiting) == before:  # it does not even start
+                return found
         finally:
             rig.close()
     return found
