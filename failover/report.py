@@ -29,7 +29,7 @@ _INTRODUCTION = """\
 
 What `make failover` found: three nodes over PostgreSQL under Patroni, each on a host of its own in
 network namespaces of one machine, in use all the time. How it is done and what is judged:
-[docs/explanation/failures.md](../../docs/explanation/failures.md).
+[docs/explanation/failure-tests.md](../../docs/explanation/failure-tests.md).
 """
 _LEGEND = (
     "*Kept* are acknowledged creations, revocations and rotations, all of which were there in the",

@@ -68,14 +68,15 @@ class Rig:
         """Start everything, and wait until it serves."""
         self._etcd.start()
         self.database.start()
+        first = self.folder / "first"
         made = self.nodes[0].host.run(
-            *LATCHGATE, "init", "--config", str(self.folder / "first" / "latchgate.toml"),
-            "--database", self.uri, "--json", env={"LATCHGATE_PROFILE": ""},
+            *LATCHGATE, "init", "--config", str(first / "latchgate.toml"),
+            "--provider", "wayscloud", "--database", self.uri, "--json",
         )  # fmt: skip
         self._token = json.loads(made.stdout)["token"]
         for node in self.nodes:
             node.env = self._stepped(node)
-            node.configure(self.folder / "first", self.uri, [self.clients])
+            node.configure(first, self.uri, [self.clients])
             node.start()
         self.settle()
 
