@@ -12,10 +12,10 @@ from sqlalchemy.pool import NullPool
 
 from latchgate.core.location import Postgres
 from latchgate.store.errors import StoreError
-from latchgate.store.postgres import Connection, connect, faults
+from latchgate.store.postgres import HEARD, Connection, connect, faults
 
 _BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; {HEARD};"
     " SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
     " SET LOCAL idle_in_transaction_session_timeout = 0"
 )
