@@ -27,6 +27,7 @@ from latchgate.store.access_read import AccessReader
 from latchgate.store.journal import Store
 from latchgate.store.shadows import ShadowReader
 from latchgate.store.usage import UsageReader
+from latchgate.store.verifiers import Verifiers
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
 from latchgate.verify.receipt import Receipt, unwaited
@@ -56,6 +57,7 @@ class Door:
     shadows: ShadowReader
     access_log: AccessReader | None  # None where no access log is written
     engine: Engine
+    verifiers: Verifiers
     receipts: Receipts
     readiness: Readiness
     passwords: Passwords

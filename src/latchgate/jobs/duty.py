@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 from latchgate.store import duty
-from latchgate.store.duty import NOBODY, Held
-from latchgate.store.errors import StoreError
+from latchgate.store.duty import JOBS, NOBODY, Held
+from latchgate.store.errors import ConflictError, StoreError
 from latchgate.store.journal import Store
 
-JOBS = "jobs"
 BEAT_SECONDS = 3.0
 # A holder stops after so long without a word from the database; others begin after so long without
 # one from it. Clocks whose rates are 1.25 apart still keep that order.
@@ -49,6 +48,11 @@ class FileDuty:
     def __init__(self, lock: Path) -> None:
         self._lock = lock
         self._held: int | None = None
+
+    @classmethod
+    def beside(cls, file: Path) -> FileDuty:
+        """Return the duty whose lock is beside a database, or beside a configuration."""
+        return cls(file.with_name(f"{file.name}.jobs"))
 
     def start(self) -> None:
         """Do nothing: the kernel keeps a lock."""
@@ -107,7 +111,7 @@ class TableDuty:
         begun = self._ticks()
         try:
             held = self._renewed() if self._until is not None else self._taken(begun)
-        except StoreError as error:
+        except (StoreError, ConflictError) as error:
             _log.warning("who runs the jobs could not be written or read: %s", error)
             return
         # Counted from before it was written: others count from after.

@@ -32,6 +32,7 @@ class Removal:
 
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
+        self._history: tuple[str, str] | None = None
         self._unsettled: tuple[tuple[str, str], float, float] | None = None
 
     def run(self, work: Work) -> None:
@@ -39,6 +40,9 @@ class Removal:
         verifiers = Verifiers(work.store)
         found = verifiers.looked()
         now = work.ticks()  # after the read: from then on it was so
+        if found.history != self._history:
+            # What a database showed that was replaced may have happened nowhere else.
+            self._seen, self._history = {}, found.history
         known = {one.incarnation for one in found.followers}
         self._seen = {name: seen for name, seen in self._seen.items() if name in known}
         for one in found.followers:

@@ -14,6 +14,7 @@ from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Store
 
+JOBS = "jobs"  # the one duty so far
 NOBODY = ""
 _duty = schema.duty
 
