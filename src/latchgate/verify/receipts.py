@@ -170,12 +170,11 @@ class Receipts:
 
     def _rest(self, seconds: float, known: Collection[Wait], *, hasty: bool) -> None:
         """Wait before the next look; a new receipt is listed at once unless that just failed."""
-        begun = self._ticks()
         with self._changed:
-            while not self._closed and (left := begun + seconds - self._ticks()) > 0:
-                if hasty and any(one not in known for one in self._waits):
-                    return
-                self._changed.wait(min(left, _NAP_SECONDS))
+            self._changed.wait_for(
+                lambda: self._closed or (hasty and any(one not in known for one in self._waits)),
+                seconds,
+            )
 
     def _look(self, waits: Mapping[Wait, Callable[[], None]]) -> bool:
         """Tell the waiting what there is to know; False when the database could not be read."""
