@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -34,6 +34,7 @@ from latchgate.verify.receipt import Receipt, unwaited
 from latchgate.verify.receipts import Receipts
 
 MAX_BODY = 1_048_576
+_T = TypeVar("_T")
 _TRACE_WAIT = 1.0  # a refusal is written within a batch's time; whoever asks why waits for it
 _TRACE_POLL = 0.05
 
@@ -87,6 +88,10 @@ class Door:
     def impatient(self) -> Door:
         """Return this for somebody who does not want to wait for receipts."""
         return dataclasses.replace(self, patient=False)
+
+    async def asked(self, work: Callable[[], _T]) -> _T:
+        """Ask the engine for records: at once where they are at hand, else in a worker thread."""
+        return await run_in_threadpool(work) if self.engine.waits else work()
 
     async def refusal(self, decision_id: str) -> tuple[str, dict[str, Any]] | None:
         """Return what is kept of a refusal, waiting a little for one that is being written.
