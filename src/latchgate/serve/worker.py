@@ -68,9 +68,7 @@ def run_worker(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             try:
-                serving = _serve(
-                    servers, parts.engine, certificate, on_ready, supervised=supervised
-                )
+                serving = _serve(servers, parts, certificate, on_ready, supervised=supervised)
                 runner.run(serving)
             finally:
                 runner.run(parts.shadows.aclose())
@@ -88,18 +86,26 @@ def _warn_of_master_key(config: Config) -> None:
 
 async def _serve(
     servers: list[tuple[WorkerServer, socket.socket]],
-    engine: Engine,
+    parts: Assembly,
     certificate: Certificate | None,
     on_ready: Callable[[], None],
     *,
     supervised: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
-    engine.settle = functools.partial(_settled, loop)
+    parts.engine.settle = functools.partial(_settled, loop)
 
-    def stop() -> None:
+    def end() -> None:
         for server, _ in servers:
             server.should_exit = True
+
+    def stop() -> None:
+        # Told first, so that whoever balances load sends nothing more; a second signal hurries.
+        if parts.readiness.draining or not parts.drain_seconds:
+            end()
+        else:
+            loop.call_later(parts.drain_seconds, end)
+        parts.readiness.draining = True
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
@@ -107,7 +113,7 @@ async def _serve(
         loop.add_signal_handler(signal.SIGHUP, _renew, certificate)
         # Held back since before this process began, so that none was lost (supervisor.serve).
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
-    following = asyncio.create_task(_follow(engine, stop, supervised=supervised))
+    following = asyncio.create_task(_follow(parts.engine, stop, supervised=supervised))
     running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
     while not all(server.started for server, _ in servers) and not any(t.done() for t in running):  # noqa: ASYNC110 - uvicorn tells it by a flag alone
         await asyncio.sleep(0.005)
