@@ -235,7 +235,7 @@ def _of_database(config_file: Path, kept: Head | None, public_key: str | None) -
     from latchgate.store.errors import StoreError
 
     config = loaded(config_file)
-    if not config.database.exists():
+    if isinstance(config.database, Path) and not config.database.exists():
         raise Failed(f"{config.database} does not exist; run latchgate init")
     try:
         return verify_database(config.database, against=kept, public_key=public_key)
