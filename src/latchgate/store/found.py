@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from latchgate.core.location import Location, Postgres
 from latchgate.store import sqlite
-from latchgate.store.errors import NotMigratedError
-from latchgate.store.reads import NOT_YET, SCHEMA_HEAD, check_schema, judge_schema
+from latchgate.store.reads import SCHEMA_HEAD, check_schema
 
 if TYPE_CHECKING:
     from latchgate.store import postgres
 
 _SCHEMA = "SELECT version_num FROM alembic_version"
-_OLDEST = "SELECT oldest FROM schema_window"
 _HEAD = "SELECT n FROM journal_head"
-# Whose tables are meant by a name without a schema is the connection's search path to say.
-_IS_THERE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _FETCH = 2_000
 Ask = Callable[[str], Iterable[Sequence[Any]]]
@@ -35,8 +31,10 @@ def schema_at(location: Location) -> str | None:
     StoreError when it can't be read, or a file is none of Latchgate's.
     """
     if isinstance(location, Postgres):
+        from latchgate.store.postgres_schema import read_schema  # noqa: PLC0415 - loads its driver
+
         with _postgres(location) as connection:
-            return _schema(connection)
+            return read_schema(connection)
     if not location.exists():
         return None
     with closing(sqlite.connect(location, durable=True, read_only=True)) as opened, sqlite.faults():
@@ -46,8 +44,10 @@ def schema_at(location: Location) -> str | None:
 
 def is_used(location: Postgres) -> bool:
     """Whether a database holds a journal with rows: first records, or more; StoreError."""
+    from latchgate.store.postgres_schema import read_schema  # noqa: PLC0415 - loads its driver
+
     with _postgres(location) as connection:
-        if _schema(connection) is None:
+        if read_schema(connection) is None:
             return False
         row = connection.execute(_HEAD).fetchone()
     return row is None or row[0] > 0
@@ -62,21 +62,10 @@ def check(location: Location, expected: str = SCHEMA_HEAD) -> None:
         with closing(sqlite.connect(location, durable=True, read_only=True)) as opened:
             check_schema(opened, expected)
         return
+    from latchgate.store import postgres_schema  # noqa: PLC0415 - loads its driver
+
     with _postgres(location) as connection:
-        check_postgres(connection, expected)
-
-
-def check_postgres(connection: postgres.Connection, expected: str = SCHEMA_HEAD) -> None:
-    """Do as `reads.check_schema` does, over PostgreSQL; the driver's errors come as they are."""
-    number = _schema(connection)
-    if number is None:
-        raise NotMigratedError(NOT_YET)
-
-    def oldest() -> str | None:
-        found = connection.execute(_OLDEST).fetchone()
-        return found[0] if found is not None else None
-
-    judge_schema((number,), oldest, expected)
+        postgres_schema.check_schema(connection, expected)
 
 
 @contextmanager
@@ -99,8 +88,10 @@ def snapshot(location: Location) -> Iterator[Ask]:
 @contextmanager
 def snapshot_of_postgres(location: Postgres) -> Iterator[postgres.Connection]:
     """Open a connection in a transaction that reads what was there at its start."""
+    from latchgate.store import postgres_schema  # noqa: PLC0415 - loads its driver
+
     with _postgres(location) as connection:
-        check_postgres(connection)
+        postgres_schema.check_schema(connection)
         connection.execute(_SNAPSHOT)
         yield connection
 
@@ -114,15 +105,7 @@ def _fetched(connection: postgres.Connection, asked: str) -> Iterator[Sequence[A
 
 @contextmanager
 def _postgres(location: Postgres) -> Iterator[postgres.Connection]:
-    from latchgate.store import postgres
+    from latchgate.store import postgres  # noqa: PLC0415 - loads its driver
 
     with closing(postgres.connect(location)) as connection, postgres.faults():
         yield connection
-
-
-def _schema(connection: postgres.Connection) -> str | None:
-    there = connection.execute(_IS_THERE).fetchone()
-    if there is None or not there[0]:
-        return None
-    row = connection.execute(_SCHEMA).fetchone()
-    return str(row[0]) if row is not None else None

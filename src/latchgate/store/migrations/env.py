@@ -6,17 +6,15 @@ with it old and new programs run together (docs/decisions/0022).
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 
 connection = context.config.attributes["connection"]
 
 
-def _note_oldest(*, step: Any, **_: object) -> None:  # noqa: ANN401 - Alembic's own record
-    told = context.script.get_revision(step.up_revision_id).module
-    if oldest := getattr(told, "oldest", None):
+def _note_oldest(ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:  # noqa: ARG001 - Alembic's call
+    if oldest := getattr(step.up_revision.module, "oldest", None):
         window = sa.table("schema_window", sa.column("oldest"))
         connection.execute(sa.update(window).values(oldest=oldest))
 
