@@ -118,7 +118,7 @@ class _Database(click.ParamType[Postgres]):
 )
 @click.option("--if-missing", is_flag=True, help="Do nothing when the configuration exists.")
 @json_option
-def init(
+def init(  # noqa: PLR0913 - one parameter an option
     *,
     config_file: Path,
     chosen: tuple[str, ...],

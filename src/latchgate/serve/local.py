@@ -203,8 +203,8 @@ def _profile(config: Config, token: Secret) -> str:
 
 def _refuse_used(database: Postgres) -> None:
     if is_used(database):
-        msg = f"{database} holds a Latchgate already. For one more node of it copy that one's"
-        msg += " configuration, policy files and master key to this machine, and run latchgate serve"
+        msg = f"{database} holds a Latchgate already. For one more node of it copy the"
+        msg += " configuration, policy files and master key of the first, and run latchgate serve"
         raise InUseError(msg)
 
 

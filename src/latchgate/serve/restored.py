@@ -45,17 +45,16 @@ def begin_anew(config: Config, *, who: str) -> Begun:
         raise BackupError(msg)
     found.check(database)
     epoch, head = str(uuid.uuid4()), schema.journal_head
-    with closing(Store(database, clock=time.time)) as store:
-        with store.change(Actor(name=f"local:{who}", tenant_id=None)) as change:
-            before = change.execute(sa.select(head.c.n, head.c.hash, head.c.epoch)).one()
-            detail = {
-                "epoch": {"before": before.epoch, "after": epoch},
-                "restored": {"n": before.n, "hash": bytes(before.hash).hex()},
-            }
-            change.note(RESTORED, Noun.DATABASE, epoch, tenant_id=None, detail=detail)
-            change.execute(sa.update(head).values(epoch=epoch))
-            change.execute(sa.update(schema.promise).values(settled=False))
-            change.execute(sa.update(schema.verifier).values(state="leaving"))
-            forget_passing(change)
-            n = change.n
+    actor = Actor(name=f"local:{who}", tenant_id=None)
+    with closing(Store(database, clock=time.time)) as store, store.change(actor) as change:
+        before = change.execute(sa.select(head.c.n, head.c.hash, head.c.epoch)).one()
+        detail = {
+            "epoch": {"before": before.epoch, "after": epoch},
+            "restored": {"n": before.n, "hash": bytes(before.hash).hex()},
+        }
+        n = change.note(RESTORED, Noun.DATABASE, epoch, tenant_id=None, detail=detail)
+        change.execute(sa.update(head).values(epoch=epoch))
+        change.execute(sa.update(schema.promise).values(settled=False))
+        change.execute(sa.update(schema.verifier).values(state="leaving"))
+        forget_passing(change)
     return Begun(before.epoch, epoch, n)

@@ -51,20 +51,7 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
     With TLS, SIGHUP reads the certificate's files again. CertificateError when they can't be used,
     ServeError when an address is taken or the database is not there: before anything started.
     """
-    databases = (config.database, config.usage_database)
-    files = [one for one in databases if isinstance(one, Path)]
-    if workers > 1 and files and not sqlite.MANY_PROCESSES:
-        msg = (
-            f"SQLite {sqlite.driver.sqlite_version} can corrupt a database that several processes"
-            " write; run one worker, or install pysqlite3 (SQLite 3.51.3 or newer)"
-        )
-        raise ServeError(msg)
-    for file in files:
-        if not file.exists():
-            msg = f"{file} does not exist; run latchgate init"
-            raise ServeError(msg)
-    for database in {one for one in databases if isinstance(one, Postgres)}:
-        _reach(database)
+    _look_at(config, workers)
     built_in = with_built_in({}, providers.text(providers.BUILT_IN), version=0)
     guard(redactor([DEVELOPER_PATTERN, *built_in.patterns()]))
     certificate = _certificate(config)
@@ -91,6 +78,24 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             one.close()
         if config.verify.path is not None and len(bound) == len(_ADDRESSES):  # ours, not another's
             Path(config.verify.path).unlink(missing_ok=True)
+
+
+def _look_at(config: Config, workers: int) -> None:
+    """Raise ServeError unless the databases are there and many workers may use them."""
+    databases = dict.fromkeys((config.database, config.usage_database))
+    files = [one for one in databases if isinstance(one, Path)]
+    if workers > 1 and files and not sqlite.MANY_PROCESSES:
+        msg = (
+            f"SQLite {sqlite.driver.sqlite_version} can corrupt a database that several processes"
+            " write; run one worker, or install pysqlite3 (SQLite 3.51.3 or newer)"
+        )
+        raise ServeError(msg)
+    for database in databases:
+        if isinstance(database, Postgres):
+            _reach(database)
+        elif not database.exists():
+            msg = f"{database} does not exist; run latchgate init"
+            raise ServeError(msg)
 
 
 def _reach(database: Postgres) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy.pool import NullPool
 from latchgate.core.location import Location, Postgres
 from latchgate.store.sqlite import connect, driver
 
-
 # Where migrations are; each may name the oldest program that can work with what it leaves.
 VERSIONS = (Path(__file__).parent / "migrations" / "versions",)
 Look = Callable[[sa.Connection], None]

@@ -485,5 +485,3 @@ def _published(newest: Sequence[Row]) -> Published:
         return Published(0, {})
     version, files = newest[0]
     return Published(version, rows.files_of(files))
-
-

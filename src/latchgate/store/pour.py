@@ -61,9 +61,7 @@ def _rows(before: sqlite.Connection, table: sa.Table) -> Iterator[Sequence[Any]]
         ]
 
 
-def _copy(
-    table: sa.Table, rows: Iterator[Sequence[Any]], connection: postgres.Connection
-) -> None:
+def _copy(table: sa.Table, rows: Iterator[Sequence[Any]], connection: postgres.Connection) -> None:
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table.name),
         sql.SQL(", ").join(sql.Identifier(column.name) for column in table.c),

@@ -89,9 +89,7 @@ def check_schema(connection: Connection, expected: str) -> None:
     judge_schema(row, lambda: _oldest(connection), expected)
 
 
-def judge_schema(
-    row: tuple[Any, ...] | None, oldest: Callable[[], str | None], expected: str
-) -> None:
+def judge_schema(row: rows.Row | None, oldest: Callable[[], str | None], expected: str) -> None:
     """Judge what `_SCHEMA` found; `oldest` is asked for where that is newer than expected."""
     found = row[0] if row is not None else None
     # Numbers of migrations are compared as text: all have four digits.

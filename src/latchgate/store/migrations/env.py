@@ -6,15 +6,25 @@ with it old and new programs run together (docs/decisions/0022).
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
+from alembic.script import Script
 
 connection = context.config.attributes["connection"]
 
 
-def _note_oldest(ctx: MigrationContext, step: MigrationInfo, **_: object) -> None:  # noqa: ARG001 - Alembic's call
-    if oldest := getattr(step.up_revision.module, "oldest", None):
+def _note_oldest(
+    ctx: MigrationContext,  # noqa: ARG001 - Alembic's signature, this and the others
+    step: MigrationInfo,
+    heads: Collection[Any],  # noqa: ARG001
+    run_args: Mapping[str, Any],  # noqa: ARG001
+) -> None:
+    done = step.up_revision
+    if isinstance(done, Script) and (oldest := getattr(done.module, "oldest", None)):
         window = sa.table("schema_window", sa.column("oldest"))
         connection.execute(sa.update(window).values(oldest=oldest))
 
