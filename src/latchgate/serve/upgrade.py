@@ -61,6 +61,11 @@ def upgrade(config: Config, *, who: str, backup: bool, force: bool = False) -> U
     """
     parts = parts_of(config)
     was = {database: schema_of(database) for database in parts}
+    for database, number in was.items():
+        if number > SCHEMA_HEAD:
+            msg = f"{database} has schema {number}, this program {SCHEMA_HEAD}: the latchgate that"
+            msg += " migrated it does what there is to do. Nothing was changed"
+            raise UpgradeError(msg)
     behind = [database for database, number in was.items() if number < SCHEMA_HEAD]
     files = [database for database in behind if isinstance(database, Path)]
     if files and isinstance(config.database, Path):
