@@ -277,7 +277,7 @@ def test_a_newer_database_that_this_program_can_work_with_is_not_its_own_to_migr
     upgrade(old.config, who="me", backup=False)
     alter(old.config.database, "UPDATE alembic_version SET version_num = '9999'")
     before = old.files()
-    with pytest.raises(UpgradeError, match="has schema 9999, .* Nothing was changed"):
+    with pytest.raises(UpgradeError, match=r"has schema 9999, .* Nothing was changed"):
         upgrade(old.config, who="me", backup=True)
     assert old.files() == before
     assert len(upgrades.listed_signing_keys(old.config)) == KEYS

@@ -66,7 +66,7 @@ def test_who_never_gets_a_table_gives_up_and_changes_nothing(place, other, monke
     monkeypatch.setattr(postgres_migration, "GIVE_UP_SECONDS", 0.0)
     other.execute("BEGIN")
     other.execute("SELECT 1 FROM account")
-    with pytest.raises(StoreError, match="others held what the migration locks.*Nothing was"):
+    with pytest.raises(StoreError, match=r"others held what the migration locks.*Nothing was"):
         migrate(place, "main", "usage")
     assert found.schema_at(place) == SCHEMA_HEAD
 

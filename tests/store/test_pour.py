@@ -27,7 +27,7 @@ def place(postgres_database):
 
 @pytest.fixture
 def source(tmp_path):
-    """A file with records of several sorts: switched off, without an end, with bytes, with parents."""
+    """A file with records of several sorts: switched off, without an end, with a parent."""
     world = World(tmp_path)
     world.user(world.tenant())
     world.key(parent=world.key(), expires_at=2e9, networks=["192.0.2.0/24"])

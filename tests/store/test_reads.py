@@ -203,7 +203,7 @@ def test_a_newer_schema_passes_as_far_back_as_it_says(world, reader):
     for program in ("9990", "9985", "9980"):
         check_schema(reader, program)
     for program in ("9979", SCHEMA_HEAD):
-        with pytest.raises(NotMigratedError, match="has schema 9990, .* a newer latchgate"):
+        with pytest.raises(NotMigratedError, match=r"has schema 9990, .* a newer latchgate"):
             check_schema(reader, program)
     with pytest.raises(NotMigratedError, match="run latchgate migrate"):
         check_schema(reader, "9991")

@@ -240,7 +240,8 @@ def _of_database(config_file: Path, kept: Head | None, public_key: str | None) -
     try:
         return verify_database(config.database, against=kept, public_key=public_key)
     except StoreError as error:
-        raise Failed(f"{config.database}: {error}")
+        place = str(config.database)
+        raise Failed(str(error) if place in str(error) else f"{place}: {error}")
 
 
 def _print_segments(found: Checked, *, as_json: bool) -> None:
