@@ -110,6 +110,7 @@ def decides(old):
     """A function that tells what each key may do on the migrated database."""
     world = World.__new__(World)
     world.database, world.usage_database = old.config.database, old.config.usage_database
+    world._databases = None
 
     def verdicts():
         world._attach(time.time)
