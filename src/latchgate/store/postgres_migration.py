@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from latchgate.core.location import Postgres
 from latchgate.store.errors import StoreError
-from latchgate.store.postgres import Connection, connect, faults
+from latchgate.store.postgres import HEARD, Connection, connect, faults
 
 # Whoever waits for a table's lock keeps all behind it waiting: half of what nodes have time for.
 LOCK_MS = 500
@@ -21,9 +21,9 @@ PAUSE_SECONDS = 0.5
 GIVE_UP_SECONDS = 60.0
 _NO_LOCK = "55P03"  # lock_not_available
 _BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;"
-    f" SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = {LOCK_MS};"
-    " SET LOCAL idle_in_transaction_session_timeout = 0"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; {HEARD};"
+    " SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+    " SET LOCAL lock_timeout = "
 )
 # As Alembic makes it, but first: it is what others who migrate wait for. Readers don't.
 _VERSIONS = (
@@ -59,7 +59,7 @@ def migrated(at: Postgres, run: Callable[[sa.Connection], None]) -> None:
             if getattr(error.orig, "sqlstate", None) != _NO_LOCK:
                 raise
             if time.monotonic() >= give_up:
-                msg = f"{at}: others held what the migration locks, each time for a minute; run it"
+                msg = f"{at}: others held what the migration locks, whenever it was tried; run it"
                 msg += " again when less is going on. Nothing was changed"
                 raise StoreError(msg) from error
             time.sleep(PAUSE_SECONDS)
@@ -87,7 +87,7 @@ def _migrating(at: Postgres) -> Iterator[sa.Connection]:
             msg = "not a connection of ours"
             raise StoreError(msg)
         driver.execute(_VERSIONS)
-        connection.exec_driver_sql(_BEGIN)
+        connection.exec_driver_sql(f"{_BEGIN}{LOCK_MS}")
         connection.exec_driver_sql(_LOCK)
         yield connection
         connection.commit()

@@ -21,7 +21,7 @@ from latchgate.store.errors import StoreError
 # Migrations fill these in; what nodes keep of each other is nothing that moves.
 _STAYS = frozenset({"schema_window", "promise", "verifier", "receipt", "duty"})
 _BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; {postgres.HEARD};"
     " SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 )
 _HEAD = "SELECT n FROM journal_head FOR UPDATE"
