@@ -31,7 +31,7 @@ class Found(Generic[S]):
     trace: tuple[tuple[str, S], ...]
 
 
-class TooManyStates(Exception):
+class TooManyStatesError(Exception):
     """The exploration passed its limit: nothing is known of the states beyond it."""
 
 
@@ -46,7 +46,7 @@ def explore(
     """Visit every state that `start` leads to, nearest first, until one is wrong.
 
     `canonical` names one of all states that differ in nothing that counts (two alike nodes
-    swapped); only that one is kept. Raises TooManyStates past `limit` states.
+    swapped); only that one is kept. Raises TooManyStatesError past `limit` states.
     """
     start = canonical(start)
     came: dict[S, tuple[S, str] | None] = {start: None}
@@ -68,7 +68,7 @@ def explore(
                 trace = _trace(came, reached)
                 return Found(len(came), taken, len(trace), frozenset(did), wrong, trace)
             if len(came) > limit:
-                raise TooManyStates(f"more than {limit} states")
+                raise TooManyStatesError(f"more than {limit} states")
             waiting.append(reached)
     return Found(len(came), taken, depth, frozenset(did), "", ())
 

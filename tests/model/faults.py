@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tests.model.state import Node, Server, State, row_of, stretched, valid, with_node, with_row
+from tests.model.state import Node, State, row_of, stretched, valid, with_node, with_row
 from tests.model.world import Model
 
 Happening = Callable[[Model, State], tuple[str, State] | None]
@@ -13,7 +13,7 @@ Happening = Callable[[Model, State], tuple[str, State] | None]
 def tick(model: Model, state: State) -> tuple[str, State]:
     """Let one tick of the revoker's clock pass for everybody."""
     absolute = model.world.gateway is not None and model.world.gateway.absolute
-    longest = stretched(model.world.max_trust) + 1
+    longest = stretched(model.world.max_trust)
     revokers = tuple(
         one
         if one.stage == "done" or (one.stage == "begun" and model.keeps("11a"))
@@ -133,6 +133,13 @@ def _promoted(model: Model, state: State) -> tuple[str, State] | None:
     )
 
 
+def _killed(model: Model, state: State) -> tuple[str, State] | None:
+    promoted = _promoted(model, state)
+    if promoted is None:
+        return None
+    return "the primary dies, and the standby is promoted", promoted[1]._replace(old=None)
+
+
 def _lossily(model: Model, state: State) -> tuple[str, State] | None:
     """Promote a standby that lacks changes; a revocation that returned is assumed to be there."""
     server, standby = state.primary, state.standby
@@ -154,7 +161,12 @@ def _shipped(model: Model, state: State) -> tuple[str, State] | None:
 def _rewritten(model: Model, state: State) -> tuple[str, State] | None:
     """Restore an older copy as it was, and tell nobody; reads end with the server."""
     standby = state.standby
-    if state.nodes[0].read is not None or standby is None or state.revokers or standby.journal == state.primary.journal:
+    if (
+        state.nodes[0].read is not None
+        or standby is None
+        or state.revokers
+        or standby.journal == state.primary.journal
+    ):
         return None
     return "an older copy of the database is put back", state._replace(primary=standby)
 
@@ -191,9 +203,7 @@ def _removed(model: Model, state: State) -> tuple[str, State] | None:
     marked = with_row(state.primary, row._replace(live=False))
     if not model.keeps("10b"):
         marked = state.primary
-    return "a's row is to be removed", state._replace(
-        primary=marked, removing=stretched(row.trust)
-    )
+    return "a's row is to be removed", state._replace(primary=marked, removing=stretched(row.trust))
 
 
 def _drained(model: Model, state: State) -> tuple[str, State] | None:
@@ -236,6 +246,7 @@ EVENTS: dict[str, Happening] = {
     "e": _enabled,
     "c": _cancelled,
     "p": _promoted,
+    "P": _killed,
     "l": _lossily,
     "s": _shipped,
     "w": _rewritten,
@@ -247,4 +258,3 @@ EVENTS: dict[str, Happening] = {
     "M": _longer,
     "X": _unchecked,
 }
-_ = Server

@@ -16,16 +16,37 @@ def steps(model: Model, state: State, index: int) -> Iterator[tuple[str, State]]
     if node.joining:
         yield from _registered(model, state, index)
     elif not node.birth:
-        if node.born < model.world.births:
-            yield from _registering(model, state, index)
+        if node.born >= model.world.births:
+            return
+        for what, after in _registering(model, state, index):
+            if model.world.quick:
+                yield from _registered(model, after, index)
+            else:
+                yield what, after
     elif node.beat is None:
         acks = len(node.seen)
         if model.keeps("8b") and node.ask is not None and node.ask.stage == "decided":
             acks = 0
         beat = Beat(model.lease(node), acks)
+        if model.world.quick or index in model.world.silent:
+            yield from _at_once(model, _beats(state, index, beat), index, beat)
+            return
         yield f"{who} reads its clock (t0) for a heartbeat", _beats(state, index, beat)
     else:
         yield from _under_way(model, state, index, node.beat)
+
+
+def _at_once(model: Model, state: State, index: int, beat: Beat) -> Iterator[tuple[str, State]]:
+    """Have a whole heartbeat in one step, where a world isn't about what happens meanwhile."""
+    if _behind(model, index):
+        answers = [_relayed(model, state, index, beat)]
+    else:
+        answers = list(_committed(model, state, index, beat))
+    for _, answered in answers:
+        got = answered.nodes[index].beat
+        assert got is not None
+        _, done = _acted(model, answered, index, got)
+        yield f"{NAMES[index]}'s heartbeat is committed, and acted on", done
 
 
 def _beats(state: State, index: int, beat: Beat | None) -> State:
@@ -53,7 +74,7 @@ def _registered(model: Model, state: State, index: int) -> Iterator[tuple[str, S
         yield f"{NAMES[index]}'s registration fails with the old primary", lost
         return
     acked = 0 if model.keeps("8d") else len(node.seen)
-    row = Row(index, node.born + 1, model.row_trust(index), acked, True)
+    row = Row(index, node.born + 1, model.row_trust(index), acked, live=True)
     if not _behind(model, index) or model.keeps("9c"):
         server = server._replace(rows=tuple(sorted((*server.rows, row))))
     here = node._replace(
@@ -70,9 +91,7 @@ def _behind(model: Model, index: int) -> bool:
     return model.world.relay and index == 1
 
 
-def _under_way(
-    model: Model, state: State, index: int, beat: Beat
-) -> Iterator[tuple[str, State]]:
+def _under_way(model: Model, state: State, index: int, beat: Beat) -> Iterator[tuple[str, State]]:
     """The heartbeat's transaction, its answer, or neither."""
     who, node = NAMES[index], state.nodes[index]
     if beat.got is not None:
@@ -81,15 +100,17 @@ def _under_way(
             return
         if _behind(model, index) and beat.live and not model.keeps("9b"):
             again = beat._replace(lease=model.lease(node))
-            yield f"{who} polls anew, and takes the late answer for the new one", _beats(
-                state, index, again
+            yield (
+                f"{who} polls anew, and takes the late answer for the new one",
+                _beats(state, index, again),
             )
     elif _behind(model, index):
         yield _relayed(model, state, index, beat)
     else:
         yield from _committed(model, state, index, beat)
         yield from _uncommitted(model, state, index, beat)
-    yield f"{who}'s heartbeat is lost on the way", _beats(state, index, None)
+    if beat.got is not None:  # lost before, it might as well not have begun
+        yield f"the answer to {who}'s heartbeat is lost", _beats(state, index, None)
 
 
 def _committed(model: Model, state: State, index: int, beat: Beat) -> Iterator[tuple[str, State]]:
@@ -101,18 +122,16 @@ def _committed(model: Model, state: State, index: int, beat: Beat) -> Iterator[t
     got = _answer(node, server)
     if row is not None and row.live and same:
         acks = beat.acks if model.keeps("8a") else len(got)
-        server = with_row(server, row._replace(acked=max(row.acked, acks)))
+        if node.timeline == server.timeline or not model.keeps("15g"):
+            server = with_row(server, row._replace(acked=max(row.acked, acks)))
     relay = model.world.relay and index == 0
     if relay:
         server, node = _for_edge(state.nodes, node, server)
-    told = server.told != server.timeline
     state = state._replace(primary=server)
-    if told:
+    if server.told != server.timeline:
         state = noticed(model, state)
     gap = "g" in state.left and len(got) > len(node.seen)
-    answered = beat._replace(
-        got=got, since=len(node.seen), live=live, timeline=server.timeline
-    )
+    answered = beat._replace(got=got, since=len(node.seen), live=live, timeline=server.timeline)
     state = with_node(state, index, node._replace(beat=answered))
     yield f"{who}'s heartbeat is committed", state
     if gap:
@@ -130,9 +149,7 @@ def _committed(model: Model, state: State, index: int, beat: Beat) -> Iterator[t
         yield f"{who}'s heartbeat is committed; its page ends before head", after
 
 
-def _uncommitted(
-    model: Model, state: State, index: int, beat: Beat
-) -> Iterator[tuple[str, State]]:
+def _uncommitted(model: Model, state: State, index: int, beat: Beat) -> Iterator[tuple[str, State]]:
     """Where a heartbeat needs no commit: a replica, or a primary that was replaced."""
     node = state.nodes[index]
     servers: list[tuple[Server | None, str]] = []
@@ -164,10 +181,15 @@ def follows(model: Model, node: Node, server: Server) -> bool:
 
 
 def noticed(model: Model, state: State) -> State:
-    """Write down that the timeline is another, not settled, and time it."""
+    """Write down that the timeline is another, not settled; forget acknowledgements; time it."""
     server = state.primary
     wait = model.wait(model.world.max_trust) if model.keeps("15c") else 0
-    told = server._replace(told=server.timeline, settled=False)
+    rows = server.rows
+    if model.keeps("15g"):
+        rows = tuple(row._replace(acked=0) for row in rows)
+    if state.observer is not None and not model.keeps("15f"):
+        wait = state.observer[1]
+    told = server._replace(told=server.timeline, settled=False, rows=rows)
     return state._replace(primary=told, observer=(server.timeline, wait))
 
 

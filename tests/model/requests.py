@@ -54,13 +54,10 @@ def _arrives(model: Model, state: State, index: int) -> Iterator[tuple[str, Stat
     limit, through = -1, ""
     if gateway is not None and state.gateway is not None:
         if state.gateway.stored:
-            hit = "the gateway answers a request from its own memory: accepted"
-            broken = "a request that started after the receipt was accepted by a gateway"
-            yield hit, state._replace(broken=broken if state.closed else "")
             return
         if state.gateway.reply >= 0:
             return
-        limit, through = gateway.limit, "through the gateway, "
+        limit, through = gateway.limit + 1, "through the gateway, "
     late = "a request that starts after the receipt" if state.closed else "a request"
     what = f"{through}{who} gets {late}"
     if node.trust or node.sample:
@@ -73,7 +70,7 @@ def _arrives(model: Model, state: State, index: int) -> Iterator[tuple[str, Stat
         yield f"{what}; the primary can't be reached, so it asks its memory", after
     else:
         joins = node.read is not None and not model.keeps("7b")
-        read = node.read if joins else Read(True, None, None, 0, False)
+        read = node.read if joins else Read(through=True)
         ask = Ask(state.closed, "waits", limit, 0)
         yield (
             f"{what}; past its trust it {'joins a read under way' if joins else 'reads'}",
@@ -88,14 +85,12 @@ def _decides(model: Model, state: State, index: int, ask: Ask) -> tuple[str, Sta
         return f"{who} accepts from memory", accepted(model, state, index, node, through=False)
     if not node.birth:
         return f"{who} refuses: it has no row", _put(state, index, node._replace(ask=None))
-    read = node.read or Read(False, None, None, 0, False)
+    read = node.read or Read(through=False)
     after = node._replace(ask=ask._replace(stage="waits"), read=read)
     return f"{who} doesn't remember K, and reads", _put(state, index, after)
 
 
-def accepted(
-    model: Model, state: State, index: int, node: Node, *, through: bool
-) -> State:
+def accepted(model: Model, state: State, index: int, node: Node, *, through: bool) -> State:
     """Decide to accept; what is sent is another step."""
     ask = node.ask
     assert ask is not None
@@ -129,8 +124,12 @@ def _sends(model: Model, state: State, index: int, ask: Ask) -> tuple[str, State
 
 
 def gateway_steps(model: Model, state: State) -> Iterator[tuple[str, State]]:
-    """An answer reaches the gateway in time, and is remembered."""
+    """An answer reaches the gateway in time, is remembered, and given again."""
     gateway = state.gateway
+    if gateway is not None and gateway.stored:
+        broken = "a request that started after the receipt was accepted by a gateway"
+        hit = state._replace(broken=broken if state.closed else "")
+        yield "the gateway answers a request from its own memory: accepted", hit
     if gateway is not None and gateway.reply > 0:
         # One more: a slow clock, and whole seconds. An absolute end has it since the decision.
         more = 0 if model.world.gateway is None or model.world.gateway.absolute else 1
@@ -226,14 +225,14 @@ def _answered(model: Model, state: State, index: int, read: Read) -> Iterator[tu
     done = node._replace(read=None)
     if read.replica and not _replica_serves(model, node, read.at):
         if waits:
-            done = done._replace(read=Read(not node.trust, None, None, 0, False))
+            done = done._replace(read=Read(not node.trust))
         yield f"{who} gets K from the replica, which may not serve", _put(state, index, done)
         return
     if _loses(model, node, read):
         if not waits:
             yield f"{who} gets K, too old to remember", _put(state, index, done)
         elif model.keeps("8c"):
-            again = Read(read.through, None, None, 0, False)
+            again = Read(read.through)
             yield (
                 f"{who} gets K, too old, and reads again",
                 _put(state, index, done._replace(read=again)),

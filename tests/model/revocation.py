@@ -8,7 +8,7 @@ from tests.model.heartbeats import noticed
 from tests.model.state import Revoker, Row, Server, State, row_of, stretched, valid
 from tests.model.world import Model
 
-DONE = Revoker("done", 0, 0, 0, (), False, 0)
+DONE = Revoker("done")
 
 
 def steps(model: Model, state: State) -> Iterator[tuple[str, State]]:
@@ -39,14 +39,15 @@ def _begins(model: Model, state: State) -> Iterator[tuple[str, State]]:
     server = state.primary
     index = len(state.revokers)
     left = state.left.replace("r", "", 1)
-    new = Revoker("begun", 0, 0, 0, (), False, 0)
+    new = Revoker("begun")
     asked = state._replace(left=left, revokers=(*state.revokers, new))
     if not valid(server.journal):
-        again = Revoker("returned", len(server.journal), 0, 0, (), False, 0)
+        again = Revoker("returned", len(server.journal))
         if model.keeps("14"):
             yield "revoke is asked for again: it waits from now", _put(asked, index, again)
         else:
-            yield "revoke is asked for again, answered at once", _receipt(asked, index, again)
+            _, after = _receipt(asked, index, again)
+            yield "revoke is asked for again, and answered at once: already revoked", after
     elif not model.world.begun:
         yield _commits(model, asked, index, new)
     else:
@@ -59,7 +60,7 @@ def _begins(model: Model, state: State) -> Iterator[tuple[str, State]]:
         yield "revoke begins", _put(asked, index, new)
     if state.old is not None and not model.keeps("11f") and valid(state.old.journal):
         old = state.old._replace(journal=state.old.journal + "r")
-        told = Revoker("returned", len(old.journal), 0, 0, (), False, 0)
+        told = Revoker("returned", len(old.journal))
         yield (
             "revoke's commit on the old primary is cancelled, and told as done",
             _put(asked._replace(old=old), index, told),
@@ -82,9 +83,7 @@ def _commits(model: Model, state: State, index: int, revoker: Revoker) -> tuple[
     return "revoke's commit returns", _put(state, index, returned)
 
 
-def _lists(
-    model: Model, state: State, index: int, revoker: Revoker
-) -> Iterator[tuple[str, State]]:
+def _lists(model: Model, state: State, index: int, revoker: Revoker) -> Iterator[tuple[str, State]]:
     """List rows once, by a transaction that writes; compare the timeline in it."""
     servers: list[tuple[Server, str]] = [(state.primary, "the rows")]
     if state.old is not None and not model.keeps("11e"):
@@ -174,13 +173,15 @@ def removal_steps(state: State) -> Iterator[tuple[str, State]]:
 def settling_steps(model: Model, state: State) -> Iterator[tuple[str, State]]:
     """Settle a timeline that was timed; time one that nobody times."""
     server = state.primary
+    if server.told != server.timeline:
+        yield "somebody sees that the timeline is new", noticed(model, state)
+        return
     if server.settled:
         return
     if state.observer is None:
         yield "somebody times the new timeline", noticed(model, state)
     elif not state.observer[1]:
-        same = state.observer[0] == server.timeline or not model.keeps("15f")
         after = state._replace(observer=None)
-        if same:
+        if state.observer[0] == server.timeline:
             after = after._replace(primary=server._replace(settled=True))
         yield "the new timeline is settled", after

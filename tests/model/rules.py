@@ -1,7 +1,8 @@
 """The rules of the promise, each in words, and in words what is done without it.
 
 Rule of this file: the first part of a name is the number in docs/explanation/promise.md, the
-letter a part of that rule. `world` names the small configuration in which leaving it out shows.
+letter a part of that rule. `world` names the small configuration in which leaving it out shows;
+`spare` says which rules hold alone what this one holds too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class Rule:
     says: str
     without: str
     world: str
+    spare: str = ""
 
 
 _TABLE = (
@@ -46,16 +48,21 @@ _TABLE = (
     ("6d", "S and record are of one snapshot", "the record may be newer than its S", "phantom"),
     ("6e", "a record enters on its own timeline", "timelines of records don't count", "phantom"),
     ("7a", "the clock is read after the arrival", "a clock read before serves", "order"),
-    ("7b", "past trust, the read begins after the arrival", "a read under way is joined", "cut-off"),
+    (
+        "7b",
+        "past trust, the read begins after the arrival",
+        "a read under way is joined",
+        "cut-off",
+    ),
     ("7c", "past trust, a read commits a write", "any server's plain read serves", "cut-off"),
     ("7d", "no primary, no answer", "memory answers when the primary can't", "order"),
     ("7e", "a replica serves only within trust", "a replica serves past trust", "replica"),
-    ("7f", "a replica serves only at S ≥ P", "a replica may be behind P", "replica"),
+    ("7f", "a replica serves only at S ≥ P", "a replica may be behind P", "replica", "6b, 6c, 8c"),
     ("7g", "the write must touch the own row", "no row touched is no matter", "removal-cut-off"),
     ("8a", "acknowledged after eviction", "delivered is acknowledged", "order"),
     ("8b", "acknowledged once accepts have left", "decided accepts may still leave", "order"),
     ("8c", "a read that loses is repeated", "it is not remembered, but decides", "slow-read"),
-    ("8d", "a new row acknowledges by a heartbeat", "registration acknowledges", "removal"),
+    ("8d", "a new row acknowledges by a heartbeat", "registration acknowledges", "expelled"),
     ("9a", "an edge's lease is younger by its relay's age", "it counts from the poll", "edge"),
     ("9b", "a nonce is echoed", "a late answer passes for a new one", "edge"),
     ("9c", "an edge has its own row", "the relay's row stands for both", "edge"),
@@ -80,7 +87,8 @@ _TABLE = (
     ("15c", "it settles after 1.25 × M_max", "it settles at once", "lossy"),
     ("15d", "the revoker itself compares timelines", "it waits for others to tell", "lossy"),
     ("15e", "S > P is flushed on a new timeline", "what was held is kept", "phantom"),
-    ("15f", "only the timeline that was timed is settled", "whatever there is, is", "twice"),
+    ("15f", "each timeline is timed anew", "a timer that runs settles the next one too", "twice"),
+    ("15g", "acknowledgements are of one timeline", "those of the last one count", "phantom"),
     ("16a", "the tail counts the sub-request's time", "it counts max-age alone", "gateway"),
     ("16b", "the tail has a margin", "clocks and whole seconds don't count", "gateway"),
     ("17", "max-age ends with trust", "max-age is what was configured", "absolute"),

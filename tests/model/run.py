@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.model import faults, heartbeats, requests, revocation
 from tests.model.engine import Found, explore
-from tests.model.rules import RULES, Rule
+from tests.model.rules import Rule
 from tests.model.state import State
 from tests.model.world import Model, World
 from tests.model.worlds import WORLDS
@@ -51,15 +51,18 @@ def run_without(rule: Rule, *, limit: int = LIMIT) -> Found[State]:
     return run(WORLDS[rule.world], frozenset({rule.name}), limit=limit)
 
 
+def missing(world: World, found: Found[State]) -> list[str]:
+    """Return what a world is about and yet never happened: standing still proves nothing."""
+    return [what for what in world.needs if what not in found.did]
+
+
 def told(found: Found[State]) -> list[str]:
     """Tell a trace in words, a line a step, with the tick in which it was."""
-    lines, ticks = [], 0
+    lines: list[str] = []
+    ticks = 0
     for what, _ in found.trace:
         if what == "a tick passes":
             ticks += 1
             continue
         lines.append(f"tick {ticks}: {what}")
     return [*lines, f"       → {found.fault}"]
-
-
-_ = RULES

@@ -74,10 +74,10 @@ class Read(NamedTuple):
     """
 
     through: bool
-    at: str | None
-    value: str | None
-    timeline: int
-    replica: bool
+    at: str | None = None
+    value: str | None = None
+    timeline: int = 0
+    replica: bool = False
 
 
 class Ask(NamedTuple):
@@ -97,10 +97,11 @@ class Ask(NamedTuple):
 class Node(NamedTuple):
     """One cache: its incarnation, its position (the journal followed so far), what it trusts.
 
-    Its row goes by the node `name` and `birth` (0: it has none). `floor` is F; `held` the S at which K was read, if K is remembered as valid; `sample` a clock
-    that was read before any request came; `below` what an edge acknowledged to this relay and
-    `saw` whether its data saw the edge's row live. `joining`: 1 while its registration is not
-    committed (and what a lease would be, where a registration gives one).
+    Its row goes by the node `name` and `birth` (0: it has none). `joining`: 1 while its
+    registration is not committed (and what a lease would be, where a registration gives one).
+    `floor` is F; `held` the S at which K was read, if K is remembered as valid. `sample`: a clock
+    was read before any request came, and trust was good. `below` is what an edge acknowledged to
+    this relay, `saw` whether its data saw the edge's row live.
     """
 
     name: int
@@ -129,12 +130,12 @@ class Revoker(NamedTuple):
     """
 
     stage: str
-    number: int
-    timer: int
-    since: int
-    listed: tuple[Row, ...]
-    full: bool
-    tail: int
+    number: int = 0
+    timer: int = 0
+    since: int = 0
+    listed: tuple[Row, ...] = ()
+    full: bool = False
+    tail: int = 0
 
 
 class Gateway(NamedTuple):

@@ -28,7 +28,8 @@ class World:
     `fine`: a heartbeat's answer is acted on in parts between which anything may happen. `begun`: so
     is a revocation. `held`: every verifier starts with K in memory, trust and a full lease.
     `births`: incarnations that each may have. `slow`: reads take time, so that
-    anything may happen before their answers come.
+    anything may happen before their answers come; `quick`: heartbeats take none, nor do those of
+    who is `silent` and gets no requests.
     """
 
     name: str
@@ -48,6 +49,7 @@ class World:
     held: bool = True
     births: int = 1
     slow: bool = True
+    quick: bool = False
     gateway: Edge | None = None
 
     @property
@@ -93,11 +95,11 @@ class Model:
         """Return the first state: whoever isn't late is registered."""
         world = self.world
         rows = tuple(
-            Row(index, 1, self.row_trust(index), 0, True)
+            Row(index, 1, self.row_trust(index), 0, live=True)
             for index in range(len(world.trusts))
             if index not in world.late and not (index == 1 and world.relay and not self.keeps("9c"))
         )
-        server = Server(world.journal, 1, rows, 1, True)
+        server = Server(world.journal, 1, rows, 1, settled=True)
         nodes = tuple(self._node(index, trust) for index, trust in enumerate(world.trusts))
         return State(
             primary=server,
@@ -134,7 +136,7 @@ class Model:
             joining=0,
             sample=False,
             below=0,
-            saw=here,
+            saw=1 not in world.late,
         )
 
 

@@ -64,6 +64,7 @@ _ALL = (
         late=frozenset({1}),
         silent=frozenset({0}),
         slow=False,
+        quick=True,
     ),
     World(
         name="longer",
@@ -113,6 +114,16 @@ _ALL = (
         faults="rm",
         needs=(*_BOTH, "a's first row is deleted", "a finds that its row is gone, and flushes"),
         births=2,
+        slow=False,
+    ),
+    World(
+        name="expelled",
+        about="reads and accepts on their way while their verifier registers anew",
+        trusts=(1,),
+        faults="rm",
+        needs=(*_BOTH, "a's first row is deleted", "a's heartbeat is committed, and acted on"),
+        births=2,
+        quick=True,
     ),
     World(
         name="removal-cut-off",
@@ -121,6 +132,7 @@ _ALL = (
         faults="rmp",
         needs=_BOTH,
         slow=False,
+        quick=True,
     ),
     World(
         name="drain",
@@ -157,6 +169,8 @@ _ALL = (
         silent=frozenset({0}),
         late=frozenset({1}),
         slow=False,
+        quick=True,
+        replica=True,
     ),
     World(
         name="timer",
@@ -171,9 +185,11 @@ _ALL = (
         about="verifiers of different trust, one of which joins while a receipt waits",
         trusts=(1, 2),
         faults="r",
-        needs=(_BY_ACK, _BY_LAPSE, "a accepts from memory"),
+        needs=(_BY_ACK, _BY_LAPSE, "b sends: accepted"),
         late=frozenset({1}),
         slow=False,
+        silent=frozenset({0}),
+        quick=True,
     ),
     World(
         name="listing",
@@ -184,6 +200,7 @@ _ALL = (
         late=frozenset({0}),
         held=False,
         slow=False,
+        quick=True,
     ),
     World(
         name="gateway",
@@ -199,7 +216,8 @@ _ALL = (
         trusts=(1,),
         faults="r",
         needs=("revoke returns its receipt, after the gateway tail",),
-        gateway=Edge(keep=1, limit=4, absolute=True),
+        gateway=Edge(keep=1, limit=3, absolute=True),
+        quick=True,
     ),
     World(
         name="repeated",
@@ -207,6 +225,7 @@ _ALL = (
         trusts=(1,),
         faults="rr",
         needs=(*_BOTH, "revoke is asked for again: it waits from now"),
+        quick=True,
     ),
     World(
         name="rewritten",
@@ -214,6 +233,7 @@ _ALL = (
         trusts=(1,),
         faults="row",
         needs=(*_BOTH, "an older copy of the database is put back"),
+        quick=True,
     ),
     World(
         name="lossy",
@@ -233,16 +253,30 @@ _ALL = (
         needs=("a sends: accepted", "the new timeline is settled"),
         journal="r",
         held=False,
+        quick=True,
     ),
     World(
         name="twice",
         about="two promotions, the second of a standby that lacks a verifier's row",
         trusts=(1,),
-        faults="rpsl",
+        faults="rPl",
         needs=("a sends: accepted", "the new timeline is settled"),
         late=frozenset({0}),
         held=False,
         slow=False,
+        quick=True,
     ),
 )
 WORLDS = {world.name: world for world in _ALL}
+
+# Minutes each: the same verifiers with more at once, and clocks that differ by 1.25.
+_WIDE = (
+    World(
+        name="wide-failover",
+        about="promotions with everything in flight",
+        trusts=(4,),
+        faults="rpc",
+        needs=_BOTH,
+    ),
+)
+WIDE = {world.name: world for world in _WIDE}
