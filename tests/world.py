@@ -30,11 +30,13 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
+import psycopg
 import sqlalchemy as sa
 
 from latchgate import providers
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.kinds.spec import Spec
+from latchgate.core.location import Location, Postgres
 from latchgate.core.model import Credential, Decision, Grant, Noun, Request, User
 from latchgate.core.network import Networks, parse_address
 from latchgate.core.policy import Policy
@@ -114,6 +116,8 @@ def _template() -> tuple[Path, setup.FirstRecords]:
 
 class World:
     """One database with a tenant, a project, an administrator's role, a user and a token."""
+
+    usage_database: Location
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
         template, first = _template()
@@ -732,8 +736,11 @@ class Server:
         return latchgate(*args, env=told | env, stdin=stdin, cwd=cwd or self.folder)
 
 
-def raw_rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
+def raw_rows(database: Location, statement: str) -> list[tuple[Any, ...]]:
     """Run one query on the driver, beside everything else."""
+    if isinstance(database, Postgres):
+        with psycopg.connect(database.uri.reveal(), autocommit=True) as looking:
+            return looking.execute(statement.encode()).fetchall()
     connection: sqlite3.Connection = driver.connect(
         f"{database.absolute().as_uri()}?mode=ro", uri=True
     )

@@ -1,9 +1,20 @@
-"""A database for each test that asks for one."""
+"""A database for each test that asks for one, and places for usage: a file, and PostgreSQL."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
 import pytest
 from tests.world import World
+
+from latchgate.core.location import Postgres
+from latchgate.core.secret import Secret
+from latchgate.store import schema
+from latchgate.store.migrate import migrate
+
+_EMPTY = "".join(f"DELETE FROM {name};" for name in schema.usage.tables)
 
 
 @pytest.fixture
@@ -12,3 +23,33 @@ def world(tmp_path):
     made = World(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def usage_at(request):
+    """Where the usage of a test is: a test of one alone names it by `indirect` parameters."""
+    return request.param
+
+
+@pytest.fixture
+def usage_world(request, world, usage_at):
+    """A world whose usage is there."""
+    if usage_at == "postgres":
+        world.usage_database = request.getfixturevalue("postgres_usage")
+    return world
+
+
+@pytest.fixture(scope="session")
+def _usage_in_postgres(postgres) -> Iterator[Postgres]:
+    with contextlib.ExitStack() as made:
+        database = Postgres(Secret(made.enter_context(postgres.database()).socket_uri))
+        migrate(database, "usage")
+        yield database
+
+
+@pytest.fixture
+def postgres_usage(_usage_in_postgres) -> Postgres:
+    """An empty database of usage in PostgreSQL."""
+    with psycopg.connect(_usage_in_postgres.uri.reveal()) as connection:
+        connection.execute(_EMPTY.encode())
+    return _usage_in_postgres

@@ -44,6 +44,12 @@ class Crashing:
 
 
 @pytest.fixture
+def world(usage_world):
+    """In either database."""
+    return usage_world
+
+
+@pytest.fixture
 def crashing(world, monkeypatch):
     monkeypatch.setattr(recording, "KEY_SECONDS", SETTLED_SECONDS)
     made = []

@@ -59,6 +59,12 @@ class Recorder:
 
 
 @pytest.fixture
+def world(usage_world):
+    """In either database."""
+    return usage_world
+
+
+@pytest.fixture
 def recorder(world):
     made = Recorder(world)
     yield made

@@ -18,6 +18,12 @@ DAY = 86_400
 KEPT = Retention(minutes=2, hours=35, days=400, sources=90)
 
 
+@pytest.fixture
+def world(usage_world):
+    """In either database."""
+    return usage_world
+
+
 def fill(world, table, ages, *, credential="c"):
     """Write a row of each age, in days."""
     with closing(connect(world.usage_database, durable=False)) as connection:
