@@ -748,3 +748,16 @@ def raw_rows(database: Location, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
     finally:
         connection.close()
+
+
+def run(database: Location, statement: str) -> None:
+    """Run one statement that changes something on the driver, beside everything else."""
+    if isinstance(database, Postgres):
+        with psycopg.connect(database.uri.reveal(), autocommit=True) as changing:
+            changing.execute(statement.encode())
+        return
+    connection = driver.connect(str(database), isolation_level=None)
+    try:
+        connection.execute(statement)
+    finally:
+        connection.close()

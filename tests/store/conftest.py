@@ -7,14 +7,16 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg import sql
 from tests.world import World
 
 from latchgate.core.location import Postgres
 from latchgate.core.secret import Secret
-from latchgate.store import schema
+from latchgate.store import schema, sqlite, usage_postgres
 from latchgate.store.migrate import migrate
+from latchgate.store.sqlite import driver
 
-_EMPTY = "".join(f"DELETE FROM {name};" for name in schema.usage.tables)
+_EMPTY = "".join(f"DELETE FROM {name};" for name in schema.usage.tables)  # noqa: S608 - ours
 
 
 @pytest.fixture
@@ -53,3 +55,44 @@ def postgres_usage(_usage_in_postgres) -> Postgres:
     with psycopg.connect(_usage_in_postgres.uri.reveal()) as connection:
         connection.execute(_EMPTY.encode())
     return _usage_in_postgres
+
+
+@pytest.fixture
+def nobody_writes(request, usage_world, usage_at, monkeypatch):
+    """Keep everybody from writing usage in a block: the file is locked, the server away."""
+    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
+    monkeypatch.setattr(usage_postgres, "RETRY_SECONDS", 0.0)
+    at = usage_world.usage_database
+    if usage_at == "postgres":
+        return lambda: away(request.getfixturevalue("postgres"), at)
+    return lambda: locked(at)
+
+
+@contextlib.contextmanager
+def locked(file):
+    """Hold a SQLite file's one write lock."""
+    other = driver.connect(str(file), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@contextlib.contextmanager
+def away(server, at):
+    """End all connections to a database, and let nobody make one."""
+    name = at.uri.reveal().partition("?")[0].rpartition("/")[2]
+    allow = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
+    server.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+    ended(server, at)
+    yield
+    server.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
+
+
+def ended(server, at):
+    """End all connections to a database; how many there were."""
+    name = at.uri.reveal().partition("?")[0].rpartition("/")[2]
+    end = sql.SQL(
+        "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = {}"
+    )
+    return len(server.execute(end.format(sql.Literal(name))))

@@ -34,11 +34,6 @@ ABREAST = 5_000  # lines to a command
 _ASKED, _ASKED_SECONDS = 20, 0.05  # how often, at once, what became of a commit
 # Others were writing the same rows in another order: the database has undone this one.
 _AGAIN = frozenset({"40001", "40P01"})
-_BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off;"
-    f" SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL lock_timeout = {LOCK_MS};"
-    f" SET LOCAL idle_in_transaction_session_timeout = {STATEMENT_MS}; SELECT txid_current()"
-)
 _OUTCOME = "SELECT txid_status(%s)"
 _UNANSWERED = "the commit was not answered; whether it was written is not known"
 _log = logging.getLogger(__name__)
@@ -174,7 +169,7 @@ class PostgresUsage:
     def _attempt(self, connection: Connection, work: Callable[[], None]) -> None:
         self._doubt = False
         try:
-            self._number = connection.execute(_BEGIN).set_result(-1).fetchall()[0][0]
+            self._number = connection.execute(_begin()).set_result(-1).fetchall()[0][0]
             work()
         except BaseException:
             _roll_back(connection)
@@ -291,6 +286,14 @@ class PostgresUsage:
         except StoreError:
             connection.close()
             raise
+
+
+def _begin() -> bytes:
+    return (
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off;"
+        f" SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL lock_timeout = {LOCK_MS};"
+        f" SET LOCAL idle_in_transaction_session_timeout = {STATEMENT_MS}; SELECT txid_current()"
+    ).encode()
 
 
 def _roll_back(connection: Connection) -> None:
