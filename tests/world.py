@@ -123,6 +123,7 @@ class World:
     """One database with a tenant, a project, an administrator's role, a user and a token."""
 
     database: Location
+    usage_database: Location
 
     def __init__(
         self,
@@ -777,12 +778,28 @@ class Server:
         return latchgate(*args, env=told | env, stdin=stdin, cwd=cwd or self.folder)
 
 
-def raw_rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
+def raw_rows(database: Location, statement: str) -> list[tuple[Any, ...]]:
     """Run one query on the driver, beside everything else."""
+    if isinstance(database, Postgres):
+        with psycopg.connect(database.uri.reveal(), autocommit=True) as looking:
+            return looking.execute(statement.encode()).fetchall()
     connection: sqlite3.Connection = driver.connect(
         f"{database.absolute().as_uri()}?mode=ro", uri=True
     )
     try:
         return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def run(database: Location, statement: str) -> None:
+    """Run one statement that changes something on the driver, beside everything else."""
+    if isinstance(database, Postgres):
+        with psycopg.connect(database.uri.reveal(), autocommit=True) as changing:
+            changing.execute(statement.encode())
+        return
+    connection = driver.connect(str(database), isolation_level=None)
+    try:
+        connection.execute(statement)
     finally:
         connection.close()
