@@ -28,6 +28,7 @@ from latchgate.store.shadows import ShadowReader
 from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.news import News
 from latchgate.verify.receipts import Receipt, receipt
 
 MAX_BODY = 1_048_576
@@ -45,6 +46,7 @@ class Door:
     shadows: ShadowReader
     access_log: AccessReader | None  # None where no access log is written
     engine: Engine
+    news: News
     passwords: Passwords
     issuers: Issuers  # that tenants trust; those of policy files are the engine's
     signers: Signers[Signer]

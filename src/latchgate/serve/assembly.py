@@ -67,6 +67,7 @@ from latchgate.store.shadows import ShadowLog, ShadowReader
 from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.news import News
 from latchgate.verify.shadow import Shadows
 
 # Requests for an application that one address may send, by API or form, to each worker.
@@ -220,6 +221,7 @@ def _door(
         shadows=databases.compared,
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,
         engine=engine,
+        news=News(lambda: engine.position),
         passwords=deciders.passwords,
         issuers=deciders.issuers,
         signers=Signers(
