@@ -18,11 +18,12 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-vers
 	--custom-compile-command 'make lock' $(LOCK_ARGS)
 
 # Debian packages that end-to-end tests drive; its nginx has auth_request, dav, realip and ssl,
-# and WebDAV's other methods by the module of their own. Node and Go may be from elsewhere.
+# and WebDAV's other methods by the module of their own. Node, Go and PostgreSQL may be from
+# elsewhere.
 TEST_PACKAGES := apache2 cadaver chromium-headless-shell curl dbus-daemon=dbus-run-session \
 	docker-compose git gnome-keyring=gnome-keyring-daemon golang-go=go haproxy jq \
-	libapache2-mod-auth-openidc libnginx-mod-http-dav-ext nginx nodejs npm openssl php-cli \
-	php-curl python3-dotenv rclone strace
+	libapache2-mod-auth-openidc libnginx-mod-http-dav-ext nginx nodejs npm openssl pgbouncer \
+	php-cli php-curl postgresql=postgres python3-dotenv rclone strace
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp

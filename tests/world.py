@@ -53,6 +53,7 @@ from latchgate.store.journal import Actor, Change, Store
 from latchgate.store.migrate import migrate
 from latchgate.store.reads import read_records
 from latchgate.store.sqlite import connect, driver
+from latchgate.verify.bell_engine import BellEngine
 from latchgate.verify.engine import Engine
 
 LATCHGATE = (sys.executable, "-m", "latchgate")
@@ -356,7 +357,7 @@ class World:
         fetch: Callable[[str], bytes] = fetch,
     ) -> Engine:
         """Return a new engine over the database; closed with the world."""
-        engine = Engine(
+        engine = BellEngine(
             self.database,
             clock=clock or self.clock,
             ticks=ticks,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import threading
 import time
 import weakref
@@ -37,6 +38,7 @@ from latchgate.store.recorder import Usage
 from latchgate.store.shadows import ShadowLog
 from latchgate.verify.engine import Engine
 from latchgate.verify.log_filter import attach
+from latchgate.verify.opening import Trust, engine_over
 from latchgate.verify.shadow import Settled, Shadows
 
 __all__ = ["ConfigError", "StoreError", "Verdict", "Verifier"]
@@ -223,9 +225,10 @@ class Verifier:
             )
             passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
             assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
+            node = self._config.node
             try:
-                engine = Engine(
-                    self._config.database,
+                trust = Trust(node.name or socket.gethostname(), node.lease, node.stale)
+                engine = engine_over(self._config.database, trust)(
                     clock=time.time,
                     ticks=time.monotonic,
                     entropy=secrets.token_bytes,

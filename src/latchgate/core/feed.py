@@ -129,7 +129,7 @@ class FeedRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     noun: str
     id: str
-    record: msgspec.Raw
+    record: dict[str, Any] | None
 
 
 class FeedRecords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -198,8 +198,9 @@ class _Shape:
             (one.name, _spelled[one.type][0] if one.type in _spelled else one.type)
             for one in fields
         ]
-        wire = msgspec.defstruct(record.__name__, told, forbid_unknown_fields=True, frozen=True)
-        self._decode = msgspec.json.Decoder(wire).decode
+        self._wire = msgspec.defstruct(
+            record.__name__, told, forbid_unknown_fields=True, frozen=True
+        )
 
     def spell(self, record: Record) -> dict[str, Any]:
         told = msgspec.structs.asdict(record)
@@ -207,8 +208,8 @@ class _Shape:
             told[name] = told[name].listed() if told[name] is not None else None
         return told
 
-    def read(self, told: msgspec.Raw) -> Record:
-        fields = msgspec.structs.asdict(self._decode(told))
+    def read(self, told: dict[str, Any]) -> Record:
+        fields = msgspec.structs.asdict(msgspec.convert(told, self._wire))
         for name, read in self._back.items():
             fields[name] = read(fields[name])
         record: Record = self._record(**fields)  # type: ignore[assignment] # by _RECORDS
@@ -216,19 +217,13 @@ class _Shape:
 
 
 _SHAPES = {noun: _Shape(record) for noun, record in _RECORDS.items()}
-_encode = msgspec.json.Encoder().encode
-_ABSENT = msgspec.Raw(b"null")
 
 
 def spell_records(records: Mapping[Key, Record | None]) -> list[FeedRecord]:
     """Return records as they are sent."""
     return [
-        FeedRecord(
-            noun,
-            record_id,
-            _ABSENT if record is None else msgspec.Raw(_encode(_SHAPES[noun].spell(record))),
-        )
-        for (noun, record_id), record in records.items()
+        FeedRecord(noun, record_id, None if one is None else _SHAPES[noun].spell(one))
+        for (noun, record_id), one in records.items()
     ]
 
 
@@ -238,7 +233,7 @@ def read_records(told: list[FeedRecord]) -> dict[Key, Record | None]:
     for one in told:
         noun = read_noun(one.noun)
         try:
-            record = None if bytes(one.record) == b"null" else _SHAPES[noun].read(one.record)
+            record = _SHAPES[noun].read(one.record) if one.record is not None else None
         except (msgspec.MsgspecError, ValueError) as error:
             raise ValueError(f"{noun} {one.id}: {error}") from error
         found[noun, one.id] = record

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,7 +68,11 @@ from latchgate.store.shadows import ShadowLog, ShadowReader
 from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+<<<<<<< HEAD
 from latchgate.verify.news import News
+=======
+from latchgate.verify.opening import Trust, engine_over
+>>>>>>> h-dev
 from latchgate.verify.shadow import Shadows
 
 # Requests for an application that one address may send, by API or form, to each worker.
@@ -131,8 +136,9 @@ class Deciders:
         rehash = Rehash(databases.store)
         passwords = Passwords(ticks=ticks, entropy=entropy, on_renewal=rehash)
         assertions = Assertions(ticks=ticks, entropy=entropy, fetch=fetch)
-        engine = Engine(
-            config.database,
+        node = config.node
+        trust = Trust(node.name or socket.gethostname(), node.lease, node.stale)
+        engine = engine_over(config.database, trust)(
             clock=time.time,
             ticks=ticks,
             entropy=entropy,

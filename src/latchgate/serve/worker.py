@@ -6,6 +6,7 @@ What it serves is put together in `serve/assembly.py`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -28,6 +29,7 @@ from latchgate.serve.tls import Certificate, CertificateError
 from latchgate.verify.engine import Engine
 
 FOLLOW_SECONDS = 0.01
+SETTLE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -93,6 +95,7 @@ async def _serve(
     supervised: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
+    engine.settle = functools.partial(_settled, loop)
 
     def stop() -> None:
         for server, _ in servers:
@@ -116,6 +119,15 @@ async def _serve(
         await asyncio.gather(*running)
     finally:
         following.cancel()
+
+
+def _settled(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait until the loop has gone round: what was decided before has been answered by then."""
+
+    async def gone_round() -> None:
+        await asyncio.sleep(0)
+
+    asyncio.run_coroutine_threadsafe(gone_round(), loop).result(SETTLE_SECONDS)
 
 
 async def _follow(engine: Engine, stop: Callable[[], None], *, supervised: bool) -> None:

@@ -33,7 +33,7 @@ BEGIN_READING = (
 # A time-out while a commit waits for its standby would end the wait, and call it a success.
 COMMIT = "SET LOCAL statement_timeout = 0; COMMIT"
 # What a silent network may cost before a connection is given up, unless the URI says otherwise.
-_PATIENCE = {
+_PATIENCE: dict[str, Any] = {
     "connect_timeout": 3,
     "tcp_user_timeout": 3_000,
     "keepalives_idle": 1,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from latchgate.core.model import Key
-from latchgate.store.reads import Snapshot
+from latchgate.store.rows import Snapshot
 
 PAGE = 5_000
 
@@ -74,9 +74,6 @@ class Source(Protocol):
         everything is to be forgotten and registered anew.
         """
 
-    def ahead(self, place: Place) -> Sequence[tuple[int, Key]]:
-        """Read what follows `place`, at most a page, before it is acknowledged; renews nothing."""
-
     def read(self, keys: Sequence[Key]) -> Snapshot:
         """Read records with the journal's number then, in one round trip.
 
@@ -91,6 +88,9 @@ class Source(Protocol):
 
     def wait(self, seconds: float, place: Place) -> bool:
         """Wait until there may be something new, or for so long; True when there may be."""
+
+    def interrupt(self) -> None:
+        """End a `wait` under way."""
 
     def head(self) -> int:
         """Read the journal's head number."""
