@@ -105,12 +105,6 @@ class FeedBeaten(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     age: float
 
 
-class FeedChanges(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Changes as in a heartbeat's answer, but of no transaction that proves anything."""
-
-    changes: list[tuple[int, str, str]]
-
-
 class FeedWanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Records that are asked for, each by noun and id."""
 

@@ -7,7 +7,7 @@ Its row is its credential's: whoever comes with another can't acknowledge for it
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,24 +21,22 @@ from latchgate.core.feed import (
     FeedBeat,
     FeedBeaten,
     FeedPlace,
+    FeedRecords,
+    FeedRecordsThrough,
     FeedRegistered,
     FeedRegistration,
+    FeedWantedThrough,
+    read_noun,
 )
 from latchgate.core.model import (
-    ApplicationKey,
-    Credential,
     Key,
-    Login,
     Noun,
-    Project,
-    Record,
-    Role,
-    Tenant,
-    User,
 )
 from latchgate.manage.actor import Caller
+from latchgate.manage.edge_records import Tenants, seen_by
 from latchgate.manage.errors import ForbiddenError, InvalidError
 from latchgate.store import schema
+from latchgate.store.edge_reads import timeline
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import GENESIS, Store
 
@@ -53,8 +51,6 @@ _BOUND = (Noun.CREDENTIAL, Noun.USER, Noun.TENANT, Noun.PROJECT, Noun.ROLE, Noun
 _TOLD = sorted({*READABLE, Noun.POLICY, Noun.DATABASE})
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(frozenset[str] | None).decode
-
-Tenants = frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def register(
             "schema": f"feed {FORMAT}",
             "trust": asked.trust,
             "stale": asked.stale,
-            "acknowledged": place.position,
+            "acknowledged": 0,  # a receipt waits for the first heartbeat
             "beat": 0,
             "state": "live",
             "joined_at": now,
@@ -118,12 +114,11 @@ def register(
         longer = _PROMISE.c.max_trust < asked.trust
         connection.execute(sa.update(_PROMISE).where(longer).values(max_trust=asked.trust))
         connection.execute(sa.insert(_VERIFIER).values(row))
-        version = connection.execute(sa.select(sa.func.max(_POLICY.c.version))).scalar_one()
-        timeline = connection.execute(sa.select(_PROMISE.c.timeline)).scalar_one()
+        version, history = _version(connection), timeline(connection)
     return FeedRegistered(
         place=place,
-        policy_version=version or 0,
-        timeline=timeline,
+        policy_version=version,
+        timeline=history,
         tenants=sorted(tenants) if tenants is not None else None,
         issuer=issuer,
     )
@@ -159,58 +154,58 @@ def beat(
         changes = _changes(connection, edge.tenants, position, head.position)
         reached = len(changes) < PAGE
         place = head if reached else _place(connection, head.epoch, changes[-1][0])
-        timeline = connection.execute(sa.select(_PROMISE.c.timeline)).scalar_one()
+        history = timeline(connection)
     return FeedBeaten(
         nonce=asked.nonce,
         place=place,
         changes=changes,
         reached=reached,
-        timeline=timeline,
+        timeline=history,
         age=0.0,  # read in the database itself: nobody had it for a while
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What a transaction that wrote an edge's row read: the head, and the policy's version."""
+def records(
+    store: Store, caller: Caller, incarnation: str, keys: Sequence[Key]
+) -> FeedRecords | None:
+    """Return records as an edge sees them, with what a decision needs besides, in one snapshot.
 
-    edge: Edge
-    head: int
-    policy_version: int
+    None when its row is not live any more.
+    """
+    with store.reading() as connection:
+        edge = _found(connection, caller, incarnation)
+        if edge is None:
+            return None
+        number = _head(connection).position
+        told = seen_by(connection, edge.tenants, keys)
+    return FeedRecords(number, told)
 
 
-def prove(store: Store, caller: Caller, incarnation: str, *, now: float) -> Proof | None:
-    """Write an edge's row and read the head in one committed transaction (§6 rule 7).
+def prove(
+    store: Store, caller: Caller, incarnation: str, asked: FeedWantedThrough, *, now: float
+) -> FeedRecordsThrough | None:
+    """Return records as of a committed transaction that wrote the edge's row (§6 rule 7).
 
-    None when the row is not live any more.
+    None when that is not live any more.
     """
     with store.writing() as connection:
         edge = _alive(connection, caller, incarnation, now, since=None)
         if edge is None:
             return None
-        head = _head(connection)
-        version = connection.execute(sa.select(sa.func.max(_POLICY.c.version))).scalar_one()
-    return Proof(edge, head.position, version or 0)
+        number, version = _head(connection).position, _version(connection)
+        told = seen_by(connection, edge.tenants, keys_of(asked.keys))
+    return FeedRecordsThrough(asked.nonce, number, version, told)
 
 
-def ahead(
-    store: Store, caller: Caller, incarnation: str, epoch: str, position: int
-) -> list[tuple[int, str, str]] | None:
-    """Return what follows a place, at most a page; None when the row is not live any more."""
-    with store.reading() as connection:
-        edge = _found(connection, caller, incarnation)
-        if edge is None:
-            return None
-        head = _head(connection)
-        if head.epoch != epoch:
-            return []
-        return _changes(connection, edge.tenants, position, head.position)
-
-
-def found(store: Store, caller: Caller, incarnation: str) -> Edge | None:
-    """Return an edge's row where it is live and the caller's."""
-    with store.reading() as connection:
-        return _found(connection, caller, incarnation)
+def keys_of(told: Iterable[tuple[str, str]]) -> list[Key]:
+    """Read the keys of records; InvalidError names the one that no verifier reads."""
+    keys: list[Key] = []
+    for index, (noun, record_id) in enumerate(told):
+        try:
+            keys.append((read_noun(noun), record_id))
+        except ValueError as error:
+            raise InvalidError([(f"keys[{index}]", str(error))]) from error
+    return keys
 
 
 def leave(store: Store, caller: Caller, incarnation: str) -> None:
@@ -234,6 +229,11 @@ def head(store: Store) -> int:
     """Return the number of the journal's last row."""
     with store.reading() as connection:
         return _head(connection).position
+
+
+def _version(connection: sa.Connection) -> int:
+    newest: int | None = connection.execute(sa.select(sa.func.max(_POLICY.c.version))).scalar_one()
+    return newest or 0
 
 
 def _mine(caller: Caller, incarnation: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -276,7 +276,7 @@ def _found(connection: sa.Connection, caller: Caller, incarnation: str) -> Edge 
 
 
 def _edge(caller: Caller, incarnation: str, tenants: str | None) -> Edge:
-    """Return an edge with the tenants of its row; ForbiddenError when those are too many by now."""
+    """Return an edge with its row's tenants; ForbiddenError when those are too many by now."""
     told = _decode(tenants) if tenants is not None else None
     if told is None and EVERY_TENANT not in caller.rights:
         raise ForbiddenError(f"this edge follows every tenant, which takes {EVERY_TENANT}")
@@ -314,75 +314,3 @@ def _changes(
         wanted = wanted.where(sa.or_(_JOURNAL.c.noun.not_in(_BOUND), theirs))
     rows = connection.execute(wanted.order_by(_JOURNAL.c.n).limit(PAGE))
     return [(row.n, row.noun, row.record) for row in rows]
-
-
-def owners(records: Iterable[Record | None]) -> set[Key]:
-    """Return the keys of the users who say whose records these are (`visible`)."""
-    return {
-        (Noun.USER, record.user_id)
-        for record in records
-        if isinstance(record, Login | ApplicationKey) and record.user_id is not None
-    }
-
-
-def beside(records: Iterable[Record | None]) -> set[Key]:
-    """Return the keys of what a decision with these records needs besides."""
-    keys: set[Key] = set()
-    for record in records:
-        if isinstance(record, Login):
-            keys |= {(Noun.CREDENTIAL, one) for one in record.credentials.values()}
-        elif isinstance(record, Credential):
-            keys |= {(Noun.USER, record.owner_id), (Noun.TENANT, record.tenant_id)}
-            keys |= {(Noun.PROJECT, record.project_id)}
-            keys |= {(Noun.CREDENTIAL, record.parent_id)} if record.parent_id else set()
-            keys |= {(Noun.APPLICATION, record.application_id)} if record.application_id else set()
-        elif isinstance(record, User):
-            keys |= {(Noun.ROLE, role) for _, role in record.roles}
-        elif isinstance(record, Role):
-            keys |= {(Noun.ROLE, role) for role in record.implies}
-        elif isinstance(record, ApplicationKey):
-            keys.add((Noun.APPLICATION, record.application_id))
-    return keys
-
-
-def visible(records: Mapping[Key, Record | None], tenants: Tenants) -> dict[Key, Record | None]:
-    """Return records as an edge of these tenants sees them: those of others as if absent.
-
-    Whose a login or a user's own application key is, say the users among `records`.
-    """
-    if tenants is None:
-        return dict(records)
-    return {key: _seen(record, records, tenants) for key, record in records.items()}
-
-
-def _seen(
-    record: Record | None, records: Mapping[Key, Record | None], tenants: frozenset[str]
-) -> Record | None:
-    if isinstance(record, Tenant):
-        return record if record.id in tenants else None
-    if isinstance(record, Credential | User | Project):
-        return record if record.tenant_id in tenants else None
-    if isinstance(record, Role):
-        return record if record.tenant_id is None or record.tenant_id in tenants else None
-    if isinstance(record, Login):
-        return record if _is_theirs(record.user_id, records, tenants) else None
-    if isinstance(record, ApplicationKey):
-        return _narrowed(record, records, tenants)
-    return record
-
-
-def _is_theirs(user_id: str, records: Mapping[Key, Record | None], tenants: frozenset[str]) -> bool:
-    user = records.get((Noun.USER, user_id))
-    return isinstance(user, User) and user.tenant_id in tenants
-
-
-def _narrowed(
-    key: ApplicationKey, records: Mapping[Key, Record | None], tenants: frozenset[str]
-) -> ApplicationKey | None:
-    """Return an application key as far as it is for users of these tenants."""
-    if key.user_id is not None and not _is_theirs(key.user_id, records, tenants):
-        return None
-    if key.tenants is None:
-        return key
-    left = key.tenants & tenants
-    return msgspec.structs.replace(key, tenants=left) if left else None

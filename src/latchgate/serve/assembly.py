@@ -68,11 +68,8 @@ from latchgate.store.shadows import ShadowLog, ShadowReader
 from latchgate.store.usage import UsageReader
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
-<<<<<<< HEAD
 from latchgate.verify.news import News
-=======
 from latchgate.verify.opening import Trust, engine_over
->>>>>>> h-dev
 from latchgate.verify.shadow import Shadows
 
 # Requests for an application that one address may send, by API or form, to each worker.

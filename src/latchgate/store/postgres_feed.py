@@ -495,3 +495,14 @@ def _check_schema(connection: Connection) -> None:
     if row[0] != SCHEMA_HEAD:
         msg = f"the database has schema {row[0]}, this program needs {SCHEMA_HEAD}"
         raise NotMigratedError(msg)
+
+
+def read_within(
+    connection: psycopg.Connection[Any], keys: Sequence[Key]
+) -> dict[Key, Record | None]:
+    """Read records, and what goes with them, inside a transaction under way."""
+    reading = _Reading(keys)
+    cursor = psycopg.ClientCursor(connection)
+    with faults():
+        cursor.execute(reading.text.encode(), reading.told)
+        return reading.records(_results(cursor))

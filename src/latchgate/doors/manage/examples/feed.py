@@ -57,7 +57,6 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "timeline": "",
         "age": 0.0,
     },
-    feed.FeedChanges: {"changes": _CHANGES},
     feed.FeedWanted: {"keys": _KEYS},
     feed.FeedRecords: {"number": 55, "records": _RECORDS},
     feed.FeedWantedThrough: {

@@ -1,21 +1,16 @@
-"""Records from a Latchgate elsewhere, over HTTP: what an edge decides by.
+"""A verifier's source of records over HTTP: what an edge decides by.
 
 Rule of this file: whatever is not the answer that was asked for is StoreError: nothing is known.
-The token goes to one origin, over TLS or within this machine, and into no message; redirects are
-not followed, and neither are proxies of the environment.
 """
 
 from __future__ import annotations
 
 import http.client
-import ssl
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -24,7 +19,6 @@ from latchgate.core.feed import (
     MAX_KEYS,
     FeedBeat,
     FeedBeaten,
-    FeedChanges,
     FeedHead,
     FeedPlace,
     FeedPolicy,
@@ -40,10 +34,10 @@ from latchgate.core.feed import (
     read_records,
 )
 from latchgate.core.model import Key, Record
-from latchgate.core.secret import Secret
 from latchgate.store.errors import NotMigratedError, StoreError
-from latchgate.store.reads import Snapshot
-from latchgate.verify.source import Beat, Place, Published, Through
+from latchgate.store.http_exchange import Exchange
+from latchgate.store.rows import Snapshot
+from latchgate.store.source import Beat, Place, Published, Through
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
@@ -54,35 +48,6 @@ _MAX_IDLE = 4
 _OK, _CREATED, _NO_CONTENT, _GONE, _UNPROCESSABLE = 200, 201, 204, 410, 422
 _BROKEN = (OSError, http.client.HTTPException)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a Latchgate's API answers: `https://…`, or `http://…` on this machine."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, url: str) -> Origin:
-        """Read a URL without path; ValueError says what is wrong with it, and shows none of it."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = parts = None
-        if parts is None or not host or parts.scheme not in {"http", "https"} or port == 0:
-            raise ValueError("the upstream is no URL such as https://api.example.com")
-        if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
-            raise ValueError("the upstream takes scheme, host and port only: no path, no password")
-        if parts.scheme == "http" and host not in _LOOPBACK:
-            raise ValueError("the token goes to another machine over https only")
-        return cls(parts.scheme, host, port or (443 if parts.scheme == "https" else 80))
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,34 +65,19 @@ class Follower:
     tenants: tuple[str, ...] | None
 
 
-class HttpSource:
+class HttpFeed:
     """One edge's row at a Latchgate elsewhere, and what it reads; used by several threads at once.
 
-    `token` returns the bearer that it shows, OSError or ValueError where there is none; `entropy`
-    n random bytes. `context` says whose certificates count, the system's authorities unless told.
+    `entropy` gives n random bytes.
     """
 
     def __init__(
-        self,
-        origin: Origin,
-        follower: Follower,
-        *,
-        token: Callable[[], Secret],
-        entropy: Callable[[int], bytes],
-        context: ssl.SSLContext | None = None,
+        self, exchange: Exchange, follower: Follower, *, entropy: Callable[[int], bytes]
     ) -> None:
-        self._origin = origin
+        self._exchange = exchange
         self._follower = follower
-        self._token = token
         self._entropy = entropy
-        self._context = context
-        if origin.scheme == "https" and context is None:
-            self._context = ssl.create_default_context()
-            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._lock = threading.Lock()
-        self._idle: list[http.client.HTTPConnection] = []
-        self._closed = False
-        self._incarnation = ""
+        self._incarnation = self._timeline = ""
         self.issuer: str | None = None  # of OAuth2 tokens, as the upstream last told
 
     def register(self, incarnation: str) -> tuple[Place, Published, str]:
@@ -144,17 +94,23 @@ class HttpSource:
             tenants=list(who.tenants) if who.tenants is not None else None,
         )
         told = self._post("/edges", asked, FeedRegistered, again=False)
-        self._incarnation, self.issuer = incarnation, told.issuer
+        self._incarnation, self._timeline = incarnation, told.timeline
+        self.issuer = told.issuer
         return _place(told.place), self._policy(f"/policy/{told.policy_version}"), told.timeline
 
     def beat(self, incarnation: str, place: Place) -> Beat | None:
-        """Acknowledge `place` and read on; None when the row is not live any more."""
+        """Acknowledge `place` and read on; None when the row is not live any more.
+
+        None after a promotion too: whatever was read there before may never have been.
+        """
         nonce = self._nonce()
         asked = FeedBeat(FeedPlace(place.epoch, place.position, place.hash.hex()), nonce)
         told = self._live(_edge(incarnation, "beat"), asked, FeedBeaten)
         if told is None:
             return None
         _echoed(nonce, told.nonce)
+        if told.timeline != self._timeline:
+            return None
         if told.age < 0 or told.place.position < place.position:
             raise StoreError("the upstream answered a heartbeat with what can't be")
         return Beat(
@@ -164,12 +120,6 @@ class HttpSource:
             timeline=told.timeline,
             age=told.age,
         )
-
-    def ahead(self, place: Place) -> Sequence[tuple[int, Key]]:
-        """Read what follows `place`, at most a page, before it is acknowledged."""
-        query = urlencode({"epoch": place.epoch, "position": place.position})
-        told = self._get(f"{_edge(self._incarnation, 'changes')}?{query}", FeedChanges)
-        return _changes(told.changes)
 
     def read(self, keys: Sequence[Key]) -> Snapshot:
         """Read records, with what a decision needs besides, and a number that they are as new as.
@@ -206,8 +156,12 @@ class HttpSource:
     def wait(self, seconds: float, place: Place) -> bool:
         """Wait until there may be something new, or for so long; True when there may be."""
         query = urlencode({"position": place.position, "seconds": f"{max(seconds, 0.0):.3f}"})
-        told = self._get(f"/wait?{query}", FeedPosition, longer=seconds)
+        told = self._get(f"/wait?{query}", FeedPosition, longer=max(seconds, 0.0))
         return told.position > place.position
+
+    def interrupt(self) -> None:
+        """End a `wait` under way; later ones end at once."""
+        self._exchange.interrupt()
 
     def head(self) -> int:
         """Read the journal's head number."""
@@ -221,11 +175,7 @@ class HttpSource:
 
     def close(self) -> None:
         """Let go of every connection."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._exchange.close()
 
     def _policy(self, path: str) -> Published:
         told = self._get(path, FeedPolicy)
@@ -242,10 +192,6 @@ class HttpSource:
         status, body = self._ask("POST", path, msgspec.json.encode(asked), again=again)
         return _told(status, body, shape)
 
-    def _live(self, path: str, asked: msgspec.Struct, shape: type[T]) -> T | None:
-        status, body = self._ask("POST", path, msgspec.json.encode(asked))
-        return None if status == _GONE else _told(status, body, shape)
-
     def _ask(
         self,
         method: str,
@@ -255,89 +201,11 @@ class HttpSource:
         again: bool = True,
         longer: float = 0.0,
     ) -> tuple[int, bytes]:
-        """Send one request and return status and body; StoreError when none came.
+        return self._exchange.ask(method, _BELOW + path, body, again=again, longer=longer)
 
-        A kept connection that broke may have been closed before it was asked: then once `again`.
-        """
-        headers = self._headers(body)
-        kept = self._taken() if again else None
-        if kept is not None:
-            with suppress(*_BROKEN):
-                return self._exchange(kept, method, path, body, headers, longer)
-        fresh = self._connection()
-        try:
-            return self._exchange(fresh, method, path, body, headers, longer)
-        except _BROKEN as error:
-            msg = f"the upstream {self._origin} can't be reached: {_why(error)}"
-            raise StoreError(msg) from error
-
-    def _headers(self, body: bytes | None) -> Mapping[str, str]:
-        try:
-            bearer = self._token().reveal()
-        except (OSError, ValueError) as error:
-            raise StoreError(f"the token for the upstream can't be read: {error}") from error
-        told = {
-            "Authorization": f"Bearer {bearer}",
-            "Accept": "application/json",
-            "User-Agent": f"latchgate/{self._follower.program}",
-        }
-        return {**told, "Content-Type": "application/json"} if body is not None else told
-
-    def _connection(self) -> http.client.HTTPConnection:
-        at = self._origin
-        if self._context is not None and at.scheme == "https":
-            return http.client.HTTPSConnection(
-                at.host, at.port, timeout=CONNECT_SECONDS, context=self._context
-            )
-        return http.client.HTTPConnection(at.host, at.port, timeout=CONNECT_SECONDS)
-
-    def _taken(self) -> http.client.HTTPConnection | None:
-        with self._lock:
-            return self._idle.pop() if self._idle else None
-
-    def _exchange(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        path: str,
-        body: bytes | None,
-        headers: Mapping[str, str],
-        longer: float,
-    ) -> tuple[int, bytes]:
-        done = False
-        try:
-            if connection.sock is None:
-                connection.connect()
-            until = time.monotonic() + ANSWER_SECONDS + longer
-            connection.sock.settimeout(ANSWER_SECONDS + longer)
-            connection.request(method, _BELOW + path, body, dict(headers))
-            answer = connection.getresponse()
-            told = _bounded(answer, until)
-            done = not answer.will_close
-            return answer.status, told
-        finally:
-            self._put_back(connection, good=done)
-
-    def _put_back(self, connection: http.client.HTTPConnection, *, good: bool) -> None:
-        with self._lock:
-            if good and not self._closed and len(self._idle) < _MAX_IDLE:
-                self._idle.append(connection)
-                return
-        connection.close()
-
-
-def _bounded(answer: http.client.HTTPResponse, until: float) -> bytes:
-    """Read a body that may be neither too long nor too slow."""
-    held = bytearray()
-    while chunk := answer.read1(1 << 20):
-        held += chunk
-        if len(held) > MAX_BYTES:
-            raise http.client.HTTPException("its answer is too long")
-        if time.monotonic() > until:
-            raise TimeoutError("its answer took too long")
-    if answer.length:
-        raise http.client.IncompleteRead(bytes(held), answer.length)
-    return bytes(held)
+    def _live(self, path: str, asked: msgspec.Struct, shape: type[T]) -> T | None:
+        status, body = self._ask("POST", path, msgspec.json.encode(asked))
+        return None if status == _GONE else _told(status, body, shape)
 
 
 def _edge(incarnation: str, what: str = "") -> str:
@@ -378,14 +246,6 @@ def _refused(status: int, body: bytes) -> StoreError:
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own numbers
         why = "it redirects, which is not followed"
     return StoreError(f"the upstream answered {status} {code}: {why}".replace(" :", ":"))
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not believed: {error.verify_message}"
-    if isinstance(error, TimeoutError):
-        return "it took too long"
-    return type(error).__name__
 
 
 def _place(told: FeedPlace) -> Place:
