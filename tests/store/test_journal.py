@@ -383,7 +383,7 @@ def test_a_database_that_another_program_keeps_locked_is_a_fault_and_nothing_cha
 
 def test_a_writer_that_waits_too_long_for_its_turn_is_a_fault_of_the_store(world, monkeypatch):
     # Behind a database locked by a backup, each writer waits for the one before it.
-    monkeypatch.setattr(world.store._writer.pool, "_timeout", 0.05)
+    monkeypatch.setattr(world.store._database.writer.pool, "_timeout", 0.05)
     with world.changing() as change:
         change.note("test", Noun.USER, "u", tenant_id=None, detail={})
         with pytest.raises(StoreError):
@@ -391,7 +391,7 @@ def test_a_writer_that_waits_too_long_for_its_turn_is_a_fault_of_the_store(world
 
 
 def test_a_reader_that_waits_too_long_for_its_turn_is_a_fault_of_the_store(world, monkeypatch):
-    monkeypatch.setattr(world.store._reader.pool, "_timeout", 0.05)
+    monkeypatch.setattr(world.store._database.reader.pool, "_timeout", 0.05)
     held = [world.store.reading() for _ in range(4)]
     for one in held:
         one.__enter__()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -32,6 +32,7 @@ from latchgate.verify.news import News
 from latchgate.verify.receipts import Receipt, receipt
 
 MAX_BODY = 1_048_576
+_T = TypeVar("_T")
 _TRACE_WAIT = 1.0  # a refusal is written within a batch's time; whoever asks why waits for it
 _TRACE_POLL = 0.05
 
@@ -66,6 +67,10 @@ class Door:
     async def acknowledged(self, n: int) -> Receipt:
         """Wait until every verifier follows a change; returns who did, and who lapsed."""
         return await receipt(self.store.bell, n, ticks=self.ticks)
+
+    async def asked(self, work: Callable[[], _T]) -> _T:
+        """Ask the engine for records: at once where they are at hand, else in a worker thread."""
+        return await run_in_threadpool(work) if self.engine.waits else work()
 
     async def refusal(self, decision_id: str) -> tuple[str, dict[str, Any]] | None:
         """Return what is kept of a refusal, waiting a little for one that is being written.

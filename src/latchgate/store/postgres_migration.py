@@ -1,0 +1,65 @@
+"""Migrations on PostgreSQL: one at a time, in one transaction, and with texts in byte order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
+from sqlalchemy.pool import NullPool
+
+from latchgate.core.location import Postgres
+from latchgate.store.errors import StoreError
+from latchgate.store.postgres import Connection, connect, faults
+
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;"
+    " SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
+    " SET LOCAL idle_in_transaction_session_timeout = 0"
+)
+# As Alembic makes it, but first: it is what others who migrate wait for. Readers don't.
+_VERSIONS = (
+    "CREATE TABLE IF NOT EXISTS alembic_version"
+    " (version_num VARCHAR(32) NOT NULL CONSTRAINT alembic_version_pkc PRIMARY KEY)"
+)
+_LOCK = "LOCK TABLE alembic_version IN SHARE UPDATE EXCLUSIVE MODE"
+
+
+class _ByBytes(PGTypeCompiler):
+    """Declares every text to be ordered by its bytes, as SQLite orders it.
+
+    A page's cursor must mean the same whatever language a database was made for, and an order
+    that changes with the system's C library breaks indices.
+    """
+
+    def visit_TEXT(self, type_: Any, **kw: Any) -> str:  # noqa: ANN401, N802 - SQLAlchemy's
+        return f'{super().visit_TEXT(type_, **kw)} COLLATE "C"'
+
+
+@contextmanager
+def migrating(at: Postgres) -> Iterator[sa.Connection]:
+    """Give a transaction that nobody else migrates in, and commit it.
+
+    StoreError where the database can't be used, OutcomeUnknownError where it may not last.
+    """
+    engine = sa.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: connect(at),
+        hide_parameters=True,
+        use_native_hstore=False,
+        poolclass=NullPool,
+    )
+    engine.dialect.type_compiler_instance = _ByBytes(engine.dialect)
+    with faults(), engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, Connection):
+            msg = "not a connection of ours"
+            raise StoreError(msg)
+        driver.execute(_VERSIONS)
+        connection.exec_driver_sql(_BEGIN)
+        connection.exec_driver_sql(_LOCK)
+        yield connection
+        connection.commit()
+        driver.confirm()
