@@ -31,6 +31,7 @@ from latchgate.core.scope import Scopes
 
 FORMAT = 1
 MAX_KEYS = 1_000  # asked for at once
+MAX_ID = 1_000  # characters; no record has a longer one
 MAX_TENANTS = 1_000
 PAGE = 5_000  # changes at once
 MIN_TRUST, MAX_TRUST = 0.5, 3_600.0  # seconds
@@ -38,7 +39,7 @@ MIN_TRUST, MAX_TRUST = 0.5, 3_600.0  # seconds
 _Incarnation = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 _Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+_Id = Annotated[str, msgspec.Meta(max_length=MAX_ID)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=9_007_199_254_740_991)]
 
 
@@ -108,7 +109,7 @@ class FeedBeaten(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class FeedWanted(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Records that are asked for, each by noun and id."""
 
-    keys: Annotated[list[tuple[str, _Id]], msgspec.Meta(min_length=1, max_length=MAX_KEYS)]
+    keys: Annotated[list[tuple[str, _Id]], msgspec.Meta(max_length=MAX_KEYS)]
 
 
 class FeedWantedThrough(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

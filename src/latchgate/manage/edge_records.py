@@ -32,7 +32,9 @@ _BESIDE_ROUNDS = 3  # a login's credential, its owner, that one's roles
 
 def seen_by(connection: sa.Connection, tenants: Tenants, keys: Sequence[Key]) -> list[FeedRecord]:
     """Read records with what belongs to them, and leave out what is another tenant's."""
-    found = read_within(connection, keys)
+    found: dict[Key, Record | None] = dict.fromkeys(keys)
+    # No text in PostgreSQL holds a NUL: there is no such record.
+    found |= read_within(connection, [key for key in keys if "\0" not in key[1]])
     for _ in range(_BESIDE_ROUNDS):
         wanted = _beside(found.values()) - set(found)
         if not wanted or len(wanted) > MAX_KEYS:

@@ -68,7 +68,7 @@ def run_worker(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             try:
-                serving = _serve(
+                serving = serve_all(
                     servers, parts.engine, certificate, on_ready, supervised=supervised
                 )
                 runner.run(serving)
@@ -86,7 +86,7 @@ def _warn_of_master_key(config: Config) -> None:
         _log.warning("nothing can be signed: %s", error)
 
 
-async def _serve(
+async def serve_all(
     servers: list[tuple[WorkerServer, socket.socket]],
     engine: Engine,
     certificate: Certificate | None,
@@ -94,6 +94,7 @@ async def _serve(
     *,
     supervised: bool,
 ) -> None:
+    """Run servers on their sockets until SIGTERM or SIGINT, following with one engine."""
     loop = asyncio.get_running_loop()
     engine.settle = functools.partial(_settled, loop)
 

@@ -6,7 +6,7 @@ Rule of this file: whatever is not the answer that was asked for is StoreError: 
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ import msgspec
 
 from latchgate.core.feed import (
     FORMAT,
+    MAX_ID,
     MAX_KEYS,
     FeedBeat,
     FeedBeaten,
@@ -126,15 +127,15 @@ class HttpFeed:
 
         StoreError when the edge's row is not live any more: the next heartbeat finds that out.
         """
-        found: dict[Key, Record | None] = {}
+        found: dict[Key, Record | None] = dict.fromkeys(keys)
         number: int | None = None
-        for some in _pages(keys):
+        for some in _pages([key for key in keys if _could_be(key)]) or [()]:
             wanted = FeedWanted([(str(noun), record_id) for noun, record_id in some])
             told = self._post(_edge(self._incarnation, "records"), wanted, FeedRecords)
             # Of several answers the oldest number holds for all of them.
             number = told.number if number is None else min(number, told.number)
             found |= _records(told.records)
-        _complete(keys, found)
+            _complete(wanted.keys, told.records)
         return Snapshot(number=number or 0, records=found)
 
     def read_through(self, incarnation: str, keys: Sequence[Key]) -> Through:
@@ -142,11 +143,12 @@ class HttpFeed:
         if len(keys) > MAX_KEYS:
             raise StoreError(f"a decision that needs more than {MAX_KEYS} records is not made here")
         nonce = self._nonce()
-        wanted = FeedWantedThrough([(str(noun), record_id) for noun, record_id in keys], nonce)
+        asked = [(str(key[0]), key[1]) for key in keys if _could_be(key)]
+        wanted = FeedWantedThrough(asked, nonce)
         told = self._post(_edge(incarnation, "proof"), wanted, FeedRecordsThrough)
         _echoed(nonce, told.nonce)
-        found = _records(told.records)
-        _complete(keys, found)
+        found = dict.fromkeys(keys) | _records(told.records)
+        _complete(asked, told.records)
         return Through(Snapshot(number=told.number, records=found), told.policy_version)
 
     def policy(self) -> Published:
@@ -271,8 +273,14 @@ def _records(told: list[FeedRecord]) -> dict[Key, Record | None]:
         raise StoreError(f"the upstream told a record that is none: {error}") from error
 
 
-def _complete(keys: Sequence[Key], found: Mapping[Key, Record | None]) -> None:
-    if not all(key in found for key in keys):
+def _could_be(key: Key) -> bool:
+    """Whether there could be such a record: strangers send logins of any length."""
+    return len(key[1]) <= MAX_ID
+
+
+def _complete(asked: Sequence[tuple[str, str]], told: Sequence[FeedRecord]) -> None:
+    """See that nothing was left out: what isn't told is not the same as what isn't there."""
+    if not {(one.noun, one.id) for one in told}.issuperset(asked):
         raise StoreError("the upstream left out a record that was asked for")
 
 
