@@ -160,6 +160,7 @@ class Exchange:
             answer = connection.getresponse()
             told = _bounded(answer, until)
             done = not answer.will_close
+            answer.close()  # else the connection takes it for unread
             return answer.status, told
         finally:
             self._put_back(connection, good=done)
