@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from latchgate.config import Address
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from latchgate.core.secret import Secret
     from latchgate.verify.upstream import Upstream
 
 TOKEN = "LATCHGATE_TOKEN"  # noqa: S105 - the name of a variable
@@ -111,34 +109,32 @@ def edge(  # noqa: PLR0913 - one for each option
     from latchgate.serve.edge import Listening, serve_edge
     from latchgate.serve.supervisor import ServeError
     from latchgate.store.errors import StoreError
-    from latchgate.store.http_exchange import Origin
-    from latchgate.verify.opening import Trust
-    from latchgate.verify.upstream import Upstream
+    from latchgate.verify.upstream import EdgeOptions, followed
 
+    told = EdgeOptions(lease=lease)
+    if tenants:
+        told["tenants"] = tenants
+    if stale_while_unreachable is not None:
+        told["stale_while_unreachable"] = stale_while_unreachable
+    if node is not None:
+        told["node"] = node
+    if ca is not None:
+        told["ca"] = ca
     try:
-        followed = Upstream(
-            Origin.of(upstream),
-            _token(token_file),
-            Trust(node or socket.gethostname(), lease, stale_while_unreachable),
-            tenants or None,
-            ca,
-        )
+        follows = followed(upstream, _token(token_file), told)
         listening = Listening(listen, Networks.of(trusted), log_level)
     except ValueError as error:
         raise Failed(str(error), code=2)
     try:
-        serve_edge(followed, listening, announce=partial(_announce, followed, as_json=as_json))
+        serve_edge(follows, listening, announce=partial(_announce, follows, as_json=as_json))
     except (ServeError, StoreError) as error:
         raise Failed(str(error))
     except PolicyError as error:
         raise Failed(f"the upstream's policy can't be read here: {error}")
-    except OSError as error:
-        raise Failed(f"--ca {ca}: {error.strerror or 'no PEM certificate'}", code=2)
 
 
-def _token(file: Path | None) -> Callable[[], Secret]:
-    """Return what reads the token; it never comes as an argument, which others can see."""
-    from latchgate.core.secret import Secret
+def _token(file: Path | None) -> str | Callable[[], str]:
+    """Return the token or what reads it; it never comes as an argument, which others can see."""
     from latchgate.verify.upstream import token_in
 
     if file is not None:
@@ -149,16 +145,16 @@ def _token(file: Path | None) -> Callable[[], Secret]:
     told = os.environ.pop(TOKEN, "").strip()
     if not told:
         raise Failed(f"give the key to follow with in --token-file, or in {TOKEN}", code=2)
-    return lambda: Secret(told)
+    return told
 
 
-def _announce(followed: Upstream, at: Address, *, as_json: bool) -> None:
+def _announce(follows: Upstream, at: Address, *, as_json: bool) -> None:
     """Show where it answers, and whom it follows."""
     if as_json:
-        print_json({"verify": at.url, "upstream": str(followed.origin)})
+        print_json({"verify": at.url, "upstream": str(follows.origin)})
     else:
         print_fields(
-            [("verify", f"{at.url}  (for gateways only)"), ("upstream", str(followed.origin))]
+            [("verify", f"{at.url}  (for gateways only)"), ("upstream", str(follows.origin))]
         )
         click.echo("The edge is up; Ctrl-C stops it.")
     sys.stdout.flush()

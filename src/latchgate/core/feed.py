@@ -7,6 +7,7 @@ or a record raises `FORMAT`. Documented in docs/reference/feed.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
@@ -36,6 +37,8 @@ MAX_TENANTS = 1_000
 PAGE = 5_000  # changes at once
 MIN_TRUST, MAX_TRUST = 0.5, 3_600.0  # seconds
 
+NODE = re.compile(r"[A-Za-z0-9._-]{1,63}")
+
 _Incarnation = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 _Nonce = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -62,7 +65,7 @@ class FeedRegistration(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     format: int
     incarnation: _Incarnation
-    node: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,63}\Z")]
+    node: Annotated[str, msgspec.Meta(pattern=rf"^{NODE.pattern}\Z")]
     process: _Number
     program: _Short
     trust: Annotated[float, msgspec.Meta(ge=MIN_TRUST, le=MAX_TRUST)]

@@ -9,7 +9,7 @@ import http.client
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -46,6 +46,7 @@ MAX_BYTES = 64 << 20
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _BELOW = "/manage/v1/feed"
 _MAX_IDLE = 4
+_LINE = 300
 _OK, _CREATED, _NO_CONTENT, _GONE, _UNPROCESSABLE = 200, 201, 204, 410, 422
 _BROKEN = (OSError, http.client.HTTPException)
 T = TypeVar("T")
@@ -228,26 +229,31 @@ class _Problem(msgspec.Struct, frozen=True):
     """What is read of a problem document (RFC 9457)."""
 
     code: str = ""
-    errors: list[dict[str, Any]] = []
+    detail: str = ""
+    errors: list[dict[str, str]] = []
+
+
+_WHY = {
+    401: "it does not take the token",
+    403: "the token may not follow there",
+    _GONE: "it does not know this edge any more",
+}
 
 
 def _refused(status: int, body: bytes) -> StoreError:
-    """Word a refusal: its status and code, and no text that a stranger could say."""
+    """Word a refusal, with what the upstream says of it where that is one short line."""
     told = _Problem()
     with suppress(msgspec.MsgspecError, UnicodeDecodeError):
         told = msgspec.json.decode(body, type=_Problem)
-    code = told.code if told.code.replace("_", "").isalnum() and len(told.code) < 64 else ""  # noqa: PLR2004 - longer than any of ours
-    fields = [str(one.get("field", "")) for one in told.errors]
+    fields = {one.get("field", ""): one.get("detail", "") for one in told.errors}
     if status == _UNPROCESSABLE and "format" in fields:
         return NotMigratedError(f"the upstream does not speak version {FORMAT} of the feed")
-    why = {
-        401: "it does not take the token",
-        403: "the token may not follow there",
-        _GONE: "it does not know this edge any more",
-    }.get(status, "it refused")
+    why = _WHY.get(status, "it refused")
     if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own numbers
         why = "it redirects, which is not followed"
-    return StoreError(f"the upstream answered {status} {code}: {why}".replace(" :", ":"))
+    said = "; ".join(f"{name}: {detail}" for name, detail in fields.items()) or told.detail
+    more = f" ({said})" if said and said.isprintable() and len(said) < _LINE else ""
+    return StoreError(f"the upstream answered {status}: {why}{more}")
 
 
 def _place(told: FeedPlace) -> Place:

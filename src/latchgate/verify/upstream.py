@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypedDict
 
-from latchgate.core.feed import MAX_TRUST, MIN_TRUST
+from latchgate.core.feed import MAX_TRUST, MIN_TRUST, NODE
 from latchgate.core.model import Decision, Request
 from latchgate.core.policy import Policy
 from latchgate.core.secret import Secret
@@ -29,6 +31,8 @@ from latchgate.verify.lease_engine import Lease, LeaseEngine
 from latchgate.verify.opening import Trust
 from latchgate.verify.shadow import Shadows
 
+TOKEN = "LATCHGATE_TOKEN"  # noqa: S105 - the name of a variable
+LEASE = 2.0  # seconds
 _LONGEST_BEAT = 5.0  # seconds; one that takes longer than the lease renews nothing anyway
 _log = logging.getLogger(__name__)
 
@@ -54,6 +58,8 @@ class Upstream:
     def __post_init__(self) -> None:
         """Refuse a trust that can't be; ValueError."""
         lease, stale = self.trust.lease, self.trust.stale
+        if not NODE.fullmatch(self.trust.node):
+            raise ValueError("node must be 1 to 63 letters, digits, dots, dashes or underscores")
         if not MIN_TRUST <= lease <= MAX_TRUST:
             raise ValueError(f"the lease must be from {MIN_TRUST} to {MAX_TRUST:.0f} s")
         if stale is not None and not lease < stale <= MAX_TRUST:
@@ -135,10 +141,48 @@ def _uncounted(_decision: Decision, _request: Request, _now: float) -> None:
     """Keep nothing: an edge has no database."""
 
 
-def token_in(file: Path) -> Callable[[], Secret]:
-    """Return what reads a token from a file, each time: one that is replaced is used at once."""
+class EdgeOptions(TypedDict, total=False):
+    """What an edge may be told besides whom it follows, and with which token."""
+
+    tenants: Iterable[str]
+    lease: float
+    stale_while_unreachable: float
+    node: str
+    ca: str | os.PathLike[str]
+
+
+def followed(url: str, token: str | Callable[[], str] | None, told: EdgeOptions) -> Upstream:
+    """Check what an edge is told; ValueError says what can't be, and shows no token.
+
+    The token is LATCHGATE_TOKEN's unless given.
+    """
+    shown = token if token is not None else os.environ.get(TOKEN, "")
+    if not shown:
+        raise ValueError(f"give the key to follow with, or set {TOKEN}")
 
     def read() -> Secret:
-        return Secret(file.read_text(encoding="utf-8").strip())
+        return Secret(shown if isinstance(shown, str) else shown())
 
-    return read
+    tenants, ca = told.get("tenants"), told.get("ca")
+    upstream = Upstream(
+        Origin.of(url),
+        read,
+        Trust(
+            told.get("node", socket.gethostname()[:63]),
+            told.get("lease", LEASE),
+            told.get("stale_while_unreachable"),
+        ),
+        tuple(tenants) if tenants is not None else None,
+        Path(ca) if ca is not None else None,
+    )
+    try:
+        upstream.context()
+    except OSError as error:
+        reason = "no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ValueError(f"ca {ca}: {reason}") from error
+    return upstream
+
+
+def token_in(file: Path) -> Callable[[], str]:
+    """Return what reads a token from a file, each time: one that is replaced is used at once."""
+    return lambda: file.read_text(encoding="utf-8").strip()
