@@ -110,6 +110,8 @@ _VERBS = {
         "access_log",
         "Show who was allowed and refused what.",
     ),
+    "status": ("latchgate.cli.status", "status", "Show nodes, verifiers and the last receipts."),
+    "receipt": ("latchgate.cli.status", "receipt", "Wait until every verifier follows a change."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }
 

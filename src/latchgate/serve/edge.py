@@ -19,11 +19,13 @@ from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
+from latchgate.doors.door import Readiness
 from latchgate.doors.verify import VerifyDoor
 from latchgate.serve.logs import configure, guard
 from latchgate.serve.servers import verify_server
 from latchgate.serve.supervisor import allow_many_connections, bind
 from latchgate.serve.worker import serve_all
+from latchgate.verify.engine import Engine
 from latchgate.verify.upstream import Edge, Upstream
 
 
@@ -34,6 +36,13 @@ class Listening:
     verify: Address
     trusted: Networks
     log_level: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    engine: Engine
+    readiness: Readiness
+    drain_seconds: float = 0.0
 
 
 def serve_edge(
@@ -72,7 +81,7 @@ def serve_edge(
                     runner.run(
                         serve_all(
                             [(verify_server(door), bound)],
-                            edge.engine,
+                            _Parts(edge.engine, Readiness()),
                             None,
                             lambda: announce(at),
                             supervised=False,
