@@ -27,6 +27,11 @@ from latchgate import __version__
 _VERBS = {
     "init": ("latchgate.cli.local", "init", "Make a configuration, a database and a first token."),
     "serve": ("latchgate.cli.local", "serve", "Run the server."),
+    "edge": (
+        "latchgate.cli.edge",
+        "edge",
+        "Decide near the gateway, following a Latchgate elsewhere.",
+    ),
     "recover": ("latchgate.cli.local", "recover", "Get a new operator token, on this machine."),
     "tenant": ("latchgate.cli.tenant", "tenant", "Make, suspend and reinstate tenants."),
     "user": ("latchgate.cli.user", "user", "Make and change users, give and take roles."),

@@ -41,7 +41,9 @@ def loaded(file: Path) -> Config:
         raise Failed(str(error), code=2)
 
 
-class _Listen(click.ParamType[Address]):
+class Listen(click.ParamType[Address]):
+    """An address to listen on: HOST:PORT, or unix:PATH where that may be."""
+
     name = "host:port"
 
     def __init__(self, *, unix: bool = False) -> None:
@@ -50,6 +52,7 @@ class _Listen(click.ParamType[Address]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Address:
+        """Read it, or end the program with what is wrong with it."""
         if isinstance(value, Address):
             return value
         try:
@@ -86,21 +89,21 @@ class _Database(click.ParamType[Postgres]):
 )
 @click.option(
     "--listen",
-    type=_Listen(),
+    type=Listen(),
     default="127.0.0.1:8420",
     show_default=True,
     help="The API's address.",
 )
 @click.option(
     "--console-listen",
-    type=_Listen(),
+    type=Listen(),
     default="127.0.0.1:8421",
     show_default=True,
     help="The console's address.",
 )
 @click.option(
     "--verify-listen",
-    type=_Listen(unix=True),
+    type=Listen(unix=True),
     default="127.0.0.1:8422",
     show_default=True,
     help="The gateways' address, or unix:/PATH.",
@@ -211,9 +214,9 @@ def _show_made(made: Initialized, *, as_json: bool) -> None:
     show_default=True,
     help="How many processes share the addresses.",
 )
-@click.option("--listen", type=_Listen(), help="The API's address instead of the configured one.")
-@click.option("--console-listen", type=_Listen(), help="The console's address.")
-@click.option("--verify-listen", type=_Listen(unix=True), help="The gateways' address.")
+@click.option("--listen", type=Listen(), help="The API's address instead of the configured one.")
+@click.option("--console-listen", type=Listen(), help="The console's address.")
+@click.option("--verify-listen", type=Listen(unix=True), help="The gateways' address.")
 @click.option(
     "--tls-cert",
     metavar="FILE",

@@ -55,12 +55,12 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
     built_in = with_built_in({}, providers.text(providers.BUILT_IN), version=0)
     guard(redactor([DEVELOPER_PATTERN, *built_in.patterns()]))
     certificate = _certificate(config)
-    _allow_many_connections()
+    allow_many_connections()
     os.umask(0o077)
     bound: list[socket.socket] = []
     try:
         for address in (getattr(config, name) for name in _ADDRESSES):
-            bound.append(_bind(address))  # noqa: PERF401 - the bound ones are closed on failure
+            bound.append(bind(address))  # noqa: PERF401 - the bound ones are closed on failure
         sockets = Sockets(*bound)
         told = _addresses(config, sockets)
         if workers == 1:
@@ -119,7 +119,7 @@ def _certificate(config: Config) -> Certificate | None:
     return certificate
 
 
-def _allow_many_connections() -> None:
+def allow_many_connections() -> None:
     """Take all the open files there may be: the usual 1,024 is a small flood of idle peers."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -131,7 +131,8 @@ def _warn(*lines: str) -> None:
     sys.stderr.flush()
 
 
-def _bind(address: Address) -> socket.socket:
+def bind(address: Address) -> socket.socket:
+    """Listen on an address; ServeError when it can't be."""
     bound = None
     try:
         if address.path is not None:

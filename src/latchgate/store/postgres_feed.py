@@ -496,3 +496,14 @@ def _published(newest: Sequence[Row]) -> Published:
         return Published(0, {})
     version, files = newest[0]
     return Published(version, rows.files_of(files))
+
+
+def read_within(
+    connection: psycopg.Connection[Any], keys: Sequence[Key]
+) -> dict[Key, Record | None]:
+    """Read records, and what goes with them, inside a transaction under way."""
+    reading = _Reading(keys)
+    cursor = psycopg.ClientCursor(connection)
+    with faults():
+        cursor.execute(reading.text.encode(), reading.told)
+        return reading.records(_results(cursor))

@@ -47,6 +47,12 @@ def read_records(connection: Connection, keys: Iterable[Key]) -> Snapshot:
     return Snapshot(number=number, records=records)
 
 
+def read_within(connection: Connection, keys: Iterable[Key]) -> dict[Key, Record | None]:
+    """Read records inside a transaction under way; StoreError when it fails."""
+    with faults():
+        return {key: _READERS[key[0]](connection, key[1]) for key in keys}
+
+
 def read_head(connection: Connection) -> tuple[int, str]:
     """Return the journal's head number and its epoch."""
     with faults():

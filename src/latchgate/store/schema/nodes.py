@@ -23,6 +23,7 @@ verifier = sa.Table(
     sa.Column("joined_at", sa.Float, nullable=False),
     sa.Column("seen_at", sa.Float, nullable=False),  # for people; nothing is decided by it
     sa.Column("tenants", sa.Text),  # those that an edge serves, as JSON; None: all
+    sa.Column("credential_id", sa.Text),  # what an edge came with; nobody else writes its row
 )
 
 promise = sa.Table(

@@ -37,6 +37,7 @@ def upgrade() -> None:
         sa.Column("joined_at", sa.Float, nullable=False),
         sa.Column("seen_at", sa.Float, nullable=False),
         sa.Column("tenants", sa.Text),
+        sa.Column("credential_id", sa.Text),
     )
     promise = op.create_table(
         "promise",
