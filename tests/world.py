@@ -31,7 +31,6 @@ from urllib.parse import urlsplit
 import msgspec
 import sqlalchemy as sa
 from tests import forked
-from tests.forked import LATCHGATE
 
 from latchgate import providers
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
@@ -56,6 +55,7 @@ from latchgate.store.reads import read_records
 from latchgate.store.sqlite import connect, driver
 from latchgate.verify.engine import Engine
 
+LATCHGATE = forked.LATCHGATE
 BUILT_IN = providers.text(providers.BUILT_IN)
 WAYSCLOUD = providers.text("wayscloud.toml")
 FILES = {f"{name}.toml": providers.text(f"{name}.toml") for name in providers.SHIPPED}
