@@ -43,7 +43,7 @@ _NO_MATTER = {"PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"}
 # Frameworks are set up in their own ways, migrations are run by path, and the last is the program.
 _LEFT_OUT = ("latchgate.integrations.", "latchgate.store.migrations", "latchgate.__main__")
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
-_ABOVE = 1_000  # where files wait before they get their numbers
+_ABOVE = 500  # where files wait before they get their numbers
 _LENGTH = struct.Struct("!I")
 # Python's own modules that this needs are built in: it starts in a tenth of what Latchgate takes.
 _IN_PATH = """\
