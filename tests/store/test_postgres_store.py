@@ -1,4 +1,4 @@
-"""Changes on PostgreSQL: what is said to be changed is, whatever the server, or its standby, does."""
+"""Changes on PostgreSQL: what is said to be changed is, whatever the server or its standby do."""
 
 from __future__ import annotations
 
@@ -84,9 +84,33 @@ def insert_tenant(change, tenant_id, name=None):
     change.note("tenant.create", Noun.TENANT, tenant_id, tenant_id=tenant_id, detail={})
 
 
-def backend(change) -> int:
-    pid: int = change.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
-    return pid
+def change(world, *steps):
+    """Do these in one change."""
+    with world.changing() as change:
+        for step in steps:
+            step(change)
+
+
+def a_tenant(change):
+    insert_tenant(change, "t-new")
+
+
+def a_note(change):
+    change.note("test.change", Noun.USER, "u-1", tenant_id=None, detail={})
+
+
+def a_fault(_change):
+    raise KeyError
+
+
+def ending(outsider):
+    """Return what has the server end the connection of a change."""
+
+    def end(change):
+        pid = change.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+        outsider.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    return end
 
 
 # --- one at a time
@@ -121,10 +145,10 @@ def test_of_two_who_take_a_name_at_once_the_second_is_told(world):
         except ConflictError as error:
             told.append(error.detail)
 
-    with world.changing() as change:
+    with world.changing() as first:
         thread = threading.Thread(target=second)
         thread.start()
-        insert_tenant(change, "t-a", "same")
+        insert_tenant(first, "t-a", "same")
     thread.join()
     assert told == ["another record already has this id or name"]
     assert chain_faults(world.database) == []
@@ -166,19 +190,16 @@ def test_a_head_that_is_held_too_long_is_a_fault_and_nothing_changed(world, outs
 
 def test_a_connection_that_ends_within_a_change_takes_all_of_it_back(world, outsider):
     before = world.head()
-    with pytest.raises(StoreError, match="nothing was changed") as told, world.changing() as change:
-        insert_tenant(change, "t-new")
-        outsider.execute("SELECT pg_terminate_backend(%s)", [backend(change)])
-        change.note("test.change", Noun.USER, "u-1", tenant_id=None, detail={})
+    with pytest.raises(StoreError, match="nothing was changed") as told:
+        change(world, a_tenant, ending(outsider), a_note)
     assert not isinstance(told.value, OutcomeUnknownError)
     assert note(world.store) == before + 1
 
 
 def test_a_connection_that_has_ended_at_the_commit_leaves_its_outcome_open(world, outsider):
     before = world.head()
-    with pytest.raises(OutcomeUnknownError), world.changing() as change:
-        insert_tenant(change, "t-new")
-        outsider.execute("SELECT pg_terminate_backend(%s)", [backend(change)])
+    with pytest.raises(OutcomeUnknownError):
+        change(world, a_tenant, ending(outsider))
     assert world.head() == before
     assert note(world.store) == before + 1
 
@@ -286,10 +307,13 @@ def test_once_the_standby_is_back_the_commit_that_waited_counts(own, waiting):
 
 def test_a_failure_that_was_passed_over_within_a_change_takes_it_back_all_the_same(world):
     before = world.head()
-    with pytest.raises(StoreError, match="nothing was changed"), world.changing() as change:
-        insert_tenant(change, "t-new")
+
+    def pass_over(change):
         with contextlib.suppress(sa.exc.DBAPIError):
             change.execute(sa.text("SELECT * FROM no_such_table"))
+
+    with pytest.raises(StoreError, match="nothing was changed"):
+        change(world, a_tenant, pass_over)
     assert world.head() == before
     assert note(world.store) == before + 1
 
@@ -301,8 +325,8 @@ def test_a_failure_that_was_passed_over_within_a_change_takes_it_back_all_the_sa
 )
 def test_what_can_not_be_stored_is_the_callers_fault(world, row):
     before = world.head()
+    told = {"id": "t-new", "name": "x", "active": True, "created_at": 1.0, "version": 0}
     with pytest.raises(UnstorableError), world.changing() as change:
-        told = {"id": "t-new", "name": "x", "active": True, "created_at": 1.0, "version": 0}
         change.execute(sa.insert(schema.tenant).values(**told | row))
     with pytest.raises(UnstorableError), world.store.reading() as connection:
         connection.execute(sa.select(schema.tenant).where(schema.tenant.c.id == "a\0b"))
@@ -314,9 +338,9 @@ SERIALIZATION = "BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END"
 
 def test_whoever_came_in_anothers_way_may_repeat_the_change(world):
     before = world.head()
-    with pytest.raises(RetryError), world.changing() as change:
-        insert_tenant(change, "t-new")
-        change.execute(sa.text(f"DO $$ {SERIALIZATION} $$"))
+    collide = sa.text(f"DO $$ {SERIALIZATION} $$")
+    with pytest.raises(RetryError):
+        change(world, a_tenant, lambda change: change.execute(collide))
     assert note(world.store) == before + 1
 
 
@@ -330,8 +354,8 @@ def test_so_may_who_is_told_so_by_the_commit(world, outsider):
         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION collide()"
     )
     try:
-        with pytest.raises(RetryError), world.changing() as change:
-            insert_tenant(change, "t-new")
+        with pytest.raises(RetryError):
+            change(world, a_tenant)
     finally:
         outsider.execute("DROP FUNCTION collide CASCADE")
     assert world.head() == before
@@ -343,12 +367,11 @@ def test_so_may_who_is_told_so_by_the_commit(world, outsider):
 
 def test_a_change_is_announced_once_it_is_committed_and_not_before(world, outsider):
     outsider.execute("LISTEN latchgate_journal")
-    with pytest.raises(KeyError), world.changing() as change:
-        change.note("test.change", Noun.USER, "u-1", tenant_id=None, detail={})
-        raise KeyError
+    with pytest.raises(KeyError):
+        change(world, a_note, a_fault)
     assert not list(outsider.notifies(timeout=0))
-    with world.changing() as change:
-        change.note("test.change", Noun.USER, "u-1", tenant_id=None, detail={})
+    with world.changing() as under_way:
+        a_note(under_way)
         assert not list(outsider.notifies(timeout=0))
     assert len(list(outsider.notifies(timeout=30, stop_after=1))) == 1
     world.store.ring()
@@ -369,10 +392,11 @@ def test_behind_a_pooler_that_gives_each_transaction_another_connection_all_is_t
 
     def work(store):
         for _ in range(10):
-            taken.append(note(store))
+            own = note(store)
+            taken.append(own)
             with store.reading() as connection:
                 head = connection.execute(sa.select(schema.journal_head.c.n)).scalar_one()
-                assert head >= taken[-1]
+                assert head >= own
                 assert connection.execute(sa.text("SHOW transaction_read_only")).scalar() == "on"
 
     threads = [threading.Thread(target=work, args=(store,)) for store in stores]
