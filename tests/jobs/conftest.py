@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +74,7 @@ def site(tmp_path, clock, place):
         master_key=tmp_path / "master.key",
         redact=redactor(),
         clock=clock,
+        ticks=time.monotonic,
         entropy=secrets.token_bytes,
     )
     yield Site(world, clock, work, names)
