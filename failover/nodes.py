@@ -58,6 +58,8 @@ class Node:
             f"database = {json.dumps(database)}",
             'master_key = "master.key"',
             'policy = ["providers/wayscloud.toml"]',
+            "[node]",
+            f'name = "{self.host.name}"',
             "[listen]",
             *(f'{name} = "{where}:{port}"' for name, port in listen.items()),
             "[gateways]",
