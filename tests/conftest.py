@@ -1,8 +1,12 @@
-"""What tests anywhere may ask for: a real PostgreSQL, a database in it, a PgBouncer before it."""
+"""What tests anywhere may ask for: a real PostgreSQL, a database in it, a PgBouncer before it.
+
+And what holds for a whole run.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -29,6 +33,15 @@ def place(request: pytest.FixtureRequest) -> Databases | None:
         return None
     found: Databases = request.getfixturevalue("databases")
     return found
+
+
+def pytest_configure() -> None:
+    """Let Python keep compiled code, even where it is told to keep none, as containers do.
+
+    What tests start would compile all of its modules each time, for longer than it then runs.
+    """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from urllib.parse import urlsplit
 import msgspec
 import psycopg
 import sqlalchemy as sa
+from tests import forked
 
 from latchgate import providers
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
@@ -63,7 +63,7 @@ from latchgate.verify.lease_engine import Lease, LeaseEngine
 if TYPE_CHECKING:
     from tests.postgres_world import Databases
 
-LATCHGATE = (sys.executable, "-m", "latchgate")
+LATCHGATE = forked.LATCHGATE
 BUILT_IN = providers.text(providers.BUILT_IN)
 WAYSCLOUD = providers.text("wayscloud.toml")
 FILES = {f"{name}.toml": providers.text(f"{name}.toml") for name in providers.SHIPPED}
@@ -123,6 +123,7 @@ class World:
     """One database with a tenant, a project, an administrator's role, a user and a token."""
 
     database: Location
+    usage_database: Location
 
     def __init__(
         self,
@@ -578,20 +579,10 @@ class Run:
         return msgspec.json.decode(self.out)
 
 
-@functools.cache
-def _bytecode() -> Mapping[str, str]:
-    """Let commands share compiled code even where Python is told to write none: much faster."""
-    if not sys.dont_write_bytecode:
-        return {}
-    folder = tempfile.mkdtemp(prefix="latchgate-pyc-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
-
-
 def environment(**more: str) -> dict[str, str]:
     """Return an environment without any setting of Latchgate's but those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LATCHGATE")}
-    return {**kept, "COLUMNS": "200", "NO_COLOR": "1", **_bytecode(), **more}
+    return {**kept, "COLUMNS": "200", "NO_COLOR": "1", **more}
 
 
 def latchgate(
@@ -602,14 +593,12 @@ def latchgate(
     seconds: float = 60.0,
 ) -> Run:
     """Run the command line as a person would; never a traceback, whatever was given."""
-    done = subprocess.run(
+    done = forked.run(
         [*LATCHGATE, *args],
         cwd=cwd,
         env=environment(**(env or {})),
-        input=stdin,
-        capture_output=True,
-        timeout=seconds,
-        check=False,
+        stdin=stdin,
+        seconds=seconds,
     )
     out, err = done.stdout.decode(), done.stderr.decode()
     assert "Traceback" not in out + err, err
@@ -677,7 +666,7 @@ class Server:
         arguments = ["serve", "--config", str(self.config), "--json"]
         arguments += ["--workers", str(self.workers), *more]
         with said.open("wb") as out, (self.folder / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = forked.popen(
                 [*self.command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -777,12 +766,28 @@ class Server:
         return latchgate(*args, env=told | env, stdin=stdin, cwd=cwd or self.folder)
 
 
-def raw_rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
+def raw_rows(database: Location, statement: str) -> list[tuple[Any, ...]]:
     """Run one query on the driver, beside everything else."""
+    if isinstance(database, Postgres):
+        with psycopg.connect(database.uri.reveal(), autocommit=True) as looking:
+            return looking.execute(statement.encode()).fetchall()
     connection: sqlite3.Connection = driver.connect(
         f"{database.absolute().as_uri()}?mode=ro", uri=True
     )
     try:
         return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def run(database: Location, statement: str) -> None:
+    """Run one statement that changes something on the driver, beside everything else."""
+    if isinstance(database, Postgres):
+        with psycopg.connect(database.uri.reveal(), autocommit=True) as changing:
+            changing.execute(statement.encode())
+        return
+    connection = driver.connect(str(database), isolation_level=None)
+    try:
+        connection.execute(statement)
     finally:
         connection.close()

@@ -30,6 +30,7 @@ from latchgate.store.usage import UsageReader
 from latchgate.store.verifiers import Verifiers
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.news import News
 from latchgate.verify.receipt import Receipt, unwaited
 from latchgate.verify.receipts import Receipts
 
@@ -58,6 +59,7 @@ class Door:
     shadows: ShadowReader
     access_log: AccessReader | None  # None where no access log is written
     engine: Engine
+    news: News
     verifiers: Verifiers
     receipts: Receipts
     readiness: Readiness

@@ -72,6 +72,7 @@ from latchgate.store.usage import UsageReader
 from latchgate.store.verifiers import Verifiers
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.news import News
 from latchgate.verify.opening import Trust, engine_over
 from latchgate.verify.receipts import Receipts
 from latchgate.verify.shadow import Shadows
@@ -250,6 +251,7 @@ def _door(
         shadows=databases.compared,
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,
         engine=engine,
+        news=News(lambda: engine.position),
         verifiers=followed.verifiers,
         receipts=followed.receipts,
         readiness=followed.readiness,
