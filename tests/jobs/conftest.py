@@ -55,9 +55,9 @@ def clock():
 
 
 @pytest.fixture
-def site(tmp_path, clock):
+def site(tmp_path, clock, place):
     """A database whose clock stands still, and jobs over it."""
-    world = World(tmp_path, clock=clock)
+    world = World(tmp_path, clock=clock, databases=place)
     master.create(tmp_path / "master.key", secrets.token_bytes)
     reader = UsageReader(world.usage_database)
     policy = compiled(FILES, 1)

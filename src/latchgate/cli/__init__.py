@@ -87,6 +87,11 @@ _VERBS = {
     ),
     "backup": ("latchgate.cli.moving", "backup", "Back up a running server into one file."),
     "restore": ("latchgate.cli.moving", "restore", "Put a backup in the database's place."),
+    "restored": (
+        "latchgate.cli.moving",
+        "restored",
+        "Say that PostgreSQL was put back to an earlier state.",
+    ),
     "export": ("latchgate.cli.moving", "export", "Write every record as JSON lines."),
     "load": ("latchgate.cli.moving", "load", "Make a new database from an export."),
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),

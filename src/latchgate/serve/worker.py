@@ -12,7 +12,9 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,13 +23,13 @@ import uvloop
 from latchgate.config import Config
 from latchgate.core.redact import Redactor
 from latchgate.doors.door import Readiness
-from latchgate.keyring import master
-from latchgate.keyring.errors import KeyringError
+from latchgate.manage import signing_keys
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.assembly import Assembly
 from latchgate.serve.logs import configure
 from latchgate.serve.servers import WorkerServer, api_server, verify_server
 from latchgate.serve.tls import Certificate, CertificateError
+from latchgate.store.journal import Store
 from latchgate.verify.engine import Engine
 
 FOLLOW_SECONDS = 0.01
@@ -80,10 +82,10 @@ def run_worker(
 
 def _warn_of_master_key(config: Config) -> None:
     """Say at the start that nothing can be signed; decisions never wait for it."""
-    try:
-        master.load(config.master_key)
-    except KeyringError as error:
-        _log.warning("nothing can be signed: %s", error)
+    with closing(Store(config.database, clock=time.time)) as store:
+        why = signing_keys.unusable(store, config.master_key)
+    if why is not None:
+        _log.warning("nothing can be signed: %s", why)
 
 
 class Parts(Protocol):

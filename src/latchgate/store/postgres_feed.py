@@ -31,6 +31,7 @@ from latchgate.store.postgres import (
     connect,
     faults,
 )
+from latchgate.store.postgres_schema import check_schema
 from latchgate.store.reads import SCHEMA_HEAD
 from latchgate.store.rows import Row, Snapshot
 from latchgate.store.source import PAGE, Beat, Place, Published, Through
@@ -44,7 +45,6 @@ GENESIS = bytes(32)
 
 # The history that the database writes: another number after each promotion.
 TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
-_SCHEMA = "SELECT version_num FROM alembic_version"
 _PLACE = (
     f"SELECT h.epoch, h.n, j.hash, {TIMELINE} FROM journal_head h"  # noqa: S608 - words of our own
     " LEFT JOIN journal j ON j.n = h.n"
@@ -118,12 +118,18 @@ class PostgresFeed:
             "now": time.time(),
         }
         with self._reading() as connection:
-            _check_schema(connection)
+            check_schema(connection)
             (place,), newest = _results(
                 self._run(
                     connection, f"{BEGIN}; {_PROMISE}; {_PLACE}; {_POLICY}; {_REGISTER};", told
                 ),
             )
+            try:
+                # Again: a migration looks at rows, and none was there when it did.
+                check_schema(connection)
+            except NotMigratedError:
+                self.leave(incarnation)
+                raise
         epoch, number, digest, timeline = place
         return (
             Place(epoch, number, bytes(digest) if digest is not None else GENESIS),
@@ -490,22 +496,6 @@ def _published(newest: Sequence[Row]) -> Published:
         return Published(0, {})
     version, files = newest[0]
     return Published(version, rows.files_of(files))
-
-
-def _check_schema(connection: Connection) -> None:
-    try:
-        with faults():
-            row = connection.execute(_SCHEMA).fetchone()
-    except StoreError as error:
-        if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
-            raise
-        row = None
-    if row is None:
-        msg = "this is not a Latchgate database yet; run latchgate init"
-        raise NotMigratedError(msg)
-    if row[0] != SCHEMA_HEAD:
-        msg = f"the database has schema {row[0]}, this program needs {SCHEMA_HEAD}"
-        raise NotMigratedError(msg)
 
 
 def read_within(

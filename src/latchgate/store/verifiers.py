@@ -151,6 +151,8 @@ class Verifiers:
 
     def adopt(self) -> None:
         """Write down the history that there is, when another is written there: not settled."""
+        if not self._replaceable:
+            return  # a file has one history: a restore alone begins another, and says so
         promise = schema.promise
         with self._store.writing() as connection:
             connection.execute(
