@@ -7,6 +7,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 from tests.asking import basic
 from tests.doors.keystone.cloud import PUBLISHED, Cloud
 from tests.e2e.test_attacks_journal import approved_application, somebody
@@ -16,7 +17,9 @@ from tests.world import Server, World, http_request, latchgate, raw_rows
 
 from latchgate import Verifier
 from latchgate.config import load
+from latchgate.core.model import Noun
 from latchgate.keyring import master
+from latchgate.store import schema
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
@@ -264,3 +267,19 @@ def test_a_key_without_the_scope_starts_no_edge(server, tmp_path):
     assert done.code == 1
     assert "the token may not follow there" in done.err
     assert env["LATCHGATE_TOKEN"] not in done.err
+
+
+def test_the_journal_said_of_each_record_whose_it_is(world):
+    """What an edge is told rests on it: a change under another tenant's name would be missed."""
+    journal, found = schema.journal, []
+    for noun, table in (
+        (Noun.CREDENTIAL, schema.credential),
+        (Noun.USER, schema.user),
+        (Noun.PROJECT, schema.project),
+        (Noun.ROLE, schema.role),
+    ):
+        named = sa.select(journal.c.action).join(table, table.c.id == journal.c.record)
+        named = named.where(journal.c.noun == str(noun), journal.c.tenant_id.is_not(None))
+        assert world.all(named), noun
+        found += world.all(named.where(journal.c.tenant_id != table.c.tenant_id))
+    assert found == []

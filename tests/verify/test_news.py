@@ -19,8 +19,10 @@ def test_who_waits_is_told_as_soon_as_the_position_grows():
         assert not waiting[2].done()
         at[0] = 9
         told.append(await waiting[2])
-        while news._poller is not None:
-            await asyncio.sleep(0.001)
+        poller = news._poller
+        if poller is not None:
+            await poller
+        assert news._poller is None
         return told
 
     assert asyncio.run(asyncio.wait_for(run(), 30)) == [6, 6, 9]
