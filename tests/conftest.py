@@ -1,13 +1,47 @@
-"""What tests anywhere may ask for: a real PostgreSQL, a database in it, a PgBouncer before it."""
+"""What tests anywhere may ask for: a real PostgreSQL, a database in it, a PgBouncer before it.
+
+And what holds for a whole run.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 from tests.pgbouncer import PgBouncer
 from tests.postgres import Database, Postgres, shared
+from tests.postgres_world import Databases
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_databases` over SQLite and over PostgreSQL."""
+    marked = metafunc.definition.get_closest_marker("both_databases") is not None
+    if (marked or "LATCHGATE_POSTGRES" in os.environ) and "place" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "place",
+            ["postgres"] if "LATCHGATE_POSTGRES" in os.environ else ["sqlite", "postgres"],
+            indirect=True,
+        )
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> Databases | None:
+    """Where a `World` is made: in files, or in these databases."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return None
+    found: Databases = request.getfixturevalue("databases")
+    return found
+
+
+def pytest_configure() -> None:
+    """Let Python keep compiled code, even where it is told to keep none, as containers do.
+
+    What tests start would compile all of its modules each time, for longer than it then runs.
+    """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +59,12 @@ def postgres_database(postgres: Postgres) -> Iterator[Database]:
     """An empty database, owned by Latchgate."""
     with postgres.database() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres) -> Databases:
+    """Databases in that PostgreSQL for a `World`."""
+    return Databases(postgres)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -187,6 +187,16 @@ class Postgres:
             yield Database(name, self.uri(name), self.socket_uri(name))
         finally:
             self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def template(self, name: str, fill: Callable[[Database], None]) -> str:
+        """Name a database for others to be copies of; it is made by the first of a run to ask."""
+        known = sql.SQL("SELECT 1 FROM pg_database WHERE datname = {}").format(sql.Literal(name))
+        with alone(self.home / f"{name}.lock"):
+            if not self.execute(known):
+                with self.database() as made:
+                    fill(made)
+                    self.create(name, made.name)
+        return name
 
     def create(self, name: str, template: str = "template1") -> None:
         """Make a database that belongs to Latchgate."""

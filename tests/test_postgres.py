@@ -75,6 +75,19 @@ def test_a_database_can_be_a_copy_of_another(postgres):
             assert answer(copy.uri, "SELECT n FROM kept") == 7
 
 
+def test_what_many_are_copies_of_is_made_once(postgres):
+    def fill(database):
+        asked.append(database.name)
+        with psycopg.connect(database.uri) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+
+    asked: list[str] = []
+    for _ in range(2):
+        with postgres.database(postgres.template("seven", fill)) as copy:
+            assert answer(copy.uri, "SELECT n FROM kept") == 7
+    assert len(asked) == 1
+
+
 def test_a_server_of_ones_own_crashes_starts_again_and_leaves_nothing(postgres):
     with Postgres.made(like=postgres) as server, server.database() as database:
         assert (server.port, server.pid) != (postgres.port, postgres.pid)

@@ -20,24 +20,24 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
 import sqlalchemy as sa
+from tests import forked
 
 from latchgate import providers
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.kinds.spec import Spec
 from latchgate.core.location import Location, Postgres
-from latchgate.core.model import Credential, Decision, Grant, Noun, Request, User
+from latchgate.core.model import Credential, Decision, Grant, Key, Noun, Record, Request, User
 from latchgate.core.network import Networks, parse_address
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
@@ -53,12 +53,17 @@ from latchgate.signin.pool import Passwords
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 from latchgate.store.migrate import migrate
+from latchgate.store.postgres_feed import PostgresFeed, Standing
 from latchgate.store.reads import read_records
 from latchgate.store.sqlite import connect, driver
 from latchgate.verify.bell_engine import BellEngine
 from latchgate.verify.engine import Engine
+from latchgate.verify.lease_engine import Lease, LeaseEngine
 
-LATCHGATE = (sys.executable, "-m", "latchgate")
+if TYPE_CHECKING:
+    from tests.postgres_world import Databases
+
+LATCHGATE = forked.LATCHGATE
 BUILT_IN = providers.text(providers.BUILT_IN)
 WAYSCLOUD = providers.text("wayscloud.toml")
 FILES = {f"{name}.toml": providers.text(f"{name}.toml") for name in providers.SHIPPED}
@@ -117,16 +122,28 @@ def _template() -> tuple[Path, setup.FirstRecords]:
 class World:
     """One database with a tenant, a project, an administrator's role, a user and a token."""
 
+    database: Location
     usage_database: Location
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        databases: Databases | None = None,
+    ) -> None:
+        """Make it in files below `folder`; with `databases`, all but usage in PostgreSQL."""
         template, first = _template()
         folder.mkdir(parents=True, exist_ok=True)
-        self.database = folder / "latchgate.db"
         self.usage_database = folder / "latchgate-usage.db"
+        self._databases = databases
         # With their modes, which SQLite gives to the files beside them too.
-        shutil.copy(template / "latchgate.db", self.database)
         shutil.copy(template / "latchgate-usage.db", self.usage_database)
+        if databases is not None:
+            self.database, first = databases.take(), databases.first
+        else:
+            self.database = folder / "latchgate.db"
+            shutil.copy(template / "latchgate.db", self.database)
         self._attach(clock)
         self.admin = MadeKey(self._first_key(), first.token.reveal(), self.owner)
 
@@ -136,6 +153,7 @@ class World:
         world = cls.__new__(cls)
         world.database = server.folder / "latchgate.db"
         world.usage_database = server.folder / "latchgate-usage.db"
+        world._databases = None
         world._attach(time.time)
         world.admin = MadeKey(world._first_key(), server.token, world.owner)
         return world
@@ -171,6 +189,8 @@ class World:
             proving.close()
         self._assertions.clear()
         self.store.close()
+        if self._databases is not None and isinstance(self.database, Postgres):
+            self._databases.give_back(self.database)
 
     # --- reading
 
@@ -324,16 +344,25 @@ class World:
 
     def acting(self, key: MadeKey, rights: Scopes = ALL) -> Caller:
         """Return a key's bearer as who acts; `rights` cuts what it may do."""
-        reader = connect(self.database, durable=True, read_only=True)
-        try:
-            wanted = [(Noun.CREDENTIAL, key.id), (Noun.USER, key.owner.user_id)]
-            credential, owner = read_records(reader, wanted).records.values()
-        finally:
-            reader.close()
+        wanted = [(Noun.CREDENTIAL, key.id), (Noun.USER, key.owner.user_id)]
+        found = self._read(wanted)
+        credential, owner = (found[one] for one in wanted)
         assert isinstance(credential, Credential)
         assert isinstance(owner, User)
         grant = Grant(credential=credential, owner=owner, rights=credential.scopes & rights)
         return Caller(grant, None)
+
+    def _read(self, keys: Sequence[Key]) -> Mapping[Key, Record | None]:
+        """Read records as verifiers do."""
+        if isinstance(self.database, Postgres):
+            with contextlib.closing(self._feed(self.database)) as feed:
+                return feed.read(keys).records
+        with contextlib.closing(connect(self.database, durable=True, read_only=True)) as reader:
+            return read_records(reader, keys).records
+
+    def _feed(self, database: Postgres) -> PostgresFeed:
+        standing = Standing("test", os.getpid(), "0", trust=2.0, stale=False)
+        return PostgresFeed(database, standing, limit=START_SECONDS)
 
     def passwords(self, ticks: Callable[[], float] = time.monotonic) -> Passwords:
         """Return what checks passwords; closed with the world."""
@@ -361,8 +390,13 @@ class World:
         fetch: Callable[[str], bytes] = fetch,
     ) -> Engine:
         """Return a new engine over the database; closed with the world."""
-        engine = BellEngine(
-            self.database,
+        database = self.database
+        make: Callable[..., Engine] = (
+            functools.partial(LeaseEngine, Lease(self._feed(database), 2.0))
+            if isinstance(database, Postgres)
+            else functools.partial(BellEngine, database)
+        )
+        engine = make(
             clock=clock or self.clock,
             ticks=ticks,
             entropy=secrets.token_bytes,
@@ -399,21 +433,18 @@ def asking(
     )
 
 
-def chain_faults(database: Path) -> list[str]:
+def chain_faults(database: Location) -> list[str]:
     """Check a journal's numbers and hashes as an auditor would: with nothing of the program.
 
     Each row's hash is SHA-256 over the hash before it and the row as JSON with sorted names.
     """
     columns = ["n", "at", "actor", "action", "noun", "record", "tenant_id", "detail"]
     columns += ["credential_id", "address"]
-    connection = driver.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
-    try:
+    with contextlib.closing(_looking_at(database)) as connection:
         rows = connection.execute(
             f"SELECT {', '.join(columns)}, previous, hash FROM journal ORDER BY n"  # noqa: S608
         ).fetchall()
         head = connection.execute("SELECT n, hash FROM journal_head").fetchall()
-    finally:
-        connection.close()
     faults: list[str] = []
     before = bytes(32)
     for wanted, row in enumerate(rows, 1):
@@ -432,6 +463,17 @@ def chain_faults(database: Path) -> list[str]:
     if head != [(len(rows), before)]:
         faults.append("the head is not that of the last row")
     return faults
+
+
+def _looking_at(database: Location) -> Any:
+    if isinstance(database, Postgres):
+        return psycopg.connect(database.uri.reveal())
+    return driver.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def where(database: Location) -> str:
+    """Return what names a database in a configuration."""
+    return database.uri.reveal() if isinstance(database, Postgres) else str(database)
 
 
 def mode(path: Path) -> int:
@@ -537,20 +579,10 @@ class Run:
         return msgspec.json.decode(self.out)
 
 
-@functools.cache
-def _bytecode() -> Mapping[str, str]:
-    """Let commands share compiled code even where Python is told to write none: much faster."""
-    if not sys.dont_write_bytecode:
-        return {}
-    folder = tempfile.mkdtemp(prefix="latchgate-pyc-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return {"PYTHONPYCACHEPREFIX": folder, "PYTHONDONTWRITEBYTECODE": ""}
-
-
 def environment(**more: str) -> dict[str, str]:
     """Return an environment without any setting of Latchgate's but those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LATCHGATE")}
-    return {**kept, "COLUMNS": "200", "NO_COLOR": "1", **_bytecode(), **more}
+    return {**kept, "COLUMNS": "200", "NO_COLOR": "1", **more}
 
 
 def latchgate(
@@ -561,14 +593,12 @@ def latchgate(
     seconds: float = 60.0,
 ) -> Run:
     """Run the command line as a person would; never a traceback, whatever was given."""
-    done = subprocess.run(
+    done = forked.run(
         [*LATCHGATE, *args],
         cwd=cwd,
         env=environment(**(env or {})),
-        input=stdin,
-        capture_output=True,
-        timeout=seconds,
-        check=False,
+        stdin=stdin,
+        seconds=seconds,
     )
     out, err = done.stdout.decode(), done.stderr.decode()
     assert "Traceback" not in out + err, err
@@ -636,7 +666,7 @@ class Server:
         arguments = ["serve", "--config", str(self.config), "--json"]
         arguments += ["--workers", str(self.workers), *more]
         with said.open("wb") as out, (self.folder / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = forked.popen(
                 [*self.command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,

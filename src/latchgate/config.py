@@ -114,12 +114,14 @@ class Node:
     """What this machine is called, and for how long it believes what it remembers (seconds).
 
     `name` None stands for the host's own; `stale` is for how long while the database can't be
-    reached, None where no longer than `lease`.
+    reached, None where no longer than `lease`. `drain` is how long it says that it stops before it
+    takes nothing new.
     """
 
     name: str | None
     lease: float
     stale: float | None
+    drain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +445,7 @@ def _node(entry: NodeEntry, at: Callable[[str, object], ConfigError]) -> Node:
     stale = entry.stale_while_unreachable
     if stale is not None and stale <= entry.lease:
         raise at("node.stale_while_unreachable", "must be longer than node.lease")
-    return Node(entry.name, entry.lease, stale)
+    return Node(entry.name, entry.lease, stale, entry.drain)
 
 
 def _worded(file: Path, text: str, message: str) -> str:

@@ -27,12 +27,14 @@ class NodeEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     `name` is what receipts call it; the host's own name unless told. `lease` is for how many
     seconds it believes what it remembers after it last heard from the database. With
     `stale_while_unreachable` it goes on for that many seconds in all while the database can't be
-    reached; every receipt then waits for as long when it lacks this machine's word.
+    reached; every receipt then waits for as long when it lacks this machine's word. Told to stop,
+    it answers on `/readyz` that it does for `drain` seconds before it takes nothing new.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,63}\Z")] | None = None
     lease: Annotated[float, msgspec.Meta(ge=0.5, le=60)] = 2.0
     stale_while_unreachable: Annotated[float, msgspec.Meta(ge=1, le=3600)] | None = None
+    drain: Annotated[float, msgspec.Meta(ge=0, le=300)] = 0.0
 
 
 class ConsoleEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

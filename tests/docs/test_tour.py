@@ -55,7 +55,10 @@ def test_every_command_of_the_tour_prints_what_the_readme_shows(tmp_path):
     ]
     assert first.command == "make run"
     expected = with_ports(first.expected, ports)
-    with terminal(first.command, expected, tmp_path), shell(tmp_path, ports) as session:
+    with (
+        terminal(first.command, expected, tmp_path, fresh=True),
+        shell(tmp_path, ports, fresh=True) as session,
+    ):
         for step in rest:
             session.check(step)
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.e2e.stack import free_address
+from tests.forked import in_path
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -116,10 +117,11 @@ def with_ports(text: str, ports: Mapping[int, int]) -> str:
     return text
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, *, fresh: bool = False) -> dict[str, str]:
     """Return a reader's environment: nothing of Latchgate's set, the program in PATH.
 
     Nor what `make test` hands down: a make that knows it was called by another says other things.
+    The program is the installed one if `fresh`, else one that has imported its modules before.
     """
     inherited = ("LATCHGATE_", "PYTHON", "MAKE", "MFLAGS")
     kept = {
@@ -127,9 +129,11 @@ def environment(folder: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(inherited) and not name.lower().endswith("_proxy")
     }
-    path = f"{BIN}:{kept.get('PATH', '/usr/bin:/bin')}:/usr/sbin"
-    home = str(folder)
-    return kept | {"PATH": path, "HOME": home, "TMPDIR": home, "LC_ALL": "C.UTF-8"}
+    kept |= {"HOME": str(folder), "TMPDIR": str(folder), "LC_ALL": "C.UTF-8"}
+    found = [BIN, kept.get("PATH", "/usr/bin:/bin"), "/usr/sbin"]
+    if not fresh:
+        found.insert(0, in_path(kept))
+    return kept | {"PATH": ":".join(map(str, found))}
 
 
 def init(folder: Path, ports: Mapping[int, int]) -> None:
@@ -165,12 +169,12 @@ def _made() -> TemporaryDirectory[str]:
 class Shell:
     """One bash, fed a command at a time."""
 
-    def __init__(self, folder: Path, ports: Mapping[int, int]) -> None:
+    def __init__(self, folder: Path, ports: Mapping[int, int], *, fresh: bool = False) -> None:
         self._ports = ports
         self._process = subprocess.Popen(
             ["bash", "--norc", "--noprofile"],
             cwd=folder,
-            env=environment(folder),
+            env=environment(folder, fresh=fresh),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -236,12 +240,12 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
 
 
 @contextmanager
-def terminal(command: str, expected: str, folder: Path) -> Iterator[None]:
+def terminal(command: str, expected: str, folder: Path, *, fresh: bool = False) -> Iterator[None]:
     """Run a command that stays, in a terminal of its own, until the block ends: then Ctrl-C."""
     process = subprocess.Popen(
         ["bash", "-c", command],
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder, fresh=fresh),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -257,9 +261,9 @@ def terminal(command: str, expected: str, folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def shell(folder: Path, ports: Mapping[int, int]) -> Iterator[Shell]:
+def shell(folder: Path, ports: Mapping[int, int], *, fresh: bool = False) -> Iterator[Shell]:
     """Give a bash, and end it and what it left running."""
-    session = Shell(folder, ports)
+    session = Shell(folder, ports, fresh=fresh)
     try:
         yield session
     finally:

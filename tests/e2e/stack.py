@@ -23,8 +23,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests import forked
 from tests.certificates import Pair
 from tests.e2e.wire import Answer
+from tests.forked import LATCHGATE
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy" / "nginx"
@@ -119,7 +121,7 @@ class Program:
             (self.folder / f"{self.name}.stdout").open("ab") as out,
             (self.folder / f"{self.name}.stderr").open("ab") as err,
         ):
-            self._process = subprocess.Popen(
+            self._process = forked.popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -188,15 +190,13 @@ class Latchgate(Program):
         self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None, status: int = 0
     ) -> subprocess.CompletedProcess[str]:
         """Run the command line with the profile that `init` wrote; it must exit with `status`."""
-        done = subprocess.run(
-            [sys.executable, "-m", "latchgate", *words],
-            input=stdin,
-            capture_output=True,
+        done = forked.run(
+            [*LATCHGATE, *words],
+            stdin=stdin,
             text=True,
             env=dict(env or environment(LATCHGATE_PROFILE=str(self.folder / "profile.toml"))),
             cwd=self.folder,
-            timeout=60,
-            check=False,
+            seconds=60,
         )
         assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
         return done
@@ -211,7 +211,7 @@ class Latchgate(Program):
         before = printed.stat().st_size if printed.exists() else 0
         self.launch(
             [
-                sys.executable, "-m", "latchgate", "serve", "--config", str(self.config),
+                *LATCHGATE, "serve", "--config", str(self.config),
                 "--workers", str(workers), *options,
             ],
             lambda: "Latchgate is up" in printed.read_text(encoding="utf-8")[before:],

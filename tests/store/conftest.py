@@ -20,9 +20,9 @@ _EMPTY = "".join(f"DELETE FROM {name};" for name in schema.usage.tables)  # noqa
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, place):
     """A database with its first records."""
-    made = World(tmp_path)
+    made = World(tmp_path, databases=place)
     yield made
     made.close()
 

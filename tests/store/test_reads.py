@@ -195,6 +195,20 @@ def test_another_schema_is_refused_by_name(reader):
         check_schema(reader, "9999")
 
 
+def test_a_newer_schema_passes_as_far_back_as_it_says(world, reader):
+    window = schema.schema_window
+    with world.store.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9990'"))
+        connection.execute(sa.update(window).values(oldest="9980"))
+    for program in ("9990", "9985", "9980"):
+        check_schema(reader, program)
+    for program in ("9979", SCHEMA_HEAD):
+        with pytest.raises(NotMigratedError, match=r"has schema 9990, .* a newer latchgate"):
+            check_schema(reader, program)
+    with pytest.raises(NotMigratedError, match="run latchgate migrate"):
+        check_schema(reader, "9991")
+
+
 def test_a_database_of_something_else_is_refused(tmp_path):
     connection = connect(tmp_path / "other.db", durable=True)
     with pytest.raises(NotMigratedError, match="latchgate init"):

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from latchgate.cli.local import config_option, loaded
-from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    Failed,
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 
 if TYPE_CHECKING:
     from latchgate.core.policy import Policy
@@ -46,6 +53,7 @@ def check(*, config_file: Path, as_json: bool) -> None:
 
 @policy.command()
 @config_option
+@no_wait_option
 @json_option
 def apply(*, config_file: Path, as_json: bool) -> None:
     """Check the policy files and publish them as the next version, on every verifier."""

@@ -17,6 +17,12 @@ class Postgres:
 
     uri: Secret
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Postgres) and self.uri.reveal() == other.uri.reveal()
+
+    def __hash__(self) -> int:
+        return hash(self.uri.reveal())
+
     def __str__(self) -> str:
         """Show it without its password and its parameters."""
         parts = urlsplit(self.uri.reveal())

@@ -42,8 +42,8 @@ class Work:
 
     `webhook_networks` are those of the operator's own that events may be sent to; `mail` is None
     where no e-mail is sent, `export` where the journal is exported to nowhere, `access_log`
-    where none is written. `policy` returns the policy in force, `clock` Unix seconds, `entropy` n
-    random bytes.
+    where none is written. `policy` returns the policy in force, `clock` Unix seconds, `ticks` those
+    of a clock that never jumps, `entropy` n random bytes.
     """
 
     store: Store
@@ -57,6 +57,7 @@ class Work:
     master_key: Path
     redact: Callable[[str], str]
     clock: Callable[[], float]
+    ticks: Callable[[], float]
     entropy: Callable[[int], bytes]
     export: Export | None = None
     access_log: AccessFiles | None = None

@@ -22,8 +22,11 @@ from latchgate.store.errors import OutcomeUnknownError, StoreError
 
 STATEMENT_MS = 5_000
 IDLE_MS = 5_000  # a process that is stopped within a change must not keep all others waiting
+# A commit that gives up its wait for the standby says so in a warning alone, which a setting of
+# the role or the database (client_min_messages) would keep from us.
+HEARD = "SET LOCAL client_min_messages = warning"
 BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; {HEARD};"
     f" SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL lock_timeout = {STATEMENT_MS};"
     f" SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}"
 )
@@ -42,7 +45,9 @@ _PATIENCE: dict[str, Any] = {
     "application_name": "latchgate",
     "target_session_attrs": "read-write",
 }
-_REPLICATION = "synchronous replication"
+# What in the server warns of it, in every version: its words are in the server's language, by
+# lc_messages, and its SQLSTATE is that of any warning.
+_WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -52,7 +57,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     def heed(self, told: psycopg.errors.Diagnostic) -> None:
         """Note the server's warning that a wait for replication was given up."""
-        if _REPLICATION in (told.message_primary or ""):
+        if told.source_function == _WAITS_FOR_STANDBY:
             self.unreplicated = True
 
     def confirm(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, LifoQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -31,6 +31,7 @@ from latchgate.store.postgres import (
     connect,
     faults,
 )
+from latchgate.store.postgres_schema import check_schema
 from latchgate.store.reads import SCHEMA_HEAD
 from latchgate.store.rows import Row, Snapshot
 from latchgate.store.source import PAGE, Beat, Place, Published, Through
@@ -44,7 +45,6 @@ GENESIS = bytes(32)
 
 # The history that the database writes: another number after each promotion.
 TIMELINE = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
-_SCHEMA = "SELECT version_num FROM alembic_version"
 _PLACE = (
     f"SELECT h.epoch, h.n, j.hash, {TIMELINE} FROM journal_head h"  # noqa: S608 - words of our own
     " LEFT JOIN journal j ON j.n = h.n"
@@ -118,12 +118,18 @@ class PostgresFeed:
             "now": time.time(),
         }
         with self._reading() as connection:
-            _check_schema(connection)
+            check_schema(connection)
             (place,), newest = _results(
                 self._run(
                     connection, f"{BEGIN}; {_PROMISE}; {_PLACE}; {_POLICY}; {_REGISTER};", told
                 ),
             )
+            try:
+                # Again: a migration looks at rows, and none was there when it did.
+                check_schema(connection)
+            except NotMigratedError:
+                self.leave(incarnation)
+                raise
         epoch, number, digest, timeline = place
         return (
             Place(epoch, number, bytes(digest) if digest is not None else GENESIS),
@@ -312,142 +318,148 @@ class _Hint:
         self._connection, self._probe_at = None, 0.0
 
 
-# Which credentials: those asked for, those of the logins asked for, and the parents of both.
-_IDS = (
-    "(SELECT UNNEST(%(credential)s::text[]) UNION"
-    " SELECT credential_id FROM login_credential WHERE login_id = ANY(%(login)s::text[]))"
+class _Related(NamedTuple):
+    """Credentials `c` that were asked for, by themselves or through their login."""
+
+    asked: Noun
+    source: str
+    where: str
+
+
+_RELATED = (
+    _Related(Noun.CREDENTIAL, "credential c", "c.id = ANY(%(credential)s::text[])"),
+    _Related(
+        Noun.LOGIN,
+        "login_credential l JOIN credential c ON c.id = l.credential_id",
+        "l.login_id = ANY(%(login)s::text[])",
+    ),
 )
-_CREDENTIALS = (
-    f"({_IDS} UNION SELECT parent_id FROM credential WHERE id IN {_IDS} AND parent_id IS NOT NULL)"  # noqa: S608 - words of our own
-)
 
 
-def _also(asked: str, column: str) -> str:
-    """Return which ids of a table: those asked for, and those that the credentials name."""
-    return (
-        f"(SELECT UNNEST(%({asked})s::text[]) UNION"  # noqa: S608 - words of our own
-        f" SELECT {column} FROM credential WHERE id IN {_CREDENTIALS})"
-    )
+class _Table(NamedTuple):
+    """A table of records, and how what a credential needs of it hangs on the credential `c`."""
 
-
-_USERS = _also("user", "owner_id")
-_USER_ROLES = f"SELECT user_id, project_id, role_id FROM role_assignment WHERE user_id IN {_USERS}"  # noqa: S608 - words of our own
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
     noun: Noun
     table: str
     columns: str
-    ids: str
-
-    @property
-    def text(self) -> str:
-        return f"SELECT {self.columns} FROM {self.table} WHERE id IN {self.ids};"  # noqa: S608 - words of our own
+    made: Callable[[Row], Record]
+    joined: str | None = None
 
 
-_MADE: dict[Noun, Callable[[Row], Record]] = {
-    Noun.CREDENTIAL: rows.credential,
-    Noun.TENANT: rows.tenant,
-    Noun.PROJECT: rows.project,
-    Noun.ROLE: rows.role,
-    Noun.APPLICATION: rows.application,
-    Noun.APPLICATION_KEY: rows.application_key,
-    Noun.SIGNING_KEY: rows.signing_key,
-}
 _TABLES = (
-    _Table(Noun.CREDENTIAL, "credential", rows.CREDENTIAL, _CREDENTIALS),
-    _Table(Noun.TENANT, "tenant", rows.TENANT, _also("tenant", "tenant_id")),
-    _Table(Noun.PROJECT, "project", rows.PROJECT, _also("project", "project_id")),
+    _Table(Noun.CREDENTIAL, "credential", rows.CREDENTIAL, rows.credential, "t.id = c.parent_id"),
+    _Table(Noun.TENANT, "tenant", rows.TENANT, rows.tenant, "t.id = c.tenant_id"),
+    _Table(Noun.PROJECT, "project", rows.PROJECT, rows.project, "t.id = c.project_id"),
     _Table(
         Noun.ROLE,
         "role",
         rows.ROLE,
-        "(SELECT UNNEST(%(role)s::text[]) UNION"  # noqa: S608 - words of our own
-        f" SELECT role_id FROM role_assignment WHERE user_id IN {_USERS})",
+        rows.role,
+        "t.id IN (SELECT role_id FROM role_assignment a"
+        " WHERE a.user_id = c.owner_id AND a.project_id = c.project_id)",
     ),
     _Table(
         Noun.APPLICATION,
         "application",
         rows.APPLICATION,
-        "(SELECT UNNEST(%(application)s::text[]) UNION"  # noqa: S608 - words of our own
-        " SELECT application_id FROM application_key WHERE id = ANY(%(application_key)s::text[])"
-        f" UNION SELECT application_id FROM credential WHERE id IN {_CREDENTIALS})",
+        rows.application,
+        "t.id = c.application_id",
     ),
-    _Table(
-        Noun.APPLICATION_KEY,
-        "application_key",
-        rows.APPLICATION_KEY,
-        "(SELECT UNNEST(%(application_key)s::text[]))",
-    ),
-    _Table(
-        Noun.SIGNING_KEY,
-        "signing_key",
-        rows.SIGNING_KEY,
-        "(SELECT UNNEST(%(signing_key)s::text[]))",
-    ),
-)
-_PEOPLE = (
-    f"SELECT {rows.USER} FROM account WHERE id IN {_USERS};"  # noqa: S608 - words of our own
-    f" {_USER_ROLES};"
-    f" SELECT user_id, application_id FROM application_block WHERE user_id IN {_USERS};"
+    _Table(Noun.APPLICATION_KEY, "application_key", rows.APPLICATION_KEY, rows.application_key),
+    _Table(Noun.SIGNING_KEY, "signing_key", rows.SIGNING_KEY, rows.signing_key),
 )
 _LOGINS = (
     "SELECT id, user_id FROM login WHERE id = ANY(%(login)s::text[]);"
     " SELECT login_id, kind, credential_id FROM login_credential"
-    " WHERE login_id = ANY(%(login)s::text[]);"
+    " WHERE login_id = ANY(%(login)s::text[])"
 )
-_RELATED = frozenset({Noun.CREDENTIAL, Noun.LOGIN})
 
 
 class _Reading:
-    """The statements that some records take, and the records that came of them."""
+    """The statements that some records take, and the records that came of them.
+
+    A credential comes with what it needs, as far as it is one step away: else each step would be
+    a round trip. Statements are joins on keys: they are planned anew each time.
+    """
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys = tuple(keys)
-        asked: dict[Noun, list[str]] = {noun: [] for noun in (*_MADE, Noun.USER, Noun.LOGIN)}
+        nouns = (*(one.noun for one in _TABLES), Noun.USER, Noun.LOGIN)
+        asked: dict[Noun, list[str]] = {noun: [] for noun in nouns}
         for noun, record_id in self._keys:
             asked[noun].append(record_id)
-        # A credential comes with what it needs: else each step of it would be a round trip.
-        related = any(asked[noun] for noun in _RELATED)
-        self._tables = [
-            one
-            for one in _TABLES
-            if asked[one.noun]
-            or (related and one.noun not in {Noun.APPLICATION_KEY, Noun.SIGNING_KEY})
-            or (one.noun is Noun.APPLICATION and asked[Noun.APPLICATION_KEY])
-        ]
-        self._people = bool(asked[Noun.USER]) or related
-        self._logins = bool(asked[Noun.LOGIN])
+        self._asked = asked
+        self._related = [one for one in _RELATED if asked[one.asked]]
         self.told = {str(noun): ids for noun, ids in asked.items()}
-        self.text = " ".join(
-            [
-                *(one.text for one in self._tables),
-                *([_PEOPLE] if self._people else []),
-                *([_LOGINS] if self._logins else []),
+        statements = []
+        self._tables = []
+        for one in _TABLES:
+            parts = self._parts(one.table, one.columns, one.noun, one.joined)
+            if one.noun is Noun.CREDENTIAL and asked[Noun.LOGIN]:
+                parts.append(_selected("c", one.columns, _RELATED[1].source, _RELATED[1].where))
+            if one.noun is Noun.APPLICATION and asked[Noun.APPLICATION_KEY]:
+                where = "k.id = ANY(%(application_key)s::text[])"
+                source = "application_key k JOIN application t ON t.id = k.application_id"
+                parts.append(_selected("t", one.columns, source, where))
+            if parts:
+                self._tables.append(one)
+                statements.append(" UNION ALL ".join(parts))
+        self._people = bool(self._related or asked[Noun.USER])
+        if self._people:
+            statements += [" UNION ALL ".join(parts) for parts in self._people_parts()]
+        if asked[Noun.LOGIN]:
+            statements.append(_LOGINS)
+        self.text = "".join(f"{one};" for one in statements)
+
+    def _parts(self, table: str, columns: str, noun: Noun, joined: str | None) -> list[str]:
+        parts = []
+        if self._asked[noun]:
+            parts.append(_selected("t", columns, f"{table} t", f"t.id = ANY(%({noun})s::text[])"))
+        if joined is not None:
+            parts += [
+                _selected("t", columns, f"{one.source} JOIN {table} t ON {joined}", one.where)
+                for one in self._related
             ]
-        )
+        return parts
+
+    def _people_parts(self) -> Iterator[list[str]]:
+        yield self._parts("account", rows.USER, Noun.USER, "t.id = c.owner_id")
+        for table, columns in (
+            ("role_assignment", "user_id, project_id, role_id"),
+            ("application_block", "user_id, application_id"),
+        ):
+            parts = [
+                _selected(
+                    "t",
+                    columns,
+                    f"{one.source} JOIN {table} t ON t.user_id = c.owner_id",
+                    one.where,
+                )
+                for one in self._related
+            ]
+            if self._asked[Noun.USER]:
+                where = "t.user_id = ANY(%(user)s::text[])"
+                parts.append(_selected("t", columns, f"{table} t", where))
+            yield parts
 
     def records(self, results: Sequence[Sequence[Row]]) -> dict[Key, Record | None]:
         """Make records of the statements' results; None for each that was asked and isn't there."""
         found: dict[Key, Record | None] = dict.fromkeys(self._keys)
         left = list(results)
         for one in self._tables:
-            made = _MADE[one.noun]
             for row in left.pop(0):
-                found[one.noun, row[0]] = made(row)
+                found[one.noun, row[0]] = one.made(row)
         if self._people:
             people, roles, blocks = left[:3]
             del left[:3]
-            held = _grouped(roles)
-            blocked = _grouped(blocks)
+            held, blocked = _grouped(roles), _grouped(blocks)
             for row in people:
                 found[Noun.USER, row[0]] = rows.user(
                     row,
                     ((project_id, role_id) for project_id, role_id in held.get(row[0], ())),
                     (application_id for (application_id,) in blocked.get(row[0], ())),
                 )
-        if self._logins:
+        if self._asked[Noun.LOGIN]:
             logins, credentials = left
             named = _grouped(credentials)
             for login_id, user_id in logins:
@@ -456,10 +468,15 @@ class _Reading:
         return found
 
 
+def _selected(alias: str, columns: str, source: str, where: str) -> str:
+    listed = ", ".join(f"{alias}.{column}" for column in columns.split(", "))
+    return f"SELECT {listed} FROM {source} WHERE {where}"  # noqa: S608 - words of our own
+
+
 def _grouped(pairs: Iterable[Row]) -> dict[str, list[Any]]:
     """Return the rest of each row by its first column."""
     found: dict[str, list[Any]] = {}
-    for first, *rest in pairs:
+    for first, *rest in dict.fromkeys(map(tuple, pairs)):
         found.setdefault(first, []).append(tuple(rest))
     return found
 
@@ -481,17 +498,12 @@ def _published(newest: Sequence[Row]) -> Published:
     return Published(version, rows.files_of(files))
 
 
-def _check_schema(connection: Connection) -> None:
-    try:
-        with faults():
-            row = connection.execute(_SCHEMA).fetchone()
-    except StoreError as error:
-        if not isinstance(error.__cause__, psycopg.errors.UndefinedTable):
-            raise
-        row = None
-    if row is None:
-        msg = "this is not a Latchgate database yet; run latchgate init"
-        raise NotMigratedError(msg)
-    if row[0] != SCHEMA_HEAD:
-        msg = f"the database has schema {row[0]}, this program needs {SCHEMA_HEAD}"
-        raise NotMigratedError(msg)
+def read_within(
+    connection: psycopg.Connection[Any], keys: Sequence[Key]
+) -> dict[Key, Record | None]:
+    """Read records, and what goes with them, inside a transaction under way."""
+    reading = _Reading(keys)
+    cursor = psycopg.ClientCursor(connection)
+    with faults():
+        cursor.execute(reading.text.encode(), reading.told)
+        return reading.records(_results(cursor))

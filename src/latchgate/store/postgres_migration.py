@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,12 +13,17 @@ from sqlalchemy.pool import NullPool
 
 from latchgate.core.location import Postgres
 from latchgate.store.errors import StoreError
-from latchgate.store.postgres import Connection, connect, faults
+from latchgate.store.postgres import HEARD, Connection, connect, faults
 
+# Whoever waits for a table's lock keeps all behind it waiting: half of what nodes have time for.
+LOCK_MS = 500
+PAUSE_SECONDS = 0.5
+GIVE_UP_SECONDS = 60.0
+_NO_LOCK = "55P03"  # lock_not_available
 _BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on;"
-    " SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;"
-    " SET LOCAL idle_in_transaction_session_timeout = 0"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on; {HEARD};"
+    " SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+    " SET LOCAL lock_timeout = "
 )
 # As Alembic makes it, but first: it is what others who migrate wait for. Readers don't.
 _VERSIONS = (
@@ -38,8 +44,31 @@ class _ByBytes(PGTypeCompiler):
         return f'{super().visit_TEXT(type_, **kw)} COLLATE "C"'
 
 
+def migrated(at: Postgres, run: Callable[[sa.Connection], None]) -> None:
+    """Run a migration in one transaction, again for a minute while others hold what it locks.
+
+    StoreError where the database can't be used or is too busy, OutcomeUnknownError where it may
+    not last; what `run` raises.
+    """
+    give_up = time.monotonic() + GIVE_UP_SECONDS
+    while True:
+        try:
+            with _migrating(at) as connection:
+                run(connection)
+        except sa.exc.DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _NO_LOCK:
+                raise
+            if time.monotonic() >= give_up:
+                msg = f"{at}: others held what the migration locks, whenever it was tried; run it"
+                msg += " again when less is going on. Nothing was changed"
+                raise StoreError(msg) from error
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
+
+
 @contextmanager
-def migrating(at: Postgres) -> Iterator[sa.Connection]:
+def _migrating(at: Postgres) -> Iterator[sa.Connection]:
     """Give a transaction that nobody else migrates in, and commit it.
 
     StoreError where the database can't be used, OutcomeUnknownError where it may not last.
@@ -58,7 +87,7 @@ def migrating(at: Postgres) -> Iterator[sa.Connection]:
             msg = "not a connection of ours"
             raise StoreError(msg)
         driver.execute(_VERSIONS)
-        connection.exec_driver_sql(_BEGIN)
+        connection.exec_driver_sql(f"{_BEGIN}{LOCK_MS}")
         connection.exec_driver_sql(_LOCK)
         yield connection
         connection.commit()

@@ -29,6 +29,8 @@ _SINCE = (
 )
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _SCHEMA = "SELECT version_num FROM alembic_version"
+_OLDEST = "SELECT oldest FROM schema_window"
+NOT_YET = "this is not a Latchgate database yet; run latchgate init"
 PAGE = 1_000
 SCHEMA_HEAD = "0008"  # the newest migration; compared at start without loading Alembic
 
@@ -43,6 +45,12 @@ def read_records(connection: Connection, keys: Iterable[Key]) -> Snapshot:
         finally:
             connection.execute("COMMIT")
     return Snapshot(number=number, records=records)
+
+
+def read_within(connection: Connection, keys: Iterable[Key]) -> dict[Key, Record | None]:
+    """Read records inside a transaction under way; StoreError when it fails."""
+    with faults():
+        return {key: _READERS[key[0]](connection, key[1]) for key in keys}
 
 
 def read_head(connection: Connection) -> tuple[int, str]:
@@ -75,22 +83,40 @@ def read_policy_files(connection: Connection) -> tuple[int, dict[str, str]]:
 
 
 def check_schema(connection: Connection, expected: str) -> None:
-    """Raise NotMigratedError unless the database has the schema this program was written for."""
+    """Raise NotMigratedError unless this program may work with the schema of the database.
+
+    It has the one that the program was written for, or one that was added to it since.
+    """
     try:
         with faults():
             row = connection.execute(_SCHEMA).fetchone()
     except StoreError as error:
-        msg = "this is not a Latchgate database yet; run latchgate init"
-        raise NotMigratedError(msg) from error
-    if row is None or row[0] != expected:
-        found = row[0] if row is not None else "none"
-        msg = f"the database has schema {found}, this program needs {expected}"
-        # Numbers of migrations are compared as text: all have four digits.
-        if row is None or found < expected:
+        raise NotMigratedError(NOT_YET) from error
+    judge_schema(row, lambda: _oldest(connection), expected)
+
+
+def judge_schema(row: rows.Row | None, oldest: Callable[[], str | None], expected: str) -> None:
+    """Judge what `_SCHEMA` found; `oldest` is asked for where that is newer than expected."""
+    found = row[0] if row is not None else None
+    # Numbers of migrations are compared as text: all have four digits.
+    if found is not None and found > expected:
+        allowed = oldest()
+        if allowed is not None and allowed <= expected:
+            return
+    if found != expected:
+        told = found if found is not None else "none"
+        msg = f"the database has schema {told}, this program needs {expected}"
+        if found is None or found < expected:
             msg += "; stop what uses it and run latchgate migrate"
         else:
             msg += "; a newer latchgate wrote it, and this one can't read it"
         raise NotMigratedError(msg)
+
+
+def _oldest(connection: Connection) -> str | None:
+    with faults():
+        row = connection.execute(_OLDEST).fetchone()
+    return row[0] if row is not None else None
 
 
 def _one(table: str, columns: str, made: Callable[[rows.Row], Record]) -> _Reader:

@@ -90,6 +90,7 @@ class BellEngine(Engine):
         self._polled = self._ticks()
         position, self._epoch = read_head(self._reader)
         self._cache = Cache(position)
+        self.history += 1
         self._policy_due = True
         self._renew_policy()
 

@@ -45,6 +45,7 @@ _MAX_ATTEMPTS = 8  # some reads and a password; more only where all changes as f
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
+Moment = tuple[int, int]  # a history of this engine, and the journal's number in it
 Compile = Callable[[dict[str, str], int], Policy]
 
 
@@ -82,6 +83,8 @@ class Engine(ABC):
 
     policy: Policy
     incarnation: int
+    history: int = 0  # counts the histories that memory was of: each has numbers of its own
+    waits = False  # whether what reads records may wait for a network
     settle: Callable[[], None]
 
     def __init__(
@@ -111,6 +114,18 @@ class Engine(ABC):
     def position(self) -> int:
         """The journal number that memory follows up to."""
         return self._cache.position
+
+    def moment(self) -> Moment:
+        """Return where memory is, when it may be believed; StoreError when it may not.
+
+        What was read after one call of this is right for as long as later ones return the same.
+        """
+        with self._lock:
+            cache = self._believed()
+            if cache is None:
+                msg = "the journal is not being followed in time"
+                raise StoreError(msg)
+            return self.history, cache.position
 
     def decide(self, request: Request) -> Decision:
         """Decide one request; a fault while deciding is a refusal with status 503, never a pass.

@@ -58,6 +58,8 @@ class Lease:
 class LeaseEngine(Engine):
     """One cache over a `Source`; StoreError, PolicyError when it can't start."""
 
+    waits = True
+
     def __init__(
         self,
         lease: Lease,
@@ -181,6 +183,7 @@ class LeaseEngine(Engine):
         with self._lock:
             self._until = self._stale_until = 0.0
             self._cache = Cache(place.position)
+            self.history += 1
             self._place, self._timeline = place, timeline
             self.policy = self._compiled = policy
             self._policy_due = False

@@ -93,7 +93,7 @@ async def _answered(desk: Desk, endpoint: Endpoint, scope: Scope, receive: Recei
         body = await read_body(receive) if endpoint.form else b""
         question = question_of(scope, body) if endpoint.remembered else b""
         if endpoint.remembered:
-            known = desk.introspected.recall(question, desk.server.position(), desk.door.clock())
+            known = desk.introspected.recall(question, desk.server.moment(), desk.door.clock())
             if known is not None:
                 return Answer(200, known)
         request = read_request(scope, desk.door.trusted)

@@ -52,7 +52,7 @@ from latchgate.store.schema.identities import (
     tenant,
     user,
 )
-from latchgate.store.schema.nodes import duty, promise, receipt, verifier
+from latchgate.store.schema.nodes import duty, promise, receipt, schema_window, verifier
 from latchgate.store.schema.notices import (
     alert,
     alert_raised,
@@ -108,6 +108,7 @@ __all__ = [
     "refusal",
     "role",
     "role_assignment",
+    "schema_window",
     "session",
     "shadow_count",
     "shadow_difference",

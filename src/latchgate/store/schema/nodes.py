@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from latchgate.store.schema.columns import main
+from latchgate.store.schema.columns import main, usage
 
 verifier = sa.Table(
     "verifier",
@@ -23,6 +23,7 @@ verifier = sa.Table(
     sa.Column("joined_at", sa.Float, nullable=False),
     sa.Column("seen_at", sa.Float, nullable=False),  # for people; nothing is decided by it
     sa.Column("tenants", sa.Text),  # those that an edge serves, as JSON; None: all
+    sa.Column("credential_id", sa.Text),  # what an edge came with; nobody else writes its row
 )
 
 promise = sa.Table(
@@ -53,4 +54,15 @@ duty = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("holder", sa.Text, nullable=False),
     sa.Column("beat", sa.BigInteger, nullable=False),
+)
+
+# Which programs may work with what the newest migration left: from this one on. In each database.
+schema_window, _ = (
+    sa.Table(
+        "schema_window",
+        part,
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("oldest", sa.Text, nullable=False),  # the number of a migration
+    )
+    for part in (main, usage)
 )

@@ -6,11 +6,18 @@ import sqlalchemy as sa
 from alembic import context, op
 
 revision = "0008"
+oldest = "0008"
 down_revision = "0007"
 
 
 def upgrade() -> None:
-    """Add verifiers, the promise, receipts and the jobs' holder."""
+    """Add verifiers, the promise, receipts, the jobs' holder and who may work with the tables."""
+    op.create_table(
+        "schema_window",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("oldest", sa.Text, nullable=False),
+    )
+    op.execute(f"INSERT INTO schema_window (id, oldest) VALUES (1, '{oldest}')")  # noqa: S608 - a word of this program
     parts: set[str] = context.config.attributes["parts"]
     if "main" not in parts:
         return
@@ -30,6 +37,7 @@ def upgrade() -> None:
         sa.Column("joined_at", sa.Float, nullable=False),
         sa.Column("seen_at", sa.Float, nullable=False),
         sa.Column("tenants", sa.Text),
+        sa.Column("credential_id", sa.Text),
     )
     promise = op.create_table(
         "promise",
