@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -28,6 +29,7 @@ from latchgate.store import recorder as recording
 from latchgate.store import usage_postgres
 from latchgate.store.errors import NotMigratedError, OutcomeUnknownError, StoreError
 from latchgate.store.migrate import migrate
+from latchgate.store.postgres import Connection
 from latchgate.store.recorder import SETTLED_SECONDS, TRIM_SECONDS, Usage
 from latchgate.store.usage import Column, LastUse, Period, UsageReader
 from latchgate.store.usage_postgres import PostgresUsage
@@ -49,6 +51,12 @@ def line(credential="c", *, at=NOON, count=1, address="192.0.2.1", last=None, **
 def sums(at):
     """Return the sum of every table of counts."""
     return {raw_rows(at, f"SELECT COALESCE(SUM(count), 0) FROM {name}")[0][0] for name in TABLES}  # noqa: S608
+
+
+def totals(reader, **how):
+    """Return the sums of the day by credential."""
+    span = {"period": Period.DAY, "since": NOON, "until": NOON + 1}
+    return reader.totals([Column.CREDENTIAL], **span, **how)
 
 
 class Recorder:
@@ -103,8 +111,8 @@ def opened(at):
 @pytest.fixture
 def unanswered(monkeypatch):
     """Have the answers to the next commits lost, each after something was done."""
-    todo = []
-    execute = usage_postgres.Connection.execute
+    todo: list[Callable[[Callable[[], object]], object]] = []
+    execute = Connection.execute
 
     def losing(self, query, *args, **how):
         if query != "COMMIT" or not todo:
@@ -113,7 +121,7 @@ def unanswered(monkeypatch):
         self.close()
         raise psycopg.OperationalError(f"the connection is lost: {answered}")
 
-    monkeypatch.setattr(usage_postgres.Connection, "execute", losing)
+    monkeypatch.setattr(Connection, "execute", losing)
     return todo
 
 
@@ -197,11 +205,16 @@ def test_two_processes_that_write_the_same_rows_never_hold_what_the_other_wants(
         ]
         for one in both:
             started.callback(one.kill)
+            assert one.stdout is not None
             assert one.stdout.readline() == "ready\n"
         for one in both:
+            assert one.stdin is not None
             one.stdin.write("\n")
             one.stdin.flush()
-        assert [one.stdout.readline() for one in both] == ["20\n", "20\n"]  # none was undone
+        assert [one.stdout.readline() for one in both if one.stdout] == [
+            "20\n",
+            "20\n",
+        ]  # none was undone
     assert sums(postgres_usage) == {2 * 20 * 20}
 
 
@@ -216,7 +229,7 @@ def test_a_transaction_that_another_had_to_end_is_run_again(postgres_usage, data
         )
 
     def both(using, first, second):
-        begun = []
+        begun: list[bool] = []
 
         def work():
             tries.append(first)
@@ -257,7 +270,8 @@ def test_last_uses_and_sources_of_several_nodes_reach_from_the_first_to_the_last
 def test_a_connection_that_ends_in_mid_batch_costs_nothing(
     postgres, postgres_usage, recorder, monkeypatch
 ):
-    one, add, killed = recorder(), PostgresUsage.add, []
+    one, add = recorder(), PostgresUsage.add
+    killed: list[int] = []
     one.use("a", "b")
     one.write_down()
     one.use("a", times=3)
@@ -432,8 +446,7 @@ def test_behind_a_pooler_that_gives_each_transaction_another_connection_all_work
             each.recorder.flush()
             each.ticks += TRIM_SECONDS
             each.recorder.flush()
-        span = {"period": Period.DAY, "since": NOON, "until": NOON + 1}
-        found = reader.totals([Column.CREDENTIAL], only={Column.CREDENTIAL: ["a"]}, **span)
+        found = totals(reader, only={Column.CREDENTIAL: ["a"]})
         assert [one.count for one in found] == [4]
     for each in both:
         each.recorder.close()
@@ -465,8 +478,7 @@ def test_the_order_of_totals_is_the_same_whatever_language_a_database_sorts_by(p
             contextlib.closing(UsageReader(at)) as reader,
         ):
             database.transact(lambda: database.add([line(one) for one in names]))
-            span = {"period": Period.DAY, "since": NOON, "until": NOON + 1}
-            found = reader.totals([Column.CREDENTIAL], **span)
+            found = totals(reader)
             assert [one.by[Column.CREDENTIAL] for one in found] == sorted(names)
             paged, after = [], ""
             while page := reader.newcomers(since=0, limit=3, after=after):
