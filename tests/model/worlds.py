@@ -299,7 +299,7 @@ _WIDE = (
     World(
         name="wide-rows",
         about="rows removed, memory trimmed, processes killed, beside a replica",
-        trusts=(1,),
+        trusts=(2,),
         faults="rmxt",
         needs=_BOTH,
         births=2,
