@@ -316,7 +316,7 @@ _WIDE = (
         name="wide-lossy",
         about="changes lost by a promotion, with everything in flight",
         trusts=(1,),
-        faults="rosl",
+        faults="rsl",
         needs=_BOTH,
     ),
 )
