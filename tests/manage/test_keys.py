@@ -27,6 +27,8 @@ from latchgate.manage.records import IfMatch
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_000_000.0
 POLICY: Policy = compiled(FILES, 1)
 STORAGE = ["storage:delete", "storage:read", "storage:write"]
