@@ -25,6 +25,10 @@ TEST_PACKAGES := apache2 cadaver chromium-headless-shell curl dbus-daemon=dbus-r
 	libapache2-mod-auth-openidc libnginx-mod-http-dav-ext nginx nodejs npm openssl pgbouncer \
 	php-cli php-curl postgresql=postgres python3-dotenv rclone strace
 
+# What `make failover` makes clusters of, in network namespaces.
+FAILOVER_PACKAGES := curl etcd-server=etcd gcc iproute2=ip iptables=iptables-restore libc6-dev \
+	patroni pgbouncer postgresql postgresql-client=psql python3-dnspython
+
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp
 # The providers' own clients, apart from what the server and its tests are made of.
@@ -48,7 +52,7 @@ define install_apart
 endef
 UV := $(BIN)/uv --no-managed-python --no-progress
 
-.PHONY: help run test interop rivals check format messages screenshots lock bench soak clean
+.PHONY: help run test interop model rivals check format messages screenshots lock bench soak failover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +69,9 @@ test: $(DEV) $(CLIENTS) $(AXIOS) ## run every test (PYTEST_ARGS=…)
 
 interop: $(DEV) $(CLIENTS) $(KEYSTONE) $(KEYCLOAK) ## compare with the providers' own programs (PYTEST_ARGS=…)
 	@$(BIN)/python -m pytest interop $(PYTEST_ARGS)
+
+model: $(DEV) ## explore the model of revocation, in larger worlds too (MODEL_ARGS=…)
+	@$(BIN)/python -m tests.model --wide $(MODEL_ARGS)
 
 check: $(DEV) ## formatting, lint, types, layers, spelling
 	@$(BIN)/ruff format --quiet --check
@@ -106,11 +113,16 @@ rivals: $(RIVALS) ## install what benchmarks/oauth.py compares with
 soak: $(DEV) ## import, rotate and restore under load, and lose nothing (SOAK_ARGS=…)
 	@$(BIN)/python soak/run.py $(SOAK_ARGS)
 
+failover: $(DEV) ## fail parts of a real cluster in use: 15 minutes, as root (RUNS=…, SCENARIO=…)
+	@scripts/debian-packages $(FAILOVER_PACKAGES)
+	@$(BIN)/python -m failover.run $(SCENARIO) --runs $(RUNS) $(FAILOVER_ARGS)
+RUNS := 1
+
 clean: ## remove what make made; .latchgate, which holds your data, stays
 	@rm -rf .venv .venv-clients .venv-keystone .venv-rivals .keycloak
 	@rm -rf $(NODE)/node_modules benchmarks/rivals/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
-	@find src tests benchmarks soak examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
+	@find src tests benchmarks soak failover examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
 
 $(SERVER): pyproject.toml locks/build.txt locks/server.txt
 	@scripts/venv $(PYTHON)

@@ -49,7 +49,7 @@ from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.access_log import AccessLog
 from latchgate.store.recorder import SETTLED_SECONDS, Usage
-from latchgate.verify.engine import Engine
+from latchgate.verify.bell_engine import BellEngine
 
 WANTED = 0.05
 _SETTLED = SETTLED_SECONDS + 2.0  # by then nothing is left to be written
@@ -91,7 +91,7 @@ def _door(config: Config, noted: _Noted) -> Iterator[tuple[Any, _Wire]]:
         ticks=time.monotonic, entropy=secrets.token_bytes, fetch=lambda _: b"{}"
     )
     built_in = providers.text(providers.BUILT_IN)
-    engine = Engine(
+    engine = BellEngine(
         config.database,
         clock=time.time,
         ticks=time.monotonic,

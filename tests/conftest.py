@@ -12,6 +12,27 @@ from collections.abc import Iterator
 import pytest
 from tests.pgbouncer import PgBouncer
 from tests.postgres import Database, Postgres, shared
+from tests.postgres_world import Databases
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_databases` over SQLite and over PostgreSQL."""
+    marked = metafunc.definition.get_closest_marker("both_databases") is not None
+    if (marked or "LATCHGATE_POSTGRES" in os.environ) and "place" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "place",
+            ["postgres"] if "LATCHGATE_POSTGRES" in os.environ else ["sqlite", "postgres"],
+            indirect=True,
+        )
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> Databases | None:
+    """Where a `World` is made: in files, or in these databases."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return None
+    found: Databases = request.getfixturevalue("databases")
+    return found
 
 
 def pytest_configure() -> None:
@@ -38,6 +59,14 @@ def postgres_database(postgres: Postgres) -> Iterator[Database]:
     """An empty database, owned by Latchgate."""
     with postgres.database() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres) -> Iterator[Databases]:
+    """Databases in that PostgreSQL for a `World`."""
+    made = Databases(postgres)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from latchgate.store.bell import Bell
 from latchgate.store.errors import StoreError
 from latchgate.store.recorder import Usage
 from latchgate.store.usage import UsageReader
-from latchgate.verify import engine
+from latchgate.verify import bell_engine as engine
 
 TARGET = "/v1/storage/bucket/object"
 

@@ -25,17 +25,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
+import psycopg
 import sqlalchemy as sa
 from tests import forked
 
 from latchgate import providers
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.kinds.spec import Spec
-from latchgate.core.model import Credential, Decision, Grant, Noun, Request, User
+from latchgate.core.location import Location, Postgres
+from latchgate.core.model import Credential, Decision, Grant, Key, Noun, Record, Request, User
 from latchgate.core.network import Networks, parse_address
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
@@ -51,9 +53,15 @@ from latchgate.signin.pool import Passwords
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 from latchgate.store.migrate import migrate
+from latchgate.store.postgres_feed import PostgresFeed, Standing
 from latchgate.store.reads import read_records
 from latchgate.store.sqlite import connect, driver
+from latchgate.verify.bell_engine import BellEngine
 from latchgate.verify.engine import Engine
+from latchgate.verify.lease_engine import Lease, LeaseEngine
+
+if TYPE_CHECKING:
+    from tests.postgres_world import Databases
 
 LATCHGATE = forked.LATCHGATE
 BUILT_IN = providers.text(providers.BUILT_IN)
@@ -114,14 +122,28 @@ def _template() -> tuple[Path, setup.FirstRecords]:
 class World:
     """One database with a tenant, a project, an administrator's role, a user and a token."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+    database: Location
+    usage_database: Location
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        databases: Databases | None = None,
+    ) -> None:
+        """Make it in files below `folder`; with `databases`, all but usage in PostgreSQL."""
         template, first = _template()
         folder.mkdir(parents=True, exist_ok=True)
-        self.database = folder / "latchgate.db"
         self.usage_database = folder / "latchgate-usage.db"
+        self._databases = databases
         # With their modes, which SQLite gives to the files beside them too.
-        shutil.copy(template / "latchgate.db", self.database)
         shutil.copy(template / "latchgate-usage.db", self.usage_database)
+        if databases is not None:
+            self.database, first = databases.take(), databases.first
+        else:
+            self.database = folder / "latchgate.db"
+            shutil.copy(template / "latchgate.db", self.database)
         self._attach(clock)
         self.admin = MadeKey(self._first_key(), first.token.reveal(), self.owner)
 
@@ -131,6 +153,7 @@ class World:
         world = cls.__new__(cls)
         world.database = server.folder / "latchgate.db"
         world.usage_database = server.folder / "latchgate-usage.db"
+        world._databases = None
         world._attach(time.time)
         world.admin = MadeKey(world._first_key(), server.token, world.owner)
         return world
@@ -166,6 +189,8 @@ class World:
             proving.close()
         self._assertions.clear()
         self.store.close()
+        if self._databases is not None and isinstance(self.database, Postgres):
+            self._databases.give_back(self.database)
 
     # --- reading
 
@@ -319,16 +344,25 @@ class World:
 
     def acting(self, key: MadeKey, rights: Scopes = ALL) -> Caller:
         """Return a key's bearer as who acts; `rights` cuts what it may do."""
-        reader = connect(self.database, durable=True, read_only=True)
-        try:
-            wanted = [(Noun.CREDENTIAL, key.id), (Noun.USER, key.owner.user_id)]
-            credential, owner = read_records(reader, wanted).records.values()
-        finally:
-            reader.close()
+        wanted = [(Noun.CREDENTIAL, key.id), (Noun.USER, key.owner.user_id)]
+        found = self._read(wanted)
+        credential, owner = (found[one] for one in wanted)
         assert isinstance(credential, Credential)
         assert isinstance(owner, User)
         grant = Grant(credential=credential, owner=owner, rights=credential.scopes & rights)
         return Caller(grant, None)
+
+    def _read(self, keys: Sequence[Key]) -> Mapping[Key, Record | None]:
+        """Read records as verifiers do."""
+        if isinstance(self.database, Postgres):
+            with contextlib.closing(self._feed(self.database)) as feed:
+                return feed.read(keys).records
+        with contextlib.closing(connect(self.database, durable=True, read_only=True)) as reader:
+            return read_records(reader, keys).records
+
+    def _feed(self, database: Postgres) -> PostgresFeed:
+        standing = Standing("test", os.getpid(), "0", trust=2.0, stale=False)
+        return PostgresFeed(database, standing, limit=START_SECONDS)
 
     def passwords(self, ticks: Callable[[], float] = time.monotonic) -> Passwords:
         """Return what checks passwords; closed with the world."""
@@ -356,8 +390,13 @@ class World:
         fetch: Callable[[str], bytes] = fetch,
     ) -> Engine:
         """Return a new engine over the database; closed with the world."""
-        engine = Engine(
-            self.database,
+        database = self.database
+        make: Callable[..., Engine] = (
+            functools.partial(LeaseEngine, Lease(self._feed(database), 2.0))
+            if isinstance(database, Postgres)
+            else functools.partial(BellEngine, database)
+        )
+        engine = make(
             clock=clock or self.clock,
             ticks=ticks,
             entropy=secrets.token_bytes,
@@ -394,21 +433,18 @@ def asking(
     )
 
 
-def chain_faults(database: Path) -> list[str]:
+def chain_faults(database: Location) -> list[str]:
     """Check a journal's numbers and hashes as an auditor would: with nothing of the program.
 
     Each row's hash is SHA-256 over the hash before it and the row as JSON with sorted names.
     """
     columns = ["n", "at", "actor", "action", "noun", "record", "tenant_id", "detail"]
     columns += ["credential_id", "address"]
-    connection = driver.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
-    try:
+    with contextlib.closing(_looking_at(database)) as connection:
         rows = connection.execute(
             f"SELECT {', '.join(columns)}, previous, hash FROM journal ORDER BY n"  # noqa: S608
         ).fetchall()
         head = connection.execute("SELECT n, hash FROM journal_head").fetchall()
-    finally:
-        connection.close()
     faults: list[str] = []
     before = bytes(32)
     for wanted, row in enumerate(rows, 1):
@@ -429,13 +465,24 @@ def chain_faults(database: Path) -> list[str]:
     return faults
 
 
+def _looking_at(database: Location) -> Any:
+    if isinstance(database, Postgres):
+        return psycopg.connect(database.uri.reveal())
+    return driver.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def where(database: Location) -> str:
+    """Return what names a database in a configuration."""
+    return database.uri.reveal() if isinstance(database, Postgres) else str(database)
+
+
 def mode(path: Path) -> int:
     """Return a file's permission bits."""
     return path.stat().st_mode & 0o777
 
 
 def until(
-    condition: Callable[[], object], *, seconds: float = 10.0, what: str = "a condition"
+    condition: Callable[[], object], *, seconds: float = 30.0, what: str = "a condition"
 ) -> None:
     """Wait until a condition holds; fails when it does not in time."""
     begun = time.monotonic()
@@ -719,12 +766,28 @@ class Server:
         return latchgate(*args, env=told | env, stdin=stdin, cwd=cwd or self.folder)
 
 
-def raw_rows(database: Path, statement: str) -> list[tuple[Any, ...]]:
+def raw_rows(database: Location, statement: str) -> list[tuple[Any, ...]]:
     """Run one query on the driver, beside everything else."""
+    if isinstance(database, Postgres):
+        with psycopg.connect(database.uri.reveal(), autocommit=True) as looking:
+            return looking.execute(statement.encode()).fetchall()
     connection: sqlite3.Connection = driver.connect(
         f"{database.absolute().as_uri()}?mode=ro", uri=True
     )
     try:
         return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def run(database: Location, statement: str) -> None:
+    """Run one statement that changes something on the driver, beside everything else."""
+    if isinstance(database, Postgres):
+        with psycopg.connect(database.uri.reveal(), autocommit=True) as changing:
+            changing.execute(statement.encode())
+        return
+    connection = driver.connect(str(database), isolation_level=None)
+    try:
+        connection.execute(statement)
     finally:
         connection.close()

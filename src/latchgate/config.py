@@ -22,11 +22,13 @@ from latchgate.config_entries import (
     LeaksEntry,
     ListenEntry,
     MailEntry,
+    NodeEntry,
     UsageEntry,
 )
 from latchgate.config_sign_in import read_providers
 from latchgate.core.duration import parse_duration
 from latchgate.core.identity_provider import IdentityProvider
+from latchgate.core.location import Location, Postgres, parse_location
 from latchgate.core.network import Networks
 from latchgate.core.toml_lines import line_of
 
@@ -108,12 +110,28 @@ class Partner:
 
 
 @dataclass(frozen=True, slots=True)
+class Node:
+    """What this machine is called, and for how long it believes what it remembers (seconds).
+
+    `name` None stands for the host's own; `stale` is for how long while the database can't be
+    reached, None where no longer than `lease`. `drain` is how long it says that it stops before it
+    takes nothing new.
+    """
+
+    name: str | None
+    lease: float
+    stale: float | None
+    drain: float
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The checked configuration, with absolute paths."""
 
     file: Path
-    database: Path
-    usage_database: Path
+    database: Location
+    usage_database: Location
+    node: Node
     master_key: Path
     policy: tuple[Path, ...]
     api: Address
@@ -230,15 +248,16 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
     if url is not None and not _CONSOLE_URL.fullmatch(url):
         raise at("console.url", "must be an origin such as https://login.example.com, no path")
     mail = _mail(entry.mail, folder, at)
-    _check_files(entry, folder, at)
+    database, usage_database = _databases(entry, folder, at)
     names = [Path(name).name for name in entry.policy]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise at("policy", f"two files are named {twice[0]}; they are published by name")
     return Config(
         file=file.absolute(),
-        database=folder / entry.database,
-        usage_database=folder / entry.usage_database,
+        database=database,
+        usage_database=usage_database,
+        node=_node(entry.node, at),
         master_key=folder / entry.master_key,
         policy=tuple(folder / name for name in entry.policy),
         api=found["api"],
@@ -389,18 +408,44 @@ def _partners(
     return tuple(found)
 
 
-def _check_files(
+_USAGE_FILE = "latchgate-usage.db"
+
+
+def _databases(
     entry: ConfigEntry, folder: Path, at: Callable[[str, object], ConfigError]
-) -> None:
-    """Refuse names of files that can't be, or that are another's."""
-    for name in ("database", "usage_database", "master_key"):
-        if not Path(getattr(entry, name)).name:
+) -> tuple[Location, Location]:
+    """Say where records and usage are; names of files that can't be, or are another's, are refused.
+
+    PostgreSQL holds both in one database unless told otherwise.
+    """
+    found: dict[str, Location] = {}
+    for name in ("database", "usage_database"):
+        told = getattr(entry, name)
+        if told is None:
+            shared = found["database"]
+            found[name] = shared if isinstance(shared, Postgres) else folder / _USAGE_FILE
+            continue
+        try:
+            found[name] = parse_location(told, folder)
+        except ValueError as error:
+            raise at(name, error) from error
+        if not told or not Path(told).name:
             raise at(name, "must name a file")
-    databases = [(folder / name).resolve() for name in (entry.database, entry.usage_database)]
-    if databases[0] == databases[1]:
+    if not Path(entry.master_key).name:
+        raise at("master_key", "must name a file")
+    files = [one.resolve() for one in found.values() if isinstance(one, Path)]
+    if len(set(files)) < len(files):
         raise at("usage_database", "must be another file than database")
-    if (folder / entry.master_key).resolve() in databases:
+    if (folder / entry.master_key).resolve() in files:
         raise at("master_key", "must be another file than the databases")
+    return found["database"], found["usage_database"]
+
+
+def _node(entry: NodeEntry, at: Callable[[str, object], ConfigError]) -> Node:
+    stale = entry.stale_while_unreachable
+    if stale is not None and stale <= entry.lease:
+        raise at("node.stale_while_unreachable", "must be longer than node.lease")
+    return Node(entry.name, entry.lease, stale, entry.drain)
 
 
 def _worded(file: Path, text: str, message: str) -> str:

@@ -21,6 +21,22 @@ class ListenEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verify: str = "127.0.0.1:8422"
 
 
+class NodeEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """`[node]`: what this machine promises where several share a database in PostgreSQL.
+
+    `name` is what receipts call it; the host's own name unless told. `lease` is for how many
+    seconds it believes what it remembers after it last heard from the database. With
+    `stale_while_unreachable` it goes on for that many seconds in all while the database can't be
+    reached; every receipt then waits for as long when it lacks this machine's word. Told to stop,
+    it answers on `/readyz` that it does for `drain` seconds before it takes nothing new.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,63}\Z")] | None = None
+    lease: Annotated[float, msgspec.Meta(ge=0.5, le=60)] = 2.0
+    stale_while_unreachable: Annotated[float, msgspec.Meta(ge=1, le=3600)] | None = None
+    drain: Annotated[float, msgspec.Meta(ge=0, le=300)] = 0.0
+
+
 class ConsoleEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[console]`: `url`, where browsers reach the console, as `https://login.example.com`.
 
@@ -204,17 +220,20 @@ class AccessLogEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class ConfigEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The whole file; relative paths start at the file's own folder.
 
-    `database` is the SQLite file of records and journal, `usage_database` the one of usage and
-    refusals. `policy` lists the policy files that `policy check` and `policy apply` read.
+    `database` is where records and journal are, `usage_database` where usage and refusals are: a
+    SQLite file each, or `postgresql://USER@HOST:PORT/NAME`. With records in PostgreSQL usage is in
+    the same database unless told otherwise. `policy` lists the policy files that
+    `policy check` and `policy apply` read.
     `master_key` is the file of the key that seals private signing keys. `log_level` is the least
     that is logged: debug, info, warning or error.
     """
 
     database: str = "latchgate.db"
-    usage_database: str = "latchgate-usage.db"
+    usage_database: str | None = None
     master_key: str = "master.key"
     policy: tuple[str, ...] = ("providers/wayscloud.toml",)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    node: NodeEntry = NodeEntry()
     listen: ListenEntry = ListenEntry()
     console: ConsoleEntry = ConsoleEntry()
     sign_in: SignInEntry = SignInEntry()

@@ -1,7 +1,8 @@
 """`from latchgate import Verifier`: decisions inside a Python API, without a network hop.
 
 The composition root of the base install: an engine over the same database that the server uses,
-exact on revocation, with nothing of the server imported.
+exact on revocation, with nothing of the server imported; or under a lease over the feed of a
+Latchgate elsewhere.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
 from latchgate import providers
 from latchgate.config import AccessFiles, ConfigError, load
@@ -37,7 +39,9 @@ from latchgate.store.recorder import Usage
 from latchgate.store.shadows import ShadowLog
 from latchgate.verify.engine import Engine
 from latchgate.verify.log_filter import attach
+from latchgate.verify.opening import Trust, engine_over
 from latchgate.verify.shadow import Settled, Shadows
+from latchgate.verify.upstream import Edge, EdgeOptions, Upstream, followed
 
 __all__ = ["ConfigError", "StoreError", "Verdict", "Verifier"]
 
@@ -83,23 +87,51 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class _Opened:
     engine: Engine
-    usage: Usage
+    usage: Usage | None  # nothing is counted without a database
     passwords: Passwords
     assertions: Assertions
-    differences: ShadowLog
+    differences: ShadowLog | None
     shadows: Shadows
     stop: threading.Event
 
+    @property
+    def written(self) -> tuple[Usage | ShadowLog, ...]:
+        """What writes to a database."""
+        return tuple(one for one in (self.differences, self.usage) if one is not None)
+
 
 class Verifier:
-    """Decides requests over the database that a configuration file names.
+    """Decides requests over the database that a configuration file names, or following an upstream.
+
+    With `url`, the API of a Latchgate elsewhere, no configuration is read: `token` is a key with
+    the scope `verifier:follow`, or a function that returns one, asked each time; LATCHGATE_TOKEN
+    unless given. `tenants` are ids of those to serve, all that the key may follow unless given;
+    `lease` and `stale_while_unreachable` are as in `[node]` of latchgate.toml, `node` is what
+    receipts call this one, `ca` a file of certificates that count instead of the system's.
 
     Safe to use from many threads, and after a fork: a child starts with a memory of its own.
-    Raises ConfigError for a bad configuration and StoreError when the database can't be used.
+    Raises ConfigError for a bad configuration and StoreError when the database or the upstream
+    can't be used.
     """
 
-    def __init__(self, config: str | os.PathLike[str] = ".latchgate/latchgate.toml") -> None:
-        self._config = load(Path(config))
+    def __init__(
+        self,
+        config: str | os.PathLike[str] = ".latchgate/latchgate.toml",
+        *,
+        url: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        **edge: Unpack[EdgeOptions],
+    ) -> None:
+        self._upstream: Upstream | None = None
+        if url is not None:
+            try:
+                self._upstream = followed(url, token, edge)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+        elif token is not None or edge:
+            raise TypeError("token, and whatever else an edge is told, go with url")
+        else:
+            self._config = load(Path(config))
         self._open_lock = threading.Lock()
         self._opened: _Opened | None = None
         self._open()
@@ -186,8 +218,8 @@ class Verifier:
             opened.assertions.close()
             opened.shadows.close()
             opened.engine.close()
-            opened.differences.close()
-            opened.usage.close()
+            for one in opened.written:
+                one.close()
 
     def __enter__(self) -> Self:
         return self
@@ -203,16 +235,23 @@ class Verifier:
         with self._open_lock:
             if self._opened is not None:
                 return self._opened
-            built_in = providers.text(providers.BUILT_IN)
-            redact = _redact
-            attach(redact)
-
-            given = {"oauth_token": {"issuer": self._config.issuer}}
+            attach(_redact)
+            if self._upstream is not None:
+                edge = Edge.of(self._upstream, _compiled)
+                self._opened = _Opened(
+                    edge.engine,
+                    None,
+                    edge.passwords,
+                    edge.assertions,
+                    None,
+                    edge.shadows,
+                    threading.Event(),
+                )
+                return self._opened
+            redact, issuer = _redact, self._config.issuer
 
             def compile_policy(files: dict[str, str], version: int) -> Policy:
-                policy = with_built_in(files, built_in, version=version, given=given)
-                redact.learn(policy.patterns())
-                return policy
+                return _compiled(files, version, issuer)
 
             usage = Usage(
                 self._config.usage_database,
@@ -223,9 +262,10 @@ class Verifier:
             )
             passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
             assertions = Assertions(ticks=time.monotonic, entropy=secrets.token_bytes, fetch=fetch)
+            node = self._config.node
             try:
-                engine = Engine(
-                    self._config.database,
+                trust = Trust(node.name or socket.gethostname(), node.lease, node.stale)
+                engine = engine_over(self._config.database, trust)(
                     clock=time.time,
                     ticks=time.monotonic,
                     entropy=secrets.token_bytes,
@@ -259,8 +299,16 @@ class Verifier:
         """Drop what a fork copied: connections, locks and threads belong to the parent."""
         self._open_lock = threading.Lock()
         opened, self._opened = self._opened, None
-        if opened is not None:
+        if opened is not None and opened.usage is not None:
             opened.usage.let_go()
+
+
+def _compiled(files: dict[str, str], version: int, issuer: str | None) -> Policy:
+    given = {"oauth_token": {"issuer": issuer}} if issuer is not None else {}
+    built_in = providers.text(providers.BUILT_IN)
+    policy = with_built_in(files, built_in, version=version, given=given)
+    _redact.learn(policy.patterns())
+    return policy
 
 
 def _access_log(kept: AccessFiles | None, redact: Callable[[str], str]) -> AccessLog | None:
@@ -347,7 +395,7 @@ def _before_fork() -> None:
     for verifier in list(_living):
         opened = verifier._opened  # noqa: SLF001 - same module
         if opened is not None:
-            for part in (opened.differences, opened.usage, opened.engine):
+            for part in (*opened.written, opened.engine):
                 part.pause()
                 _paused.append(part)
 

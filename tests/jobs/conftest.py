@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,9 +55,9 @@ def clock():
 
 
 @pytest.fixture
-def site(tmp_path, clock):
+def site(tmp_path, clock, place):
     """A database whose clock stands still, and jobs over it."""
-    world = World(tmp_path, clock=clock)
+    world = World(tmp_path, clock=clock, databases=place)
     master.create(tmp_path / "master.key", secrets.token_bytes)
     reader = UsageReader(world.usage_database)
     policy = compiled(FILES, 1)
@@ -73,6 +74,7 @@ def site(tmp_path, clock):
         master_key=tmp_path / "master.key",
         redact=redactor(),
         clock=clock,
+        ticks=time.monotonic,
         entropy=secrets.token_bytes,
     )
     yield Site(world, clock, work, names)

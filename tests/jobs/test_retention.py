@@ -10,9 +10,9 @@ from typing import cast
 import pytest
 from tests.world import World, raw_rows
 
-from latchgate.jobs import JOBS
+from latchgate.jobs import JOBS, USAGE
 from latchgate.jobs.job import Work
-from latchgate.jobs.retention import RETENTION
+from latchgate.jobs.retention import RETENTION, SIGN_INS
 from latchgate.signin import session
 from latchgate.store.retention import Retention
 from latchgate.store.sqlite import connect
@@ -26,7 +26,8 @@ def world(tmp_path):
 
 
 def test_it_is_one_of_the_jobs_and_keeps_what_is_configured(world):
-    assert RETENTION in JOBS
+    assert RETENTION in USAGE
+    assert SIGN_INS in JOBS
     with closing(connect(world.usage_database, durable=False)) as connection:
         for at in (0, 86_399, 86_400):
             row = (at, "t", "p", "c", "", "/a", "s", "allowed", 1)
@@ -52,6 +53,7 @@ def test_it_is_one_of_the_jobs_and_keeps_what_is_configured(world):
         )[0]
 
     recent, _ = begin(86_400.0), begin(0.0)
-    RETENTION.run(cast("Work", work))
+    for job in (RETENTION, SIGN_INS):
+        job.run(cast("Work", work))
     assert raw_rows(world.database, "SELECT id FROM session") == [(recent.id,)]
     assert raw_rows(world.usage_database, "SELECT at FROM use_minute") == [(86_400,)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import logging
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from latchgate.jobs.duty import FileDuty
 from latchgate.jobs.job import Job
 from latchgate.jobs.runner import Runner
 
@@ -29,7 +31,7 @@ def ticks():
 
 
 def runner(tmp_path: Path, ticks: Ticks, *jobs: Job) -> Runner:
-    return Runner(jobs, WORK, Runner.beside(tmp_path / "latchgate.db"), ticks=ticks)
+    return Runner(jobs, WORK, FileDuty.beside(tmp_path / "latchgate.db"), ticks=ticks)
 
 
 def test_each_job_runs_as_often_as_it_says(tmp_path, ticks):
@@ -64,12 +66,13 @@ def test_one_process_at_a_time_runs_them_and_another_when_that_ends(tmp_path, ti
     holding = """
 import sys
 from pathlib import Path
+from latchgate.jobs.duty import FileDuty
 from latchgate.jobs.runner import Runner
-one = Runner((), None, Path(sys.argv[1]), ticks=lambda: 0.0)
+one = Runner((), None, FileDuty.beside(Path(sys.argv[1])), ticks=lambda: 0.0)
 print(one.step(), flush=True)
 sys.stdin.read()
 """
-    lock = Runner.beside(tmp_path / "latchgate.db")
+    lock = tmp_path / "latchgate.db"
     ran: list[int] = []
     one = runner(tmp_path, ticks, Job("job", 1, lambda _: ran.append(1)))
     with subprocess.Popen(
@@ -87,3 +90,31 @@ sys.stdin.read()
     assert one.step()
     assert ran == [1]
     one.close()
+
+
+class Lent:
+    """A duty that is taken away after so many looks."""
+
+    def __init__(self, looks):
+        self.looks = looks
+
+    def start(self):
+        pass
+
+    def mine(self):
+        self.looks -= 1
+        return self.looks >= 0
+
+    def close(self):
+        pass
+
+
+def test_a_duty_lost_during_a_job_ends_the_round(ticks):
+    ran: list[int] = []
+
+    def noting(number, _):
+        ran.append(number)
+
+    jobs = [Job(str(n), 1, functools.partial(noting, n)) for n in range(3)]
+    assert not Runner(jobs, WORK, Lent(3), ticks=ticks).step()
+    assert ran == [0, 1]

@@ -7,8 +7,8 @@ from tests.world import World
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, place):
     """A database with its first records."""
-    made = World(tmp_path)
+    made = World(tmp_path, databases=place)
     yield made
     made.close()

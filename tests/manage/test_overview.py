@@ -165,7 +165,7 @@ def test_no_question_reads_every_credential(world, scopes, index):
     """Each is answered by an index: a scan would grow with what a tenant has."""
     caller = world.acting(world.admin, Scopes.of(scopes))
     asked: list[tuple[str, tuple[object, ...]]] = []
-    engine = world.store._reader
+    engine = world.store._database.reader
 
     def note(_connection, _cursor, statement, parameters, *_rest):
         asked.append((statement, parameters))

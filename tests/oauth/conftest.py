@@ -23,9 +23,9 @@ def clock():
 
 
 @pytest.fixture
-def world(tmp_path, clock):
+def world(tmp_path, clock, place):
     """A database with its first records."""
-    made = World(tmp_path, clock=clock)
+    made = World(tmp_path, clock=clock, databases=place)
     yield made
     made.close()
 

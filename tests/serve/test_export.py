@@ -17,7 +17,7 @@ from latchgate.serve.export import APART, LEFT_OUT, export, tables
 from latchgate.serve.load import load_export
 from latchgate.store import schema
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 
 @pytest.fixture
@@ -174,8 +174,14 @@ def first_of(lines, table):
         (lambda all_: put(all_[1:]), ":1: is no export"),
         (lambda _all: b"", "is no header"),
         (lambda _all: b"\xff\n", "is no header"),
-        (lambda all_: put([all_[0].replace(b'"0007"', b'"0000"'), *all_[1:]]), "schema 0000"),
-        (lambda all_: put([all_[0].replace(b'"0007"', b'"9999"'), *all_[1:]]), "schema 9999"),
+        (
+            lambda all_: put([all_[0].replace(f'"{SCHEMA_HEAD}"'.encode(), b'"0000"'), *all_[1:]]),
+            "schema 0000",
+        ),
+        (
+            lambda all_: put([all_[0].replace(f'"{SCHEMA_HEAD}"'.encode(), b'"9999"'), *all_[1:]]),
+            "schema 9999",
+        ),
         (
             lambda all_: put([all_[0].replace(b'"role",', b'"role","x",'), *all_[1:]]),
             "no table",

@@ -50,7 +50,7 @@ def test_databases_hold_their_own_part_only(file):
     names = "SELECT name FROM sqlite_master WHERE type = 'table'"
     main = {name for (name,) in raw_rows(made.config.database, names)}
     usage = {name for (name,) in raw_rows(made.config.usage_database, names)}
-    assert main & usage == {"alembic_version"}
+    assert main & usage == {"alembic_version", "schema_window"}
     assert "credential" in main
     assert "refusal" in usage
 

@@ -28,7 +28,7 @@ from latchgate.store.bell import Bell
 from latchgate.store.errors import ConflictError, NotMigratedError, StoreError
 from latchgate.store.journal import Store
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect
 
 AT = 1_700_000_000.0
@@ -110,6 +110,7 @@ def decides(old):
     """A function that tells what each key may do on the migrated database."""
     world = World.__new__(World)
     world.database, world.usage_database = old.config.database, old.config.usage_database
+    world._databases = None
 
     def verdicts():
         world._attach(time.time)
@@ -265,10 +266,22 @@ def test_what_is_no_database_of_ours_is_told_and_left_alone(old, which):
 
 def test_a_newer_database_is_left_alone(old):
     alter(old.config.database, "UPDATE alembic_version SET version_num = '9999'")
+    alter(old.config.database, "CREATE TABLE schema_window (id INTEGER, oldest TEXT)")
+    alter(old.config.database, "INSERT INTO schema_window VALUES (1, '9999')")
     before = old.files()
     with pytest.raises(NotMigratedError, match="a newer latchgate wrote it"):
         upgrade(old.config, who="me", backup=True)
     assert old.files() == before
+
+
+def test_a_newer_database_that_this_program_can_work_with_is_not_its_own_to_migrate(old):
+    upgrade(old.config, who="me", backup=False)
+    alter(old.config.database, "UPDATE alembic_version SET version_num = '9999'")
+    before = old.files()
+    with pytest.raises(UpgradeError, match=r"has schema 9999, .* Nothing was changed"):
+        upgrade(old.config, who="me", backup=True)
+    assert old.files() == before
+    assert len(upgrades.listed_signing_keys(old.config)) == KEYS
 
 
 def test_a_lost_master_key_is_replaced_with_new_signing_keys(old):

@@ -15,8 +15,8 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture
-def world(tmp_path):
-    made = World(tmp_path)
+def world(tmp_path, place):
+    made = World(tmp_path, databases=place)
     yield made
     made.close()
 

@@ -6,26 +6,27 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.world import ACTOR, World, chain_faults, mode
+from tests.world import ACTOR, World, chain_faults, where
 
 from latchgate.core.model import Noun
-from latchgate.store import schema, sqlite
-from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store import schema
+from latchgate.store.errors import ConflictError, StoreError
 from latchgate.store.journal import Actor, Store
-from latchgate.store.sqlite import driver
+
+pytestmark = pytest.mark.both_databases
 
 CHANGE_ON = """
 import sys, time
 from pathlib import Path
 import sqlalchemy as sa
+from latchgate.core.location import parse_location
 from latchgate.core.model import Noun
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Store
-store = Store(Path(sys.argv[1]), clock=time.time)
+store = Store(parse_location(sys.argv[1], Path()), clock=time.time)
 print("ready", flush=True)
 sys.stdin.readline()
 for at in range(int(sys.argv[2])):
@@ -95,7 +96,7 @@ def test_numbers_have_no_gaps_when_many_threads_change(world):
 
 def test_numbers_have_no_gaps_when_several_processes_and_threads_change(world):
     before, each = world.head(), 40
-    command = [sys.executable, "-c", CHANGE_ON, str(world.database), str(each)]
+    command = [sys.executable, "-c", CHANGE_ON, where(world.database), str(each)]
     others = [
         subprocess.Popen(
             [*command, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -139,8 +140,8 @@ def test_rows_become_visible_in_the_order_of_their_numbers(world):
             thread.join()
 
 
-def test_a_row_says_who_did_what_to_which_record_and_when(tmp_path):
-    world = World(tmp_path, clock=lambda: 1234.5)
+def test_a_row_says_who_did_what_to_which_record_and_when(tmp_path, place):
+    world = World(tmp_path, clock=lambda: 1234.5, databases=place)
     with world.store.change(Actor(name="user:u-1 key:k-1", tenant_id="t-1")) as change:
         change.note("key.create", Noun.CREDENTIAL, "k-2", tenant_id="t-1", detail={"b": 1, "a": []})
     row = world.journal()[-1]
@@ -167,49 +168,6 @@ def test_the_chain_holds_for_names_outside_ascii_and_control_characters(world):
             "test", Noun.USER, "ü\u2028\x7f", tenant_id=None, detail={"näme": '"\\\x00\x1f🔑'}
         )
     assert chain_faults(world.database) == []
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [
-        ("at", 1.0),
-        ("actor", "'somebody else'"),
-        ("action", "'key.create'"),
-        ("noun", "'tenant'"),
-        ("record", "'other'"),
-        ("tenant_id", "'t-other'"),
-        ("detail", "'{}'"),
-        ("previous", "zeroblob(32)"),
-        ("hash", "zeroblob(32)"),
-    ],
-)
-def test_the_chain_tells_when_a_row_was_altered(world, column, value):
-    with world.changing() as change:
-        change.note("t", Noun.USER, "u", tenant_id=None, detail={"was": "this"})
-    note(world.store)
-    connection = driver.connect(str(world.database))
-    statement = f"UPDATE journal SET {column} = {value} WHERE n = ?"  # noqa: S608 - from above
-    connection.execute(statement, (world.head() - 1,))
-    connection.commit()
-    connection.close()
-    assert chain_faults(world.database)
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM journal WHERE n = 3",
-        "DELETE FROM journal WHERE n = (SELECT MAX(n) FROM journal)",
-        "UPDATE journal_head SET n = n - 1",
-        "UPDATE journal_head SET hash = zeroblob(32)",
-    ],
-)
-def test_the_chain_tells_when_rows_were_taken_out(world, statement):
-    connection = driver.connect(str(world.database))
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
-    assert chain_faults(world.database)
 
 
 # --- all or nothing
@@ -276,43 +234,15 @@ def test_a_statement_that_fails_takes_the_whole_change_back(world):
     assert note(world.store) == before + 1
 
 
-def insert_orphan(world, *, deferred):
-    """Insert a project of no tenant; deferred, it is the commit which fails."""
+def insert_orphan(world):
     with world.changing() as change:
-        change.execute(sa.text(f"PRAGMA defer_foreign_keys={'ON' if deferred else 'OFF'}"))
-        row = {"id": "p-new", "tenant_id": "t-none", "name": "x", "active": True}
+        row = {"id": "p-new", "tenant_id": "t-none", "name": "x", "active": True, "version": 1}
         change.execute(sa.insert(schema.project).values(**row, created_at=1.0))
-        change.note("project.create", Noun.PROJECT, "p-new", tenant_id=None, detail={})
 
 
 def test_a_record_that_names_a_missing_one_is_refused(world):
     with pytest.raises(ConflictError):
-        insert_orphan(world, deferred=False)
-
-
-def test_a_commit_that_fails_is_said_to_be_unknown_and_rings_all_the_same(world):
-    before, rings = world.head(), world.store.bell.rings()
-    with pytest.raises(OutcomeUnknownError, match="not known"):
-        insert_orphan(world, deferred=True)
-    assert world.store.bell.rings() == rings + 1
-    assert world.head() == before
-
-
-def test_a_commit_that_fails_leaves_the_next_change_alone(world):
-    before = world.head()
-    with pytest.raises(OutcomeUnknownError):
-        insert_orphan(world, deferred=True)
-    assert note(world.store) == before + 1
-
-
-def test_a_commit_that_fails_does_not_keep_other_processes_from_writing(world, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 100)
-    other = Store(world.database, clock=time.time)
-    before = world.head()
-    with pytest.raises(OutcomeUnknownError):
-        insert_orphan(world, deferred=True)
-    assert note(other) == before + 1
-    other.close()
+        insert_orphan(world)
 
 
 def test_a_change_that_is_not_committed_is_seen_by_nobody(world):
@@ -324,74 +254,11 @@ def test_a_change_that_is_not_committed_is_seen_by_nobody(world):
     assert "t-new" in tenants(world)
 
 
-# --- the bell
-
-
-def test_each_change_rings_once(world):
-    rings = world.store.bell.rings()
-    note(world.store)
-    note(world.store)
-    assert world.store.bell.rings() == rings + 2
-
-
-def test_the_bell_rings_after_the_commit_and_before_the_change_returns(world, monkeypatch):
-    seen = []
-    ring = world.store.bell.ring
-
-    def look_and_ring():
-        seen.append(world.head())  # on a connection of its own
-        ring()
-
-    monkeypatch.setattr(world.store.bell, "ring", look_and_ring)
-    n = note(world.store)
-    assert seen == [n]
-
-
-def test_a_change_that_was_taken_back_needs_no_ring_and_harms_nobody(world):
-    engine = world.engine()
-    with pytest.raises(KeyError):
-        insert_and_raise(world, KeyError())
-    engine.follow()
-    assert engine.position == world.head()
-
-
-def test_a_ring_without_a_change_can_be_asked_for(world):
-    rings = world.store.bell.rings()
-    world.store.ring()
-    assert world.store.bell.rings() == rings + 1
-
-
 # --- faults
 
 
-def test_a_database_that_another_program_keeps_locked_is_a_fault_and_nothing_changed(
-    world, monkeypatch
-):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 50)
-    blocked = Store(world.database, clock=time.time)
-    other = driver.connect(str(world.database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    before = world.head()
-    with pytest.raises(StoreError, match="nothing was changed"):
-        note(blocked)
-    other.execute("ROLLBACK")
-    assert world.head() == before
-    assert note(blocked) == before + 1
-    other.close()
-    blocked.close()
-
-
-def test_a_writer_that_waits_too_long_for_its_turn_is_a_fault_of_the_store(world, monkeypatch):
-    # Behind a database locked by a backup, each writer waits for the one before it.
-    monkeypatch.setattr(world.store._writer.pool, "_timeout", 0.05)
-    with world.changing() as change:
-        change.note("test", Noun.USER, "u", tenant_id=None, detail={})
-        with pytest.raises(StoreError):
-            note(world.store)
-
-
 def test_a_reader_that_waits_too_long_for_its_turn_is_a_fault_of_the_store(world, monkeypatch):
-    monkeypatch.setattr(world.store._reader.pool, "_timeout", 0.05)
+    monkeypatch.setattr(world.store._database.reader.pool, "_timeout", 0.05)
     held = [world.store.reading() for _ in range(4)]
     for one in held:
         one.__enter__()
@@ -400,16 +267,6 @@ def test_a_reader_that_waits_too_long_for_its_turn_is_a_fault_of_the_store(world
     for one in held:
         one.__exit__(None, None, None)
     assert world.head() > 0
-
-
-def test_a_file_that_is_no_database_is_a_fault_of_the_store(tmp_path):
-    (tmp_path / "latchgate.db").write_bytes(b"not a database" * 100)
-    store = Store(tmp_path / "latchgate.db", clock=time.time)
-    with pytest.raises(StoreError):
-        note(store)
-    with pytest.raises(StoreError), store.reading():
-        pass
-    store.close()
 
 
 def test_reads_that_fail_are_a_fault_of_the_store(world):
@@ -427,23 +284,6 @@ def test_reads_see_one_snapshot(world):
 
 
 # --- files and settings
-
-
-def test_changes_are_flushed_and_references_are_checked(world):
-    with world.changing() as change:
-        pragmas = {
-            name: change.execute(sa.text(f"PRAGMA {name}")).scalar_one()
-            for name in ("journal_mode", "synchronous", "foreign_keys")
-        }
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-
-
-def test_every_file_of_the_database_is_its_owners_alone(world):
-    note(world.store)
-    world.engine()
-    beside = sorted(path.name for path in world.database.parent.glob("latchgate.db*"))
-    assert beside == ["latchgate.db", "latchgate.db-bell", "latchgate.db-shm", "latchgate.db-wal"]
-    assert {mode(Path(world.database.parent, name)) for name in beside} == {0o600}
 
 
 def test_what_was_changed_is_there_after_closing_and_opening_again(world):

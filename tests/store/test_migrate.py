@@ -12,10 +12,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from tests.later import versions
 from tests.world import mode, raw_rows
 
 from latchgate.store import migrate, schema, sqlite
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.reads import check_schema
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, driver
 from latchgate.store.usage import LastUse, UsageReader
 
@@ -54,6 +56,47 @@ def test_the_newest_migration_is_the_one_that_the_program_asks_for(tmp_path):
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_HEAD]
+
+
+def test_every_migration_from_0008_on_says_which_programs_it_lets_go_on():
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    told = [
+        (one.revision, getattr(one.module, "oldest", None))
+        for one in reversed(list(ScriptDirectory.from_config(config).walk_revisions()))
+    ]
+    since = [(number, oldest) for number, oldest in told if number >= "0008"]
+    assert {oldest for number, oldest in told if number < "0008"} == {None}
+    assert all(oldest is not None and oldest <= number for number, oldest in since), since
+    # What a later one adds does not let a program in again that an earlier one shut out.
+    assert [oldest for _, oldest in since] == sorted(oldest for _, oldest in since)
+    assert migrate.oldest_program() == since[-1][1]
+
+
+def test_the_window_is_that_of_the_newest_migration(tmp_path, monkeypatch):
+    database = tmp_path / "new.db"
+    migrate.migrate(database, "main")
+    asked = "SELECT oldest FROM schema_window"
+    assert raw_rows(database, asked) == [(migrate.oldest_program(),)]
+    monkeypatch.setattr(migrate, "VERSIONS", (*migrate.VERSIONS, versions(tmp_path)))
+    migrate.migrate(database, "main", revision="9001")
+    assert raw_rows(database, asked) == [(SCHEMA_HEAD,)]
+    migrate.migrate(database, "main")
+    assert raw_rows(database, asked) == [("9002",)] == [(migrate.oldest_program(),)]
+
+
+def test_what_looks_before_a_migration_may_refuse_it(tmp_path, monkeypatch):
+    database = tmp_path / "new.db"
+    migrate.migrate(database, "main")
+    monkeypatch.setattr(migrate, "VERSIONS", (*migrate.VERSIONS, versions(tmp_path)))
+
+    def refuse(connection):
+        assert connection.execute(sa.text("SELECT n FROM journal_head")).one() == (0,)
+        raise PermissionError
+
+    with pytest.raises(PermissionError):
+        migrate.migrate(database, "main", before=refuse)
+    assert raw_rows(database, "SELECT version_num FROM alembic_version") == [(SCHEMA_HEAD,)]
 
 
 def test_a_migrated_database_passes_the_check_at_start(tmp_path):

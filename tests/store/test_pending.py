@@ -6,18 +6,20 @@ import math
 import threading
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
-from tests.world import asking, raw_rows, until
+from tests.world import asking, raw_rows, run, until
 
 from latchgate.core.redact import redactor
 from latchgate.store import recorder as recording
-from latchgate.store import sqlite, tally
+from latchgate.store import tally
 from latchgate.store.errors import StoreError
 from latchgate.store.pending import STALE_SECONDS
 from latchgate.store.recorder import SETTLED_SECONDS, TRIM_SECONDS, Usage
 from latchgate.store.sqlite import driver
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+FAULTS = {"sqlite": driver.OperationalError, "postgres": psycopg.OperationalError}
 TABLES = ("use_minute", "use_hour", "use_day", "use_source", "use_total")
 
 
@@ -41,6 +43,12 @@ class Crashing:
     def write_down(self):
         self.ticks += recording.COUNTED_SECONDS + 0.1
         self.recorder.flush(everything=False)
+
+
+@pytest.fixture
+def world(usage_world):
+    """In either database."""
+    return usage_world
 
 
 @pytest.fixture
@@ -150,7 +158,9 @@ def test_what_nobody_touches_is_added_within_minutes_and_what_lives_is_left_alon
     assert sums(world) == ({1}, 1)
 
 
-def test_a_crash_between_two_pieces_loses_and_doubles_nothing(world, crashing, monkeypatch):
+def test_a_crash_between_two_pieces_loses_and_doubles_nothing(
+    world, crashing, usage_at, monkeypatch
+):
     monkeypatch.setattr(recording, "PIECE", 2)
     dead, keys = crashing(), [world.key() for _ in range(5)]
     dead.use(*keys)
@@ -161,7 +171,7 @@ def test_a_crash_between_two_pieces_loses_and_doubles_nothing(world, crashing, m
     def crash(rows):
         pieces.append(rows)
         if len(pieces) == 3:
-            raise driver.OperationalError("the machine is off")
+            raise FAULTS[usage_at]("the machine is off")
         settle(rows)
 
     dead.recorder._batch.add = crash
@@ -174,21 +184,18 @@ def test_a_crash_between_two_pieces_loses_and_doubles_nothing(world, crashing, m
     assert sums(world) == ({15}, 0)
 
 
-def test_counts_that_wait_for_the_database_are_each_added_once(world, crashing, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
+def test_counts_that_wait_for_the_database_are_each_added_once(
+    world, crashing, nobody_writes, monkeypatch
+):
     monkeypatch.setattr(recording, "PIECE", 2)
     one, keys = crashing(), [world.key() for _ in range(5)]
     one.use(*keys)
     one.write_down()
-    other = driver.connect(str(world.usage_database), isolation_level=None)
     for everything in (False, True):
         one.use(*keys)
-        other.execute("BEGIN IMMEDIATE")
         one.ticks += recording.COUNTED_SECONDS
-        with pytest.raises(StoreError):
+        with nobody_writes(), pytest.raises(StoreError):
             one.recorder.flush(everything=everything)
-        other.execute("ROLLBACK")
-    other.close()
     one.use(*keys)
     one.recorder.flush()
     assert sums(world) == ({20}, 0)
@@ -212,29 +219,25 @@ def test_what_can_not_be_read_of_a_crash_is_lost_aloud_and_the_rest_is_added(
     for _ in range(3):
         dead.use(key)
         dead.write_down()
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("UPDATE use_pending SET counts = '[[1, 5, 0.5, null]]' WHERE id = 2")
-    other.close()
+    (_, (second,), _) = raw_rows(world.usage_database, "SELECT id FROM use_pending ORDER BY id")
+    spoilt = f"UPDATE use_pending SET counts = '[[1, 5, 0.5, null]]' WHERE id = {second}"  # noqa: S608
+    run(world.usage_database, spoilt)
     crashing().recorder.adopt(before=math.inf)
     assert sums(world) == ({2}, 0)
     assert "counts that a recorder left can't be read" in caplog.text
 
 
 def test_what_is_counted_while_the_database_fails_for_long_does_not_fill_memory(
-    world, crashing, monkeypatch
+    world, crashing, nobody_writes, monkeypatch
 ):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 1)
     monkeypatch.setattr(tally, "MAX_KEYS", 3)
     one, keys = crashing(), [world.key() for _ in range(2)]
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    for minute in range(5):
-        one.now = NOON + 60 * minute
-        one.use(*keys)
-        with pytest.raises(StoreError):
-            one.write_down()
-    other.execute("ROLLBACK")
-    other.close()
+    with nobody_writes():
+        for minute in range(5):
+            one.now = NOON + 60 * minute
+            one.use(*keys)
+            with pytest.raises(StoreError):
+                one.write_down()
     one.recorder.flush()
     assert one.recorder.uncounted == 8
     assert raw_rows(world.usage_database, "SELECT SUM(count) FROM use_day") == [(2,)]

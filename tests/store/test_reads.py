@@ -15,13 +15,13 @@ from latchgate.store import reads, schema
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.reads import (
     PAGE,
-    SCHEMA_HEAD,
     check_schema,
     read_changes,
     read_head,
     read_policy_files,
     read_records,
 )
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, driver
 
 
@@ -193,6 +193,20 @@ def test_the_schema_this_program_was_written_for_passes(reader):
 def test_another_schema_is_refused_by_name(reader):
     with pytest.raises(NotMigratedError, match=f"has schema {SCHEMA_HEAD}, .* needs 9999"):
         check_schema(reader, "9999")
+
+
+def test_a_newer_schema_passes_as_far_back_as_it_says(world, reader):
+    window = schema.schema_window
+    with world.store.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9990'"))
+        connection.execute(sa.update(window).values(oldest="9980"))
+    for program in ("9990", "9985", "9980"):
+        check_schema(reader, program)
+    for program in ("9979", SCHEMA_HEAD):
+        with pytest.raises(NotMigratedError, match=r"has schema 9990, .* a newer latchgate"):
+            check_schema(reader, program)
+    with pytest.raises(NotMigratedError, match="run latchgate migrate"):
+        check_schema(reader, "9991")
 
 
 def test_a_database_of_something_else_is_refused(tmp_path):

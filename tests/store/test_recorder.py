@@ -5,20 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.world import FILES, asking, compiled, mode, raw_rows, until
+from tests.world import FILES, asking, compiled, mode, raw_rows, run, until
 
 from latchgate.core.model import Application, Noun
 from latchgate.core.redact import redactor
-from latchgate.store import batch, refusals, sqlite, tally
+from latchgate.store import batch, refusals, schema, sqlite, tally
 from latchgate.store import recorder as recording
 from latchgate.store.batch import HOUR
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.recorder import TRIM_SECONDS, Usage
 from latchgate.store.refusals import KEEP_SECONDS
-from latchgate.store.sqlite import connect, driver
+from latchgate.store.sqlite import connect
 from latchgate.store.usage import Ever, LastUse, Source, UsageReader
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
@@ -28,6 +29,14 @@ USES = (
 )
 TABLES = ("use_minute", "use_hour", "use_day")
 REFUSALS = "SELECT id, ring, credential_id, reason FROM refusal ORDER BY at"
+
+
+def everything(at):
+    """Return all that is kept: the files, or the rows, of usage."""
+    if isinstance(at, Path):
+        beside = at.parent.glob(f"{at.name}*")
+        return b"".join(path.read_bytes() for path in beside)
+    return repr([raw_rows(at, f"SELECT * FROM {name}") for name in schema.usage.tables]).encode()  # noqa: S608
 
 
 class Recorder:
@@ -56,6 +65,12 @@ class Recorder:
     def close(self):
         self.reader.close()
         self.recorder.close()
+
+
+@pytest.fixture
+def world(usage_world):
+    """In either database."""
+    return usage_world
 
 
 @pytest.fixture
@@ -201,6 +216,7 @@ def test_counts_of_several_batches_and_processes_are_summed(world, recorder):
     other.close()
 
 
+@pytest.mark.parametrize("usage_at", ["sqlite"], indirect=True)
 def test_counts_of_many_threads_are_exact(world, recorder):
     key = world.key()
 
@@ -403,9 +419,7 @@ def test_d7_61_an_agent_is_kept_short_printable_and_without_secrets(world, recor
     kept = {source.agent for source in recorder.reader.sources(key.id, since=0)}
     assert "linebreak[31m" in kept
     assert all(len(agent) <= 200 and agent.isprintable() for agent in kept)
-    tail = secret[-12:]
-    beside = world.usage_database.parent.glob(f"{world.usage_database.name}*")
-    assert all(tail.encode() not in path.read_bytes() for path in beside)
+    assert secret[-12:].encode() not in everything(world.usage_database)
 
 
 # --- last use
@@ -535,8 +549,7 @@ def test_no_secret_reaches_the_file(world, recorder):
         assert not recorder.engine.decide(request).allowed
     recorder.recorder.flush()
     assert len(recorder.rows(REFUSALS)) == len(wanted)
-    beside = world.usage_database.parent.glob(f"{world.usage_database.name}*")
-    held = b"".join(path.read_bytes() for path in beside)
+    held = everything(world.usage_database)
     for secret in secrets:
         assert secret.encode() not in held
     # What names the key stays readable: only then can its owner recognise it.
@@ -575,18 +588,13 @@ def test_counts_are_written_with_the_first_batch_after_their_time(world, recorde
     assert [row[-1] for row in recorder.rows(USES)] == [1]
 
 
-def test_counts_that_could_not_be_written_wait_for_the_next_batch(world, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
+def test_counts_that_could_not_be_written_wait_for_the_next_batch(world, nobody_writes):
     recorder = Recorder(world)
     key, new = world.key(), world.key()
     recorder.decide(key)
     recorder.decide()
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError):
+    with nobody_writes(), pytest.raises(StoreError):
         recorder.recorder.flush()
-    other.execute("ROLLBACK")
-    other.close()
     for each in (key, new):
         recorder.decide(each)
     recorder.recorder.flush()
@@ -610,67 +618,51 @@ def test_closing_writes_what_is_left(world):
     recorder.reader.close()
 
 
-def test_noting_never_waits_for_the_file(world, monkeypatch):
+def test_noting_never_waits_for_the_database(world, nobody_writes, monkeypatch):
     monkeypatch.setattr(sqlite, "BUSY_MS", 3_000)
     recorder = Recorder(world)
     recorder.recorder.start()
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    begun = time.monotonic()
-    ends = begun + 1.0
-    while time.monotonic() < ends:
-        at = time.monotonic()
-        recorder.decide()
-        assert time.monotonic() - at < 2.0
-    other.execute("ROLLBACK")
-    other.close()
+    with nobody_writes():
+        begun = time.monotonic()
+        ends = begun + 1.0
+        while time.monotonic() < ends:
+            at = time.monotonic()
+            recorder.decide()
+            assert time.monotonic() - at < 2.0
     recorder.close()
     assert recorder.rows(REFUSALS)
 
 
 def test_a_batch_that_cannot_be_written_is_lost_aloud_and_the_next_is_not(
-    world, monkeypatch, caplog
+    world, nobody_writes, caplog
 ):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
     recorder = Recorder(world)
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    lost = recorder.decide()
-    recorder.recorder.start()
-    until(lambda: "a batch of usage was lost" in caplog.text, what="the log entry")
-    other.execute("ROLLBACK")
-    other.close()
+    with nobody_writes():
+        lost = recorder.decide()
+        recorder.recorder.start()
+        until(lambda: "a batch of usage was lost" in caplog.text, what="the log entry")
     kept = recorder.decide()
     until(lambda: recorder.reader.refusal(kept.id), what="the next batch")
     assert recorder.reader.refusal(lost.id) is None
     recorder.close()
 
 
-def test_a_flush_that_fails_says_so(world, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_MS", 20)
+def test_a_flush_that_fails_says_so(world, nobody_writes):
     recorder = Recorder(world)
-    other = driver.connect(str(world.usage_database), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
     recorder.decide()
-    with pytest.raises(StoreError):
+    with nobody_writes(), pytest.raises(StoreError):
         recorder.recorder.flush()
-    other.execute("ROLLBACK")
-    other.close()
     recorder.close()
 
 
 def test_a_batch_is_written_whole_or_not_at_all(world, recorder):
     recorder.decide(world.key())
     recorder.decide()
-    other = driver.connect(str(world.usage_database))
-    other.execute("DROP TABLE last_use")
-    other.commit()
+    run(world.usage_database, "ALTER TABLE last_use RENAME TO hidden")
     with pytest.raises(StoreError):
         recorder.recorder.flush()
     assert recorder.rows(REFUSALS) == recorder.rows(USES) == []
-    other.execute("CREATE TABLE last_use (credential_id TEXT PRIMARY KEY, at, address, agent)")
-    other.commit()
-    other.close()
+    run(world.usage_database, "ALTER TABLE hidden RENAME TO last_use")
 
 
 def test_a_file_without_its_tables_is_refused_at_once(tmp_path):
@@ -678,6 +670,7 @@ def test_a_file_without_its_tables_is_refused_at_once(tmp_path):
         Usage(tmp_path / "u.db", redact=str, ticks=time.monotonic, clock=time.time)
 
 
+@pytest.mark.parametrize("usage_at", ["sqlite"], indirect=True)
 def test_the_files_are_their_owners_alone(world, recorder):
     recorder.decide()
     recorder.recorder.flush()
@@ -694,6 +687,7 @@ def test_a_reader_whose_file_fails_is_a_fault_of_the_store(world):
         reader.last_uses(["x"])
 
 
+@pytest.mark.parametrize("usage_at", ["sqlite"], indirect=True)
 def test_records_of_the_main_database_are_untouched_by_use(world, recorder):
     head = world.head()
     recorder.decide(world.key())

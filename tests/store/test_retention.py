@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
-from tests.world import raw_rows
+from tests.world import raw_rows, run
 
 from latchgate.store import retention
 from latchgate.store.errors import StoreError
 from latchgate.store.retention import Retention, trim
-from latchgate.store.sqlite import connect
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 DAY = 86_400
 KEPT = Retention(minutes=2, hours=35, days=400, sources=90)
 
 
+@pytest.fixture
+def world(usage_world):
+    """In either database."""
+    return usage_world
+
+
 def fill(world, table, ages, *, credential="c"):
     """Write a row of each age, in days."""
-    with closing(connect(world.usage_database, durable=False)) as connection:
-        for number, age in enumerate(ages):
-            at = NOON - age * DAY
-            values: tuple[object, ...]
-            if table == "use_source":
-                values = (credential, f"192.0.2.{number}", "", "/a", "", 1, 0, at, at)
-            elif table == "use_tenant":
-                values = (int(at), "t", "allowed", 1)
-            else:
-                bill = (0, "") if table == "use_day" else ()
-                values = (int(at), "t", "p", credential, "", "/a", "s", "allowed", *bill, 1)
-            marks = ", ".join("?" * len(values))
-            connection.execute(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
+    rows = []
+    for number, age in enumerate(ages):
+        at = NOON - age * DAY
+        values: tuple[object, ...]
+        if table == "use_source":
+            values = (credential, f"192.0.2.{number}", "", "/a", "", 1, 0, at, at)
+        elif table == "use_tenant":
+            values = (int(at), "t", "allowed", 1)
+        else:
+            bill = (0, "") if table == "use_day" else ()
+            values = (int(at), "t", "p", credential, "", "/a", "s", "allowed", *bill, 1)
+        rows.append(str(values))
+    run(world.usage_database, f"INSERT INTO {table} VALUES {', '.join(rows)}")  # noqa: S608
 
 
 def ages(world, table, column="at"):

@@ -7,6 +7,7 @@ import dataclasses
 import msgspec
 import pytest
 from tests.doors.verify.test_protocol import AREA, decided, granted
+from tests.world import raw_rows
 
 from latchgate.core.model import Request
 from latchgate.core.network import parse_address
@@ -33,7 +34,9 @@ def in_area(reason: Reason, path: str = "/v1/storage"):
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(request, usage_at, tmp_path):
+    if usage_at == "postgres":
+        return request.getfixturevalue("postgres_usage")
     path = tmp_path / "usage.db"
     migrate(path, "usage")
     return path
@@ -76,7 +79,17 @@ def test_comparisons_are_counted_and_differences_kept(database):
     )  # fmt: skip
     assert (before.outcome, before.decision_id, before.status) == ("looser", None, 403)
     reader.close()
-    assert SECRET.encode() not in database.read_bytes()
+    assert SECRET not in repr(raw_rows(database, "SELECT * FROM shadow_difference"))
+
+
+def test_a_path_that_no_text_of_the_database_may_hold_is_kept_all_the_same(database):
+    noted = log(database)
+    noted.note(Outcome.STRICTER, in_area(Reason.SECRET_WRONG), asked("/a\x00b\udcff"), 200, NOW)
+    noted.close()
+    reader = ShadowReader(database)
+    (found,) = reader.last(["/v1/storage"], since=0.0, limit=2)["/v1/storage"]
+    assert (found.path[:2], found.path[3:]) == ("/a", "b?")
+    reader.close()
 
 
 def test_the_thread_writes_by_itself(database):

@@ -17,6 +17,12 @@ HOUR, DAY = 3_600, 86_400
 
 
 @pytest.fixture
+def world(usage_world):
+    """In either database."""
+    return usage_world
+
+
+@pytest.fixture
 def reader(world):
     made = UsageReader(world.usage_database)
     yield made

@@ -33,8 +33,8 @@ from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.journal import Store
 from latchgate.store.reads import PAGE, read_head, read_records
 from latchgate.store.sqlite import connect, driver
-from latchgate.verify import engine as engine_module
-from latchgate.verify.engine import POLL_SECONDS, Engine
+from latchgate.verify import bell_engine as engine_module
+from latchgate.verify.bell_engine import POLL_SECONDS, BellEngine
 
 REVOKE = """
 import sys, time
@@ -868,7 +868,7 @@ def test_a_database_that_is_not_there_is_a_fault_at_start_and_is_not_made(tmp_pa
 
 
 def over(database):
-    return Engine(
+    return BellEngine(
         database,
         clock=time.time,
         ticks=time.monotonic,

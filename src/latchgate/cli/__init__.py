@@ -27,6 +27,11 @@ from latchgate import __version__
 _VERBS = {
     "init": ("latchgate.cli.local", "init", "Make a configuration, a database and a first token."),
     "serve": ("latchgate.cli.local", "serve", "Run the server."),
+    "edge": (
+        "latchgate.cli.edge",
+        "edge",
+        "Decide near the gateway, following a Latchgate elsewhere.",
+    ),
     "recover": ("latchgate.cli.local", "recover", "Get a new operator token, on this machine."),
     "tenant": ("latchgate.cli.tenant", "tenant", "Make, suspend and reinstate tenants."),
     "user": ("latchgate.cli.user", "user", "Make and change users, give and take roles."),
@@ -82,6 +87,11 @@ _VERBS = {
     ),
     "backup": ("latchgate.cli.moving", "backup", "Back up a running server into one file."),
     "restore": ("latchgate.cli.moving", "restore", "Put a backup in the database's place."),
+    "restored": (
+        "latchgate.cli.moving",
+        "restored",
+        "Say that PostgreSQL was put back to an earlier state.",
+    ),
     "export": ("latchgate.cli.moving", "export", "Write every record as JSON lines."),
     "load": ("latchgate.cli.moving", "load", "Make a new database from an export."),
     "signing-key": ("latchgate.cli.upkeep", "signing_key", "List and replace signing keys."),
@@ -105,6 +115,8 @@ _VERBS = {
         "access_log",
         "Show who was allowed and refused what.",
     ),
+    "status": ("latchgate.cli.status", "status", "Show nodes, verifiers and the last receipts."),
+    "receipt": ("latchgate.cli.status", "receipt", "Wait until every verifier follows a change."),
     "explain": ("latchgate.cli.explain", "explain", "Say why a request is allowed or refused."),
 }
 

@@ -16,7 +16,14 @@ from latchgate.cli.listing import (
     show_list,
     version_option,
 )
-from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    Failed,
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 from latchgate.cli.rotation import rotate as rotate_at
 from latchgate.cli.rotation import rotation_options
 from latchgate.cli.rotation import show as show_rotation
@@ -134,6 +141,7 @@ def show(*, key_id: str, as_json: bool) -> None:
     help="Ask for no password; your token must hold own:access-keys.delete.",
 )
 @version_option
+@no_wait_option
 @json_option
 def delete(*, key_id: str, yes: bool, if_version: int | None, as_json: bool) -> None:
     """Delete an access key and all its tokens, at once and for good.

@@ -15,7 +15,13 @@ from latchgate.cli.listing import (
     show_list,
     version_option,
 )
-from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 from latchgate.cli.rotation import rotate as rotate_at
 from latchgate.cli.rotation import rotation_options
 from latchgate.cli.rotation import show as show_rotation
@@ -128,6 +134,7 @@ def show(*, token_id: str, as_json: bool) -> None:
 @token.command()
 @click.argument("token_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def delete(*, token_id: str, if_version: int | None, as_json: bool) -> None:
     """Delete a token, at once and for good."""

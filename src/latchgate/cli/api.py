@@ -7,12 +7,15 @@ from typing import Any
 
 import httpx2
 import msgspec
+import rich_click as click
 
 from latchgate.cli.management_profile import Profile, authorities, find_profile
-from latchgate.cli.output import Failed
+from latchgate.cli.output import NO_WAIT, Failed
 from latchgate.cli.signed_in import UNKNOWN_AUTHORITY, refreshed
 
 _SECONDS = 30.0
+# A receipt takes as long as the longest trust of any verifier, which may be chosen as an hour.
+_RECEIPT_SECONDS = 5_000.0
 
 
 def call(
@@ -30,13 +33,13 @@ def call(
     """
     profile = find_profile(public=public) if public else refreshed()
     bearer = {} if public else {"Authorization": f"Bearer {profile.token}"}
-    headers = {**(headers or {}), **bearer}
+    headers = {**(headers or {}), **_preference(), **bearer}
     try:
         answer = httpx2.request(
             method,
             profile.url.rstrip("/") + path,
             headers=headers,
-            timeout=_SECONDS,
+            timeout=httpx2.Timeout(_SECONDS, read=_patience(method, path)),
             trust_env=False,
             verify=authorities(profile),
             **sent,
@@ -47,6 +50,20 @@ def call(
         hint = UNKNOWN_AUTHORITY if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
         raise Failed(f"{profile.url} can't be reached: {error}{hint}")
     return _read_answer(profile, answer, members)
+
+
+def _preference() -> dict[str, str]:
+    """Return the header that asks for no wait, where the verb was told so (RFC 7240)."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.meta.get(NO_WAIT):
+        return {}
+    return {"Prefer": "respond-async"}
+
+
+def _patience(method: str, path: str) -> float:
+    """Return for how long to wait for an answer: one to a change may wait for its receipt."""
+    waits = method != "GET" or path.startswith("/manage/v1/receipts/")
+    return _RECEIPT_SECONDS if waits else _SECONDS
 
 
 def stream(path: str) -> Iterator[bytes]:

@@ -10,7 +10,13 @@ from typing import Any
 import rich_click as click
 
 from latchgate.cli.listing import if_match, listing_options, segment, show_list, version_option
-from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 
 _PATH = "/manage/v1/applications"
 _REQUESTS = "/manage/v1/application-requests"
@@ -120,6 +126,7 @@ def _decision(verb: str, words: str) -> click.Command:
     @_id
     @click.option("--reason", required=True, help="Why; the developer reads it.")
     @version_option
+    @no_wait_option
     @json_option
     def decide(*, application_id: str, reason: str, if_version: int | None, as_json: bool) -> None:
         from latchgate.cli.api import call
@@ -152,6 +159,7 @@ for _verb, _words in (
 @app.command()
 @_id
 @_for_user
+@no_wait_option
 @json_option
 def key(*, application_id: str, user_id: str | None, as_json: bool) -> None:
     """Pick up the API key of an approved application; it is shown once. For its developer."""
@@ -167,6 +175,7 @@ def key(*, application_id: str, user_id: str | None, as_json: bool) -> None:
     help="How long the old key works on, for users who have yet to update: for example 7d. "
     "It ends at once unless told.",
 )
+@no_wait_option
 @json_option
 def reissue(*, application_id: str, user_id: str | None, grace: str | None, as_json: bool) -> None:
     """Replace the API key; the new one is shown once. For its developer."""
@@ -188,6 +197,7 @@ def _issue(path: str, spec: dict[str, str], *, as_json: bool) -> None:
 @app.command()
 @_id
 @_for_user
+@no_wait_option
 @json_option
 def withdraw(*, application_id: str, user_id: str | None, as_json: bool) -> None:
     """Withdraw the application at once and for good. For its developer."""
@@ -215,6 +225,7 @@ def _target(user_id: str | None) -> dict[str, str]:
     metavar="ID",
     help="A tenant whose users may ask with it; none given: nobody may. Repeatable.",
 )
+@no_wait_option
 @json_option
 def test_key(*, api_key: str, tenants: tuple[str, ...], as_json: bool) -> None:
     """Let the users of some tenants ask with a published API key, as the application "test".
@@ -235,6 +246,7 @@ def test_key(*, api_key: str, tenants: tuple[str, ...], as_json: bool) -> None:
 
 @app.command()
 @_id
+@no_wait_option
 @json_option
 def block(*, application_id: str, as_json: bool) -> None:
     """Keep an application from acting for yourself, at once."""
@@ -243,6 +255,7 @@ def block(*, application_id: str, as_json: bool) -> None:
 
 @app.command()
 @_id
+@no_wait_option
 @json_option
 def unblock(*, application_id: str, as_json: bool) -> None:
     """Lift your own block; not the developer's withdrawal for you."""

@@ -235,12 +235,13 @@ def _of_database(config_file: Path, kept: Head | None, public_key: str | None) -
     from latchgate.store.errors import StoreError
 
     config = loaded(config_file)
-    if not config.database.exists():
+    if isinstance(config.database, Path) and not config.database.exists():
         raise Failed(f"{config.database} does not exist; run latchgate init")
     try:
         return verify_database(config.database, against=kept, public_key=public_key)
     except StoreError as error:
-        raise Failed(f"{config.database}: {error}")
+        place = str(config.database)
+        raise Failed(str(error) if place in str(error) else f"{place}: {error}")
 
 
 def _print_segments(found: Checked, *, as_json: bool) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 import rich_click as click
 
 from latchgate.cli.listing import once, once_option, segment
-from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 from latchgate.cli.rotation import rotate as rotate_at
 from latchgate.cli.rotation import rotation_options
 from latchgate.cli.rotation import show as show_rotation
@@ -71,6 +77,7 @@ def show(*, user_id: str | None, namespace: str, as_json: bool) -> None:
 
 @basic.command()
 @_whose
+@no_wait_option
 @json_option
 def reissue(*, user_id: str | None, namespace: str, as_json: bool) -> None:
     """Replace the app password at once; the new one is shown once."""
@@ -98,6 +105,7 @@ def rotation(*, user_id: str | None, namespace: str, as_json: bool) -> None:
 
 @basic.command()
 @_whose
+@no_wait_option
 @json_option
 def disable(*, user_id: str | None, namespace: str, as_json: bool) -> None:
     """Disable Basic at once; the login name stays the user's."""

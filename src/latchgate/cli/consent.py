@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from latchgate.cli.listing import segment
-from latchgate.cli.output import json_option, print_json, print_receipt, print_table
+from latchgate.cli.output import json_option, no_wait_option, print_json, print_receipt, print_table
 
 _user_option = click.option(
     "--user", "user_id", metavar="ID", help="Of this user of your tenant instead of yourself."
@@ -35,6 +35,7 @@ def list_consents(*, user_id: str | None, as_json: bool) -> None:
 @consent.command()
 @click.argument("client_id", metavar="CLIENT")
 @_user_option
+@no_wait_option
 @json_option
 def withdraw(*, client_id: str, user_id: str | None, as_json: bool) -> None:
     """End what a client may do for you, at once, with all of its tokens."""

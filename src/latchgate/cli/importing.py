@@ -72,7 +72,7 @@ def imports(  # noqa: PLR0913 - one parameter an option
     from latchgate.store.errors import ConflictError, StoreError
 
     config = loaded(config_file)
-    if not config.database.exists():
+    if isinstance(config.database, Path) and not config.database.exists():
         raise Failed(f"{config.database} does not exist; run latchgate init", code=2)
     line["kind"] = line["kind"] or KINDS.get(form)
     defaults = _defaults(line, create_users=create_users, user_role=user_role)

@@ -18,7 +18,13 @@ from latchgate.cli.listing import (
 )
 from latchgate.cli.narrowing import narrow, unused
 from latchgate.cli.noun import switch
-from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 from latchgate.cli.rotation import rotate as rotate_at
 from latchgate.cli.rotation import rotation_options
 from latchgate.cli.rotation import show as show_rotation
@@ -188,6 +194,7 @@ def update(
 @key.command()
 @click.argument("key_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def revoke(*, key_id: str, if_version: int | None, as_json: bool) -> None:
     """Revoke a key, at once and for good.
@@ -227,6 +234,7 @@ def rotation(*, key_id: str, as_json: bool) -> None:
 @key.command()
 @click.argument("key_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def disable(*, key_id: str, if_version: int | None, as_json: bool) -> None:
     """Switch a key, API token or access key off, at once and for a while."""
@@ -236,6 +244,7 @@ def disable(*, key_id: str, if_version: int | None, as_json: bool) -> None:
 @key.command()
 @click.argument("key_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def enable(*, key_id: str, if_version: int | None, as_json: bool) -> None:
     """Switch a key, API token or access key on again."""

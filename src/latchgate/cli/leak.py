@@ -15,6 +15,7 @@ from latchgate.cli.listing import listing_options, segment, show_list
 from latchgate.cli.output import (
     Failed,
     json_option,
+    no_wait_option,
     one_line,
     print_fields,
     print_json,
@@ -40,6 +41,7 @@ def leak() -> None:
 @click.option("--url", default="", metavar="URL", help="Where they were found.")
 @click.option("--source", default="report", show_default=True, help="What sort of place that is.")
 @click.option("--id", "record", metavar="ID", help="Of the access key whose secret it is.")
+@no_wait_option
 @json_option
 def report(*, file: str, url: str, source: str, record: str | None, as_json: bool) -> None:
     """Report secrets, a line each, from a file or standard input; never as an argument.

@@ -14,6 +14,7 @@ import rich_click as click
 from latchgate import providers
 from latchgate.cli.output import Failed, json_option, print_fields, print_json
 from latchgate.config import Address, Config, ConfigError, load, parse_address, tls_files
+from latchgate.core.location import Postgres, parse_location
 
 if TYPE_CHECKING:  # what it takes to make one is loaded when one is made
     from latchgate.serve.local import Initialized
@@ -40,7 +41,9 @@ def loaded(file: Path) -> Config:
         raise Failed(str(error), code=2)
 
 
-class _Listen(click.ParamType[Address]):
+class Listen(click.ParamType[Address]):
+    """An address to listen on: HOST:PORT, or unix:PATH where that may be."""
+
     name = "host:port"
 
     def __init__(self, *, unix: bool = False) -> None:
@@ -49,12 +52,30 @@ class _Listen(click.ParamType[Address]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Address:
+        """Read it, or end the program with what is wrong with it."""
         if isinstance(value, Address):
             return value
         try:
             return parse_address(str(value), unix=self._unix)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class _Database(click.ParamType[Postgres]):
+    name = "uri"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Postgres:
+        if isinstance(value, Postgres):
+            return value
+        try:
+            read = parse_location(str(value), Path())
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if isinstance(read, Path):
+            self.fail("must be a URI: postgresql://USER@HOST:5432/NAME", param, ctx)
+        return read
 
 
 @click.command()
@@ -68,24 +89,30 @@ class _Listen(click.ParamType[Address]):
 )
 @click.option(
     "--listen",
-    type=_Listen(),
+    type=Listen(),
     default="127.0.0.1:8420",
     show_default=True,
     help="The API's address.",
 )
 @click.option(
     "--console-listen",
-    type=_Listen(),
+    type=Listen(),
     default="127.0.0.1:8421",
     show_default=True,
     help="The console's address.",
 )
 @click.option(
     "--verify-listen",
-    type=_Listen(unix=True),
+    type=Listen(unix=True),
     default="127.0.0.1:8422",
     show_default=True,
     help="The gateways' address, or unix:/PATH.",
+)
+@click.option(
+    "--database",
+    type=_Database(),
+    metavar="URI",
+    help="Keep records and usage in PostgreSQL: postgresql://USER@HOST:5432/NAME, which is empty.",
 )
 @click.option(
     "--no-database",
@@ -94,13 +121,14 @@ class _Listen(click.ParamType[Address]):
 )
 @click.option("--if-missing", is_flag=True, help="Do nothing when the configuration exists.")
 @json_option
-def init(
+def init(  # noqa: PLR0913 - one parameter an option
     *,
     config_file: Path,
     chosen: tuple[str, ...],
     listen: Address,
     console_listen: Address,
     verify_listen: Address,
+    database: Postgres | None,
     no_database: bool,
     if_missing: bool,
     as_json: bool,
@@ -110,7 +138,8 @@ def init(
     The password and the token are shown once. A profile beside the configuration lets the
     other verbs use the token.
     """
-    from latchgate.serve.local import initialize
+    from latchgate.serve.local import InUseError, initialize
+    from latchgate.store.errors import ConflictError, StoreError
 
     if if_missing and config_file.exists():
         return
@@ -122,12 +151,17 @@ def init(
             api=str(listen),
             console=str(console_listen),
             verify=str(verify_listen),
+            at=database,
             database=not no_database,
         )
     except ConfigError as error:
         raise Failed(f"{error}; nothing was changed", code=2)
     except FileExistsError as error:
         raise Failed(f"{error}; nothing was changed. Name another place with --config")
+    except InUseError as error:
+        raise Failed(f"{error}. Nothing was changed")
+    except (ConflictError, StoreError) as error:
+        raise Failed(f"{error}; no configuration was written")
     except OSError as error:
         raise Failed(f"{error.filename}: {error.strerror}; nothing was changed")
     _show_made(made, as_json=as_json)
@@ -159,6 +193,7 @@ def _show_made(made: Initialized, *, as_json: bool) -> None:
     print_fields(
         [
             ("configuration", config.file),
+            ("database", config.database),
             ("profile", f"{config.profile} (holds the token; only you can read it)"),
             ("master key", f"{config.master_key} (keep a copy elsewhere)"),
             ("tenant", first.tenant),
@@ -179,9 +214,9 @@ def _show_made(made: Initialized, *, as_json: bool) -> None:
     show_default=True,
     help="How many processes share the addresses.",
 )
-@click.option("--listen", type=_Listen(), help="The API's address instead of the configured one.")
-@click.option("--console-listen", type=_Listen(), help="The console's address.")
-@click.option("--verify-listen", type=_Listen(unix=True), help="The gateways' address.")
+@click.option("--listen", type=Listen(), help="The API's address instead of the configured one.")
+@click.option("--console-listen", type=Listen(), help="The console's address.")
+@click.option("--verify-listen", type=Listen(unix=True), help="The gateways' address.")
 @click.option(
     "--tls-cert",
     metavar="FILE",
@@ -262,7 +297,7 @@ def recover(*, config_file: Path, as_json: bool) -> None:
     from latchgate.store.errors import StoreError
 
     config = loaded(config_file)
-    if not config.database.exists():
+    if isinstance(config.database, Path) and not config.database.exists():
         raise Failed(f"{config.database} does not exist; run latchgate init")
     try:
         token, unwritten = issue(config, who=getpass.getuser())

@@ -142,6 +142,32 @@ def restore(
 
 @click.command()
 @config_option
+@json_option
+def restored(*, config_file: Path, as_json: bool) -> None:
+    """Say that PostgreSQL was put back to an earlier state, by its own tools.
+
+    Every node forgets what it remembers, and the journal begins a new epoch; people sign in again.
+    What was revoked since that state is valid again: look at it before the nodes answer.
+    """
+    from latchgate.serve.restored import begin_anew
+
+    config = loaded(config_file)
+    with told():
+        done = begin_anew(config, who=getpass.getuser())
+    if as_json:
+        print_json({"before": done.before, "epoch": done.epoch, "n": done.n})
+        return
+    print_fields(
+        [
+            ("journal", f"number {done.n}"),
+            ("epoch before", done.before),
+            ("epoch", done.epoch),
+        ]
+    )
+
+
+@click.command()
+@config_option
 @_file
 @click.option("--journal", is_flag=True, help="The journal too: every change there ever was.")
 @json_option

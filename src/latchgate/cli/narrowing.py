@@ -7,7 +7,14 @@ from typing import Any
 import rich_click as click
 
 from latchgate.cli.listing import if_match, segment, version_option
-from latchgate.cli.output import json_option, print_fields, print_json, print_receipt, print_table
+from latchgate.cli.output import (
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+    print_table,
+)
 
 _DAY = 86_400
 
@@ -67,6 +74,7 @@ def unused(*, key_id: str | None, days: int, limit: int, after: str | None, as_j
 @click.option("--to-nothing", is_flag=True, help="Though no scope at all is left.")
 @click.option("--dry-run", is_flag=True, help="Show what would be left and change nothing.")
 @version_option
+@no_wait_option
 @json_option
 def narrow(
     *,

@@ -15,7 +15,13 @@ from latchgate.cli.listing import (
     show_list,
     version_option,
 )
-from latchgate.cli.output import json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 
 _PATH = "/manage/v1/oauth-clients"
 _ACTING = "/manage/v1/oauth-grants"
@@ -155,6 +161,7 @@ def show(*, client_id: str, as_json: bool) -> None:
 @_redirect_option
 @_logout_option
 @version_option
+@no_wait_option
 @json_option
 def update(*, client_id: str, if_version: int | None, as_json: bool, **told: Any) -> None:
     """Change what a client may do; what is told replaces the whole list before.
@@ -180,6 +187,7 @@ def _switch(verb: str, method: str, below: str, words: str) -> click.Command:
     @click.command(verb, help=words)
     @_id
     @version_option
+    @no_wait_option
     @json_option
     def switch(*, client_id: str, if_version: int | None, as_json: bool) -> None:
         _changed(method, client_id, if_version, as_json=as_json, below=below)
@@ -203,6 +211,7 @@ for _verb, _method, _below, _words in (
     help="How long the secret before works on: for example 7d. It ends at once unless told.",
 )
 @version_option
+@no_wait_option
 @json_option
 def new_secret(*, client_id: str, grace: str | None, if_version: int | None, as_json: bool) -> None:
     """Make a new secret in the place of the one before; it is shown once."""
@@ -221,6 +230,7 @@ def new_secret(*, client_id: str, grace: str | None, if_version: int | None, as_
 @oauth_client.command("revoke-secret")
 @_id
 @click.argument("secret_id", metavar="SECRET")
+@no_wait_option
 @json_option
 def revoke_secret(*, client_id: str, secret_id: str, as_json: bool) -> None:
     """Revoke a secret at once; `show` tells the ids of those that there are."""
@@ -250,6 +260,7 @@ def acting(*, as_json: bool, **asked: Any) -> None:
 @click.option("--project", "project_id", metavar="ID", help="Where; their only one unless told.")
 @_scope_option
 @version_option
+@no_wait_option
 @json_option
 def act_as(
     *,
@@ -270,6 +281,7 @@ def act_as(
 @oauth_client.command("act-as-nobody")
 @_id
 @version_option
+@no_wait_option
 @json_option
 def act_as_nobody(*, client_id: str, if_version: int | None, as_json: bool) -> None:
     """End what a client of your tenant acts as, at once, with its tokens."""

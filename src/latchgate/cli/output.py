@@ -8,7 +8,24 @@ from typing import Any
 import msgspec
 import rich_click as click
 
+NO_WAIT = "latchgate.no_wait"
+
+
+def _remember(context: click.Context, _parameter: click.Parameter, given: bool) -> None:  # noqa: FBT001 - click's own call
+    if given:
+        context.meta[NO_WAIT] = True
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+# Of every verb that prints a receipt; `api.call` asks for it.
+no_wait_option = click.option(
+    "--no-wait",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember,
+    help="Don't wait until every verifier follows; `latchgate receipt` waits for it later.",
+)
 
 
 def print_json(value: object) -> None:
@@ -36,15 +53,27 @@ def print_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> No
 
 def print_receipt(receipt: dict[str, Any], before: list[tuple[str, object]]) -> None:
     """Print a receipt: its journal number, and who follows."""
-    states = [f"{one['id']} {one['state']}" for one in receipt["verifiers"]]
+    journal = receipt["journal"]
+    if not receipt["waited"]:
+        later = f"not waited for; latchgate receipt {journal} does"
+        print_fields([*before, ("journal", journal), ("verifiers", later)])
+        return
+    unknown = "not known: waited until none trusts what it remembers"
     print_fields(
         [
             *before,
-            ("journal", receipt["journal"]),
+            ("journal", journal),
             ("elapsed", f"{receipt['elapsed_ms']} ms"),
-            ("verifiers", states),
+            ("verifiers", [_verifier(one) for one in receipt["verifiers"]]),
+            *([] if receipt["known"] else [("who follows", unknown)]),
         ]
     )
+
+
+def _verifier(one: dict[str, Any]) -> str:
+    node = "" if one["node"] is None else f"{one['node']} "
+    stale = f" (its stale_while_unreachable of {one['trust_seconds']:g} s)" if one["stale"] else ""
+    return f"{node}{one['id']} {one['state']}{stale if one['state'] == 'lapsed' else ''}"
 
 
 def warn(message: str) -> None:

@@ -7,7 +7,7 @@ import sys
 import rich_click as click
 
 from latchgate.cli.listing import segment
-from latchgate.cli.output import Failed, json_option, print_json, print_receipt
+from latchgate.cli.output import Failed, json_option, no_wait_option, print_json, print_receipt
 
 _namespace = click.option(
     "--namespace",
@@ -26,6 +26,7 @@ def password() -> None:
 
 @password.command()
 @_namespace
+@no_wait_option
 @json_option
 def change(*, namespace: str, as_json: bool) -> None:
     """Change your own password.
@@ -51,6 +52,7 @@ def change(*, namespace: str, as_json: bool) -> None:
 @click.option(
     "--project", "project_id", metavar="ID", help="In which project the user's roles count."
 )
+@no_wait_option
 @json_option
 def issue(
     *, user_id: str, namespace: str, login: str | None, project_id: str | None, as_json: bool
@@ -72,6 +74,7 @@ def issue(
 @password.command()
 @_user
 @_namespace
+@no_wait_option
 @json_option
 def disable(*, user_id: str, namespace: str, as_json: bool) -> None:
     """Take a user's password at once."""

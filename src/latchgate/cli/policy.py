@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from latchgate.cli.local import config_option, loaded
-from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    Failed,
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 
 if TYPE_CHECKING:
     from latchgate.core.policy import Policy
@@ -46,6 +53,7 @@ def check(*, config_file: Path, as_json: bool) -> None:
 
 @policy.command()
 @config_option
+@no_wait_option
 @json_option
 def apply(*, config_file: Path, as_json: bool) -> None:
     """Check the policy files and publish them as the next version, on every verifier."""
@@ -69,13 +77,14 @@ def _compared(config_file: Path, compiled: Policy) -> list[str]:
     from latchgate.store.shadows import ShadowReader
 
     config = loaded(config_file)
-    if not compiled.shadowed or not config.usage_database.exists():
+    usage = config.usage_database
+    if not compiled.shadowed or (isinstance(usage, Path) and not usage.exists()):
         return []
     try:
-        with closing(ShadowReader(config.usage_database)) as reader:
+        with closing(ShadowReader(usage)) as reader:
             found = summaries(compiled.areas, reader, now=time.time())
     except StoreError:
-        return []  # of another version: migrate says so
+        return []  # of another version: migrate says so; or away
     return [f"{one.area}: {one.verdict}" for one in found if one.shadow is not None]
 
 

@@ -16,7 +16,7 @@ from latchgate.cli.listing import (
     version_option,
 )
 from latchgate.cli.noun import show_record, switch
-from latchgate.cli.output import json_option
+from latchgate.cli.output import json_option, no_wait_option
 
 _PATH = "/manage/v1/projects"
 
@@ -67,6 +67,7 @@ def update(*, project_id: str, name: str, if_version: int | None, as_json: bool)
 @project.command()
 @click.argument("project_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def disable(*, project_id: str, if_version: int | None, as_json: bool) -> None:
     """Disable a project: no credential of it is accepted when this returns."""
@@ -76,6 +77,7 @@ def disable(*, project_id: str, if_version: int | None, as_json: bool) -> None:
 @project.command()
 @click.argument("project_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def enable(*, project_id: str, if_version: int | None, as_json: bool) -> None:
     """Enable a disabled project."""

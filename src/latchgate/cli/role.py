@@ -16,7 +16,7 @@ from latchgate.cli.listing import (
     version_option,
 )
 from latchgate.cli.noun import show_record
-from latchgate.cli.output import json_option
+from latchgate.cli.output import json_option, no_wait_option
 
 _PATH = "/manage/v1/roles"
 
@@ -76,6 +76,7 @@ def show(*, role_id: str, as_json: bool) -> None:
 @click.option("--implies", multiple=True, metavar="ROLE", help="Every lower role. Repeatable.")
 @click.option("--implies-none", is_flag=True, help="No lower role.")
 @version_option
+@no_wait_option
 @json_option
 def update(
     *,

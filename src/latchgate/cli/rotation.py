@@ -8,7 +8,14 @@ from typing import Any
 import rich_click as click
 
 from latchgate.cli.listing import if_match, once, once_option, version_option
-from latchgate.cli.output import json_option, one_line, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    json_option,
+    no_wait_option,
+    one_line,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 
 _OPTIONS = (
     click.option(
@@ -26,6 +33,7 @@ _OPTIONS = (
     click.option("--expires-at", metavar="TIME", help="When the new one ends."),
     once_option,
     version_option,
+    no_wait_option,
     json_option,
 )
 

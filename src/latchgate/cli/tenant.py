@@ -16,7 +16,7 @@ from latchgate.cli.listing import (
     version_option,
 )
 from latchgate.cli.noun import show_record, switch
-from latchgate.cli.output import json_option
+from latchgate.cli.output import json_option, no_wait_option
 
 _PATH = "/manage/v1/tenants"
 
@@ -81,6 +81,7 @@ def update(*, tenant_id: str, name: str, if_version: int | None, as_json: bool) 
 @tenant.command()
 @click.argument("tenant_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def suspend(*, tenant_id: str, if_version: int | None, as_json: bool) -> None:
     """Suspend a tenant: none of its credentials is accepted when this returns."""
@@ -90,6 +91,7 @@ def suspend(*, tenant_id: str, if_version: int | None, as_json: bool) -> None:
 @tenant.command()
 @click.argument("tenant_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def reinstate(*, tenant_id: str, if_version: int | None, as_json: bool) -> None:
     """Reinstate a suspended tenant."""

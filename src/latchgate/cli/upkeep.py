@@ -17,18 +17,24 @@ from latchgate.cli.output import Failed, json_option, print_fields, print_json, 
 @click.command()
 @config_option
 @click.option("--no-backup", is_flag=True, help="Make no copy of the databases first.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="PostgreSQL: migrate though nodes are too old for it; they refuse all requests then.",
+)
 @json_option
-def migrate(*, config_file: Path, no_backup: bool, as_json: bool) -> None:
-    """Bring the databases of an older version to this one; a copy is made first.
+def migrate(*, config_file: Path, no_backup: bool, force: bool, as_json: bool) -> None:
+    """Bring the databases of an older version to this one; files are copied first.
 
-    Stop the server and every program with a Verifier before. A master key and a signing key
-    are made where there are none. Nothing to do is fine too.
+    SQLite: stop the server and every program with a Verifier before. PostgreSQL: leave the nodes
+    running, upgrade them one by one afterwards. A master key and a signing key are made where there
+    are none. Nothing to do is fine too.
     """
     from latchgate.serve.upgrade import upgrade
 
     config = loaded(config_file)
     with told():
-        done = upgrade(config, who=getpass.getuser(), backup=not no_backup)
+        done = upgrade(config, who=getpass.getuser(), backup=not no_backup, force=force)
     made = str(done.master_key) if done.master_key is not None else None
     if as_json:
         print_json(

@@ -16,7 +16,14 @@ from latchgate.cli.listing import (
     version_option,
 )
 from latchgate.cli.noun import show_record, switch
-from latchgate.cli.output import Failed, json_option, print_fields, print_json, print_receipt
+from latchgate.cli.output import (
+    Failed,
+    json_option,
+    no_wait_option,
+    print_fields,
+    print_json,
+    print_receipt,
+)
 
 _PATH = "/manage/v1/users"
 
@@ -100,6 +107,7 @@ def show(*, user_id: str, as_json: bool) -> None:
 @click.option("--no-ip-ranges", is_flag=True, help="They may come from nowhere.")
 @click.option("--any-ip", is_flag=True, help="They may come from everywhere.")
 @version_option
+@no_wait_option
 @json_option
 def update(  # noqa: PLR0913 - one parameter an option
     *,
@@ -136,6 +144,7 @@ def _filters(ranges: tuple[str, ...], *, nowhere: bool, everywhere: bool) -> dic
 @user.command()
 @click.argument("user_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def disable(*, user_id: str, if_version: int | None, as_json: bool) -> None:
     """Disable a user: no credential of theirs is accepted when this returns."""
@@ -145,6 +154,7 @@ def disable(*, user_id: str, if_version: int | None, as_json: bool) -> None:
 @user.command()
 @click.argument("user_id", metavar="ID")
 @version_option
+@no_wait_option
 @json_option
 def enable(*, user_id: str, if_version: int | None, as_json: bool) -> None:
     """Enable a disabled user."""
@@ -197,6 +207,7 @@ def storage(
 @click.argument("project_id", metavar="PROJECT")
 @click.argument("role_id", metavar="ROLE")
 @version_option
+@no_wait_option
 @json_option
 def give_role(
     *, user_id: str, project_id: str, role_id: str, if_version: int | None, as_json: bool
@@ -211,6 +222,7 @@ def give_role(
 @click.argument("project_id", metavar="PROJECT")
 @click.argument("role_id", metavar="ROLE")
 @version_option
+@no_wait_option
 @json_option
 def take_role(
     *, user_id: str, project_id: str, role_id: str, if_version: int | None, as_json: bool
@@ -257,6 +269,7 @@ def link(
 @click.argument("user_id", metavar="ID")
 @click.option("--issuer", required=True, help="The identity provider, as in its tokens' iss.")
 @click.option("--subject", required=True, help="Who it is there, as in their tokens' sub.")
+@no_wait_option
 @json_option
 def unlink(*, user_id: str, issuer: str, subject: str, as_json: bool) -> None:
     """Take a link away: no token of theirs is accepted when this returns."""

@@ -17,7 +17,7 @@ from latchgate.cli.listing import (
     version_option,
 )
 from latchgate.cli.noun import show_record
-from latchgate.cli.output import json_option, print_json, print_receipt
+from latchgate.cli.output import json_option, no_wait_option, print_json, print_receipt
 
 _PATH = "/manage/v1/workloads"
 _id = click.argument("workload_id", metavar="ID")
@@ -102,6 +102,7 @@ def show(*, workload_id: str, as_json: bool) -> None:
 @click.option("--ask-issuer", is_flag=True, help="Ask the issuer anew where its keys are.")
 @_lifetime_option
 @version_option
+@no_wait_option
 @json_option
 def update(*, workload_id: str, if_version: int | None, as_json: bool, **told: Any) -> None:
     """Change what is believed or opened; claims and scopes that are told replace all before."""
@@ -123,6 +124,7 @@ def _switch(verb: str, method: str, below: str, words: str) -> click.Command:
     @click.command(verb, help=words)
     @_id
     @version_option
+    @no_wait_option
     @json_option
     def switch(*, workload_id: str, if_version: int | None, as_json: bool) -> None:
         _changed(method, workload_id, if_version, as_json=as_json, below=below)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -26,13 +27,26 @@ from latchgate.store.access_read import AccessReader
 from latchgate.store.journal import Store
 from latchgate.store.shadows import ShadowReader
 from latchgate.store.usage import UsageReader
+from latchgate.store.verifiers import Verifiers
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
-from latchgate.verify.receipts import Receipt, receipt
+from latchgate.verify.news import News
+from latchgate.verify.receipt import Receipt, unwaited
+from latchgate.verify.receipts import Receipts
 
 MAX_BODY = 1_048_576
+_T = TypeVar("_T")
 _TRACE_WAIT = 1.0  # a refusal is written within a batch's time; whoever asks why waits for it
 _TRACE_POLL = 0.05
+
+
+class Readiness:
+    """Whether this process still takes what is new; told by whoever stops it."""
+
+    __slots__ = ("draining",)
+
+    def __init__(self) -> None:
+        self.draining = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,10 @@ class Door:
     shadows: ShadowReader
     access_log: AccessReader | None  # None where no access log is written
     engine: Engine
+    news: News
+    verifiers: Verifiers
+    receipts: Receipts
+    readiness: Readiness
     passwords: Passwords
     issuers: Issuers  # that tenants trust; those of policy files are the engine's
     signers: Signers[Signer]
@@ -60,10 +78,22 @@ class Door:
     clock: Callable[[], float]
     ticks: Callable[[], float]
     entropy: Callable[[int], bytes]
+    patient: bool = True  # whether who asks waits for receipts
 
     async def acknowledged(self, n: int) -> Receipt:
-        """Wait until every verifier follows a change; returns who did, and who lapsed."""
-        return await receipt(self.store.bell, n, ticks=self.ticks)
+        """Wait until every verifier follows a change; returns who did, and who lapsed.
+
+        ReceiptError when that can't be known.
+        """
+        return await self.receipts.wait(n) if self.patient else unwaited(n)
+
+    def impatient(self) -> Door:
+        """Return this for somebody who does not want to wait for receipts."""
+        return dataclasses.replace(self, patient=False)
+
+    async def asked(self, work: Callable[[], _T]) -> _T:
+        """Ask the engine for records: at once where they are at hand, else in a worker thread."""
+        return await run_in_threadpool(work) if self.engine.waits else work()
 
     async def refusal(self, decision_id: str) -> tuple[str, dict[str, Any]] | None:
         """Return what is kept of a refusal, waiting a little for one that is being written.

@@ -12,20 +12,25 @@ from latchgate.jobs.access_log import ACCESS_LOG
 from latchgate.jobs.deliveries import Deliveries
 from latchgate.jobs.job import Job
 from latchgate.jobs.oauth import FORGETTING
-from latchgate.jobs.retention import RETENTION
+from latchgate.jobs.retention import RETENTION, SIGN_INS
+from latchgate.jobs.verifiers import VERIFIERS
 from latchgate.jobs.warnings import Warnings
 
 JOBS: tuple[Job, ...] = (
     Job("warnings", 5.0, Warnings().run),
     Job("deliveries", 1.0, Deliveries().run),
+    VERIFIERS,
     rotation.JOB,
     rotation.ENDED,
     audit_export.JOB,
-    RETENTION,
-    ACCESS_LOG,
+    SIGN_INS,
     alerts.JOB,
     alerts.BILLING,
     alerts.HISTORY,
     source_alerts.JOB,
     FORGETTING,
 )
+# On the database of usage, which each machine may have to itself.
+USAGE: tuple[Job, ...] = (RETENTION,)
+# What is each machine's own to do, whoever runs the jobs of all.
+HERE: tuple[Job, ...] = (ACCESS_LOG,)

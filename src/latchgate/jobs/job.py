@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from latchgate.core.location import Location
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.jobs.mail import Mailer
@@ -42,13 +43,13 @@ class Work:
 
     `webhook_networks` are those of the operator's own that events may be sent to; `mail` is None
     where no e-mail is sent, `export` where the journal is exported to nowhere, `access_log`
-    where none is written. `policy` returns the policy in force, `clock` Unix seconds, `entropy` n
-    random bytes.
+    where none is written. `policy` returns the policy in force, `clock` Unix seconds, `ticks` those
+    of a clock that never jumps, `entropy` n random bytes.
     """
 
     store: Store
     usage: UsageReader
-    usage_database: Path
+    usage_database: Location
     retention: Retention
     policy: Callable[[], Policy]
     webhook_networks: Networks
@@ -57,6 +58,7 @@ class Work:
     master_key: Path
     redact: Callable[[str], str]
     clock: Callable[[], float]
+    ticks: Callable[[], float]
     entropy: Callable[[int], bytes]
     export: Export | None = None
     access_log: AccessFiles | None = None

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from latchgate.core.location import Location
 from latchgate.keyring.signing import read, signed, spell, thumbprint
 from latchgate.manage.audit import HEAD_FORMAT, Head
 from latchgate.store.evidence import COLUMNS, Row, evidence, whole
@@ -81,12 +82,12 @@ def parse_head(text: bytes) -> Head:
 
 
 def verify_database(
-    database: Path, *, against: Head | None = None, public_key: str | None = None
+    database: Location, *, against: Head | None = None, public_key: str | None = None
 ) -> Report:
-    """Check the journal of a database file, from its first row on, in one snapshot.
+    """Check the journal of a database, from its first row on, in one snapshot.
 
-    `public_key`, where given, must be the one that signed `against`. StoreError when the file
-    can't be read.
+    `public_key`, where given, must be the one that signed `against`. StoreError when it can't be
+    read.
     """
     with evidence(database) as found:
         check = Check(against)

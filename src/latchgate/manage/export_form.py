@@ -16,8 +16,8 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.core.timestamp import rfc3339
-from latchgate.store.reads import SCHEMA_HEAD
-from latchgate.store.sqlite import Connection
+from latchgate.store.found import Ask
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 FORMAT = "latchgate-export-1"
 _HEAD = "SELECT n, hash, epoch FROM journal_head"
@@ -50,19 +50,17 @@ class End(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def write_export(
     file: IO[bytes],
-    connection: Connection,
+    ask: Ask,
     chosen: Sequence[sa.Table],
     *,
     now: float,
     only: Mapping[str, str] | None = None,
-    given: Mapping[str, Any] | None = None,
 ) -> tuple[Header, dict[str, int]]:
-    """Write tables as they are in a transaction that was begun; returns the rows of each table.
+    """Write tables as they are in one snapshot, which `ask` reads; returns each table's rows.
 
-    `only` is the condition that a table's rows must meet, in SQL, with the parameters `given`; the
-    driver's errors are raised as they are.
+    `only` is the condition that a table's rows must meet, in SQL; what `ask` raises is raised.
     """
-    n, digest, epoch = connection.execute(_HEAD).fetchone()
+    ((n, digest, epoch),) = ask(_HEAD)
     header = Header(
         format=FORMAT,
         program=version("latchgate"),
@@ -79,7 +77,7 @@ def write_export(
     for table in chosen:
         name = str(table.name)
         condition = only[name] if only is not None else "TRUE"
-        for row in _rows(connection, table, condition, given or {}):
+        for row in _rows(ask, table, condition):
             lines.add({"table": name, "row": row})
             counts[name] += 1
     lines.add(End(sum(counts.values()), lines.digest.hexdigest()))
@@ -99,16 +97,14 @@ class _Lines:
         self._file.write(line)
 
 
-def _rows(
-    connection: Connection, table: sa.Table, condition: str, given: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
+def _rows(ask: Ask, table: sa.Table, condition: str) -> Iterator[dict[str, Any]]:
     """Read a table in the order of its key, a value as JSON can hold it."""
     names = [str(column.name) for column in table.c]
     key = ", ".join(f'"{column.name}"' for column in table.primary_key)
     listed = ", ".join(f'"{name}"' for name in names)
     asked = f'SELECT {listed} FROM "{table.name}" WHERE {condition} ORDER BY {key}'  # noqa: S608 - names and conditions of ours
     truths = {column.name for column in table.c if isinstance(column.type, sa.Boolean)}
-    for row in connection.execute(asked, given):
+    for row in ask(asked):
         yield {
             name: bool(value) if name in truths and value is not None else _told(value)
             for name, value in zip(names, row, strict=True)

@@ -32,14 +32,13 @@ from latchgate.manage.records import new_id
 from latchgate.signin.foreign import is_foreign
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
+from latchgate.store.members import members
 
 _SALT_BYTES = 16
 _PHC_PARTS = 5  # of `$argon2id$v=…$m=…$salt$hash`, and what is before it
 _TABLE = schema.credential
-# A page of ids is one JSON value: as many parameters take longer to write out than to look up.
-_IDS = sa.func.json_each(sa.bindparam("ids")).table_valued("value")
 _KEPT = sa.select(_TABLE.c.id, _TABLE.c.kind, _TABLE.c.tenant_id, _TABLE.c.digest).where(
-    _TABLE.c.id.in_(sa.select(_IDS.c.value))
+    _TABLE.c.id.in_(members("ids"))
 )
 
 

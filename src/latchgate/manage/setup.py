@@ -22,6 +22,7 @@ from latchgate.manage.keys import KeySpec, insert
 from latchgate.manage.policy import publish
 from latchgate.manage.records import new_id
 from latchgate.store import schema
+from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Actor, Change, Store
 
 TENANT = "default"
@@ -49,7 +50,10 @@ def initialize(
     entropy: Callable[[int], bytes],
     hash_password: Callable[[str], str],
 ) -> FirstRecords:
-    """Make tenant, project, role, admin and a first token, and publish policy version 1."""
+    """Make tenant, project, role, admin and a first token, and publish policy version 1.
+
+    ConflictError when the database holds any record already.
+    """
     kind = policy.issued(_PASSWORD_KIND)
     first = kind.issue(Spec(service=""), entropy(kind.entropy_bytes))
     # Before the transaction: nobody waits for the work.
@@ -60,6 +64,10 @@ def initialize(
     owner = tenant_id, project_id, user_id
     with store.change(Actor(name="local:init", tenant_id=None)) as change:
         tenants.add(change, tenant_id, TENANT)
+        if change.n != 1:
+            # Two may set up one PostgreSQL at once; who was second must not be its operator too.
+            msg = "the database holds records already"
+            raise ConflictError(msg)
         projects.add(change, project_id, tenant_id, TENANT)
         roles.add(change, role_id, tenant_id, _ADMIN_ROLE, ALL, ())
         users.add(change, user_id, tenant_id, ADMIN, "main")

@@ -8,13 +8,15 @@ as well, which they are told of before it signs (RFC 7517 §5, docs/decisions/00
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from latchgate.core.model import Noun
+from latchgate.keyring import master as master_file
 from latchgate.keyring.errors import UNAFFECTED, KeyringError
 from latchgate.keyring.master import MasterKey
-from latchgate.keyring.signing import Purpose, SealedKey, draw, opens
+from latchgate.keyring.signing import Purpose, SealedKey, draw, opens, unseal
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store
 
@@ -32,6 +34,18 @@ def current(store: Store, purpose: Purpose) -> SealedKey:
         msg += f" {UNAFFECTED}"
         raise KeyringError(msg)
     return found
+
+
+def unusable(store: Store, file: Path) -> str | None:
+    """Say why nothing can be signed with the master key in a file; None when tokens can be.
+
+    StoreError when the store can't be read.
+    """
+    try:
+        unseal(current(store, Purpose.TOKEN), master_file.load(file))
+    except KeyringError as error:
+        return str(error)
+    return None
 
 
 def any_known(store: Store) -> bool:

@@ -26,6 +26,7 @@ from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Change, Store
 
 OPERATOR = "operator"
+VERIFIER = "verifier"  # who follows as an edge is one more that every receipt waits for
 ADMINISTRATOR = "administrator"
 _FIRST_SERVICES = ("manage", "own")
 TABLE = schema.tenant
@@ -100,7 +101,7 @@ def create(
     scopes = Scopes.of(
         scope
         for name, service in policy.services.items()
-        if name != OPERATOR
+        if name not in {OPERATOR, VERIFIER}
         for scope in service.scopes
     )
     with store.change(caller.actor) as change:

@@ -18,6 +18,7 @@ from latchgate.oauth.clients import Client, GrantType
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.scopes import OPENID_SCOPES, of_services
 from latchgate.oauth.server import AuthorizationServer, standing
+from latchgate.verify.engine import Moment
 
 INACTIVE = b'{"active":false}'
 MAX_KNOWN = 20_000
@@ -48,21 +49,21 @@ class Known:
     token. For one event loop: not safe to share between threads.
     """
 
-    _position: int = -1
+    _moment: Moment = (0, -1)
     _answers: dict[bytes, tuple[float, bytes]] = field(default_factory=dict)
 
-    def recall(self, question: bytes, position: int, now: float) -> bytes | None:
+    def recall(self, question: bytes, moment: Moment, now: float) -> bytes | None:
         """Return an answer that is still right."""
-        if position != self._position:
+        if moment != self._moment:
             self._answers.clear()
-            self._position = position
+            self._moment = moment
             return None
         found = self._answers.get(question)
         return found[1] if found is not None and now < found[0] else None
 
-    def keep(self, question: bytes, position: int, told: tuple[float, bytes]) -> None:
+    def keep(self, question: bytes, moment: Moment, told: tuple[float, bytes]) -> None:
         """Remember an answer that was read at a journal number."""
-        if position != self._position or not question:
+        if moment != self._moment or not question:
             return
         while len(self._answers) >= MAX_KNOWN:
             del self._answers[next(iter(self._answers))]

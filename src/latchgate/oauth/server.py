@@ -12,7 +12,7 @@ from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.grants import TOKEN_KIND
 from latchgate.store.journal import Store
 from latchgate.tokens.signers import Signers
-from latchgate.verify.engine import Engine
+from latchgate.verify.engine import Engine, Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,9 @@ class AuthorizationServer:
             raise ValueError(msg)
         return issuer
 
-    def position(self) -> int:
-        """Return the journal number that memory is exact at now; StoreError when it isn't."""
-        self.engine.records(())
-        return self.engine.position
+    def moment(self) -> Moment:
+        """Return where memory is right now; StoreError when it may not be believed."""
+        return self.engine.moment()
 
     def source(self, credential_id: str) -> Credential:
         """Return what tokens are minted from; OAuthError invalid_grant when it is gone."""

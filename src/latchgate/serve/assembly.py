@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import msgspec
 
 from latchgate import providers
 from latchgate.config import Config
+from latchgate.core.location import Postgres
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
@@ -35,10 +38,11 @@ from latchgate.doors.console import console
 from latchgate.doors.console.app import pages
 from latchgate.doors.console.languages import Languages
 from latchgate.doors.console.site import Site
-from latchgate.doors.door import Door
+from latchgate.doors.door import Door, Readiness
 from latchgate.doors.gate import gate
 from latchgate.doors.verify import VerifyDoor
-from latchgate.jobs import JOBS
+from latchgate.jobs import HERE, JOBS, USAGE
+from latchgate.jobs.duty import FileDuty, TableDuty
 from latchgate.jobs.job import AccessFiles, Export, Work
 from latchgate.jobs.mail import Mailer
 from latchgate.jobs.runner import Runner
@@ -65,8 +69,12 @@ from latchgate.store.recorder import Usage
 from latchgate.store.retention import Retention
 from latchgate.store.shadows import ShadowLog, ShadowReader
 from latchgate.store.usage import UsageReader
+from latchgate.store.verifiers import Verifiers
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.news import News
+from latchgate.verify.opening import Trust, engine_over
+from latchgate.verify.receipts import Receipts
 from latchgate.verify.shadow import Shadows
 
 # Requests for an application that one address may send, by API or form, to each worker.
@@ -130,8 +138,9 @@ class Deciders:
         rehash = Rehash(databases.store)
         passwords = Passwords(ticks=ticks, entropy=entropy, on_renewal=rehash)
         assertions = Assertions(ticks=ticks, entropy=entropy, fetch=fetch)
-        engine = Engine(
-            config.database,
+        node = config.node
+        trust = Trust(_node_name(config), node.lease, node.stale)
+        engine = engine_over(config.database, trust)(
             clock=time.time,
             ticks=ticks,
             entropy=entropy,
@@ -151,18 +160,35 @@ class Deciders:
         return cls(engine, passwords, rehash, assertions, issuers, shadows)
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Who follows the journal, and who waits for them."""
+
+    verifiers: Verifiers
+    receipts: Receipts
+    readiness: Readiness
+
+
 class Assembly:
     """One worker's parts; `api`, `console` and `verify` are what its three addresses answer."""
 
     def __init__(self, config: Config, redact: Redactor) -> None:
         """Put it together; StoreError, PolicyError when it can't start. Nothing runs yet."""
         self._databases = Databases.of(config, redact)
+        verifiers = Verifiers(self._databases.store)
+        self.readiness, self.drain_seconds = Readiness(), config.node.drain
+        self._receipts = Receipts(
+            verifiers, bell=self._databases.store.bell, clock=time.time, ticks=time.monotonic
+        )
         self._deciders = Deciders.of(config, self._databases, redact)
         self._partners = _partners(config)
         self.engine, self.shadows = self._deciders.engine, self._deciders.shadows
         requests = Quota(REQUESTS, REQUEST_SECONDS)
         self._providers = RelyingParty(config.providers, ticks=time.monotonic, clock=time.time)
-        door = _door(config, self._databases, self._deciders, requests, redact, self._providers)
+        followed = Followed(verifiers, self._receipts, self.readiness)
+        door = _door(
+            config, self._databases, self._deciders, followed, requests, redact, self._providers
+        )
         form = ApplicationForm(
             store=door.store,
             requests=requests,
@@ -180,16 +206,20 @@ class Assembly:
         )
         self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
         work = _work(config, self._databases, self.engine, redact)
-        self._jobs = Runner(JOBS, work, Runner.beside(config.database), ticks=time.monotonic)
+        self._jobs = _runners(config, work)
 
     def start(self) -> None:
         """Begin what runs beside the doors."""
         self._databases.usage.start()
-        self._jobs.start()
+        self._receipts.start()
+        for runner in self._jobs:
+            runner.start()
 
     def close(self) -> None:
         """End everything: what writes before what is written to."""
-        self._jobs.close()
+        for runner in self._jobs:
+            runner.close()
+        self._receipts.close()
         self._deciders.passwords.close()
         self._deciders.rehash.close()
         self._deciders.assertions.close()
@@ -208,6 +238,7 @@ def _door(
     config: Config,
     databases: Databases,
     deciders: Deciders,
+    followed: Followed,
     requests: Quota,
     redact: Callable[[str], str],
     relying_party: RelyingParty,
@@ -220,6 +251,10 @@ def _door(
         shadows=databases.compared,
         access_log=AccessReader(kept.directory, ticks=time.monotonic) if kept else None,
         engine=engine,
+        news=News(lambda: engine.position),
+        verifiers=followed.verifiers,
+        receipts=followed.receipts,
+        readiness=followed.readiness,
         passwords=deciders.passwords,
         issuers=deciders.issuers,
         signers=Signers(
@@ -277,10 +312,30 @@ def _work(
         master_key=config.master_key,
         redact=redact,
         clock=time.time,
+        ticks=time.monotonic,
         entropy=secrets.token_bytes,
         export=Export(told.directory, told.every, told.keep) if told is not None else None,
         access_log=AccessFiles(**dataclasses.asdict(kept)) if kept is not None else None,
     )
+
+
+def _runners(config: Config, work: Work) -> tuple[Runner, ...]:
+    """Return who runs the jobs: one worker of all nodes, and what is local one of this machine."""
+    database, ticks = config.database, time.monotonic
+    if not isinstance(database, Postgres):
+        return (Runner((*JOBS, *USAGE, *HERE), work, FileDuty.beside(database), ticks=ticks),)
+    holder = f"{_node_name(config)} {os.getpid()} {secrets.token_hex(8)}"
+    shared, local = (*JOBS, *USAGE), HERE
+    if not isinstance(config.usage_database, Postgres):
+        shared, local = JOBS, (*USAGE, *HERE)
+    return (
+        Runner(shared, work, TableDuty(work.store, holder, ticks=ticks), ticks=ticks),
+        Runner(local, work, FileDuty.beside(config.file), ticks=ticks),
+    )
+
+
+def _node_name(config: Config) -> str:
+    return config.node.name or socket.gethostname()
 
 
 def _partners(config: Config) -> Partners:

@@ -20,6 +20,7 @@ from typing import IO, Annotated
 import msgspec
 
 from latchgate.config import Config
+from latchgate.core.location import Postgres
 from latchgate.core.timestamp import rfc3339
 from latchgate.keyring import master
 from latchgate.keyring.errors import KeyringError
@@ -31,7 +32,7 @@ from latchgate.serve.upgrade import UpgradeError, schema_of
 from latchgate.store.copies import check, copied
 from latchgate.store.journal import Store
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, faults
 
 FORMAT = "latchgate-backup-1"
@@ -92,19 +93,44 @@ class Looked:
     folder: Path  # where its parts stand, for as long as the look takes
 
 
+def files_of(config: Config) -> tuple[Path, Path | None]:
+    """Return the files of records and of usage, None where that is in PostgreSQL.
+
+    BackupError when the records are there: copies of them are PostgreSQL's own to make.
+    """
+    database, usage = config.database, config.usage_database
+    if isinstance(database, Postgres):
+        msg = (
+            f"{database} is copied by PostgreSQL's own means, while servers go on:\n"
+            f"  pg_dump --format=custom --file=latchgate.dump '{database}'\n"
+            f"  pg_restore --clean --if-exists --dbname='{database}' latchgate.dump\n"
+            "  latchgate restored\n"
+            "or, to any moment, by base backups with archived WAL, and latchgate restored after."
+            f" Keep apart from the copies: {config.file}, the policy files, {config.master_key}."
+            " Nothing was changed"
+        )
+        raise BackupError(msg)
+    return database, usage if isinstance(usage, Path) else None
+
+
 def back_up(config: Config, target: Path, *, usage: bool, with_master_key: bool) -> Manifest:
     """Write a backup into a new file of mode 0600, with servers running or not.
 
-    FileExistsError when the file is there, BackupError when what was written is not sound,
-    StoreError when a database fails, OSError when the file can't be written: none leaves a file.
+    FileExistsError when the file is there, BackupError when what was written is not sound, or the
+    records are in PostgreSQL, StoreError when a database fails, OSError when the file can't be
+    written: none leaves a file.
     """
     if target.exists() or target.is_symlink():
         raise FileExistsError(17, "already exists", str(target))
-    schema_of(config.database)
+    database, counts = files_of(config)
+    if usage and counts is None:
+        msg = f"usage is in {config.usage_database}, which pg_dump copies; leave --usage out"
+        raise BackupError(msg)
+    schema_of(database)
     with private_folder(target.absolute().parent) as folder:
-        found = [copied(config.database, folder / MAIN, whole=True)]
-        if usage:
-            found.append(copied(config.usage_database, folder / USAGE))
+        found = [copied(database, folder / MAIN, whole=True)]
+        if usage and counts is not None:
+            found.append(copied(counts, folder / USAGE))
         if with_master_key:
             master.load(config.master_key)
             found.append(_private(config.master_key, folder / MASTER_KEY))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +17,22 @@ from latchgate.config import Config
 from latchgate.manage.export_form import Header, write_export
 from latchgate.serve.files import appear, private_folder
 from latchgate.serve.upgrade import UpgradeError, schema_of
-from latchgate.store import schema
-from latchgate.store.reads import SCHEMA_HEAD
-from latchgate.store.sqlite import connect, faults
+from latchgate.store import found, schema
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 # Told by the header, or only when they are asked for.
-APART = frozenset({"journal_head", "journal"})
+APART = frozenset({"journal_head", "journal", "schema_window"})
 # What means nothing elsewhere, and why.
 LEFT_OUT = {
+    "duty": "who runs the jobs of the old installation",
     "ceremony": "sign-ins half done, for ten minutes, in browsers at the old address",
     "idempotency": "answers to repeated requests, for a day, of clients of the old address",
     "oauth_code": "lasts a minute, and is for the old address",
     "oauth_device": "lasts minutes, and is for the old address",
+    "promise": "made by the old installation",
+    "receipt": "of verifiers at the old address",
     "session": "people sign in anew at the new address: their cookies are of the old one",
+    "verifier": "of the old installation",
 }
 
 
@@ -56,21 +58,22 @@ def export(config: Config, target: Path, *, journal: bool) -> Exported:
     """
     if target.exists() or target.is_symlink():
         raise FileExistsError(17, "already exists", str(target))
-    found = schema_of(config.database)
-    if found != SCHEMA_HEAD:
-        msg = f"{config.database} has schema {found}; run latchgate migrate first"
+    number = schema_of(config.database)
+    if number < SCHEMA_HEAD:
+        msg = f"{config.database} has schema {number}; run latchgate migrate first"
+        raise UpgradeError(msg)
+    if number > SCHEMA_HEAD:
+        msg = f"{config.database} has schema {number}; export it with the latchgate that it is of"
         raise UpgradeError(msg)
     chosen = tables(journal=journal)
     with (
         private_folder(target.absolute().parent) as folder,
-        closing(connect(config.database, durable=True, read_only=True)) as connection,
-        faults(),
+        found.snapshot(config.database) as ask,
     ):
-        connection.execute("BEGIN")
         written = folder / "written"
         descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            header, counts = write_export(file, connection, chosen, now=time.time())
+            header, counts = write_export(file, ask, chosen, now=time.time())
             file.flush()
             os.fsync(descriptor)
         appear(written, target)

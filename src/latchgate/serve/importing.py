@@ -21,11 +21,9 @@ from latchgate.manage.import_judged import Judge, Judged, Numbered
 from latchgate.manage.imports import Defaults, Importer, Outcome
 from latchgate.manage.policy import published
 from latchgate.serve.ahead import AheadError, ahead
-from latchgate.store import schema
+from latchgate.store import found, schema
 from latchgate.store.errors import StoreError
 from latchgate.store.journal import Actor, Store
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
-from latchgate.store.sqlite import connect
 
 # Ids are random: of an index of millions each transaction writes most pages, so few are better.
 BATCH = 20_000
@@ -51,8 +49,7 @@ def import_lines(
     there, InvalidError when it is suspended, PolicyError when what is published can't be used,
     StoreError.
     """
-    with closing(connect(config.database, durable=True, read_only=True)) as connection:
-        check_schema(connection, SCHEMA_HEAD)
+    found.check(config.database)
     policy, tenant_id = _published(config, tenant)
     judged = _batches(Judge(policy, defaults.line), lines)
     total = Outcome()
@@ -111,10 +108,10 @@ def _tenant(store: Store, wanted: str | None) -> str:
     table = schema.tenant
     with store.reading() as connection:
         rows = connection.execute(sa.select(table.c.id, table.c.name)).all()
-    found = [row.id for row in rows if wanted in {None, row.id}]
-    found = found or [row.id for row in rows if wanted == row.name]
-    if len(found) == 1:
-        tenant_id: str = found[0]
+    meant = [row.id for row in rows if wanted in {None, row.id}]
+    meant = meant or [row.id for row in rows if wanted == row.name]
+    if len(meant) == 1:
+        tenant_id: str = meant[0]
         return tenant_id
     if wanted is None:
         raise NotFoundError(f"there are {len(rows)} tenants; say which with --tenant")

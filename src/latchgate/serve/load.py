@@ -21,25 +21,27 @@ import msgspec
 import sqlalchemy as sa
 
 from latchgate.config import Config
+from latchgate.core.location import Location
 from latchgate.core.model import Noun
-from latchgate.keyring import master
-from latchgate.keyring.errors import KeyringError
-from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
 from latchgate.manage.chain import LOADED, verify_database
 from latchgate.manage.export_form import FORMAT, End, Header
 from latchgate.serve.backup import BackupError
 from latchgate.serve.files import placed, private_folder
+from latchgate.serve.upgrade import parts_of
 from latchgate.store import schema
 from latchgate.store.copies import check
+from latchgate.store.found import is_used
 from latchgate.store.journal import Actor, Store
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.pour import pour
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import Connection, connect, driver, faults
 
 _FIRST_SCHEMA = "0001"
 _MAX_LINE = 64 * 1_048_576
 _DIGITS = 4
+_OWN = {"alembic_version", "journal_head", "schema_window"}
 _Value = str | int | float | bool | None
 
 
@@ -65,12 +67,14 @@ class Loaded:
 def load_export(config: Config, file: Path, *, who: str) -> Loaded:
     """Make the configured database, which must not be there yet, from an export.
 
-    FileExistsError when it is there, BackupError when the file is no sound export, OSError when
-    something can't be read or written: no database appears then.
+    One of PostgreSQL must be empty: all of it is made and checked in a file, and then put there.
+    FileExistsError when there is one, BackupError when the file is no sound export, StoreError when
+    PostgreSQL fails, OSError when something can't be read or written: no database appears then.
     """
-    if config.database.exists():
-        raise FileExistsError(17, "already exists", str(config.database))
-    with private_folder(config.database.parent) as folder:
+    database = config.database
+    _refuse_existing(database)
+    beside = database if isinstance(database, Path) else config.file
+    with private_folder(beside.parent) as folder:
         stage = folder / "latchgate.db"
         with file.open("rb") as opened:
             lines = _Lines(file, opened)
@@ -81,10 +85,30 @@ def load_export(config: Config, file: Path, *, who: str) -> Loaded:
             migrate(stage, "main")
         epoch, n = _begin(stage, header, who)
         _look(stage, file)
-        placed(stage, config.database)
-    if not config.usage_database.exists():
-        migrate(config.usage_database, "usage")
+        if isinstance(database, Path):
+            placed(stage, database)
+        else:
+            migrate(database, *parts_of(config)[database])
+            pour(stage, database)
+    _usage(config)
     return Loaded(header, lines.counts, epoch, n, unsigned(config))
+
+
+def _refuse_existing(database: Location) -> None:
+    if isinstance(database, Path):
+        if database.exists():
+            raise FileExistsError(17, "already exists", str(database))
+    elif is_used(database):
+        msg = f"{database} holds a Latchgate already; load makes a new one, in an empty database."
+        msg += " Nothing was changed"
+        raise BackupError(msg)
+
+
+def _usage(config: Config) -> None:
+    """Make the database of usage where there is none."""
+    usage = config.usage_database
+    if usage != config.database and (not isinstance(usage, Path) or not usage.exists()):
+        migrate(usage, "usage")
 
 
 class _Lines:
@@ -178,7 +202,7 @@ def _fill(stage: Path, header: Header, lines: _Lines) -> None:
 
 def _wanted(connection: Connection, header: Header, lines: _Lines) -> list[str]:
     asked = "SELECT name FROM sqlite_master WHERE type = 'table'"
-    there = {name for (name,) in connection.execute(asked)} - {"alembic_version", "journal_head"}
+    there = {name for (name,) in connection.execute(asked)} - _OWN
     unknown = sorted({*header.tables} - there)
     if unknown:
         raise lines.fault(f"{unknown[0][:40]!r} is no table of schema {header.schema}")
@@ -246,11 +270,5 @@ def _look(stage: Path, file: Path) -> None:
 
 def unsigned(config: Config) -> str | None:
     """Say why the signing keys in the database can't be opened; None when they can."""
-    store = Store(config.database, clock=time.time)
-    try:
-        unseal(signing_keys.current(store, Purpose.TOKEN), master.load(config.master_key))
-    except KeyringError as error:
-        return str(error)
-    finally:
-        store.close()
-    return None
+    with closing(Store(config.database, clock=time.time)) as store:
+        return signing_keys.unusable(store, config.master_key)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import time
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from latchgate import providers
 from latchgate.config import Config, load
+from latchgate.core.location import Postgres
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.secret import Secret
@@ -19,18 +21,18 @@ from latchgate.doors.console.site import Site
 from latchgate.keyring import master
 from latchgate.manage import own_client, setup, signing_keys
 from latchgate.manage.setup import FirstRecords
+from latchgate.serve.upgrade import parts_of
 from latchgate.signin.password import hash_password
+from latchgate.store import found
+from latchgate.store.found import is_used
 from latchgate.store.journal import Actor, Store
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
-from latchgate.store.sqlite import connect
 
 CONFIG_TEXT = """\
 # Latchgate's configuration; every key is explained in docs/reference/configuration.md.
 # Paths start at this file's folder.
 
-database = "latchgate.db"
-usage_database = "latchgate-usage.db"
+{database}
 
 # Opens the private signing keys in the database. Keep a copy elsewhere, apart from backups of it.
 master_key = "master.key"
@@ -49,6 +51,13 @@ trusted = ["127.0.0.1", "::1"]
 """
 
 
+_FILES = 'database = "latchgate.db"\nusage_database = "latchgate-usage.db"'
+
+
+class InUseError(Exception):
+    """The database that `init` is to make is one of another Latchgate."""
+
+
 @dataclass(frozen=True, slots=True)
 class Initialized:
     """A new Latchgate: its configuration and its first records."""
@@ -64,17 +73,21 @@ def initialize(
     api: str,
     console: str,
     verify: str,
+    at: Postgres | None = None,
     database: bool = True,
 ) -> Initialized:
     """Write configuration, policy files, databases and profile; nothing of it may exist yet.
 
+    `at` is a PostgreSQL database for records and usage, instead of files beside the configuration.
     Without `database` only the configuration and the policy files: for one that is restored.
 
-    FileExistsError names what is in the way; whatever fails half-way is taken back.
+    FileExistsError names what is in the way, InUseError a database that is, StoreError says that
+    PostgreSQL failed; whatever fails half-way is taken back.
     """
     names = [f"{provider}.toml" for provider in chosen]
     folder = file.absolute().parent
     text = CONFIG_TEXT.format(
+        database=f"database = {_quoted(at.uri.reveal())}" if at is not None else _FILES,
         policy=", ".join(f'"providers/{name}"' for name in names),
         api=api,
         console=console,
@@ -89,14 +102,18 @@ def initialize(
     try:
         _create(file, text, made)
         config = load(file)
-        _refuse_existing(config.database, config.usage_database, config.master_key, config.profile)
+        parts = parts_of(config)
+        files = [one for one in parts if isinstance(one, Path)]
+        _refuse_existing(*files, config.master_key, config.profile)
         for name in names:
             _create(folder / "providers" / name, providers.text(name), made)
         if not database:
             return Initialized(config=config, first=None)
-        made += [config.database, config.usage_database]
-        migrate(config.database, "main")
-        migrate(config.usage_database, "usage")
+        if at is not None:
+            _refuse_used(at)
+        made += files
+        for location, held in parts.items():
+            migrate(location, *held)
         made.append(config.master_key)
         first = _first_records(config)
         _create(config.profile, _profile(config, first.token), made)
@@ -149,8 +166,7 @@ def recover(config: Config, *, who: str) -> tuple[Secret, OSError | None]:
     Returns the token, and why the profile could not be written if it could not. What is published
     is not looked at: an unusable policy must not lock the operator out too.
     """
-    with closing(connect(config.database, durable=True, read_only=True)) as connection:
-        check_schema(connection, SCHEMA_HEAD)
+    found.check(config.database)
     store = Store(config.database, clock=time.time)
     try:
         policy = with_built_in({}, providers.text(providers.BUILT_IN), version=0)
@@ -183,6 +199,18 @@ def check_policy(files: dict[str, str]) -> Policy:
 
 def _profile(config: Config, token: Secret) -> str:
     return f'url = "{config.api.url}"\ntoken = "{token.reveal()}"\n'
+
+
+def _refuse_used(database: Postgres) -> None:
+    if is_used(database):
+        msg = f"{database} holds a Latchgate already. For one more node of it copy the"
+        msg += " configuration, policy files and master key of the first, and run latchgate serve"
+        raise InUseError(msg)
+
+
+def _quoted(text: str) -> str:
+    """Write a TOML string, which JSON's are (TOML 1.0, "String")."""
+    return json.dumps(text)
 
 
 def _refuse_existing(*paths: Path) -> None:

@@ -23,7 +23,7 @@ from latchgate.core.model import Noun
 from latchgate.manage.chain import RESTORED, verify_database
 from latchgate.manage.replay import Narrowed, forget_passing, narrow
 from latchgate.serve import backup
-from latchgate.serve.backup import BackupError, Looked, Manifest, look
+from latchgate.serve.backup import BackupError, Looked, Manifest, files_of, look
 from latchgate.serve.files import BESIDE, placed
 from latchgate.serve.load import unsigned
 from latchgate.serve.upgrade import UpgradeError, refuse_while_used, schema_of
@@ -33,7 +33,7 @@ from latchgate.store.copies import copied, put_in_place
 from latchgate.store.errors import StoreError
 from latchgate.store.journal import Actor, Change, Store
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, faults
 
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -92,19 +92,20 @@ def restore(
     BackupError when the file is no sound backup, UpgradeError while something uses the database,
     StoreError when a database fails, OSError when a file can't be written: nothing was replaced.
     """
-    folder = config.database.parent
-    with closing(Bell.beside(config.database)) as bell, look(file, within=folder) as looked:
-        refuse_while_used(config.database, bell)
-        found = _examined(config.database, looked)
+    database, _ = files_of(config)
+    folder = database.parent
+    with closing(Bell.beside(database)) as bell, look(file, within=folder) as looked:
+        refuse_while_used(database, bell)
+        found = _examined(database, looked)
         if narrowing and (found is None or not found.related):
-            why = found.unreadable if found is not None else f"there is no {config.database}"
+            why = found.unreadable if found is not None else f"there is no {database}"
             msg = "nothing to replay: the replaced database's journal does not go on where the"
             msg += f" backup ends{f' ({why})' if why else ''}. Nothing was changed"
             raise BackupError(msg)
         if dry_run:
             return Restored(looked.manifest, found, [], None, None, None, usage, None, None)
         with bell.held():
-            refuse_while_used(config.database, bell)
+            refuse_while_used(database, bell)
             done = _replace(config, looked, found, who=who, usage=usage, narrowing=narrowing)
     # The bell is let go of before: who signs opens the database with a bell of their own.
     return replace(done, unsigned=unsigned(config))
@@ -145,24 +146,25 @@ def _replace(
     narrowing: bool,
 ) -> Restored:
     stamp = time.strftime(_STAMP, time.gmtime()) + f"-{secrets.token_hex(2)}"
+    database, counts = files_of(config)
     readable = found is not None and found.unreadable is None
     kept = None
     if readable:
-        kept = copied(config.database, _named(config.database, stamp))
+        kept = copied(database, _named(database, stamp))
     stage = looked.folder / backup.MAIN
     try:
         epoch, n, narrowed = _staged(stage, looked, found, who, kept if narrowing else None)
         if readable:
-            put_in_place(stage, config.database)
+            put_in_place(stage, database)
     except BaseException:
         if kept is not None:
             kept.unlink(missing_ok=True)
         raise
     if not readable:
         if found is not None:
-            kept = _moved(config.database, stamp)
-        placed(stage, config.database)
-    told = _usage(config, looked, stamp, replace=usage)
+            kept = _moved(database, stamp)
+        placed(stage, database)
+    told = counts is not None and _usage(counts, looked, stamp, replace=usage)
     key = _master_key(config, looked)
     return Restored(looked.manifest, found, narrowed, kept, epoch, n, told, key, None)
 
@@ -214,9 +216,9 @@ def _store(database: Path) -> Iterator[Store]:
         store.close()
 
 
-def _usage(config: Config, looked: Looked, stamp: str, *, replace: bool) -> bool:
+def _usage(target: Path, looked: Looked, stamp: str, *, replace: bool) -> bool:
     """Put the backup's usage in place where that is wanted or there is none; whether it was."""
-    target, there = config.usage_database, config.usage_database.exists()
+    there = target.exists()
     if not looked.manifest.holds(backup.USAGE):
         if not there:
             migrate(target, "usage")

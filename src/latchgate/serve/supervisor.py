@@ -22,6 +22,7 @@ from pathlib import Path
 
 from latchgate import providers
 from latchgate.config import Address, Config
+from latchgate.core.location import Postgres
 from latchgate.core.policy_faults import PolicyError
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import redactor
@@ -30,8 +31,8 @@ from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.logs import guard
 from latchgate.serve.tls import Certificate, CertificateError
 from latchgate.serve.worker import Sockets, run_worker
-from latchgate.store import sqlite
-from latchgate.store.errors import StoreError
+from latchgate.store import found, sqlite
+from latchgate.store.errors import NotMigratedError, StoreError
 
 _BACKLOG = 2048
 _RESTART_SECONDS = 1.0
@@ -50,25 +51,16 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
     With TLS, SIGHUP reads the certificate's files again. CertificateError when they can't be used,
     ServeError when an address is taken or the database is not there: before anything started.
     """
-    if workers > 1 and not sqlite.MANY_PROCESSES:
-        msg = (
-            f"SQLite {sqlite.driver.sqlite_version} can corrupt a database that several processes"
-            " write; run one worker, or install pysqlite3 (SQLite 3.51.3 or newer)"
-        )
-        raise ServeError(msg)
-    for database in (config.database, config.usage_database):
-        if not database.exists():
-            msg = f"{database} does not exist; run latchgate init"
-            raise ServeError(msg)
+    _look_at(config, workers)
     built_in = with_built_in({}, providers.text(providers.BUILT_IN), version=0)
     guard(redactor([DEVELOPER_PATTERN, *built_in.patterns()]))
     certificate = _certificate(config)
-    _allow_many_connections()
+    allow_many_connections()
     os.umask(0o077)
     bound: list[socket.socket] = []
     try:
         for address in (getattr(config, name) for name in _ADDRESSES):
-            bound.append(_bind(address))  # noqa: PERF401 - the bound ones are closed on failure
+            bound.append(bind(address))  # noqa: PERF401 - the bound ones are closed on failure
         sockets = Sockets(*bound)
         told = _addresses(config, sockets)
         if workers == 1:
@@ -88,6 +80,35 @@ def serve(config: Config, *, workers: int, announce: Callable[[Config], None]) -
             Path(config.verify.path).unlink(missing_ok=True)
 
 
+def _look_at(config: Config, workers: int) -> None:
+    """Raise ServeError unless the databases are there and many workers may use them."""
+    databases = dict.fromkeys((config.database, config.usage_database))
+    files = [one for one in databases if isinstance(one, Path)]
+    if workers > 1 and files and not sqlite.MANY_PROCESSES:
+        msg = (
+            f"SQLite {sqlite.driver.sqlite_version} can corrupt a database that several processes"
+            " write; run one worker, or install pysqlite3 (SQLite 3.51.3 or newer)"
+        )
+        raise ServeError(msg)
+    for database in databases:
+        if isinstance(database, Postgres):
+            _reach(database)
+        elif not database.exists():
+            msg = f"{database} does not exist; run latchgate init"
+            raise ServeError(msg)
+
+
+def _reach(database: Postgres) -> None:
+    """Raise ServeError unless a database answers, and has a schema for this program."""
+    try:
+        found.check(database)
+    except NotMigratedError as error:
+        msg = f"{database}: {error}"
+        raise ServeError(msg) from error
+    except StoreError as error:  # which names it
+        raise ServeError(str(error)) from error
+
+
 def _certificate(config: Config) -> Certificate | None:
     if config.tls is None:
         return None
@@ -98,7 +119,7 @@ def _certificate(config: Config) -> Certificate | None:
     return certificate
 
 
-def _allow_many_connections() -> None:
+def allow_many_connections() -> None:
     """Take all the open files there may be: the usual 1,024 is a small flood of idle peers."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -110,7 +131,8 @@ def _warn(*lines: str) -> None:
     sys.stderr.flush()
 
 
-def _bind(address: Address) -> socket.socket:
+def bind(address: Address) -> socket.socket:
+    """Listen on an address; ServeError when it can't be."""
     bound = None
     try:
         if address.path is not None:

@@ -11,25 +11,27 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from latchgate import providers
 from latchgate.config import Config
+from latchgate.core.location import Location
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.timestamp import maybe_rfc3339, rfc3339
 from latchgate.keyring import master
 from latchgate.keyring.master import MasterKey
 from latchgate.keyring.signing import SealedKey, spell
 from latchgate.manage import own_client, signing_keys
+from latchgate.store import found, schema
 from latchgate.store.bell import Bell
 from latchgate.store.copies import copied
 from latchgate.store.errors import OutcomeUnknownError, StoreError
 from latchgate.store.journal import Actor, Store
-from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
-from latchgate.store.sqlite import connect, faults
+from latchgate.store.migrate import migrate, oldest_program
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -49,24 +51,33 @@ class Upgraded:
     master_key: Path | None
 
 
-def upgrade(config: Config, *, who: str, backup: bool) -> Upgraded:
+def upgrade(config: Config, *, who: str, backup: bool, force: bool = False) -> Upgraded:
     """Bring both databases to this program's schema, and give them the keys it signs with.
 
-    UpgradeError while something uses the database, KeyringError when the master key that is there
-    can't be used, StoreError when a database fails, OSError when no copy can be written.
+    Files are copied first. PostgreSQL is migrated while servers use it, unless theirs are too old
+    for what it becomes and `force` is not given. UpgradeError while something uses the database,
+    KeyringError when the master key that is there can't be used, StoreError when a database fails,
+    OSError when no copy can be written.
     """
-    parts = {config.database: "main", config.usage_database: "usage"}
+    parts = parts_of(config)
     was = {database: schema_of(database) for database in parts}
-    behind = [database for database, found in was.items() if found != SCHEMA_HEAD]
-    if behind:
+    for database, number in was.items():
+        if number > SCHEMA_HEAD:
+            msg = f"{database} has schema {number}, this program {SCHEMA_HEAD}: the latchgate that"
+            msg += " migrated it does what there is to do. Nothing was changed"
+            raise UpgradeError(msg)
+    behind = [database for database, number in was.items() if number < SCHEMA_HEAD]
+    files = [database for database in behind if isinstance(database, Path)]
+    if files and isinstance(config.database, Path):
         with closing(Bell.beside(config.database)) as bell:
             refuse_while_used(config.database, bell)
     held = master.load(config.master_key) if config.master_key.exists() else None
     stamp = time.strftime(_STAMP, time.gmtime())
-    backups = _copies({one: was[one] for one in behind}, stamp) if backup else []
+    backups = _copies({one: was[one] for one in files}, stamp) if backup else []
     for database in behind:
+        look = partial(_look_at_older, database, force=force)
         try:
-            migrate(database, parts[database])
+            migrate(database, *parts[database], before=look)
         except sa.exc.SQLAlchemyError as error:
             msg = f"{database}: the migration failed and took back what it did: {error}"
             raise StoreError(msg) from error
@@ -80,21 +91,59 @@ def upgrade(config: Config, *, who: str, backup: bool) -> Upgraded:
     )
 
 
-def schema_of(database: Path) -> str:
-    """Return the number of a database's newest migration; UpgradeError for what has none."""
-    if not database.exists():
+def parts_of(config: Config) -> dict[Location, tuple[str, ...]]:
+    """Return what each configured database holds: records and usage, which may share one."""
+    if config.usage_database == config.database:
+        return {config.database: ("main", "usage")}
+    return {config.database: ("main",), config.usage_database: ("usage",)}
+
+
+def schema_of(database: Location) -> str:
+    """Return the number of a database's newest migration; UpgradeError for what has none.
+
+    NotMigratedError when it is newer than this program can work with.
+    """
+    if isinstance(database, Path) and not database.exists():
         msg = f"{database} does not exist; latchgate init makes a new one"
         raise UpgradeError(msg)
-    with closing(connect(database, durable=True, read_only=True)) as connection:
-        try:
-            with faults():
-                found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        except StoreError as error:
-            msg = f"{database} is not a database of Latchgate's ({error}); nothing was changed"
-            raise UpgradeError(msg) from error
-        if found is None or found[0] > SCHEMA_HEAD:
-            check_schema(connection, SCHEMA_HEAD)
-    return str(found[0])
+    try:
+        number = found.schema_at(database)
+    except StoreError as error:
+        if not isinstance(database, Path):
+            raise
+        msg = f"{database} is not a database of Latchgate's ({error}); nothing was changed"
+        raise UpgradeError(msg) from error
+    if number is None and not isinstance(database, Path):
+        msg = f"{database} holds no Latchgate yet; latchgate init makes one there"
+        raise UpgradeError(msg)
+    if number is None or number > SCHEMA_HEAD:
+        found.check(database)
+    return str(number)
+
+
+def _look_at_older(database: Location, connection: sa.Connection, *, force: bool) -> None:
+    """Refuse a migration while programs follow a database that could not go on after it.
+
+    `force` takes their trust instead: they find no row of theirs, and can't register anew.
+    """
+    if isinstance(database, Path) or not sa.inspect(connection).has_table(schema.verifier.name):
+        return
+    # Whoever would come or beat meanwhile waits, so that none is missed.
+    connection.exec_driver_sql("LOCK TABLE verifier IN SHARE ROW EXCLUSIVE MODE")
+    table, oldest = schema.verifier, oldest_program()
+    older = table.c.schema < oldest
+    if force:
+        connection.execute(sa.update(table).where(older).values(state="leaving"))
+        return
+    listed = "; ".join(
+        f"{row.node} (process {row.process}, latchgate {row.program}, seen {rfc3339(row.seen_at)})"
+        for row in connection.execute(sa.select(table).where(older).order_by(table.c.node))
+    )
+    if listed:
+        msg = f"{database}: schema {SCHEMA_HEAD} is for programs that know {oldest} and later, and"
+        msg += f" these that follow it do not: {listed}. Stop them first; or migrate with --force,"
+        msg += " after which they refuse every request. Nothing was changed"
+        raise UpgradeError(msg)
 
 
 def refuse_while_used(database: Path, bell: Bell) -> None:
@@ -184,7 +233,6 @@ def listed_signing_keys(config: Config) -> list[dict[str, object]]:
 
 
 def _check(config: Config) -> None:
-    """Refuse a database that isn't there, or has another schema than this program."""
+    """Refuse a database that isn't there, or has a schema that this program can't work with."""
     schema_of(config.database)
-    with closing(connect(config.database, durable=True, read_only=True)) as connection:
-        check_schema(connection, SCHEMA_HEAD)
+    found.check(config.database)

@@ -6,28 +6,34 @@ What it serves is put together in `serve/assembly.py`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Protocol
 
 import uvloop
 
 from latchgate.config import Config
 from latchgate.core.redact import Redactor
-from latchgate.keyring import master
-from latchgate.keyring.errors import KeyringError
+from latchgate.doors.door import Readiness
+from latchgate.manage import signing_keys
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.assembly import Assembly
 from latchgate.serve.logs import configure
 from latchgate.serve.servers import WorkerServer, api_server, verify_server
 from latchgate.serve.tls import Certificate, CertificateError
+from latchgate.store.journal import Store
 from latchgate.verify.engine import Engine
 
 FOLLOW_SECONDS = 0.01
+SETTLE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -66,9 +72,7 @@ def run_worker(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             try:
-                serving = _serve(
-                    servers, parts.engine, certificate, on_ready, supervised=supervised
-                )
+                serving = serve_all(servers, parts, certificate, on_ready, supervised=supervised)
                 runner.run(serving)
             finally:
                 runner.run(parts.shadows.aclose())
@@ -78,25 +82,51 @@ def run_worker(
 
 def _warn_of_master_key(config: Config) -> None:
     """Say at the start that nothing can be signed; decisions never wait for it."""
-    try:
-        master.load(config.master_key)
-    except KeyringError as error:
-        _log.warning("nothing can be signed: %s", error)
+    with closing(Store(config.database, clock=time.time)) as store:
+        why = signing_keys.unusable(store, config.master_key)
+    if why is not None:
+        _log.warning("nothing can be signed: %s", why)
 
 
-async def _serve(
+class Parts(Protocol):
+    """What serving takes besides sockets: who decides, and how it is stopped."""
+
+    @property
+    def engine(self) -> Engine:
+        """Who decides."""
+
+    @property
+    def readiness(self) -> Readiness:
+        """What is told of whether requests can be decided."""
+
+    @property
+    def drain_seconds(self) -> float:
+        """For how long it says that it ends before it does."""
+
+
+async def serve_all(
     servers: list[tuple[WorkerServer, socket.socket]],
-    engine: Engine,
+    parts: Parts,
     certificate: Certificate | None,
     on_ready: Callable[[], None],
     *,
     supervised: bool,
 ) -> None:
+    """Run servers on their sockets until SIGTERM or SIGINT, following with one engine."""
     loop = asyncio.get_running_loop()
+    parts.engine.settle = functools.partial(_settled, loop)
 
-    def stop() -> None:
+    def end() -> None:
         for server, _ in servers:
             server.should_exit = True
+
+    def stop() -> None:
+        # Told first, so that whoever balances load sends nothing more; a second signal hurries.
+        if parts.readiness.draining or not parts.drain_seconds:
+            end()
+        else:
+            loop.call_later(parts.drain_seconds, end)
+        parts.readiness.draining = True
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
@@ -104,7 +134,7 @@ async def _serve(
         loop.add_signal_handler(signal.SIGHUP, _renew, certificate)
         # Held back since before this process began, so that none was lost (supervisor.serve).
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
-    following = asyncio.create_task(_follow(engine, stop, supervised=supervised))
+    following = asyncio.create_task(_follow(parts.engine, stop, supervised=supervised))
     running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
     while not all(server.started for server, _ in servers) and not any(t.done() for t in running):  # noqa: ASYNC110 - uvicorn tells it by a flag alone
         await asyncio.sleep(0.005)
@@ -116,6 +146,15 @@ async def _serve(
         await asyncio.gather(*running)
     finally:
         following.cancel()
+
+
+def _settled(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait until the loop has gone round: what was decided before has been answered by then."""
+
+    async def gone_round() -> None:
+        await asyncio.sleep(0)
+
+    asyncio.run_coroutine_threadsafe(gone_round(), loop).result(SETTLE_SECONDS)
 
 
 async def _follow(engine: Engine, stop: Callable[[], None], *, supervised: bool) -> None:

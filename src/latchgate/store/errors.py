@@ -7,6 +7,10 @@ class StoreError(Exception):
     """The database could not be read or written; nothing is known to have changed."""
 
 
+class RetryError(StoreError):
+    """Others were changing the same at the same time: nothing was changed, and may be repeated."""
+
+
 class OutcomeUnknownError(StoreError):
     """A commit failed in a way that leaves open whether it happened; never said as success."""
 
@@ -17,6 +21,10 @@ class ConflictError(Exception):
     def __init__(self, detail: str) -> None:
         self.detail = detail
         super().__init__(detail)
+
+
+class UnstorableError(ConflictError):
+    """Something was given that the database can't hold, as NUL in a text; `detail` says what."""
 
 
 class NotMigratedError(StoreError):

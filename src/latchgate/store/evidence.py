@@ -7,15 +7,21 @@ is; one snapshot, and a bounded number of rows in memory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.core.location import Location, Postgres
+from latchgate.store import found
+from latchgate.store.reads import check_schema
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.seal import BLANK, Told, encode
 from latchgate.store.sqlite import Connection, connect, driver, faults
+
+if TYPE_CHECKING:
+    from latchgate.store import postgres
 
 COLUMNS = (
     "n",
@@ -34,6 +40,8 @@ COLUMNS = (
 Row = tuple[Any, ...]  # the values of COLUMNS, in their order
 _ROWS = f"SELECT {', '.join(COLUMNS)} FROM journal ORDER BY n LIMIT -1 OFFSET ?"  # noqa: S608 - names of ours
 _PAGE = 500
+_ALL = f"SELECT {', '.join(COLUMNS)} FROM journal ORDER BY n"  # noqa: S608 - names of ours
+_FETCH = 5_000  # by the network
 _HEADS = "SELECT n, hash, epoch FROM journal_head LIMIT 2"
 _KEYS = "SELECT id, public FROM signing_key"
 
@@ -103,34 +111,37 @@ class Evidence:
 
     heads: list[tuple[Any, Any, Any]]
     keys: dict[str, bytes]
-    _connection: Connection
+    pages: Callable[[], Iterator[list[Row]]]
+    """Read the journal from its start, a page in memory; StoreError when it fails."""
 
-    def pages(self) -> Iterator[list[Row]]:
-        """Read the journal from its start, a page in memory; StoreError when it fails."""
-        read = 0
-        try:
-            for page in self._pages(read):
-                yield page
-                read += len(page)
-        except driver.Error:
-            # Bytes that are no UTF-8 must show as an altered row, not end the reading. What it
-            # really was fails again.
-            self._connection.text_factory = _text
-            with faults():
-                yield from self._pages(read)
 
-    def _pages(self, after: int) -> Iterator[list[Row]]:
-        cursor = self._connection.execute(_ROWS, (after,))
-        while page := cursor.fetchmany(_PAGE):
+@contextmanager
+def evidence(database: Location) -> Iterator[Evidence]:
+    """Open one snapshot of a database, with or without a server on it.
+
+    StoreError when it can't be read, NotMigratedError when it has another schema.
+    """
+    with _of_postgres(database) if isinstance(database, Postgres) else _of_file(database) as one:
+        yield one
+
+
+@contextmanager
+def _of_postgres(database: Postgres) -> Iterator[Evidence]:
+    with found.snapshot_of_postgres(database) as connection:
+        heads = connection.execute(_HEADS).fetchall()
+        keys = {str(name): _bytes(public) for name, public in connection.execute(_KEYS)}
+        yield Evidence(heads, keys, lambda: _fetched(connection))
+
+
+def _fetched(connection: postgres.Connection) -> Iterator[list[Row]]:
+    with connection.cursor(name="journal") as cursor:
+        cursor.execute(_ALL)
+        while page := cursor.fetchmany(_FETCH):
             yield page
 
 
 @contextmanager
-def evidence(database: Path) -> Iterator[Evidence]:
-    """Open one snapshot of a database file, with or without a server on it.
-
-    StoreError when it can't be read, NotMigratedError when it has another schema.
-    """
+def _of_file(database: Path) -> Iterator[Evidence]:
     with closing(connect(database, durable=True, read_only=True)) as connection:
         check_schema(connection, SCHEMA_HEAD)
         connection.text_factory = _text
@@ -139,7 +150,27 @@ def evidence(database: Path) -> Iterator[Evidence]:
             heads = connection.execute(_HEADS).fetchall()
             keys = {str(name): _bytes(public) for name, public in connection.execute(_KEYS)}
         connection.text_factory = str
-        yield Evidence(heads, keys, connection)
+        yield Evidence(heads, keys, lambda: _pages(connection))
+
+
+def _pages(connection: Connection) -> Iterator[list[Row]]:
+    read = 0
+    try:
+        for page in _from(connection, read):
+            yield page
+            read += len(page)
+    except driver.Error:
+        # Bytes that are no UTF-8 must show as an altered row, not end the reading. What it
+        # really was fails again.
+        connection.text_factory = _text
+        with faults():
+            yield from _from(connection, read)
+
+
+def _from(connection: Connection, after: int) -> Iterator[list[Row]]:
+    cursor = connection.execute(_ROWS, (after,))
+    while page := cursor.fetchmany(_PAGE):
+        yield page
 
 
 def _text(raw: bytes) -> str:

@@ -11,43 +11,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.pool import QueuePool
 
+from latchgate.core.location import Location, Postgres
 from latchgate.core.model import Noun
 from latchgate.store import schema
 from latchgate.store.bell import Bell
-from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store.database import Database, Head
+from latchgate.store.errors import OutcomeUnknownError
 from latchgate.store.seal import BLANK, Told, seal
-from latchgate.store.sqlite import connect, driver
+from latchgate.store.sqlite_store import SqliteStore
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _encode_as_given = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 GENESIS = bytes(32)
-# The pool's own time-out is no database error to SQLAlchemy.
-_FAULTS = (sa.exc.DBAPIError, sa.exc.TimeoutError)
-
-
-# Made once, and given their values apart: making them anew was most of a change's work.
-_TAKE = (
-    sa.update(schema.journal_head)
-    .values(n=schema.journal_head.c.n + 1)
-    .returning(schema.journal_head.c.n, schema.journal_head.c.hash)
-)
-_TAKE_MANY = (
-    sa.update(schema.journal_head)
-    .values(n=schema.journal_head.c.n + sa.bindparam("count"))
-    .returning(schema.journal_head.c.n, schema.journal_head.c.hash)
-)
-# What many rows touch is kept in memory until the commit, and copied into the file less often.
-_MANY = ("PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=8000")
-_WRITE = sa.insert(schema.journal)
-_SEAL = sa.update(schema.journal_head).values(hash=sa.bindparam("chained"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +51,8 @@ class Change:
     connection: sa.Connection
     actor: Actor
     at: float
+    database: Database
+    head: Head  # nobody else moves it meanwhile
     n: int = 0
 
     def execute(self, statement: sa.Executable) -> sa.CursorResult[Any]:
@@ -86,9 +69,9 @@ class Change:
         detail: Mapping[str, Any],
     ) -> int:
         """Write the journal row of one changed record and return its number; never a secret."""
-        taken = self.connection.execute(_TAKE).one()
+        last, previous = self.head
         row = {
-            "n": taken.n,
+            "n": last + 1,
             "at": self.at,
             "actor": self.actor.name,
             "action": action,
@@ -99,11 +82,11 @@ class Change:
             "credential_id": self.actor.credential_id,
             "address": self.actor.address,
         }
-        chained = chain(bytes(taken.hash), row)
-        row |= {"previous": taken.hash, "hash": chained}
-        self.connection.execute(_WRITE, row)
-        self.connection.execute(_SEAL, {"chained": chained})
-        self.n = taken.n
+        chained = chain(previous, row)
+        row |= {"previous": previous, "hash": chained}
+        self.database.note(self.connection, row)
+        self.n = last + 1
+        self.head = (self.n, chained)
         return self.n
 
     def add(
@@ -137,11 +120,7 @@ class Change:
         """
         if not rows:
             return self.n
-        for setting in _MANY:
-            self.connection.exec_driver_sql(setting)
-        taken = self.connection.execute(_TAKE_MANY, {"count": len(rows)}).one()
-        n: int = taken.n - len(rows)
-        previous = bytes(taken.hash)
+        n, previous = self.head
         names = sorted(name for name in rows[0] if name not in schema.SECRET_COLUMNS)
         every = [*names, *(name for name in rows[0] if name in schema.SECRET_COLUMNS)]
         values = list(map(itemgetter(*every), rows))
@@ -174,13 +153,14 @@ class Change:
             "address": self.actor.address,
         }
         noted |= {name: [value] * len(rows) for name, value in alike.items()}
-        self._write_many(schema.journal.name, noted)
+        self.database.write_many(self.connection, schema.journal, noted)
         added: dict[str, Sequence[Any]] = {"version": numbers}
         for name, column in zip(every, zip(*values, strict=True), strict=True):
             if name in table.c:
                 added[name] = _spelled(column) if name in schema.JSON_COLUMNS else column
-        self._write_many(table.name, added)
-        self.connection.execute(_SEAL, {"chained": hashes[-1]})
+        self.database.write_many(self.connection, table, added)
+        self.head = (self.n, hashes[-1])
+        self.database.seal(self.connection, self.head)
         return self.n
 
     def _told_of_all(self, action: str, noun: Noun, tenant_id: str | None) -> Told:
@@ -198,26 +178,6 @@ class Change:
             record="",
             tenant_id=tenant_id,
         )
-
-    def _write_many(self, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Insert rows, given as columns; the driver's own errors become SQLAlchemy's.
-
-        For each None, bool and bytes the driver looks for an adapter, which takes longer than all
-        the rest: columns without a value are left out, the others are given as what needs none.
-        """
-        given = {}
-        for name, values in columns.items():
-            types = set(map(type, values))
-            if types == {type(None)}:
-                continue
-            given[name] = values
-            if types == {bytes}:
-                given[name] = list(map(bytearray, values))
-            elif types == {bool}:
-                given[name] = list(map(int, values))
-        places = ", ".join("?" * len(given))
-        statement = f"INSERT INTO {table} ({', '.join(given)}) VALUES ({places})"  # noqa: S608 - names of our own schema
-        self.connection.exec_driver_sql(statement, list(zip(*given.values(), strict=True)))
 
     def alter(
         self,
@@ -278,49 +238,26 @@ def _spelled(values: Sequence[Any]) -> list[str | None]:
 
 
 class Store:
-    """The writing side of one SQLite database, and reads that are not on the verify path."""
+    """The writing side of one database, and reads that are not on the verify path."""
 
-    def __init__(self, database: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(self, database: Location, *, clock: Callable[[], float]) -> None:
         self.database = database
         self._clock = clock
-        # One writer at a time is SQLite's own rule; queueing here is fairer than its busy wait.
-        self._writer = _engine(database, "BEGIN IMMEDIATE", size=1)
-        self._reader = _engine(database, "BEGIN", size=4)
-        self._bell = Bell.beside(database)
+        self._database = _opened(database)
 
     @contextmanager
     def change(self, actor: Actor) -> Iterator[Change]:
         """Run one change: everything in it happens, with its journal rows, or nothing does.
 
         Raises ConflictError when a unique value is taken, OutcomeUnknownError when the commit
-        itself failed, StoreError when anything before it did.
+        itself failed, StoreError when anything before it did, of which RetryError says that it may
+        be repeated.
         """
-        try:
-            connection = self._writer.connect()
-        except _FAULTS as error:
-            msg = "the database could not be opened for writing"
-            raise StoreError(msg) from error
-        with connection:
-            try:
-                connection.begin()
-                # Read once nobody else writes: later numbers have later times.
-                yield Change(connection=connection, actor=actor, at=self._clock())
-            except sa.exc.IntegrityError as error:
-                msg = "another record already has this id or name"
-                raise ConflictError(msg) from error
-            except _FAULTS as error:
-                msg = "the change could not be written; nothing was changed"
-                raise StoreError(msg) from error
-            try:
-                connection.commit()
-            except _FAULTS as error:
-                # Thrown away: what it holds open would keep every other writer waiting.
-                connection.invalidate()
-                msg = "the commit failed; whether the change happened is not known"
-                raise OutcomeUnknownError(msg) from error
-            finally:
-                # Even after a failed commit: should it have happened, every cache must look.
-                self._bell.ring()
+        with self._database.changing() as (connection, head):
+            # Read once nobody else writes: later numbers have later times.
+            at = self._clock()
+            yield Change(connection, actor, at, self._database, head)
+            self._commit(connection)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -328,56 +265,43 @@ class Store:
 
         Raises as `change` does.
         """
+        with self._database.changing() as (connection, _):
+            yield connection
+            self._database.commit(connection)
+
+    def _commit(self, connection: sa.Connection) -> None:
         try:
-            with self._writer.begin() as connection:
-                yield connection
-        except sa.exc.IntegrityError as error:
-            msg = "another record already has this id or name"
-            raise ConflictError(msg) from error
-        except _FAULTS as error:
-            msg = "whether it was written is not known"
-            raise OutcomeUnknownError(msg) from error
+            self._database.commit(connection)
+        except OutcomeUnknownError:
+            # Should it have happened, every cache must look.
+            self._database.announce(connection)
+            raise
+        self._database.announce(connection)
 
     def ring(self) -> None:
         """Announce again: a repeated revoke makes every cache look anew."""
-        self._bell.ring()
+        self._database.ring()
 
     @property
-    def bell(self) -> Bell:
-        """The bell of this database, for receipts."""
-        return self._bell
+    def bell(self) -> Bell | None:
+        """The bell of this database, for receipts; PostgreSQL has none."""
+        return self._database.bell
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Run reads in one snapshot; StoreError when the database fails."""
-        try:
-            with self._reader.connect() as connection:
-                yield connection
-        except _FAULTS as error:
-            msg = "the database could not be read"
-            raise StoreError(msg) from error
+        with self._database.reading() as connection:
+            yield connection
 
     def close(self) -> None:
         """Close every connection."""
-        self._writer.dispose()
-        self._reader.dispose()
-        self._bell.close()
+        self._database.close()
 
 
-def _engine(database: Path, begin: str, *, size: int) -> sa.Engine:
-    engine = sa.create_engine(
-        "sqlite://",
-        module=driver,
-        creator=lambda: connect(database, durable=True),
-        hide_parameters=True,  # a failed statement is logged with its text; they may be secret
-        poolclass=QueuePool,
-        pool_size=size,
-        max_overflow=0,
-    )
+def _opened(database: Location) -> Database:
+    if isinstance(database, Postgres):
+        # Its driver takes 0.1 s to load, which a program on SQLite has no use for.
+        from latchgate.store.postgres_store import PostgresStore  # noqa: PLC0415
 
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        # The driver is in autocommit; without this a "transaction" would be many.
-        connection.exec_driver_sql(begin)
-
-    return engine
+        return PostgresStore(database)
+    return SqliteStore(database)

@@ -2,7 +2,9 @@
 
 Rule of this file: a row of `use_pending` is deleted in the transaction that adds its counts to the
 tables, whoever does it: the recorder that wrote it, or one that starts after it crashed. So each
-count is added once, whether or not its recorder was believed dead with reason.
+count is added once, whether or not its recorder was believed dead with reason. Whoever writes or
+deletes rows of a recorder holds its first one: where several write at once, no row of it comes
+between another's reading and deleting.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ from collections.abc import Iterable
 
 import msgspec
 
-from latchgate.store.batch import Batch, Line
-from latchgate.store.sqlite import Connection
+from latchgate.store.batch import Batch
 from latchgate.store.tally import Count, Minute, Row
+from latchgate.store.usage_database import Line, UsageDatabase
 
 STALE_SECONDS = 90.0  # three times as long as a living recorder leaves anything here
 
-_APPEND = "INSERT INTO use_pending (writer, at, counts) VALUES (?, ?, ?)"
+_APPEND = "INSERT INTO use_pending (writer, at, counts) VALUES (?, ?, ?) RETURNING id"
 _THERE = "SELECT 1 FROM use_pending WHERE id = ? AND writer = ?"
+_FIRST = "SELECT id FROM use_pending WHERE writer = ? ORDER BY id LIMIT 1"
 _CLEAR = "DELETE FROM use_pending WHERE writer = ?"
 _LEFT = "SELECT writer FROM use_pending GROUP BY writer HAVING MAX(at) < ?"
 _OF = "SELECT at, counts FROM use_pending WHERE writer = ? ORDER BY id"
@@ -47,15 +50,15 @@ class Pending:
     `due` is that, by minute: what the tables are still to be told.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, database: UsageDatabase) -> None:
+        self._database = database
         self.writer = secrets.token_hex(8)
         self.due: dict[int, dict[Count, int]] = {}
         self.held = 0
         self._numbers: dict[Count, int] = {}
         self._new: dict[Count, int] = {}
-        self._last: int | None = None
-        self._next: int | None = None
+        self._first: int | None = None  # of its rows
+        self._begun: int | None = None  # the same, as the transaction under way leaves it
 
     def append(self, taken: Iterable[Minute], batch: Batch, at: float) -> None:
         """Write down how often more was seen, inside the caller's transaction.
@@ -74,9 +77,10 @@ class Pending:
             self._write(Told(minute, what, times), at)
 
     def _write(self, told: Told, at: float) -> None:
-        self._next = self._connection.execute(
-            _APPEND, (self.writer, at, _encode(told).decode())
-        ).lastrowid
+        values = (self.writer, at, _encode(told).decode())
+        ((number,),) = self._database.execute(_APPEND, values).fetchall()
+        if self._begun is None:
+            self._begun = number
 
     def owe(self, taken: Iterable[Minute]) -> None:
         """Have the tables told this too, once it is written down, or else in the next breath."""
@@ -101,34 +105,38 @@ class Pending:
             self._write(Told(minute, [], less), at)
 
     def taken(self) -> bool:
-        """Whether somebody else has added what was written down to the tables."""
-        if self._last is None:
+        """Whether somebody else has added what was written down to the tables.
+
+        If not, nobody else will before the transaction ends.
+        """
+        if self._first is None:
             return False
-        return self._connection.execute(_THERE, (self._last, self.writer)).fetchone() is None
+        there = _THERE + self._database.locking
+        return self._database.execute(there, (self._first, self.writer)).fetchone() is None
 
     def clear(self) -> None:
         """Delete what was written down, inside the caller's transaction; it is in the tables."""
-        self._connection.execute(_CLEAR, (self.writer,))
-        self._next = None
+        self._database.execute(_CLEAR, (self.writer,))
+        self._begun = None
 
     def confirm(self) -> None:
         """Know that the transaction was committed."""
-        self._last = self._next
+        self._first = self._begun
         self._numbers |= self._new
         self._new = {}
 
     def revert(self) -> None:
         """Know that the transaction was rolled back."""
-        self._next = self._last
+        self._begun = self._first
         self._new = {}
 
 
-def left(connection: Connection, *, before: float) -> list[str]:
+def left(database: UsageDatabase, *, before: float) -> list[str]:
     """Return recorders that wrote their last row before then and never cleared it."""
-    return [writer for (writer,) in connection.execute(_LEFT, (before,)).fetchall()]
+    return [writer for (writer,) in database.rows(_LEFT, (before,))]
 
 
-def adopt(connection: Connection, batch: Batch, writer: str) -> None:
+def adopt(database: UsageDatabase, batch: Batch, writer: str) -> None:
     """Add what a recorder left to the tables, inside the caller's transaction.
 
     Nothing is there any more when another process was faster. When something was seen last is then
@@ -136,7 +144,9 @@ def adopt(connection: Connection, batch: Batch, writer: str) -> None:
     """
     rows: dict[int, Row] = {}
     found: dict[tuple[int, int], tuple[int, float]] = {}
-    for at, text in connection.execute(_OF, (writer,)).fetchall():
+    database.execute(_FIRST + database.locking, (writer,)).fetchall()
+    # Only now: what a living one added while the first was waited for is read too.
+    for at, text in database.execute(_OF, (writer,)).fetchall():
         try:
             told = _decode(text)
         except (msgspec.DecodeError, TypeError):
@@ -154,4 +164,4 @@ def adopt(connection: Connection, batch: Batch, writer: str) -> None:
         if times > 0 and number in rows
     ]
     batch.add(lines)
-    connection.execute(_CLEAR, (writer,))
+    database.execute(_CLEAR, (writer,))

@@ -10,20 +10,19 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
+from latchgate.core.location import Location
 from latchgate.core.model import Decision, Request
 from latchgate.core.reason import Reason
 from latchgate.store.access_log import AccessLog
-from latchgate.store.batch import Batch, Line
-from latchgate.store.errors import StoreError
+from latchgate.store.batch import Batch
+from latchgate.store.errors import OutcomeUnknownError, StoreError
 from latchgate.store.pending import STALE_SECONDS, Due, Pending, adopt, left
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
 from latchgate.store.refusals import KEEP_PER_RING, Refusals
-from latchgate.store.sqlite import Connection, connect, faults
 from latchgate.store.tally import Minute, Tally
+from latchgate.store.usage_database import Line, usage_database
 
 BATCH_SECONDS = 0.2
 TRIM_SECONDS = 60.0
@@ -33,6 +32,7 @@ COUNTED_SECONDS = 0.55
 KEY_SECONDS = 0.005
 SETTLED_SECONDS = 30.0
 SETTLED_KEYS = 60_000
+TELL_SECONDS = 30.0
 PIECE = 1_000  # of keys to a transaction, so that nothing else waits for the database for long
 _ALLOWED = Reason.ALLOWED  # looked up through its class it takes a third of a count
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Usage:
 
     def __init__(
         self,
-        database: Path,
+        database: Location,
         *,
         redact: Callable[[str], str],
         ticks: Callable[[], float],
@@ -59,20 +59,16 @@ class Usage:
         self.on_decision = self.note if access_log is None else _both(access_log.note, self.note)
         self._ticks = ticks
         self._clock = clock
-        self._connection = connect(database, durable=False)
-        try:
-            check_schema(self._connection, SCHEMA_HEAD)
-            self._batch = Batch(self._connection, redact)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._database = usage_database(database)
+        self._batch = Batch(self._database, redact)
         self._flushing = threading.Lock()
         self._tally = Tally()
         self._add = self._tally.add
         self._refusals = Refusals(redact, keep_per_ring=keep_per_ring)
         self._untold: list[Minute] = []
-        self._current = self._former = Pending(self._connection)
+        self._current = self._former = Pending(self._database)
         self._pieces: list[list[Due]] = []  # of the former, on the way into the tables
+        self._doubt: Callable[[bool], None] | None = None  # to be told if the last was written
         self._told = {"refusal": 0, "count": 0, "line": 0}  # dropped, as the database knows it
         self._trimmed = self._counted = self._settled = ticks()
         self._stop = threading.Event()
@@ -107,6 +103,7 @@ class Usage:
         with self._flushing:
             if self._access_log is not None:
                 self._access_log.flush()
+            self._end_doubt()
             taken = self._take(everything=everything)
             self._write(settle=taken and not self._pieces and (everything or self._full()))
             self._settle_rest()
@@ -145,31 +142,34 @@ class Usage:
         if not (refusals or untold or any(dropped.values()) or (settle and held)):
             return
         at_once = settle and held <= PIECE
-        try:
-            with self._transaction():
-                self._refusals.write(self._connection, refusals)
-                self._batch.drop(dropped)
-                self._look_after_current()
-                if at_once:
-                    self._batch.add(self._lines(_due(self._current, untold)))
-                    self._current.clear()
-                elif untold:
-                    self._current.append(untold, self._batch, self._clock())
-        except BaseException:
-            self._refusals.drop(len(refusals))
-            self._tally.put_back(untold)
+
+        def work() -> None:
+            self._look_after_current()
+            self._refusals.write(self._database, refusals)
+            self._batch.drop(dropped)
+            if at_once:
+                self._batch.add(self._lines(_due(self._current, untold)))
+                self._current.clear()
+            elif untold:
+                self._current.append(untold, self._batch, self._clock())
+
+        def after(written: bool) -> None:  # noqa: FBT001 - as it is asked for
             self._untold = []
-            raise
-        for what, number in dropped.items():
-            self._told[what] += number
-        self._untold = []
-        if at_once:
-            self._settled = self._ticks()
-            self._current = Pending(self._connection)
-            return
-        self._current.owe(untold)
-        if settle:
-            self._begin_to_settle()
+            if not written:
+                self._refusals.drop(len(refusals))
+                self._tally.put_back(untold)
+                return
+            for what, number in dropped.items():
+                self._told[what] += number
+            if at_once:
+                self._settled = self._ticks()
+                self._current = Pending(self._database)
+                return
+            self._current.owe(untold)
+            if settle:
+                self._begin_to_settle()
+
+        self._transact(work, after)
 
     def _dropped(self) -> dict[str, int]:
         """Return how much was dropped that the database does not know of yet."""
@@ -180,15 +180,13 @@ class Usage:
     def _begin_to_settle(self) -> None:
         """Have the tables told what was written down, and write down elsewhere from now on."""
         self._settled = self._ticks()
-        self._former, self._current = self._current, Pending(self._connection)
+        self._former, self._current = self._current, Pending(self._database)
         self._pieces = in_pieces(_due(self._former, []))
 
     def _settle_rest(self) -> None:
         """Write into the tables, and down in the meantime what is counted in the meantime."""
         while self._pieces:
-            with self._transaction():
-                self._settle()
-            self._pieces = self._pieces[1:]
+            self._transact(self._settle, self._after_piece)
             if self._pieces and self._take(everything=False):
                 self._write(settle=False)
 
@@ -204,10 +202,14 @@ class Usage:
         else:
             self._former.settled(piece, self._clock())
 
+    def _after_piece(self, written: bool) -> None:  # noqa: FBT001 - as it is asked for
+        if written:
+            self._pieces = self._pieces[1:]
+
     def _look_after_current(self) -> None:
         """Begin anew when somebody else has added what was written down, believing this dead."""
         if self._current.taken():
-            self._current = Pending(self._connection)
+            self._current = Pending(self._database)
 
     def _lines(self, piece: list[Due]) -> list[Line]:
         describe = self._batch.describe
@@ -215,30 +217,53 @@ class Usage:
             (minute, *describe(count), times, count.last) for minute, count, times in piece if times
         ]
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            with faults(), transaction(self._connection):
-                yield
-        except BaseException:
-            self._former.revert()
+    def _transact(self, work: Callable[[], None], after: Callable[[bool], None]) -> None:
+        """Run work in a transaction, and what depends on whether it was written: once that's known.
+
+        That may be later; nothing else is written until then.
+        """
+
+        def attempt() -> None:
+            self._former.revert()  # of what an attempt before this one left
             self._current.revert()
+            work()
+
+        def known(written: bool) -> None:  # noqa: FBT001 - as it is asked for
+            for pending in (self._former, self._current):
+                (pending.confirm if written else pending.revert)()
+            after(written)
+
+        try:
+            self._database.transact(attempt)
+        except OutcomeUnknownError:
+            self._doubt = known
             raise
-        self._former.confirm()
-        self._current.confirm()
+        except BaseException:
+            known(False)  # noqa: FBT003 - as it is asked for
+            raise
+        known(True)  # noqa: FBT003 - as it is asked for
+
+    def _end_doubt(self) -> None:
+        """Ask whether the last transaction was written, where its commit was not answered."""
+        if self._doubt is None:
+            return
+        try:
+            written = self._database.outcome()
+        except StoreError:
+            self._tally.put_back(self._tally.take())  # within what memory may hold
+            raise
+        known, self._doubt = self._doubt, None
+        known(written)
 
     def adopt(self, *, before: float) -> None:
         """Add what recorders left that crashed, and wrote nothing since then (Unix seconds)."""
-        for writer in left(self._connection, before=before):
-            if writer in {self._current.writer, self._former.writer}:
-                continue
-            with faults(), transaction(self._connection) as connection:
-                adopt(connection, self._batch, writer)
+        for writer in left(self._database, before=before):
+            if writer not in {self._current.writer, self._former.writer}:
+                self._database.transact(partial(adopt, self._database, self._batch, writer))
 
     def trim(self) -> None:
         """Drop refusals past their age, and the oldest of a ring that is over its number."""
-        with faults(), transaction(self._connection) as connection:
-            self._refusals.trim(connection, now=self._clock())
+        self._refusals.trim(self._database, now=self._clock())
 
     def _write_on(self) -> None:
         try:
@@ -247,11 +272,16 @@ class Usage:
                 self.adopt(before=math.inf)
         except StoreError:
             _log.exception("what a crash left of usage is still to be counted")
+        told = -math.inf
         while not self._stop.wait(BATCH_SECONDS):
             try:
                 self.flush(everything=False)
+                told = -math.inf
             except StoreError:
-                _log.exception("a batch of usage was lost")
+                # A database that is away for long is told of now and then, not five times a second.
+                if self._ticks() - told >= TELL_SECONDS:
+                    told = self._ticks()
+                    _log.exception("a batch of usage was lost")
             except Exception:  # noqa: BLE001 - the recorder goes on
                 _log.exception("a batch of usage could not be worded")
 
@@ -271,7 +301,7 @@ class Usage:
         try:
             self.flush()
         finally:
-            self._connection.close()
+            self._database.close()
             self.let_go()
 
     def let_go(self) -> None:
@@ -312,15 +342,3 @@ def in_pieces(due: list[Due]) -> list[list[Due]]:
 def _place(due: Due) -> tuple[str, int]:
     minute, count, _ = due
     return (count.credential.source_id if count.credential is not None else "", minute)
-
-
-@contextmanager
-def transaction(connection: Connection) -> Iterator[Connection]:
-    """Hold a write transaction: all of it is written, or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

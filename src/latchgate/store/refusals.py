@@ -14,7 +14,7 @@ import msgspec
 
 from latchgate.core.explain import record
 from latchgate.core.model import Decision, Request
-from latchgate.store.sqlite import Connection
+from latchgate.store.usage_database import UsageDatabase, removed
 
 KEEP_SECONDS = 7 * 86_400
 KEEP_PER_RING = 100_000
@@ -27,11 +27,15 @@ _REFUSAL = (
     "INSERT INTO refusal (id, at, ring, credential_id, reason, decision)"
     " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
-_TOO_OLD = "DELETE FROM refusal WHERE at < ?"
+# A piece at a time, so that nothing else waits for the database for long.
+PIECE = 5_000
+PIECES = 100  # each time
+_TOO_OLD = "DELETE FROM refusal WHERE id IN (SELECT id FROM refusal WHERE at < ? LIMIT ?)"
 _RINGS = "SELECT ring FROM refusal GROUP BY ring HAVING COUNT(*) > ?"
 _OVER = (
-    "DELETE FROM refusal WHERE ring = ? AND id NOT IN"
-    " (SELECT id FROM refusal WHERE ring = ? ORDER BY at DESC, id DESC LIMIT ?)"
+    "DELETE FROM refusal WHERE id IN (SELECT id FROM refusal WHERE ring = ? AND (at, id) <"
+    " (SELECT at, id FROM refusal WHERE ring = ? ORDER BY at DESC, id DESC LIMIT 1 OFFSET ?)"
+    " LIMIT ?)"
 )
 
 
@@ -76,13 +80,19 @@ class Refusals:
         ring, credential_id = kept["tenant"] or "", kept["credential"]
         return (decision.id, now, ring, credential_id, str(decision.reason), written)
 
-    def write(self, connection: Connection, rows: Rows) -> None:
+    def write(self, database: UsageDatabase, rows: Rows) -> None:
         """Write rows, inside the caller's transaction."""
         if rows:
-            connection.executemany(_REFUSAL, rows)
+            database.execute_many(_REFUSAL, rows)
 
-    def trim(self, connection: Connection, *, now: float) -> None:
-        """Drop those past their age, and the oldest of a ring over its number; in a transaction."""
-        connection.execute(_TOO_OLD, (now - KEEP_SECONDS,))
-        for (ring,) in connection.execute(_RINGS, (self._keep_per_ring,)).fetchall():
-            connection.execute(_OVER, (ring, ring, self._keep_per_ring))
+    def trim(self, database: UsageDatabase, *, now: float) -> None:
+        """Drop those past their age, and the oldest of a ring over its number."""
+        _drop(database, _TOO_OLD, (now - KEEP_SECONDS,))
+        for (ring,) in database.rows(_RINGS, (self._keep_per_ring,)):
+            _drop(database, _OVER, (ring, ring, self._keep_per_ring - 1))
+
+
+def _drop(database: UsageDatabase, statement: str, values: tuple[object, ...]) -> None:
+    for _ in range(PIECES):
+        if removed(database, statement, (*values, PIECE)) < PIECE:
+            return

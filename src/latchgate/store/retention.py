@@ -5,15 +5,16 @@ Rule of this file: a recorder that waits for the database waits for one piece at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
+from latchgate.core.location import Location
 from latchgate.store import schema
 from latchgate.store.batch import DAY
-from latchgate.store.sqlite import connect, faults
 from latchgate.store.usage import SOURCES_KEPT
+from latchgate.store.usage_database import removed, usage_database
 
 PIECE = 5_000
 PIECES = 100  # for each table, each time
@@ -38,18 +39,18 @@ class Retention:
     sources: int
 
 
-def trim(database: Path, kept: Retention, *, now: float) -> None:
+def trim(at: Location, kept: Retention, *, now: float) -> None:
     """Drop what is past its time, and each credential's oldest sources beyond the number kept.
 
     StoreError when the database can't be written.
     """
-    with closing(connect(database, durable=False)) as connection, faults():
+    with closing(usage_database(at)) as database:
         for statement, before in _expired(kept, now):
             for _ in range(PIECES):
-                if connection.execute(statement, (before,)).rowcount < PIECE:
+                if removed(database, statement, (before,)) < PIECE:
                     break
-        for (credential_id,) in connection.execute(_MANY_SOURCES, (SOURCES_KEPT,)).fetchall():
-            connection.execute(_SURPLUS, (credential_id, credential_id))
+        for (credential_id,) in database.rows(_MANY_SOURCES, (SOURCES_KEPT,)):
+            removed(database, _SURPLUS, (credential_id, credential_id))
 
 
 def _expired(kept: Retention, now: float) -> Iterator[tuple[str, float]]:
@@ -65,4 +66,6 @@ def _expired(kept: Retention, now: float) -> Iterator[tuple[str, float]]:
             f"DELETE FROM {name} WHERE ({key}) IN"  # noqa: S608 - words of this program
             f" (SELECT {key} FROM {name} WHERE {column} < ? LIMIT {PIECE})"
         )
-        yield statement, now - days * DAY
+        before = now - days * DAY
+        # Compared with what it is compared to: a number of another sort is not found by an index.
+        yield statement, before if column == "last_at" else math.ceil(before)

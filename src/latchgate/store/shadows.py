@@ -10,17 +10,16 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from latchgate.core.explain import record
+from latchgate.core.location import Location
 from latchgate.core.model import Decision, Request
 from latchgate.core.shadow import Outcome
 from latchgate.store.errors import StoreError
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
-from latchgate.store.sqlite import Connection, connect, faults
+from latchgate.store.usage_database import UsageDatabase, removed, usage_database
 
 BATCH_SECONDS = 0.5
 TRIM_SECONDS = 60.0
@@ -52,8 +51,8 @@ _TOO_MANY = (
     " (SELECT id FROM shadow_difference ORDER BY id DESC LIMIT 1 OFFSET ?)"
 )
 _TOTALS = (
-    "SELECT area, outcome, reason, SUM(count), MIN(hour) FROM shadow_count WHERE hour >= ?"
-    " GROUP BY area, outcome, reason ORDER BY area, outcome, reason"
+    "SELECT area, outcome, reason, CAST(SUM(count) AS BIGINT), MIN(hour) FROM shadow_count"
+    " WHERE hour >= ? GROUP BY area, outcome, reason ORDER BY area, outcome, reason"
 )
 _LAST = (
     f"SELECT {', '.join(_COLUMNS)} FROM shadow_difference"  # noqa: S608 - columns of ours
@@ -71,21 +70,21 @@ class ShadowLog:
 
     def __init__(
         self,
-        database: Path,
+        database: Location,
         *,
         redact: Callable[[str], str],
         ticks: Callable[[], float],
         clock: Callable[[], float],
         keep: int = KEEP,
     ) -> None:
-        self._database = database
+        self._at = database
         self._redact = redact
         self._ticks = ticks
         self._clock = clock
         self._keep = keep
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
-        self._connection: Connection | None = None
+        self._database: UsageDatabase | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._pending: list[tuple[Outcome, Decision, Request, int | None, float]] = []
@@ -126,9 +125,9 @@ class ShadowLog:
                 counters, self._counters = self._counters, {}
             if pending or counters:
                 self._write([self._row(*one) for one in pending], counters)
-            if self._connection is not None and self._ticks() - self._trimmed >= TRIM_SECONDS:
+            if self._database is not None and self._ticks() - self._trimmed >= TRIM_SECONDS:
                 self._trimmed = self._ticks()
-                self._trim(self._connection)
+                self._trim(self._database)
 
     def _row(
         self, outcome: Outcome, decision: Decision, request: Request, status: int | None, at: float
@@ -140,37 +139,32 @@ class ShadowLog:
             kept["credential"], kept["method"], kept["host"], kept["path"], kept["client"],
         )  # fmt: skip
         return tuple(
-            one.encode("utf-8", "replace").decode() if isinstance(one, str) else one for one in row
+            one.encode("utf-8", "replace").decode().replace("\0", "?")
+            if isinstance(one, str)
+            else one
+            for one in row
         )
 
     def _write(self, rows: list[tuple[Any, ...]], counters: dict[_Counted, int]) -> None:
-        if self._connection is None:
-            opened = connect(self._database, durable=False)
-            try:
-                check_schema(opened, SCHEMA_HEAD)
-            except BaseException:
-                opened.close()
-                raise
-            self._connection = opened
-        with faults():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany(_DIFFERENCE, rows)
-                self._connection.executemany(
-                    _COUNT, [(*key, count) for key, count in counters.items()]
-                )
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+        if self._database is None:
+            self._database = usage_database(self._at)
+        database = self._database
 
-    def _trim(self, connection: Connection) -> None:
+        def work() -> None:
+            database.execute_many(_DIFFERENCE, rows)
+            # In one order, whoever counts: else two could wait for each other.
+            database.execute_many(
+                _COUNT, [(*key, count) for key, count in sorted(counters.items())]
+            )
+
+        database.transact(work)
+
+    def _trim(self, database: UsageDatabase) -> None:
         """Drop what is past its age, and the oldest of too many."""
         since = self._clock() - KEEP_SECONDS
-        with faults():
-            connection.execute(_TOO_OLD, (since,))
-            connection.execute(_TOO_OLD_COUNT, (int(since) // HOUR,))
-            connection.execute(_TOO_MANY, (self._keep,))
+        removed(database, _TOO_OLD, (since,))
+        removed(database, _TOO_OLD_COUNT, (int(since) // HOUR,))
+        removed(database, _TOO_MANY, (self._keep,))
 
     def _write_on(self) -> None:
         while not self._stop.wait(BATCH_SECONDS):
@@ -199,8 +193,8 @@ class ShadowLog:
         try:
             self.flush()
         finally:
-            if self._connection is not None:
-                self._connection.close()
+            if self._database is not None:
+                self._database.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +228,14 @@ class Comparison:
 class ShadowReader:
     """What was compared, by any process."""
 
-    def __init__(self, database: Path) -> None:
-        self._connection = connect(database, durable=False, read_only=True)
+    def __init__(self, database: Location) -> None:
+        self._database = usage_database(database, read_only=True)
         self._lock = threading.Lock()
 
     def comparisons(self, since: float) -> list[Comparison]:
         """Return the counts of every area from the hour of `since` on."""
-        with self._lock, faults():
-            rows = self._connection.execute(_TOTALS, (int(since) // HOUR,)).fetchall()
+        with self._lock:
+            rows = self._database.rows(_TOTALS, (int(since) // HOUR,))
         return [
             Comparison(area, Outcome(outcome), reason, count, float(hour * HOUR))
             for area, outcome, reason, count, hour in rows
@@ -251,16 +245,13 @@ class ShadowReader:
         self, areas: Iterable[str], *, since: float, limit: int
     ) -> dict[str, list[Difference]]:
         """Return the newest differences of each area, newest first."""
-        with self._lock, faults():
+        with self._lock:
             return {
-                area: [
-                    Difference(*row)
-                    for row in self._connection.execute(_LAST, (area, since, limit)).fetchall()
-                ]
+                area: [Difference(*row) for row in self._database.rows(_LAST, (area, since, limit))]
                 for area in areas
             }
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
-            self._connection.close()
+            self._database.close()

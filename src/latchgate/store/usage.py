@@ -11,28 +11,24 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from latchgate.core.location import Location
 from latchgate.store.batch import DAY, HOUR
-from latchgate.store.sqlite import connect, faults
 from latchgate.store.tally import MINUTE
+from latchgate.store.usage_database import usage_database
 
 SOURCES_KEPT = 100
 REFUSALS_SEEN = 20_000
 _decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
 
 _FIND = "SELECT ring, decision FROM refusal WHERE id = ?"
 _NEWEST = "SELECT decision FROM refusal"
 _BEYOND = "(at, id) < (SELECT at, id FROM refusal WHERE id = ?)"
 _LATEST = " ORDER BY at DESC, id DESC LIMIT ?"
-_LAST_OF = (
-    "SELECT credential_id, at, address, agent FROM last_use"
-    " WHERE credential_id IN (SELECT value FROM json_each(?))"
-)
+_LAST_OF = "SELECT credential_id, at, address, agent FROM last_use WHERE credential_id {among}"
 _SOURCES_OF = (
     "SELECT NULLIF(address, ''), agent, area, NULLIF(application_id, ''),"  # noqa: S608 - words of this program
     " count, first_at, last_at, refused FROM use_source"
@@ -40,13 +36,10 @@ _SOURCES_OF = (
     f" ORDER BY last_at DESC, address, agent, area, application_id LIMIT {SOURCES_KEPT}"
 )
 _NEWCOMERS = (
-    "SELECT DISTINCT credential_id FROM use_source INDEXED BY use_source_by_first"
+    "SELECT DISTINCT credential_id FROM use_source{by_first}"
     " WHERE last_at >= ? AND first_at >= ? AND credential_id > ? ORDER BY credential_id LIMIT ?"
 )
-_OF_TENANT = (
-    "SELECT at, reason, count FROM json_each(?) AS hour CROSS JOIN use_tenant"
-    " WHERE at = hour.value AND tenant_id = ? ORDER BY at, reason"
-)
+_OF_TENANT = "SELECT at, reason, count FROM use_tenant WHERE at {among} AND tenant_id = ?"
 _FIRST_DAY = "SELECT MIN(at) FROM use_day"
 _EVER = "SELECT counted, area, reason, count FROM use_total ORDER BY counted, area, reason"
 
@@ -64,6 +57,9 @@ class Column(StrEnum):
     AT = "at"  # the first second of the period, Unix seconds
     PRICE = "price"  # of days alone: millionths of the currency for one request
     CURRENCY = "currency"
+
+
+_NUMBERS = frozenset({Column.AT, Column.PRICE})
 
 
 class Period(Enum):
@@ -139,8 +135,8 @@ class Ever:
 class UsageReader:
     """What was recorded, by any process."""
 
-    def __init__(self, database: Path) -> None:
-        self._connection = connect(database, durable=False, read_only=True)
+    def __init__(self, database: Location) -> None:
+        self._database = usage_database(database, read_only=True)
         self._lock = threading.Lock()
 
     def refusal(self, decision_id: str) -> tuple[str, dict[str, Any]] | None:
@@ -168,7 +164,7 @@ class UsageReader:
         if credential_id is not None:
             # No index of credentials is paid for by each refusal.
             seen = f"SELECT id, credential_id FROM refusal{where}{_LATEST}"  # noqa: S608 - words of this program
-            where = f" WHERE id IN (SELECT id FROM ({seen}) WHERE credential_id = ?)"  # noqa: S608 - of ours
+            where = f" WHERE id IN (SELECT id FROM ({seen}) AS seen WHERE credential_id = ?)"  # noqa: S608 - of ours
             values = (*told.values(), REFUSALS_SEEN, credential_id, limit)
         found = self._rows(f"{_NEWEST}{where}{_LATEST}", values)
         return [_decode(row[0]) for row in found]
@@ -178,7 +174,8 @@ class UsageReader:
 
         Applications and their keys have one too, under their own ids.
         """
-        found = self._rows(_LAST_OF, (_encode(list(credential_ids)).decode(),))
+        statement = _LAST_OF.format(among=self._database.among)
+        found = self._rows(statement, (self._database.several(list(credential_ids)),))
         return {row[0]: LastUse(at=row[1], address=row[2], agent=row[3] or "") for row in found}
 
     def sources(self, credential_id: str, *, since: float) -> list[Source]:
@@ -193,7 +190,8 @@ class UsageReader:
 
         They are ordered by their ids; `after` is the last one of the page before.
         """
-        return [row[0] for row in self._rows(_NEWCOMERS, (since, since, after, limit))]
+        statement = _NEWCOMERS.format(by_first=self._database.by_first)
+        return [row[0] for row in self._rows(statement, (since, since, after, limit))]
 
     def totals(
         self,
@@ -210,19 +208,22 @@ class UsageReader:
         The period that holds `since` counts whole. `only` keeps rows whose column holds one of
         some values; ordered by the columns, `limit` rows at most.
         """
-        columns = tuple(dict.fromkeys(by))
+        columns, database = tuple(dict.fromkeys(by)), self._database
         wanted = only or {}
         listed = ", ".join(columns)
         where = ["at >= ?", "at < ?"]
-        where += [f"{column} IN (SELECT value FROM json_each(?))" for column in wanted]  # noqa: S608 - words of this program
-        values: list[Any] = [period.start(since), until]
-        values += [_encode(list(several)).decode() for several in wanted.values()]
+        where += [f"{column} {database.among}" for column in wanted]
+        values: list[Any] = [period.start(since), math.ceil(until)]
+        values += [database.several(several) for several in wanted.values()]
         statement = (
-            f"SELECT {f'{listed}, ' if columns else ''}COALESCE(SUM(count), 0)"  # noqa: S608 - words of enums
+            f"SELECT {f'{listed}, ' if columns else ''}CAST(COALESCE(SUM(count), 0) AS BIGINT)"  # noqa: S608 - words of enums
             f" FROM {period.table} WHERE {' AND '.join(where)}"
         )
         if columns:
-            statement += f" GROUP BY {listed} ORDER BY {listed}"
+            ordered = ", ".join(
+                one if one in _NUMBERS else database.alphabetic(one) for one in columns
+            )
+            statement += f" GROUP BY {listed} ORDER BY {ordered}"
         if limit is not None:
             statement += " LIMIT ?"
             values.append(limit)
@@ -236,8 +237,9 @@ class UsageReader:
         credentials there are; ordered by time and reason.
         """
         hours = list(range(Period.HOUR.start(since), math.ceil(until), HOUR))
-        values = (_encode(hours).decode(), tenant_id)
-        return [Hour(*row) for row in self._rows(_OF_TENANT, values)]
+        statement = _OF_TENANT.format(among=self._database.among)
+        values = (self._database.several(hours), tenant_id)
+        return [Hour(*row) for row in sorted(self._rows(statement, values))]
 
     def first_day(self) -> int | None:
         """Return when the first day begins of which counts are kept; None when there is none."""
@@ -249,11 +251,10 @@ class UsageReader:
         return [Ever(*row) for row in self._rows(_EVER, ())]
 
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._lock, faults():
-            found: list[tuple[Any, ...]] = self._connection.execute(statement, values).fetchall()
-        return found
+        with self._lock:
+            return self._database.rows(statement, values)
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
-            self._connection.close()
+            self._database.close()

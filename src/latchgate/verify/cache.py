@@ -60,6 +60,7 @@ class Cache:
         max_changes: int = MAX_CHANGES,
     ) -> None:
         self.position = position
+        self.newest = position  # the highest number that anything here was read at
         self._floor = position
         self._records: dict[Key, Record] = {}
         self._absent: dict[Key, None] = {}
@@ -104,6 +105,7 @@ class Cache:
         """Remember records read at journal number `number`, unless something newer is known."""
         if number < self._floor:
             return
+        self.newest = max(self.newest, number)
         for key, record in records:
             if self._changes.get(key, 0) > number:
                 continue

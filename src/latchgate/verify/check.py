@@ -31,7 +31,7 @@ from latchgate.core.secret import DIGEST_LENGTH, Secret
 from latchgate.verify.cache import Cache
 from latchgate.verify.gather import account, gather, gather_application
 from latchgate.verify.locate import is_preflight, locate
-from latchgate.verify.walk import Claim, Derive, Need, Prove, Slow, Steps, Told, Walk
+from latchgate.verify.walk import Claim, Derive, Need, Prove, Steps, Told, Walk
 
 
 def check(
@@ -113,7 +113,7 @@ _OTHER_STATUS = frozenset({Reason.NETWORK_NOT_ALLOWED, Reason.CLIENT_ADDRESS_INV
 
 def _weigh(
     walk: Walk, area: Area | None, claims: list[tuple[Kind, Presented]]
-) -> Generator[Need | Slow, Told, _Finding | Refused]:
+) -> Generator[Need | Derive | Prove, Told, _Finding | Refused]:
     """Judge each claim, and then what they come to together; of what a door claims no area."""
     findings: list[_Finding] = []
     for kind, claimed in claims:
@@ -217,7 +217,7 @@ def _stray(request: Request, area: Area) -> str | None:
 
 def _derived(
     walk: Walk, presented: Presented, password: Secret, facts: Facts | None
-) -> Generator[Slow, Told, bytes | Refused]:
+) -> Generator[Derive | Prove, Told, bytes | Refused]:
     """Have the digest of a chosen password worked out; the same work for an unknown account."""
     like = facts.credential.digest if facts is not None else None
     if like is not None and len(like) == DIGEST_LENGTH:
@@ -227,7 +227,9 @@ def _derived(
     return (yield from _asked(walk, presented, guess))
 
 
-def _asked(walk: Walk, presented: Presented, need: Slow) -> Generator[Slow, Told, bytes | Refused]:
+def _asked(
+    walk: Walk, presented: Presented, need: Derive | Prove
+) -> Generator[Derive | Prove, Told, bytes | Refused]:
     """Have a digest worked out by the shell, or be told why there is none."""
     told = yield need
     if isinstance(told, Refused):

@@ -1,8 +1,10 @@
 """The shell: answers what a decision needs, from memory, from the store or by slow work.
 
-Rule of this file: whatever goes wrong is a refusal. One lock per engine makes "read the bell,
-decide" one step, so that an acknowledgement is never overtaken by an older accept (§6 rule 8).
-Server and in-process verifier both decide here.
+Rule of this file: whatever goes wrong is a refusal. One lock per engine makes "look whether memory
+may be believed, decide" one step, so that an acknowledgement is never overtaken by an older accept
+(§6 rule 8). How memory is kept right is another's: exactly, beside a SQLite database
+(`bell_engine.py`), or under a lease where the records are elsewhere (`lease_engine.py`). Server and
+in-process verifier both decide here.
 """
 
 from __future__ import annotations
@@ -10,10 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -34,43 +35,60 @@ from latchgate.core.policy import Policy
 from latchgate.core.reason import Reason, Step
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
-from latchgate.store.bell import RINGS, Bell
 from latchgate.store.errors import StoreError
-from latchgate.store.reads import (
-    PAGE,
-    SCHEMA_HEAD,
-    check_schema,
-    read_changes,
-    read_head,
-    read_policy_files,
-    read_records,
-)
-from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
 from latchgate.verify.gather import person, proven, recalled, stand_for
-from latchgate.verify.walk import Claim, Derive, Need, Prove, Slow, Told
+from latchgate.verify.walk import Claim, Derive, Fetch, Need, Prove, Records, Slow, Told
 
-POLL_SECONDS = 0.1
-_MAX_ATTEMPTS = 3
+_MAX_ATTEMPTS = 8  # some reads and a password; more only where all changes as fast as it is read
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
+Moment = tuple[int, int]  # a history of this engine, and the journal's number in it
 Compile = Callable[[dict[str, str], int], Policy]
 
 
-class Engine:
-    """One cache over one SQLite database, and the decisions made with it.
+class Aside(msgspec.Struct, frozen=True):
+    """What was read for one request alone, when memory could not be believed."""
+
+    cache: Cache
+    policy: Policy
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What slow work came to: why it was not done, what was read aside, or that a read failed."""
+
+    refused: Refused | None = None
+    aside: Aside | None = None
+    failed: bool = False
+
+    def then(self, more: Given) -> Given:
+        """Return this with what more came of further work."""
+        return Given(more.refused or self.refused, more.aside or self.aside, more.failed)
+
+
+NOTHING = Given()
+
+
+class Engine(ABC):
+    """One cache, and the decisions made with it.
 
     `clock` gives Unix seconds, `ticks` a clock that never jumps, `entropy` n random bytes,
     `compile_policy` turns published policy files and their version into a Policy, `passwords` works
     out digests of chosen passwords and `assertions` those of whom signed statements name,
-    `on_decision` is told each decision, its request and its time.
+    `on_decision` is told each decision, its request and its time. `settle` returns once what had
+    been decided before was answered; whoever answers by way of an event loop sets it.
     """
+
+    policy: Policy
+    incarnation: int
+    history: int = 0  # counts the histories that memory was of: each has numbers of its own
+    waits = False  # whether what reads records may wait for a network
+    settle: Callable[[], None]
 
     def __init__(
         self,
-        database: Path,
         *,
         clock: Callable[[], float],
         ticks: Callable[[], float],
@@ -88,105 +106,89 @@ class Engine:
         self._assertions = assertions
         self._on_decision = on_decision
         self._lock = threading.Lock()
-        self._database = database
-        self.incarnation = int.from_bytes(entropy(8), "big") | 1
-        self._broken = False
         self._told = -1.0
-        with ExitStack() as undo:
-            self._reader = connect(database, durable=True, read_only=True)
-            undo.callback(self._reader.close)
-            # Idle and in autocommit: a half-read cursor would hide other writers' commits.
-            self._watcher = connect(database, durable=True, read_only=True)
-            undo.callback(self._watcher.close)
-            check_schema(self._reader, SCHEMA_HEAD)
-            self._bell = Bell.beside(database)
-            self._words = self._bell.words
-            undo.callback(self._bell.close)
-            self._begin()
-            self._slot = self._bell.join(self.incarnation, self.position)
-            undo.pop_all()
-
-    def _reopen(self) -> None:
-        """Start over after the store failed: new connections, an empty memory."""
-        self._reader.close()
-        self._watcher.close()
-        self._reader = connect(self._database, durable=True, read_only=True)
-        self._watcher = connect(self._database, durable=True, read_only=True)
-        self._begin()
-        self._broken = False
-        self._bell.acknowledge(self._slot, self.position)
-
-    def _begin(self) -> None:
-        self._seen = self._bell.rings()
-        self._version = self._data_version()
-        self._polled = self._ticks()
-        position, self._epoch = read_head(self._reader)
-        self._cache = Cache(position)
-        self._policy_due = True
-        self._renew_policy()
+        self._cache: Cache
+        self.settle = _nothing
 
     @property
     def position(self) -> int:
-        """The journal number that memory is exact at."""
+        """The journal number that memory follows up to."""
         return self._cache.position
+
+    def moment(self) -> Moment:
+        """Return where memory is, when it may be believed; StoreError when it may not.
+
+        What was read after one call of this is right for as long as later ones return the same.
+        """
+        with self._lock:
+            cache = self._believed()
+            if cache is None:
+                msg = "the journal is not being followed in time"
+                raise StoreError(msg)
+            return self.history, cache.position
 
     def decide(self, request: Request) -> Decision:
         """Decide one request; a fault while deciding is a refusal with status 503, never a pass.
 
-        Waits where a chosen password has to be worked out; an event loop takes `attempt`.
+        Waits where a chosen password has to be worked out, or a record is elsewhere; an event loop
+        takes `attempt`.
         """
-        refused = None
+        given = NOTHING
         for _ in range(_MAX_ATTEMPTS):
-            decision = self.attempt(request, refused)
+            decision = self.attempt(request, given)
             if isinstance(decision, Decision):
                 return decision
             try:
-                refused = self._submit(decision).result()
+                given = given.then(self._submit(decision).result())
             except CancelledError:  # the pool was closed meanwhile
-                refused = Refused(Reason.FAULT, "passwords are no longer checked here")
-        return self._give_up(request, None)
+                closed = Refused(Reason.FAULT, "nothing slow is done here any more")
+                given = given.then(Given(closed, failed=True))
+        return self._give_up(request, given, None)
 
     async def decide_later(
         self, request: Request, need: Slow, claim: Claim | None = None
     ) -> Decision:
-        """Finish what `attempt` could not: wait for the digest, then decide anew."""
+        """Finish what `attempt` could not: wait for the slow work, then decide anew."""
         due: Decision | Slow = need
+        given = NOTHING
         for _ in range(_MAX_ATTEMPTS):
             if isinstance(due, Decision):
                 return due
             # Shielded: the work goes on when the caller is gone, so its permit stays taken (D4.31).
-            refused = await asyncio.shield(asyncio.wrap_future(self._submit(due)))
-            due = self.attempt(request, refused, claim)
-        return due if isinstance(due, Decision) else self._give_up(request, claim)
+            given = given.then(await asyncio.shield(asyncio.wrap_future(self._submit(due))))
+            due = self.attempt(request, given, claim)
+        return due if isinstance(due, Decision) else self._give_up(request, given, claim)
 
-    def _give_up(self, request: Request, claim: Claim | None) -> Decision:
-        lost = Refused(Reason.PASSWORDS_BUSY, "its digest was lost")
+    def _give_up(self, request: Request, given: Given, claim: Claim | None) -> Decision:
+        lost = given.then(Given(Refused(Reason.PASSWORDS_BUSY, "its digest was lost"), failed=True))
         decision = self.attempt(request, lost, claim)
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
-    def _submit(self, need: Slow) -> Future[Refused | None]:
+    def _submit(self, need: Slow) -> Future[Given]:
+        if isinstance(need, Fetch):
+            return self._fetch(need)
         if isinstance(need, Prove):
-            return self._assertions.submit(need)
-        return self._passwords.submit(need)
+            return _given(self._assertions.submit(need))
+        return _given(self._passwords.submit(need))
 
-    def _recall(self, need: Slow) -> bytes | Refused | None:
+    def _recall(self, need: Derive | Prove) -> bytes | Refused | None:
         if isinstance(need, Prove):
             return self._assertions.recall(need)
         return self._passwords.recall(need)
 
     def attempt(
-        self, request: Request, refused: Refused | None = None, claim: Claim | None = None
+        self, request: Request, given: Given | None = None, claim: Claim | None = None
     ) -> Decision | Slow:
         """Decide one request, or return the slow work that it needs first; never waits for it.
 
-        `refused` says why that work was not done, when it was not. With a `claim`, whether that
+        `given` says what came of the work that it needed before. With a `claim`, whether that
         stands is decided instead of what the request's headers present.
         """
         with self._lock:
             try:
-                return self._decide(request, refused, claim)
+                return self._decide(request, given or NOTHING, claim)
             except StoreError:
-                self._broken = True
+                self._broke()
                 self._tell("a decision could not be made: the store failed")
                 return self._fault(Reason.STORE_UNAVAILABLE, request)
             except Exception:  # noqa: BLE001 - whatever fails is a refusal
@@ -196,17 +198,13 @@ class Engine:
     def explain(self, request: Request) -> Decision:
         """Decide a request that nobody made: the same path, but neither kept nor counted.
 
-        StoreError when the database can't be read.
+        Waits where a record is elsewhere. StoreError when the database can't be read.
         """
-        with self._lock:
-            try:
-                self._follow_if_rung()
-                # Nobody guesses passwords here: one that is not remembered is not worked out.
-                busy = Refused(Reason.PASSWORDS_BUSY, "explain works out no password or signature")
-                decision = self._run(request, self._clock(), busy)
-            except StoreError:
-                self._broken = True
-                raise
+        # Nobody guesses passwords here: one that is not remembered is not worked out.
+        busy = Given(Refused(Reason.PASSWORDS_BUSY, "explain works out no password or signature"))
+        decision = self._waited(
+            lambda given: self._decided(request, self._clock(), given, None), busy
+        )
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
     def refused(
@@ -265,126 +263,94 @@ class Engine:
         return self._ask(steps)
 
     def _ask(self, steps: Callable[[Cache], Generator[Need, Told, _T]]) -> _T:
-        with self._lock:
-            try:
-                self._follow_if_rung()
-                walk = steps(self._cache)
-                need = next(walk)
-                while True:
-                    snapshot = read_records(self._reader, need.keys)
-                    self._cache.insert(snapshot.number, snapshot.records.items())
-                    need = walk.send(snapshot.records)
-            except StopIteration as done:
-                found: _T = done.value
-                return found
-            except StoreError:
-                self._broken = True
-                raise
+        def ask(given: Given) -> _T | Slow:
+            cache = self._believed()
+            if cache is not None:
+                return self._run(steps(cache), given, cache)
+            if given.aside is not None:
+                return self._run(steps(given.aside.cache), given, given.aside.cache)
+            # Which records it takes shows from an empty memory; they are read with proof.
+            nothing = Cache(0)
+            found = self._run(steps(nothing), given, nothing)
+            return found if isinstance(found, Fetch) else _wanted(Fetch((), None), given)
 
-    def _decide(
-        self, request: Request, refused: Refused | None, claim: Claim | None
-    ) -> Decision | Slow:
-        # Read after the request arrived: what was revoked before it is announced by now.
-        if (
-            self._words[RINGS] != self._seen
-            or self._ticks() - self._polled >= POLL_SECONDS
-            or self._broken
-        ):
-            self._follow_if_rung()
+        found = self._waited(ask, NOTHING)
+        if isinstance(found, Derive | Prove | Fetch):
+            msg = "the records change faster than they can be read"
+            raise StoreError(msg)
+        return found
+
+    def _waited(self, step: Callable[[Given], _T | Slow], given: Given) -> _T | Slow:
+        """Take a step again and again, waiting for the reads that it needs; StoreError."""
+        attempts = 0
+        while True:
+            with self._lock:
+                try:
+                    found = step(given)
+                except StoreError:
+                    self._broke()
+                    raise
+            attempts += 1
+            if not isinstance(found, Fetch) or attempts == _MAX_ATTEMPTS:
+                return found
+            given = given.then(self._fetch(found).result())
+
+    def _decide(self, request: Request, given: Given, claim: Claim | None) -> Decision | Slow:
         now = self._clock()
-        decision = self._run(request, now, refused, claim)
+        decision = self._decided(request, now, given, claim)
         if isinstance(decision, Decision):
             self._on_decision(decision, request, now)
         return decision
 
-    def _run(
-        self, request: Request, now: float, refused: Refused | None, claim: Claim | None = None
+    def _decided(
+        self, request: Request, now: float, given: Given, claim: Claim | None
     ) -> Decision | Slow:
-        walk = check(
-            request,
-            policy=self.policy,
-            now=now,
-            cache=self._cache,
-            new_id=self._new_id,
-            claim=claim,
+        # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
+        cache, policy = self._believed(), self.policy
+        unread = False
+        if cache is None:
+            unread = given.aside is None
+            aside = given.aside or Aside(Cache(0), policy)
+            cache, policy = aside.cache, aside.policy
+        steps = check(
+            request, policy=policy, now=now, cache=cache, new_id=self._new_id, claim=claim
         )
+        found = self._run(steps, given, cache)
+        # Even what needs no record was decided by a policy, which may have been replaced.
+        return _wanted(Fetch((), None), given) if unread and not isinstance(found, Fetch) else found
+
+    def _run(
+        self,
+        walk: Generator[Need | Derive | Prove, Told, _T],
+        given: Given,
+        cache: Cache,
+    ) -> _T | Slow:
+        """Go on until it ends or needs what takes time."""
         try:
             need = next(walk)
             while True:
                 if isinstance(need, Derive | Prove):
-                    told = self._recall(need) or refused
+                    told = self._recall(need) or given.refused
                     if told is None:
                         return need
                     need = walk.send(told)
                     continue
-                snapshot = read_records(self._reader, need.keys)
-                self._cache.insert(snapshot.number, snapshot.records.items())
-                need = walk.send(snapshot.records)
+                records = self._read(need.keys, cache)
+                if isinstance(records, Fetch):
+                    return _wanted(records, given)
+                need = walk.send(records)
         except StopIteration as done:
-            decision: Decision = done.value
-            return decision
+            found: _T = done.value
+            return found
 
     def _new_id(self) -> str:
         return self._entropy(10).hex()
-
-    def follow(self) -> None:
-        """Catch up with the journal if the bell has rung; for idle times and acknowledgements."""
-        with self._lock:
-            try:
-                self._follow_if_rung()
-            except Exception:  # noqa: BLE001 - the next decision meets the same fault, and refuses
-                self._broken = True
-                self._tell("the journal could not be followed")
 
     def _tell(self, what: str) -> None:
         """Log the exception under way, once a second at most: an outage must not fill a disk."""
         if self._ticks() - self._told >= 1.0:
             self._told = self._ticks()
             _log.exception(what)
-
-    def _follow_if_rung(self) -> None:
-        if self._broken:
-            self._reopen()
-        if self._bell.rings() != self._seen or self._ticks() - self._polled >= POLL_SECONDS:
-            self._follow()
-
-    def _follow(self) -> None:
-        """Read the bell before the journal, so that every ring seen is in the rows read.
-
-        The database's own version is looked at too: it catches a writer that died after its
-        commit and before its ring.
-        """
-        self._polled = self._ticks()
-        rings, version = self._bell.rings(), self._data_version()
-        if rings == self._seen and version == self._version:
-            return
-        while True:
-            changes = read_changes(self._reader, self._cache.position, epoch=self._epoch)
-            if changes is None:
-                # A backup was restored: what is remembered is of a history that never was (rule 2).
-                self._broken = True  # until all was read anew: what fails half-way is refused
-                self._begin()
-                self._broken = False
-                self._bell.acknowledge(self._slot, self.position)
-                return
-            self._policy_due = self._cache.advance(changes) or self._policy_due
-            if len(changes) < PAGE:
-                break
-        self._renew_policy()
-        self._seen, self._version = rings, version
-        self._bell.acknowledge(self._slot, self._cache.position)
-
-    def _renew_policy(self) -> None:
-        """Load the newest policy when it changed; stays due, and refuses, until that succeeded."""
-        if self._policy_due:
-            version, files = read_policy_files(self._reader)
-            self.policy = self._compile(files, version)
-            self._policy_due = False
-
-    def _data_version(self) -> int:
-        with faults():
-            version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
-        return version
 
     def _fault(self, reason: Reason, request: Request) -> Decision:
         path = request.target.partition("?")[0]
@@ -400,17 +366,36 @@ class Engine:
             trace=(),
         )
 
-    def head(self) -> int:
-        """Return the journal's head as the file of the database has it now.
+    @abstractmethod
+    def _believed(self) -> Cache | None:
+        """Return memory where it may be believed now, None where all is to be read for the request.
 
-        StoreError when it can't be read. On a connection of its own: one that was open before
-        answers from pages that it remembers, and goes on when the file was overwritten or is gone.
+        StoreError where neither can be had. Called under the lock.
         """
-        connection = connect(self._database, durable=True, read_only=True)
-        try:
-            return read_head(connection)[0]
-        finally:
-            connection.close()
+
+    @abstractmethod
+    def _read(self, keys: tuple[Key, ...], cache: Cache) -> Records | Fetch:
+        """Read records into a cache at once, or return the work that it takes. StoreError."""
+
+    @abstractmethod
+    def _fetch(self, need: Fetch) -> Future[Given]:
+        """Begin to read what is elsewhere; its outcome never raises."""
+
+    @abstractmethod
+    def _broke(self) -> None:
+        """Note that the store failed within a decision. Called under the lock."""
+
+    @abstractmethod
+    def follow(self) -> None:
+        """Catch up with the journal where that takes no wait; for idle times."""
+
+    @abstractmethod
+    def head(self) -> int:
+        """Return the journal's head as the database has it now; StoreError where it has none."""
+
+    @abstractmethod
+    def ready(self) -> str | None:
+        """Return why requests can't be decided now; None when they can. Waits for the database."""
 
     def pause(self) -> None:
         """Wait until no thread is inside the database, and keep them out until `resume`."""
@@ -420,10 +405,35 @@ class Engine:
         """Let threads in again."""
         self._lock.release()
 
+    @abstractmethod
     def close(self) -> None:
-        """Leave the bell and close the connections."""
-        with self._lock:
-            self._bell.leave(self._slot, self.incarnation)
-            self._reader.close()
-            self._watcher.close()
-            self._bell.close()
+        """Stop following and close the connections."""
+
+
+def _nothing() -> None:
+    """Wait for nothing: who asks has the answer at once."""
+
+
+def _wanted(need: Fetch, given: Given) -> Fetch:
+    """Return a read that is needed; StoreError where the one before it failed."""
+    if given.failed:
+        msg = "the database can't be reached"
+        raise StoreError(msg)
+    return need
+
+
+def _given(work: Future[Refused | None]) -> Future[Given]:
+    """Return a future of what slow work came to, as a decision is given it."""
+    told: Future[Given] = Future()
+
+    def done(finished: Future[Refused | None]) -> None:
+        if finished.cancelled():
+            told.cancel()
+            told.set_running_or_notify_cancel()
+        elif (error := finished.exception()) is not None:
+            told.set_exception(error)
+        else:
+            told.set_result(Given(finished.result()))
+
+    work.add_done_callback(done)
+    return told

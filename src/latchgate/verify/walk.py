@@ -61,9 +61,20 @@ class Prove(msgspec.Struct, frozen=True):
     now: float
 
 
-Slow = Derive | Prove
+class Fetch(msgspec.Struct, frozen=True):
+    """Records that are elsewhere, which a decision waits for; the shell asks for them, not a walk.
+
+    `cache` is what they are for; None where memory can't be believed, and they are read for one
+    request alone.
+    """
+
+    keys: tuple[Key, ...]
+    cache: Cache | None
+
+
+Slow = Derive | Prove | Fetch
 Told = Records | bytes | Refused
-Steps = Generator[Need | Slow, Told, Decision]
+Steps = Generator[Need | Derive | Prove, Told, Decision]
 
 
 class Claim(msgspec.Struct, frozen=True):

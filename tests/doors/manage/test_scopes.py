@@ -51,6 +51,7 @@ def test_every_scope_of_the_management_api_opens_something():
         "operator:usage.read",
         "operator:webhooks.write",
         "own:access-keys.delete",
+        "verifier:follow-all",
     }
     assert unused <= {*widening, "own:keys.read", "own:keys.write"}
 

@@ -18,7 +18,7 @@ from latchgate.manage import applications, blocks, consents
 from latchgate.manage.consents import StoredConsent
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.oauth.consent import Group, in_words
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 _READ, _WRITE = "own:applications.read", "own:applications.write"
 _CLI = (

@@ -21,7 +21,7 @@ from latchgate.manage.client_terms import PROTOCOL_SCOPES
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.manage.listing import Query
 from latchgate.oauth.consent import in_words
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 READ, WRITE = "manage:oauth-clients.read", "manage:oauth-clients.write"
 _CHOICES = 200  # of service users and of projects that a form offers

@@ -22,7 +22,7 @@ from latchgate.manage import client_grants, grants, oauth_clients
 from latchgate.manage.client_terms import DEVICE, INTROSPECTION
 from latchgate.manage.oauth_clients import LISTING, StoredClient
 from latchgate.oauth.consent import in_words
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 READ, WRITE = "operator:oauth-clients.read", "operator:oauth-clients.write"
 TENANT_READ = "manage:oauth-clients.read"

@@ -22,7 +22,7 @@ from latchgate.manage.states import state_of
 from latchgate.manage.usage import Asked
 from latchgate.oauth.consent import Group, in_words
 from latchgate.store.usage import LastUse, Period, Source
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 DAYS = 30  # of the chart, and of the places that it is used from
 REFUSALS = 10

@@ -18,7 +18,7 @@ from latchgate.manage.listing import Query
 from latchgate.manage.projects import StoredProject
 from latchgate.manage.users import StoredUser
 from latchgate.signin import session
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 MOST = 200  # that a choice offers; where there are more, the id is typed
 SIGN_INS = "manage:audit.read"  # as for the journal, which says the same

@@ -17,7 +17,7 @@ from latchgate.manage import projects
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.projects import ProjectPatch, ProjectSpec, StoredProject
 from latchgate.store.errors import ConflictError
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 _READ, _WRITE = ("manage:projects.read",), ("manage:projects.write",)
 _DONE = {

@@ -15,7 +15,7 @@ from latchgate.doors.console.reading import by_field, lines, read_spec
 from latchgate.manage import published_key
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.published_key import PublishedKeySpec
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 _WRITE = "operator:applications.write"
 

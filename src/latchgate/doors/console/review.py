@@ -20,7 +20,7 @@ from latchgate.manage import applications
 from latchgate.manage.applications import LISTING, Review, State, StoredApplication, Verb
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.listing import Query
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 _READ, _WRITE = "operator:applications.read", "operator:applications.write"
 _QUEUE = 10  # requests that are told whole, the oldest first

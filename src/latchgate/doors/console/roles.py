@@ -25,7 +25,7 @@ from latchgate.manage.holdings import Offered
 from latchgate.manage.roles import RolePatch, RoleSpec, StoredRole
 from latchgate.oauth.consent import Group, in_words
 from latchgate.store.errors import ConflictError
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 _READ, _WRITE = ("manage:roles.read",), ("manage:roles.write",)
 _DONE = {

@@ -16,7 +16,7 @@ from latchgate.manage import tenants
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.tenants import StoredTenant, TenantPatch, TenantSpec
 from latchgate.store.errors import ConflictError
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 _READ, _WRITE = ("operator:tenants.read",), ("operator:tenants.write",)
 _DONE = {

@@ -17,7 +17,7 @@ from latchgate.doors.console.reading import read_version
 from latchgate.manage import workloads
 from latchgate.manage.workloads import LISTING, StoredWorkload
 from latchgate.oauth.consent import in_words
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 _READ, _WRITE = "manage:workloads.read", "manage:workloads.write"
 _CREATE = (

@@ -15,7 +15,7 @@ from latchgate.core.secret import digest
 from latchgate.doors.keystone.answers import encode
 from latchgate.doors.keystone.identity import Identity
 from latchgate.doors.keystone.reading import APPLICATION_CREDENTIAL, PASSWORD
-from latchgate.verify.engine import Engine
+from latchgate.verify.engine import Engine, Moment
 
 _MAX_REMEMBERED = 20_000
 
@@ -38,22 +38,22 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Validated:
-    """What validated tokens are, each right at one position of the journal and until its end.
+    """What validated tokens are, each right at one moment of the journal and until its end.
 
     Known by the digest of their text alone. Only what neither a network nor a parent's end bounds
     is kept: whether it stands hangs on nothing else that can change without the journal.
     """
 
     def __init__(self) -> None:
-        self._grants: dict[bytes, tuple[int, float, Grant]] = {}
-        self._bodies: dict[tuple[str, bool], tuple[int, Grant, bytes]] = {}
+        self._grants: dict[bytes, tuple[Moment, float, Grant]] = {}
+        self._bodies: dict[tuple[str, bool], tuple[Moment, Grant, bytes]] = {}
 
-    def grant(self, text: str, position: int, now: float) -> Grant | None:
+    def grant(self, text: str, at: Moment, now: float) -> Grant | None:
         """Return what a token gives, if that is known of this very moment."""
         held = self._grants.get(digest("validated", text))
-        return held[2] if held is not None and held[0] == position and now < held[1] else None
+        return held[2] if held is not None and held[0] == at and now < held[1] else None
 
-    def keep(self, text: str, position: int, grant: Grant, source: Credential) -> None:
+    def keep(self, text: str, at: Moment, grant: Grant, source: Credential) -> None:
         """Keep what a token gives, unless it hangs on where it is used from."""
         bounds = (source.networks, grant.owner.networks, grant.credential.networks)
         end = grant.credential.expires_at
@@ -61,20 +61,20 @@ class Validated:
             return
         if len(self._grants) >= _MAX_REMEMBERED:
             self._grants.clear()
-        self._grants[digest("validated", text)] = position, end, grant
+        self._grants[digest("validated", text)] = at, end, grant
 
-    def body(self, grant: Grant, position: int, *, catalog: bool) -> bytes | None:
-        """Return what was told of a token at this position."""
+    def body(self, grant: Grant, at: Moment, *, catalog: bool) -> bytes | None:
+        """Return what was told of a token at this moment."""
         held = self._bodies.get((grant.credential.id, catalog))
-        if held is None or held[0] != position or held[1] is not grant:
+        if held is None or held[0] != at or held[1] is not grant:
             return None
         return held[2]
 
-    def keep_body(self, grant: Grant, position: int, body: bytes, *, catalog: bool) -> None:
+    def keep_body(self, grant: Grant, at: Moment, body: bytes, *, catalog: bool) -> None:
         """Keep what is told of a token; all is dropped where there gets to be too much."""
         if len(self._bodies) >= _MAX_REMEMBERED:
             self._bodies.clear()
-        self._bodies[grant.credential.id, catalog] = position, grant, body
+        self._bodies[grant.credential.id, catalog] = at, grant, body
 
 
 def token_body(identity: Identity, engine: Engine, said: Said, *, catalog: bool) -> bytes:

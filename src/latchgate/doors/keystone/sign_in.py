@@ -54,7 +54,9 @@ async def issue(call: Call) -> Answer:
     signer = call.door.signers.ready() or await _signer(call)
     text = sign(call.identity.tokens, token, signer).reveal()
     catalog = not flag(call.query, "nocatalog")
-    body = token_body(call.identity, call.door.engine, said, catalog=catalog)
+    body = await call.door.asked(
+        lambda: token_body(call.identity, call.door.engine, said, catalog=catalog)
+    )
     return Answer(201, body, ((SUBJECT, text.encode()),))
 
 
@@ -119,7 +121,7 @@ async def _by_token(call: Call, asked: TokenAsked) -> tuple[Said, Token]:
     if isinstance(found, Refused):
         raise unauthorized()
     grant = _granted(await call.decide(Claim(kind, found[0], "")))
-    source = source_of(call, grant.credential)
+    source = await source_of(call, grant.credential)
     passwords = call.identity.passwords
     if passwords is None or source.kind != passwords.name:
         raise RefusedError(403, NOT_AUTHORIZED + _DELEGATED)
@@ -147,7 +149,8 @@ async def _for_project(
     project_id = await _project(call, project)
     held = tuple(role_id for at, role_id in grant.owner.roles if at == project_id)
     _, token = _drafted(call, grant, source, project_id, roles=held, issues=issues, before=before)
-    facts = call.door.engine.standing(call.identity.tokens.name, token)
+    kind = call.identity.tokens.name
+    facts = await call.door.asked(lambda: call.door.engine.standing(kind, token))
     if facts is None or facts.grant is None or not facts.grant.roles:
         raise unauthorized()
     return _drafted(call, facts.grant, source, project_id, issues=issues, before=before)

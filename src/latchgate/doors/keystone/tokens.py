@@ -22,6 +22,7 @@ from latchgate.doors.keystone.bodies import Said, token_body
 from latchgate.doors.keystone.call import Call
 from latchgate.doors.keystone.reading import flag
 from latchgate.manage import project_tokens
+from latchgate.verify.engine import Moment
 from latchgate.verify.walk import Claim
 
 EXPIRED_SECONDS = 2 * 86_400  # how long an ended token can be looked at, as with Keystone
@@ -36,12 +37,12 @@ async def validate(call: Call) -> Answer:
     action = "identity:validate_token"
     query = call.query
     text = _subject(call, action)
-    grant, position = await _standing(call, text, ended=flag(query, "allow_expired"))
+    grant, at = await _standing(call, text, ended=flag(query, "allow_expired"))
     _may(call, grant, action)
     told = call.request.headers
     if grant.credential.access_rules is not None and not told.get(_ACCESS_RULES):
         raise not_found(_DEAD)
-    body = _body(call, grant, position, catalog=not flag(query, "nocatalog"))
+    body = await _body(call, grant, at, catalog=not flag(query, "nocatalog"))
     return Answer(200, body, ((SUBJECT, text.encode("latin-1")),))
 
 
@@ -71,26 +72,29 @@ def _may(call: Call, subject: Grant, action: str) -> None:
         raise forbidden(action)
 
 
-async def _standing(call: Call, text: str, *, ended: bool) -> tuple[Grant, int]:
-    """Return what a token gives now, and the journal's number that it is right at."""
+async def _standing(call: Call, text: str, *, ended: bool) -> tuple[Grant, Moment]:
+    """Return what a token gives now, and the moment of the journal that it is right at."""
     now: Decision = call.scope["latchgate.decision"]
+    at = call.door.engine.history, now.journal
     if text == call.request.headers.get("x-auth-token"):
-        return call.grant, now.journal
-    known = call.validated.grant(text, now.journal, call.door.clock())
+        return call.grant, at
+    known = call.validated.grant(text, at, call.door.clock())
     if known is not None:
-        return known, now.journal
+        return known, at
     kind = call.identity.tokens
     found = kind.claim(text)
     if isinstance(found, Refused):
         raise not_found(_UNRECOGNISED)
     (presented,) = found
+    history = call.door.engine.history
     decision = await call.decide(Claim(kind, presented, ""))
+    at = history, decision.journal
     if decision.allowed and decision.grant is not None:
-        source = source_of(call, decision.grant.credential)
-        call.validated.keep(text, decision.journal, decision.grant, source)
-        return decision.grant, decision.journal
+        source = await source_of(call, decision.grant.credential)
+        call.validated.keep(text, at, decision.grant, source)
+        return decision.grant, at
     if ended and decision.reason is Reason.CREDENTIAL_EXPIRED:
-        return _once_stood(call, presented), decision.journal
+        return await call.door.asked(lambda: _once_stood(call, presented)), at
     raise not_found(_UNRECOGNISED if decision.reason in _FOREIGN else _DEAD)
 
 
@@ -108,32 +112,32 @@ def _once_stood(call: Call, presented: Presented) -> Grant:
     return facts.grant
 
 
-def _body(call: Call, grant: Grant, position: int, *, catalog: bool) -> bytes:
+async def _body(call: Call, grant: Grant, at: Moment, *, catalog: bool) -> bytes:
     """Return what is told of a token, made once while nothing changes."""
     engine, credential = call.door.engine, grant.credential
-    known = call.validated.body(grant, position, catalog=catalog)
+    known = call.validated.body(grant, at, catalog=catalog)
     if known is not None:
         return known
     said = Said(
         id=credential.id,
         owner=grant.owner,
-        source=source_of(call, credential),
+        source=await source_of(call, credential),
         project_id=credential.project_id,
         roles=grant.roles,
         issues=credential.issues,
         issued_at=credential.created_at,
         expires_at=credential.expires_at or 0.0,
     )
-    body = token_body(call.identity, engine, said, catalog=catalog)
-    if engine.position == position:
-        call.validated.keep_body(grant, position, body, catalog=catalog)
+    body = await call.door.asked(lambda: token_body(call.identity, engine, said, catalog=catalog))
+    if (engine.history, engine.position) == at:
+        call.validated.keep_body(grant, at, body, catalog=catalog)
     return body
 
 
-def source_of(call: Call, credential: Credential) -> Credential:
+async def source_of(call: Call, credential: Credential) -> Credential:
     """Return what a token was minted from."""
     key = (Noun.CREDENTIAL, credential.source_id)
-    found = call.door.engine.records([key])[key]
+    found = (await call.door.asked(lambda: call.door.engine.records([key])))[key]
     if not isinstance(found, Credential):
         raise unavailable()
     return found

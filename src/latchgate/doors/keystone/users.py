@@ -41,7 +41,7 @@ async def user_projects(call: Call) -> Answer:
     """Answer the projects that the user is associated with: `GET users/{id}/projects`."""
     user_id = own(call, "list_user_projects")
     query = call.query
-    found = _projects(call)
+    found = await _projects(call)
     if "name" in query:
         found = [one for one in found if one.name == query["name"]]
     if "domain_id" in query:
@@ -53,24 +53,24 @@ async def user_projects(call: Call) -> Answer:
 
 async def own_projects(call: Call) -> Answer:
     """Answer the projects that a token can be had for: `GET auth/projects`."""
-    return _listed(call, "/auth/projects", [one for one in _projects(call) if one.active])
+    return _listed(call, "/auth/projects", [one for one in await _projects(call) if one.active])
 
 
 async def project(call: Call) -> Answer:
     """Answer one of the user's projects; any other is not there for them: `GET projects/{id}`."""
     (project_id,) = call.path
-    found = [one for one in _projects(call) if one.id == project_id]
+    found = [one for one in await _projects(call) if one.id == project_id]
     if not found:
         # What was asked for is told back, as Keystone does: never more than an id is long.
         raise not_found(f"Could not find project: {project_id[:64]}.")
     return json_answer({"project": _told(call, found[0])})
 
 
-def _projects(call: Call) -> list[Project]:
+async def _projects(call: Call) -> list[Project]:
     """Return the projects in which the user holds a role now, by name."""
     owner = call.grant.owner
     keys: list[Key] = [(Noun.PROJECT, project_id) for project_id, _ in owner.roles]
-    found = call.door.engine.records(dict.fromkeys(keys))
+    found = await call.door.asked(lambda: call.door.engine.records(dict.fromkeys(keys)))
     mine = [
         one
         for one in found.values()

@@ -31,6 +31,7 @@ from latchgate.doors.manage import (
     decisions,
     developers,
     export,
+    feed,
     health,
     imports,
     keys,
@@ -43,10 +44,12 @@ from latchgate.doors.manage import (
     passwords,
     policy,
     projects,
+    receipts,
     roles,
     rotation,
     shadows,
     shapes,
+    status,
     storage,
     tenants,
     tokens,
@@ -59,6 +62,7 @@ from latchgate.doors.manage.answers import fault, http_error, invalid, problem, 
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.examples import EXAMPLES
 from latchgate.doors.manage.openapi import Operation, document
+from latchgate.doors.manage.reading import NO_WAIT, prefers_no_wait
 from latchgate.manage.errors import (
     ForbiddenError,
     InvalidError,
@@ -67,7 +71,8 @@ from latchgate.manage.errors import (
     TooManyError,
     UnprovenError,
 )
-from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError, UnstorableError
+from latchgate.verify.receipt import ReceiptError
 
 _log = logging.getLogger(__name__)
 _Run = Callable[[HttpRequest], Awaitable[Response]]
@@ -96,7 +101,7 @@ def application(door: Door) -> Starlette:
 def _answered(door: Door, operation: Operation) -> _Run:
     async def run(request: HttpRequest) -> Response:
         try:
-            answered: Response = await operation.handler(door, request)
+            return await _handled(door, operation, request)
         except (InvalidError, PolicyError) as error:
             return invalid(error)
         except ForbiddenError as error:
@@ -105,18 +110,36 @@ def _answered(door: Door, operation: Operation) -> _Run:
             return problem(404, "not_found", str(error))
         except (StaleError, UnprovenError, TooManyError) as error:
             return refused(error)
+        except UnstorableError as error:
+            return problem(422, "invalid", f"The request holds what can't be taken: {error}.")
         except ConflictError as error:
             return problem(409, "conflict", error.detail)
-        except OutcomeUnknownError:
-            _log.exception("a commit failed")
-            detail = "The commit failed; look whether the change happened before you repeat it."
-            return problem(503, "outcome_unknown", detail)
-        except StoreError:
-            _log.exception("the store failed")
-            return problem(503, "service_unavailable", "The database could not be used.")
-        return answered
+        except StoreError as error:
+            return _unavailable(error)
 
     return run
+
+
+async def _handled(door: Door, operation: Operation, request: HttpRequest) -> Response:
+    impatient = request.method not in {"GET", "HEAD"} and prefers_no_wait(request)
+    handler = operation.handler
+    answered: Response = await handler(door.impatient() if impatient else door, request)
+    if impatient:
+        answered.headers["Preference-Applied"] = NO_WAIT
+    return answered
+
+
+def _unavailable(error: StoreError) -> Response:
+    if isinstance(error, OutcomeUnknownError):
+        _log.exception("a commit failed")
+        detail = "The commit failed; look whether the change happened before you repeat it."
+        return problem(503, "outcome_unknown", detail)
+    if isinstance(error, ReceiptError):
+        _log.exception("a receipt could not be given")
+        detail = f"It was done, but {error}: ask for the receipt of that change."
+        return problem(503, "receipt_unknown", detail)
+    _log.exception("the store failed")
+    return problem(503, "service_unavailable", "The database could not be used.")
 
 
 def _dispatch(handlers: Mapping[str, _Run]) -> _Run:
@@ -164,9 +187,12 @@ OPERATIONS = (
     *shadows.OPERATIONS,
     *usage.OPERATIONS,
     *access_log.OPERATIONS,
+    *feed.OPERATIONS,
     Operation("GET", "/manage/v1/openapi.json", openapi, "This document", None, answer=None),
     *health.OPERATIONS,
     *metrics.OPERATIONS,
+    *status.OPERATIONS,
+    *receipts.OPERATIONS,
 )
 # The paths that these routes are below.
 BELOW = ("/manage/v1", "/healthz", "/readyz", "/metrics")

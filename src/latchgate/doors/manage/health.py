@@ -11,7 +11,6 @@ from starlette.responses import Response
 from latchgate.doors.manage.answers import json_answer, problem
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.openapi import Operation
-from latchgate.store.errors import StoreError
 
 _NOT_READY = 503
 _log = logging.getLogger(__name__)
@@ -24,14 +23,23 @@ async def healthz(_door: Door, _request: HttpRequest) -> Response:
 
 async def readyz(door: Door, _request: HttpRequest) -> Response:
     """Say whether it can decide."""
-    try:
-        await run_in_threadpool(door.engine.head)
-    except StoreError:
-        _log.exception("not ready: the store failed")
-        return problem(_NOT_READY, "service_unavailable", "The database can't be read.")
-    if not door.engine.policy.version:
-        return problem(_NOT_READY, "service_unavailable", "No policy is published.")
+    why = await run_in_threadpool(_not_ready, door)
+    if why is not None:
+        return problem(_NOT_READY, "service_unavailable", why)
     return json_answer({"status": "ready"})
+
+
+def _not_ready(door: Door) -> str | None:
+    """Return why nothing should be sent here, in words for the public; the log says more."""
+    if door.readiness.draining:
+        return "The server is stopping."
+    why = door.engine.ready()
+    if why is not None:
+        _log.error("not ready: %s", why)
+        return "The database can't be read, and what is remembered is not believed any more."
+    if not door.engine.policy.version:
+        return "No policy is published."
+    return None
 
 
 OPERATIONS = (

@@ -88,8 +88,8 @@ def _of_records(door: Door) -> Iterator[Metric]:
     )
     yield GaugeMetricFamily(
         "latchgate_verifiers",
-        "Caches that follow the journal on this machine",
-        value=len(door.store.bell.listeners()),
+        "Caches that follow the journal",
+        value=_followers(door),
     )
     yield GaugeMetricFamily(
         "latchgate_policy_version", "The policy in force", value=door.engine.policy.version
@@ -97,6 +97,12 @@ def _of_records(door: Door) -> Iterator[Metric]:
     yield InfoMetricFamily(
         "latchgate_build", "The program", value={"version": version("latchgate")}
     )
+
+
+def _followers(door: Door) -> int:
+    bell = door.store.bell
+    here = len(bell.listeners()) if bell is not None else 0
+    return here + len(door.verifiers.looked().followers)
 
 
 OPERATIONS = (

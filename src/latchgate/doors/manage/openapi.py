@@ -59,7 +59,13 @@ class Operation:
     def headers(self) -> tuple[str, ...]:
         """The names of the headers that it reads, besides those of every request."""
         once = ("Idempotency-Key",) if self.replay is not None else ()
-        return (*once, *(("If-Match",) if self.conditional else ()))
+        waits = ("Prefer",) if self.waits else ()
+        return (*once, *(("If-Match",) if self.conditional else ()), *waits)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it answers with a receipt, which whoever asks need not wait for."""
+        return self.method != "GET" and "receipt" in getattr(self.answer, "__struct_fields__", ())
 
     @property
     def shapes(self) -> tuple[type, ...]:
@@ -70,6 +76,11 @@ class Operation:
 _HEADERS = {
     "Idempotency-Key": {"type": "string", "pattern": r"^[!-~]{1,255}$"},
     "If-Match": {"type": "string", "pattern": r'^(\*|"[!#-~]+"(, ?"[!#-~]+")*)$'},
+    "Prefer": {
+        "type": "string",
+        "enum": ["respond-async"],
+        "description": "RFC 7240: don't wait for the receipt; ask for it later by its number",
+    },
 }
 _ETAG = {"ETag": {"description": "The version of the record", "schema": {"type": "string"}}}
 

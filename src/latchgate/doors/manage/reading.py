@@ -24,6 +24,8 @@ _VISIBLE = re.compile(r"[!-~]{1,255}")
 _TAGS = re.compile(r"\"[!#-~]*\"(?:[ \t]*,[ \t]*\"[!#-~]*\")*")
 _TAG = re.compile(r"\"([!#-~]*)\"")
 _MERGE = "application/merge-patch+json"
+# RFC 7240 §4.1: answer without waiting for what goes on behind.
+NO_WAIT = "respond-async"
 T = TypeVar("T")
 
 
@@ -60,6 +62,12 @@ def read_parameters(request: HttpRequest, known: Mapping[str, object]) -> dict[s
     if unknown:
         raise InvalidError([(unknown[0], f"there is no such parameter; use {', '.join(known)}")])
     return told
+
+
+def prefers_no_wait(request: HttpRequest) -> bool:
+    """Read `Prefer`: whether no receipt is waited for; preferences not known are ignored."""
+    told = ",".join(request.headers.getlist("Prefer")).split(",")
+    return any(one.partition(";")[0].strip(" \t").lower() == NO_WAIT for one in told)
 
 
 def read_once(request: HttpRequest, body: object) -> Once | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from latchgate.core.timestamp import rfc3339
 from latchgate.manage.states import State
-from latchgate.verify.receipts import Receipt
+from latchgate.verify.receipt import Receipt
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -56,23 +57,37 @@ class KeyPage(msgspec.Struct, frozen=True):
 
 
 class Verifier(msgspec.Struct, frozen=True):
-    """One cache and whether it dropped the change in time.
+    """One memory of a verifier, and whether it said that it dropped what was changed.
 
-    A lapsed one was stopped or busy; it looks before its next decision all the same.
+    A lapsed one did not: it was stopped, busy or cut off, and its trust in what it remembers ended
+    meanwhile. `trust_seconds` is for how long it trusts that; null for one on the machine of the
+    database, which looks before every decision. `stale` says that this is the bound of
+    `stale_while_unreachable`.
     """
 
     id: str
     process: int
     state: Literal["acknowledged", "lapsed"]
+    kind: str
+    node: str | None
+    trust_seconds: float | None
+    stale: bool
 
 
 class ReceiptShape(msgspec.Struct, frozen=True):
-    """From `at` on, no verifier accepts a request that starts later."""
+    """From `at` on, no verifier accepts a request that starts later.
+
+    Without `known` nobody could list the verifiers: so long was waited that none of them trusts
+    what it remembers. Without `waited` (`Prefer: respond-async`) none of this holds yet: ask for
+    the receipt of `journal`.
+    """
 
     journal: int
     at: str
     elapsed_ms: float
     verifiers: list[Verifier]
+    known: bool
+    waited: bool
 
 
 class Switched(msgspec.Struct, frozen=True):
@@ -170,14 +185,13 @@ def receipt_shape(receipt: Receipt, now: float) -> ReceiptShape:
         journal=receipt.journal,
         at=rfc3339(now),
         elapsed_ms=round(receipt.elapsed * 1000, 3),
-        verifiers=[
-            *[
-                Verifier(f"{one.incarnation:016x}", one.process_id, "acknowledged")
-                for one in receipt.acknowledged
-            ],
-            *[
-                Verifier(f"{one.incarnation:016x}", one.process_id, "lapsed")
-                for one in receipt.lapsed
-            ],
-        ],
+        verifiers=[verifier_shape(asdict(one)) for one in receipt.verifiers],
+        known=receipt.known,
+        waited=receipt.waited,
     )
+
+
+def verifier_shape(told: dict[str, Any]) -> Verifier:
+    """Show a verifier as a receipt names it (`verify.receipt.Named`)."""
+    shown = {name: value for name, value in told.items() if name != "trust"}
+    return msgspec.convert(shown | {"trust_seconds": told["trust"]}, Verifier)

@@ -26,7 +26,7 @@ async def revoke(call: Call) -> Answer:
 async def introspect(call: Call) -> Answer:
     """Tell an API what a token is: `POST /oauth/introspect`."""
     server = call.server
-    position = server.position()  # before anything is read: what is read is at least as new
+    moment = server.moment()  # before anything is read: what is read is at least as new
     found = await call.proven()
     introspection.may_ask(found.client)
     text = call.form.need("token")
@@ -36,7 +36,7 @@ async def introspect(call: Call) -> Answer:
     until, body = told
     if found.until is not None:
         until = min(until, found.until)
-    call.desk.introspected.keep(call.question, position, (until, body))
+    call.desk.introspected.keep(call.question, moment, (until, body))
     return Answer(200, body)
 
 

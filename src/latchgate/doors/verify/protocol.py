@@ -62,6 +62,10 @@ class Engine(Protocol):
         """Decide one request when that work is done."""
         ...
 
+    def ready(self) -> str | None:
+        """Return why requests can't be decided now; None when they can. Waits for the database."""
+        ...
+
 
 class VerifyDoor:
     """What all connections of the verify listener share.
@@ -335,9 +339,17 @@ class VerifyProtocol(Listener):
         if url == "/healthz" and method in {"GET", "HEAD"}:
             told = {"status": "ok", "verifier": f"{self._door.engine.incarnation:016x}"}
             return as_json(msgspec.json.encode(told), method)
+        if url == "/readyz" and method in {"GET", "HEAD"}:
+            return self._ready(method)
         if url == "/":
             return problem(Reason.METHOD_NOT_ALLOWED, method, allow="POST")
         return problem(Reason.NO_AREA, method)
+
+    async def _ready(self, method: str) -> bytes:
+        why = await asyncio.to_thread(self._door.engine.ready)
+        if why is not None:
+            return problem(Reason.STORE_UNAVAILABLE, method, detail=why)
+        return as_json(msgspec.json.encode({"status": "ready"}), method)
 
     async def _questions(
         self, decisions: list[tuple[Request, Decision | Slow]], *, batch: bool

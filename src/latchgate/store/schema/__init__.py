@@ -52,6 +52,7 @@ from latchgate.store.schema.identities import (
     tenant,
     user,
 )
+from latchgate.store.schema.nodes import duty, promise, receipt, schema_window, verifier
 from latchgate.store.schema.notices import (
     alert,
     alert_raised,
@@ -83,6 +84,7 @@ __all__ = [
     "consent",
     "credential",
     "delivery",
+    "duty",
     "idempotency",
     "journal",
     "journal_head",
@@ -101,9 +103,12 @@ __all__ = [
     "permission",
     "policy_version",
     "project",
+    "promise",
+    "receipt",
     "refusal",
     "role",
     "role_assignment",
+    "schema_window",
     "session",
     "shadow_count",
     "shadow_difference",
@@ -119,6 +124,7 @@ __all__ = [
     "use_tenant",
     "use_total",
     "user",
+    "verifier",
     "warned",
     "webhook",
     "workload",

@@ -37,6 +37,7 @@ journal = sa.Table(
         "tenant_id",
         "n",
         sqlite_where=sa.text("action = 'session.begin'"),
+        postgresql_where=sa.text("action = 'session.begin'"),
     ),
 )
 

@@ -6,6 +6,8 @@ import sqlalchemy as sa
 
 main = sa.MetaData()
 usage = sa.MetaData()
+# Numbers that a database draws for its own use; SQLite draws them for what it calls INTEGER alone.
+LONG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 # Lists and maps, kept as JSON text.
 JSON_COLUMNS = frozenset(

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from latchgate.store.schema.columns import usage
+from latchgate.store.schema.columns import LONG, usage
 
 refusal = sa.Table(
     "refusal",
@@ -100,7 +100,7 @@ last_use = sa.Table(
 use_pending = sa.Table(
     "use_pending",
     usage,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", LONG, primary_key=True),
     sa.Column("writer", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("counts", sa.Text, nullable=False),
@@ -121,7 +121,7 @@ shadow_count = sa.Table(
 shadow_difference = sa.Table(
     "shadow_difference",
     usage,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", LONG, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("area", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),

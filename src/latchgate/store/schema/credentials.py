@@ -45,7 +45,12 @@ credential = sa.Table(
     # With what tells those that stand from the rest, so that these cost a list no look each.
     sa.Index("credential_listing", "tenant_id", "created_at", "id", "revoked_at"),
     # Of those that end alone: most don't, and each index is paid for by every import.
-    sa.Index("credential_by_end", "expires_at", sqlite_where=sa.text("expires_at IS NOT NULL")),
+    sa.Index(
+        "credential_by_end",
+        "expires_at",
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    ),
     sa.Index(
         "credential_ending",
         "tenant_id",
@@ -53,14 +58,21 @@ credential = sa.Table(
         "superseded_by",
         "owner_id",
         sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
     ),
     sa.Index("credential_by_digest", "digest"),
     # Of those that were made with another alone: an import brings none.
-    sa.Index("credential_by_parent", "parent_id", sqlite_where=sa.text("parent_id IS NOT NULL")),
+    sa.Index(
+        "credential_by_parent",
+        "parent_id",
+        sqlite_where=sa.text("parent_id IS NOT NULL"),
+        postgresql_where=sa.text("parent_id IS NOT NULL"),
+    ),
     sa.Index(
         "credential_by_application",
         "application_id",
         sqlite_where=sa.text("application_id IS NOT NULL"),
+        postgresql_where=sa.text("application_id IS NOT NULL"),
     ),
 )
 

@@ -28,7 +28,7 @@ from latchgate.doors.manage import (
     webhooks,
     workloads,
 )
-from latchgate.doors.manage.examples import applications, audit, credentials
+from latchgate.doors.manage.examples import applications, audit, credentials, feed
 from latchgate.doors.manage.examples.records import AT, KEY, PROJECT, RECEIPT, ROLE, TENANT, USER
 from latchgate.manage.decisions import ExplainRequest
 from latchgate.manage.keys import KeyPatch, KeySpec
@@ -62,6 +62,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     **applications.EXAMPLES,
     **audit.EXAMPLES,
     **credentials.EXAMPLES,
+    **feed.EXAMPLES,
     **lifetimes.EXAMPLES,
     **webhooks.EXAMPLES,
     TenantSpec: {"name": "Acme", "user": "eve", "email": "eve@acme.example"},

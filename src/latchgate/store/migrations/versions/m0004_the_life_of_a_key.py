@@ -10,6 +10,8 @@ from alembic import context, op
 revision = "0004"
 down_revision = "0003"
 
+_LONG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     """Add tables and columns."""
@@ -35,7 +37,9 @@ def _rotation() -> None:
     op.add_column("credential", sa.Column("predecessor_id", sa.Text))
     op.add_column("credential", sa.Column("disabled_at", sa.Float))
     ends = sa.text("expires_at IS NOT NULL")
-    op.create_index("credential_by_end", "credential", ["expires_at"], sqlite_where=ends)
+    op.create_index(
+        "credential_by_end", "credential", ["expires_at"], sqlite_where=ends, postgresql_where=ends
+    )
 
 
 def _notifications() -> None:
@@ -86,7 +90,7 @@ def _usage() -> None:
     )
     op.create_table(
         "use_pending",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", _LONG, primary_key=True),
         sa.Column("writer", sa.Text, nullable=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("counts", sa.Text, nullable=False),
@@ -193,7 +197,7 @@ def _shadows() -> None:
     )
     op.create_table(
         "shadow_difference",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", _LONG, primary_key=True),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("area", sa.Text, nullable=False),
         sa.Column("outcome", sa.Text, nullable=False),

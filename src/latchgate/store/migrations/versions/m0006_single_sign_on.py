@@ -27,6 +27,7 @@ def _grants() -> None:
         "credential",
         ["application_id"],
         sqlite_where=sa.text("application_id IS NOT NULL"),
+        postgresql_where=sa.text("application_id IS NOT NULL"),
     )
 
 

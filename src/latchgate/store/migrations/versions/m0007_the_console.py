@@ -27,11 +27,25 @@ def _indices() -> None:
         op.create_index(name, "credential", columns)
     ending = ["tenant_id", "expires_at", "superseded_by", "owner_id"]
     ends = sa.text("expires_at IS NOT NULL")
-    op.create_index("credential_ending", "credential", ending, sqlite_where=ends)
+    op.create_index(
+        "credential_ending", "credential", ending, sqlite_where=ends, postgresql_where=ends
+    )
     above = sa.text("parent_id IS NOT NULL")
-    op.create_index("credential_by_parent", "credential", ["parent_id"], sqlite_where=above)
+    op.create_index(
+        "credential_by_parent",
+        "credential",
+        ["parent_id"],
+        sqlite_where=above,
+        postgresql_where=above,
+    )
     begun = sa.text("action = 'session.begin'")
-    op.create_index("journal_of_sign_ins", "journal", ["tenant_id", "n"], sqlite_where=begun)
+    op.create_index(
+        "journal_of_sign_ins",
+        "journal",
+        ["tenant_id", "n"],
+        sqlite_where=begun,
+        postgresql_where=begun,
+    )
 
 
 def _hours() -> None:
@@ -44,9 +58,9 @@ def _hours() -> None:
         sa.Column("count", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
-    for tenant in ("tenant_id", "'*'"):
+    for tenant, by in (("tenant_id", "at, tenant_id, reason"), ("'*'", "at, reason")):
         op.execute(
             "INSERT INTO use_tenant (at, tenant_id, reason, count)"  # noqa: S608 - words of this program
             f" SELECT at, {tenant}, reason, SUM(count) FROM use_hour"
-            f" WHERE TRUE GROUP BY at, {tenant}, reason"
+            f" WHERE TRUE GROUP BY {by}"
         )
