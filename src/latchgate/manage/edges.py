@@ -285,12 +285,12 @@ def _edge(caller: Caller, incarnation: str, tenants: str | None) -> Edge:
 
 def _holds(place: FeedPlace) -> sa.ColumnElement[bool]:
     """Whether this history holds a place: the epoch, and the hash of the row there."""
-    same = _HEAD.c.epoch == place.epoch
     told = bytes.fromhex(place.hash)
+    same = sa.exists().where(_HEAD.c.epoch == place.epoch)
     if not place.position:
-        return sa.exists().where(same) if told == GENESIS else sa.false()
-    there = sa.and_(_JOURNAL.c.n == place.position, _JOURNAL.c.hash == told)
-    return sa.exists().where(same, there)
+        return same if told == GENESIS else sa.false()
+    there = sa.exists().where(_JOURNAL.c.n == place.position, _JOURNAL.c.hash == told)
+    return sa.and_(same, there)
 
 
 def _head(connection: sa.Connection) -> FeedPlace:

@@ -179,6 +179,11 @@ class Exchange:
                 return
         connection.close()
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether questions that wait for longer end at once."""
+        return self._interrupted
+
     def interrupt(self) -> None:
         """End the questions under way that wait for longer; later ones end at once."""
         with self._lock:

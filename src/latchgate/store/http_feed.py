@@ -159,7 +159,12 @@ class HttpFeed:
     def wait(self, seconds: float, place: Place) -> bool:
         """Wait until there may be something new, or for so long; True when there may be."""
         query = urlencode({"position": place.position, "seconds": f"{max(seconds, 0.0):.3f}"})
-        told = self._get(f"/wait?{query}", FeedPosition, longer=max(seconds, 0.0))
+        try:
+            told = self._get(f"/wait?{query}", FeedPosition, longer=max(seconds, 0.0))
+        except StoreError:
+            if self._exchange.interrupted:
+                return False
+            raise
         return told.position > place.position
 
     def interrupt(self) -> None:
