@@ -205,7 +205,7 @@ def _settings(host: Host, etcd: Etcd, data: Path) -> dict[str, Any]:
             "initdb": [
                 {"encoding": "UTF8"},
                 {"locale": "C.UTF-8"},
-                {"wal-segsize": 1},
+                {"wal-segsize": "1"},
                 "data-checksums",
             ],
         },
