@@ -96,7 +96,9 @@ Words = Mapping[str, str]
 
 CONFIGURATION: Words = {
     "database": "SQLite file of records and journal. Its bell, `-wal` and `-shm` stand beside it.",
-    "usage_database": "SQLite file of refusals, counts and last use. Another file than `database`.",
+    "usage_database": "Where refusals, counts and last use are: a SQLite file, another than"
+    " `database`, or `postgresql://USER@HOST:PORT/NAME`, where all machines count together."
+    " Absent: that PostgreSQL which `database` names, else `latchgate-usage.db`.",
     "log_level": "The least that is logged: `debug`, `info`, `warning` or `error`. Secrets are"
     " masked at every level; statements of the database are never logged.",
     "master_key": "File of the key that private signing keys are sealed with; mode 0600, kept apart"
