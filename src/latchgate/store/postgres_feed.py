@@ -118,7 +118,7 @@ class PostgresFeed:
             "now": time.time(),
         }
         with self._reading() as connection:
-            check_schema(connection)
+            check_schema(connection, SCHEMA_HEAD)
             (place,), newest = _results(
                 self._run(
                     connection, f"{BEGIN}; {_PROMISE}; {_PLACE}; {_POLICY}; {_REGISTER};", told
@@ -126,7 +126,7 @@ class PostgresFeed:
             )
             try:
                 # Again: a migration looks at rows, and none was there when it did.
-                check_schema(connection)
+                check_schema(connection, SCHEMA_HEAD)
             except NotMigratedError:
                 self.leave(incarnation)
                 raise
