@@ -16,7 +16,7 @@ from latchgate.serve import local
 from latchgate.serve import upgrade as upgrades
 from latchgate.serve.upgrade import UpgradeError, upgrade
 from latchgate.store import migrate as migrations
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 ANYWHERE = "127.0.0.1:0"

@@ -32,8 +32,8 @@ from latchgate.store.postgres import (
     faults,
 )
 from latchgate.store.postgres_schema import check_schema
-from latchgate.store.reads import SCHEMA_HEAD
 from latchgate.store.rows import Row, Snapshot
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.source import PAGE, Beat, Place, Published, Through
 
 CHANNEL = "latchgate_journal"
@@ -118,7 +118,7 @@ class PostgresFeed:
             "now": time.time(),
         }
         with self._reading() as connection:
-            check_schema(connection, SCHEMA_HEAD)
+            check_schema(connection)
             (place,), newest = _results(
                 self._run(
                     connection, f"{BEGIN}; {_PROMISE}; {_PLACE}; {_POLICY}; {_REGISTER};", told
@@ -126,7 +126,7 @@ class PostgresFeed:
             )
             try:
                 # Again: a migration looks at rows, and none was there when it did.
-                check_schema(connection, SCHEMA_HEAD)
+                check_schema(connection)
             except NotMigratedError:
                 self.leave(incarnation)
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from latchgate.store.errors import NotMigratedError
 from latchgate.store.postgres import Connection, faults
-from latchgate.store.window import NOT_YET, judge_schema
+from latchgate.store.schema_window import NOT_YET, SCHEMA_HEAD, judge_schema
 
 # Whose table is meant by a name without a schema is the connection's search path to say.
 _IS_THERE = "SELECT to_regclass('alembic_version') IS NOT NULL"
@@ -22,7 +22,7 @@ def read_schema(connection: Connection) -> str | None:
     return str(row[0]) if row is not None else None
 
 
-def check_schema(connection: Connection, expected: str) -> None:
+def check_schema(connection: Connection, expected: str = SCHEMA_HEAD) -> None:
     """Do over PostgreSQL as `reads.check_schema` does."""
     number = read_schema(connection)
     if number is None:

@@ -12,8 +12,8 @@ from latchgate.core.model import Key, Login, Noun, Record, User
 from latchgate.store import rows
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.rows import Snapshot
+from latchgate.store.schema_window import NOT_YET, judge_schema
 from latchgate.store.sqlite import Connection, faults
-from latchgate.store.window import NOT_YET, judge_schema
 
 _Reader = Callable[[Connection, str], Record | None]
 
@@ -32,7 +32,6 @@ _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT
 _SCHEMA = "SELECT version_num FROM alembic_version"
 _OLDEST = "SELECT oldest FROM schema_window"
 PAGE = 1_000
-SCHEMA_HEAD = "0008"  # the newest migration; compared at start without loading Alembic
 
 
 def read_records(connection: Connection, keys: Iterable[Key]) -> Snapshot:

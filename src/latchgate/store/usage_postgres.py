@@ -22,7 +22,6 @@ from latchgate.store.batch import DAY, EVERYBODY, HOUR
 from latchgate.store.errors import NotMigratedError, OutcomeUnknownError, StoreError
 from latchgate.store.postgres import IDLE_MS, Connection, Watchdog, connect, said
 from latchgate.store.postgres_schema import check_schema
-from latchgate.store.reads import SCHEMA_HEAD
 from latchgate.store.tally import MINUTE
 from latchgate.store.usage_database import COLUMNS, OF_DAY, OF_USE, Cursor, Line
 
@@ -269,7 +268,7 @@ class PostgresUsage:
         try:
             if not self._read_only:
                 with self._watchdog.within(made, SECONDS):
-                    check_schema(made, SCHEMA_HEAD)
+                    check_schema(made)
         except StoreError:
             made.close()
             raise

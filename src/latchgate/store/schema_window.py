@@ -1,4 +1,4 @@
-"""Whether a program may work with a schema: its own, and newer ones as far as they let it."""
+"""Which programs may work with a database: judged alike whichever database it is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from collections.abc import Callable
 from latchgate.store.errors import NotMigratedError
 from latchgate.store.rows import Row
 
+SCHEMA_HEAD = "0008"  # the newest migration; compared at start without loading Alembic
 NOT_YET = "this is not a Latchgate database yet; run latchgate init"
 
 
 def judge_schema(row: Row | None, oldest: Callable[[], str | None], expected: str) -> None:
-    """Raise NotMigratedError unless a program of schema `expected` may work with what was found.
-
-    `row` holds the number of the newest migration, `oldest` reads that of the oldest program which
-    that lets go on; it is asked where the schema is newer.
-    """
+    """Judge what `_SCHEMA` found; `oldest` is asked for where that is newer than expected."""
     found = row[0] if row is not None else None
     # Numbers of migrations are compared as text: all have four digits.
     if found is not None and found > expected:
