@@ -52,6 +52,7 @@ define install_apart
 endef
 UV := $(BIN)/uv --no-managed-python --no-progress
 
+.PHONY: help run test interop model rivals check format messages screenshots lock bench soak clean
 .PHONY: help run test interop rivals check format messages screenshots lock bench soak failover clean
 
 help: ## list the targets
@@ -69,6 +70,9 @@ test: $(DEV) $(CLIENTS) $(AXIOS) ## run every test (PYTEST_ARGS=…)
 
 interop: $(DEV) $(CLIENTS) $(KEYSTONE) $(KEYCLOAK) ## compare with the providers' own programs (PYTEST_ARGS=…)
 	@$(BIN)/python -m pytest interop $(PYTEST_ARGS)
+
+model: $(DEV) ## explore the model of revocation, in larger worlds too (MODEL_ARGS=…)
+	@$(BIN)/python -m tests.model --wide $(MODEL_ARGS)
 
 check: $(DEV) ## formatting, lint, types, layers, spelling
 	@$(BIN)/ruff format --quiet --check

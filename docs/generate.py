@@ -586,9 +586,9 @@ Every verb but `run` takes `--json`, all take `--help` (`-h`); `latchgate --vers
 it is. What a program may want goes to standard output, all else to standard error. Exit status: 0
 done, 1 refused or failed, 2 called wrongly; that of `run` is the command's.
 
-`init`, `serve`, `recover`, `migrate`, `signing-key`, `policy check` and, without `--remote`,
-`audit verify` work on this machine. `profile`, `call`, `token`, `env`, `run` and `whoami PROFILE`
-are for [calls to clouds](../howto/call-a-cloud.md), with named profiles in
+`init`, `serve`, `recover`, `migrate`, `restored`, `signing-key`, `policy check` and, without
+`--remote`, `audit verify` work on this machine. `profile`, `call`, `token`, `env`, `run` and
+`whoami PROFILE` are for [calls to clouds](../howto/call-a-cloud.md), with named profiles in
 `~/.config/latchgate/profiles.toml` (below `XDG_CONFIG_HOME`). The others call the management
 API with the first of these that is set or there: `LATCHGATE_URL` and `LATCHGATE_TOKEN`; the profile
 named by `LATCHGATE_PROFILE`, a file or one of the named profiles; the one beside

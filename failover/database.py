@@ -194,7 +194,8 @@ def _settings(host: Host, etcd: Etcd, data: Path) -> dict[str, Any]:
                     "use_slots": True,
                     "parameters": {
                         "max_connections": 200,
-                        "wal_keep_size": "256MB",
+                        "min_wal_size": "32MB",
+                        "max_wal_size": "96MB",
                         "wal_sender_timeout": "5s",
                         "wal_receiver_timeout": "5s",
                     },

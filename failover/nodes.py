@@ -58,12 +58,24 @@ class Node:
             f"database = {json.dumps(database)}",
             'master_key = "master.key"',
             'policy = ["providers/wayscloud.toml"]',
+            "[node]",
+            f'name = "{self.host.name}"',
             "[listen]",
             *(f'{name} = "{where}:{port}"' for name, port in listen.items()),
             "[gateways]",
             f"trusted = {json.dumps([host.address for host in clients])}",
         ]
         (self.folder / "latchgate.toml").write_text("\n".join([*lines, ""]))
+
+    def migrate(self, sources: Path) -> None:
+        """Bring the database to the schema of another version, while nodes serve."""
+        config = str(self.folder / "latchgate.toml")
+        told = {"PYTHONPATH": str(sources)}
+        self.host.run(*LATCHGATE, "migrate", "--config", config, env=told)
+
+    def upgrade(self, sources: Path) -> None:
+        """Be of another version, from its next start on."""
+        self.env = {**self.env, "PYTHONPATH": str(sources)}
 
     def start(self) -> None:
         """Start serving; `ready` says when it answers."""

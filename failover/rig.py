@@ -29,7 +29,7 @@ from failover.records import Event, Record, read
 
 NODES = MEMBERS = KEEPERS = 3
 _PREFIX = "latchgate-failover-"
-_DISK = "size=160m"  # of one member: little enough to be filled, enough for what a run writes
+_DISK = "size=512m"  # of one member: little enough to be filled, enough for what a run writes
 _PACKAGES = {
     "cc": "gcc libc6-dev",
     "curl": "curl",

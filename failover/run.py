@@ -1,10 +1,11 @@
 """Run the failure tests: a real cluster in network namespaces, in use while parts of it fail.
 
-    python -m failover.run [SCENARIO …] [--runs N] [--write]
+    python -m failover.run [SCENARIO …] [--runs N] [--write] [--keep]
 
 Without a SCENARIO every one, N times. Ends with 1 when something happened that must never be, or
-when the cluster did not come back; what was recorded of such a run is kept in a folder that is
-named. `--write` puts report and pictures below benchmarks/failover/. Needs root and Linux.
+when the cluster did not come back; logs and records of such a run, with `--keep` of every run, stay
+in a folder that is named. `--write` puts report and pictures below benchmarks/failover/. Needs root
+and Linux.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     parser.add_argument("--runs", type=int, default=1, metavar="N")
     parser.add_argument("--write", action="store_true", help="keep it in benchmarks/failover/")
+    parser.add_argument("--keep", action="store_true", help="keep every run's logs and records")
     asked = parser.parse_args()
     if unknown := [name for name in asked.scenarios if name not in SCENARIOS]:
         parser.error(f"there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")
@@ -43,7 +45,7 @@ def main() -> int:
     try:
         about = facts(beside=_BESIDE)
         for number in range(1, asked.runs + 1):
-            runs += _run(number, chosen)
+            runs += _run(number, chosen, keep=asked.keep)
     except UnableError as error:
         print(f"failover: {error}", file=sys.stderr)
         return 2
@@ -57,7 +59,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _run(number: int, chosen: list[Scenario]) -> list[Told]:
+def _run(number: int, chosen: list[Scenario], *, keep: bool) -> list[Told]:
     """Run scenarios once, on one cluster as long as it comes back; what was found."""
     found: list[Told] = []
     waiting = list(chosen)
@@ -66,7 +68,7 @@ def _run(number: int, chosen: list[Scenario]) -> list[Told]:
         try:
             rig.start()
             while waiting:
-                found.append(_one(rig, number, waiting.pop(0)))
+                found.append(_one(rig, number, waiting.pop(0), keep=keep))
         except (TimeoutError, RuntimeError) as error:
             kept = _keep(rig, f"{number}")
             print(f"FAILED: run {number}: {error}; logs and records: {kept}", flush=True)
@@ -77,7 +79,7 @@ def _run(number: int, chosen: list[Scenario]) -> list[Told]:
     return found
 
 
-def _one(rig: Rig, number: int, scenario: Scenario) -> Told:
+def _one(rig: Rig, number: int, scenario: Scenario, *, keep: bool) -> Told:
     """Run one scenario on a cluster that is whole."""
     print(f"{scenario.name}: {scenario.what} …", flush=True)
     scenario.prepare(rig)
@@ -91,9 +93,9 @@ def _one(rig: Rig, number: int, scenario: Scenario) -> Told:
         load.wait(AFTER_SECONDS)
     told = report.told(scenario.name, number, load.records())
     print(report.words(told.figures), flush=True)
-    if told.figures.violations:
-        for violation in told.figures.violations[:_SHOWN]:
-            print(f"  VIOLATION: {violation}")
+    for violation in told.figures.violations[:_SHOWN]:
+        print(f"  VIOLATION: {violation}")
+    if told.figures.violations or keep:
         print(f"  logs and records: {_keep(rig, f'{number}-{scenario.name}')}", flush=True)
     scenario.restore(rig)
     return told

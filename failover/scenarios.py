@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from failover import newer
 from failover.database import Member
 from failover.rig import Load, Rig
 
@@ -157,6 +158,21 @@ def _nodes_restarted(rig: Rig, load: Load) -> None:
         load.wait(HELD_SECONDS / 5)
 
 
+def _rolling_upgrade(rig: Rig, load: Load) -> None:
+    sources = newer.made(rig.folder)
+    load.wait(HELD_SECONDS / 5)
+    rig.nodes[0].migrate(sources)
+    load.note("migrated")
+    load.wait(HELD_SECONDS / 2)  # nodes of this version over the schema of the next
+    for node in rig.nodes:
+        node.stop()
+        load.note(f"{node.host.name} ended")
+        node.upgrade(sources)
+        node.start()
+        load.wait_for(node.ready, f"{node.host.name} back")
+        load.wait(HELD_SECONDS / 5)
+
+
 def _members(rig: Rig) -> list[str]:
     return [member.host.name for member in rig.database.members]
 
@@ -185,5 +201,11 @@ SCENARIOS = {
             _without_poolers,
         ),
         Scenario("nodes-restarted", "nodes are ended and started in turn", _nodes_restarted),
+        # The last: what would run after it were nodes of the next version.
+        Scenario(
+            "rolling-upgrade",
+            "a migration while all nodes serve, then nodes of the next version in turn",
+            _rolling_upgrade,
+        ),
     )
 }

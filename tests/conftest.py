@@ -62,9 +62,11 @@ def postgres_database(postgres: Postgres) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres: Postgres) -> Databases:
+def databases(postgres: Postgres) -> Iterator[Databases]:
     """Databases in that PostgreSQL for a `World`."""
-    return Databases(postgres)
+    made = Databases(postgres)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import secrets
 import time
 
 import psycopg
+from psycopg import sql
 from tests.postgres import Postgres as Server
 
 from latchgate.core.location import Postgres
@@ -19,11 +20,9 @@ from latchgate.store.journal import Store
 from latchgate.store.migrate import migrate
 
 _TABLES = [table.name for table in schema.main.sorted_tables]
-_KEEP = "CREATE SCHEMA kept;" + "".join(
-    f'CREATE TABLE kept."{name}" AS TABLE public."{name}";' for name in _TABLES
-)
-_RESET = "".join(f'DELETE FROM public."{name}";' for name in reversed(_TABLES)) + "".join(
-    f'INSERT INTO public."{name}" SELECT * FROM kept."{name}";' for name in _TABLES
+_FILLED = sql.SQL(" UNION ALL ").join(
+    sql.SQL("SELECT {} WHERE EXISTS (SELECT 1 FROM public.{})").format(name, sql.Identifier(name))
+    for name in _TABLES
 )
 
 
@@ -38,6 +37,8 @@ class Databases:
         self._template = f"world_{secrets.token_hex(4)}"
         self._made = 0
         self._free: list[str] = []
+        # One connection each, which knows the plan of what it is asked after every test.
+        self._caring: dict[str, psycopg.Connection] = {}
         server.create(self._template)
         at = self._at(self._template)
         migrate(at, "main")
@@ -50,7 +51,12 @@ class Databases:
             hash_password=lambda _text: "$argon2id$made-up",
         )
         store.close()
-        self._run(self._template, _KEEP)
+        with psycopg.connect(server.socket_uri(self._template)) as connection:
+            connection.execute("CREATE SCHEMA kept")
+            self._kept = self._filled(connection)
+            for name in _TABLES:
+                copied = sql.SQL("CREATE TABLE kept.{0} AS TABLE public.{0}")
+                connection.execute(copied.format(sql.Identifier(name)))
 
     def take(self) -> Postgres:
         """Return a database with its first records, for one world."""
@@ -60,17 +66,31 @@ class Databases:
             self._made += 1
             name = f"{self._template}_{self._made}"
             self._server.create(name, self._template)
+            uri = self._server.socket_uri(name)
+            self._caring[name] = psycopg.connect(uri, autocommit=True)
         return self._at(name)
 
     def give_back(self, at: Postgres) -> None:
         """Bring a database back to its first records, for the next world."""
         name = at.uri.reveal().partition("?")[0].rpartition("/")[2]
-        self._run(name, _RESET)
+        connection = self._caring[name]
+        filled = self._filled(connection)
+        emptied = [sql.SQL("DELETE FROM public.{}").format(sql.Identifier(one)) for one in filled]
+        back = sql.SQL("INSERT INTO public.{0} SELECT * FROM kept.{0}")
+        put = [back.format(sql.Identifier(one)) for one in self._kept]
+        connection.execute(sql.SQL("; ").join([*reversed(emptied), *put]))
         self._free.append(name)
+
+    def close(self) -> None:
+        """Close every connection; the databases end with their server."""
+        for connection in self._caring.values():
+            connection.close()
+
+    @staticmethod
+    def _filled(connection: psycopg.Connection) -> list[str]:
+        """Return which tables have rows, those before others that these refer to."""
+        found = {name for (name,) in connection.execute(_FILLED, prepare=True)}
+        return [name for name in _TABLES if name in found]
 
     def _at(self, name: str) -> Postgres:
         return Postgres(Secret(self._server.socket_uri(name)))
-
-    def _run(self, name: str, statements: str) -> None:
-        with psycopg.connect(self._server.socket_uri(name)) as connection:
-            connection.execute(statements.encode())

@@ -482,7 +482,7 @@ def mode(path: Path) -> int:
 
 
 def until(
-    condition: Callable[[], object], *, seconds: float = 10.0, what: str = "a condition"
+    condition: Callable[[], object], *, seconds: float = 30.0, what: str = "a condition"
 ) -> None:
     """Wait until a condition holds; fails when it does not in time."""
     begun = time.monotonic()

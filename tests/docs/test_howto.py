@@ -1,10 +1,12 @@
 """Each how-to's commands, run in order against a server of their own."""
 
 import re
+import shlex
 import shutil
 import tomllib
 from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -22,7 +24,9 @@ from tests.docs.transcript import (
     shell,
     steps,
     terminal,
+    with_ports,
 )
+from tests.postgres import Database
 
 from latchgate.config_entries import ConfigEntry
 from latchgate.core.kinds import ASSERTED, KINDS
@@ -32,10 +36,14 @@ DOCS = ROOT / "docs"
 # The pages for callers, which take one server together.
 CALLS = {f"call-{cloud}.md" for cloud in ("kakaocloud", "teracloud", "upcloud", "wayscloud")}
 STOPPED = {"backup.md", "move-out.md", "tls.md"}  # the how-to says to stop the server first
+# What these say of PostgreSQL is done to a real one.
+NODES, MOVE = "run-many-nodes.md", "move-to-postgresql.md"
+DATABASE = "postgresql://latchgate@db.example.com/latchgate"
 RUN = sorted(
     page.name
     for page in (DOCS / "howto").iterdir()
-    if any(block.language == "console" for block in blocks(page)) and page.name not in CALLS
+    if any(block.language == "console" for block in blocks(page))
+    and page.name not in {*CALLS, NODES, MOVE}
 )
 SHOWN = {"caddyfile", "yaml"}  # configuration of other programs
 TAKEN = "toml"  # our own, which is read
@@ -54,6 +62,43 @@ def test_every_command_of_a_howto_prints_what_it_shows(name, tmp_path):
 @pytest.mark.enable_socket
 def test_every_command_of_the_pages_for_callers_prints_what_it_shows(tmp_path):
     check(sorted(CALLS), tmp_path)
+
+
+def over(database: Database, page: str) -> list[Step]:
+    """Return a page's steps with the database of a test in the place of the one it names."""
+    found = [
+        step
+        for block in blocks(DOCS / "howto" / page)
+        if block.language == "console"
+        for step in steps(block)
+    ]
+    uri = shlex.quote(database.socket_uri)
+    return [replace(step, command=step.command.replace(DATABASE, uri)) for step in found]
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_every_command_for_many_nodes_prints_what_it_shows(postgres_database, tmp_path):
+    ports = free_ports(API, CONSOLE, VERIFY)
+    first, *others = over(postgres_database, NODES)
+    with shell(tmp_path, ports) as session:
+        session.check(first)
+    for name in ("latchgate.toml", "profile.toml"):
+        file = tmp_path / ".latchgate" / name
+        file.write_text(with_ports(file.read_text("utf-8"), ports), "utf-8")
+    with terminal("latchgate serve", "…", tmp_path), shell(tmp_path, ports) as session:
+        for step in others:
+            session.check(step)
+
+
+@pytest.mark.e2e
+@pytest.mark.enable_socket
+def test_every_command_of_a_move_to_postgresql_prints_what_it_shows(postgres_database, tmp_path):
+    ports = free_ports(API, CONSOLE, VERIFY)
+    init(tmp_path, ports)
+    with shell(tmp_path, ports) as session:
+        for step in over(postgres_database, MOVE):
+            session.check(step)
 
 
 def check(names: Iterable[str], folder: Path) -> None:

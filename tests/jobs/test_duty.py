@@ -12,6 +12,7 @@ from latchgate.store.duty import JOBS, read_duty
 from latchgate.store.errors import OutcomeUnknownError, StoreError
 
 RATE = 1.25
+pytestmark = pytest.mark.both_databases
 
 
 class Ticks:
@@ -63,8 +64,8 @@ class _lost:  # noqa: N801 - used as a context manager alone
 
 
 @pytest.fixture
-def store(tmp_path):
-    world = World(tmp_path)
+def store(tmp_path, place):
+    world = World(tmp_path, databases=place)
     yield world.store
     world.close()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import logging
 import subprocess
 import sys
@@ -110,6 +111,10 @@ class Lent:
 
 def test_a_duty_lost_during_a_job_ends_the_round(ticks):
     ran: list[int] = []
-    jobs = [Job(str(n), 1, lambda _, n=n: ran.append(n)) for n in range(3)]
+
+    def noting(number, _):
+        ran.append(number)
+
+    jobs = [Job(str(n), 1, functools.partial(noting, n)) for n in range(3)]
     assert not Runner(jobs, WORK, Lent(3), ticks=ticks).step()
     assert ran == [0, 1]

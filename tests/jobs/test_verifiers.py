@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.world import World
 
 from latchgate.jobs import JOBS
 from latchgate.jobs.verifiers import MARGIN_SECONDS, VERIFIERS, Removal
 from latchgate.store import schema
 from latchgate.store.verifiers import Verifiers
 
+pytestmark = pytest.mark.both_databases
 TRUST = 4.0
 ROW = {
     "kind": "edge",
@@ -28,17 +31,19 @@ ROW = {
 
 
 @pytest.fixture
-def seen(site):
+def seen(tmp_path, place):
     """A job, its clock, and the tables it looks at."""
-    return Seen(site)
+    world = World(tmp_path, databases=place)
+    yield Seen(world.store)
+    world.close()
 
 
 class Seen:
-    def __init__(self, site):
-        self.store = site.world.store
+    def __init__(self, store):
+        self.store = store
         self.now = 0.0
         self.job = Removal()
-        self.work = dataclasses.replace(site.work, ticks=lambda: self.now)
+        self.work: Any = SimpleNamespace(store=store, ticks=lambda: self.now)
 
     def write(self, statement):
         with self.store.writing() as connection:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.model.state import OF_K, Beat, Node, Row, Server, State, row_of, with_node, with_row
+from tests.model.state import (
+    OF_K,
+    Beat,
+    Node,
+    Row,
+    Server,
+    State,
+    row_of,
+    valid,
+    with_node,
+    with_row,
+)
 from tests.model.world import NAMES, Model
 
 ORDER = ("raise", "evict", "trust")
@@ -45,8 +56,8 @@ def _at_once(model: Model, state: State, index: int, beat: Beat) -> Iterator[tup
     for _, answered in answers:
         got = answered.nodes[index].beat
         assert got is not None
-        _, done = _acted(model, answered, index, got)
-        yield f"{NAMES[index]}'s heartbeat is committed, and acted on", done
+        for _, done in _acted(model, answered, index, got):
+            yield f"{NAMES[index]}'s heartbeat is committed, and acted on", done
 
 
 def _beats(state: State, index: int, beat: Beat | None) -> State:
@@ -95,7 +106,7 @@ def _under_way(model: Model, state: State, index: int, beat: Beat) -> Iterator[t
     """The heartbeat's transaction, its answer, or neither."""
     who, node = NAMES[index], state.nodes[index]
     if beat.got is not None:
-        yield _acted(model, state, index, beat)
+        yield from _acted(model, state, index, beat)
         if beat.stage:
             return
         if _behind(model, index) and beat.live and not model.keeps("9b"):
@@ -220,14 +231,15 @@ def _relayed(model: Model, state: State, index: int, beat: Beat) -> tuple[str, S
     return f"{NAMES[0]} answers {NAMES[index]}'s poll", with_node(state, 0, below)
 
 
-def _acted(model: Model, state: State, index: int, beat: Beat) -> tuple[str, State]:
+def _acted(model: Model, state: State, index: int, beat: Beat) -> Iterator[tuple[str, State]]:
     """Act on a heartbeat's answer: all of it, or where a world is fine the next part of it."""
     node, who = state.nodes[index], NAMES[index]
     if not beat.live and not _behind(model, index):
         gone = node._replace(
             birth=0, trust=0, beat=None, held=None if model.keeps("10c") else node.held
         )
-        return f"{who} finds that its row is gone, and flushes", with_node(state, index, gone)
+        yield f"{who} finds that its row is gone, and flushes", with_node(state, index, gone)
+        return
     order = ORDER
     if not model.keeps("4a"):
         order = ("evict", "raise", "trust")
@@ -236,13 +248,37 @@ def _acted(model: Model, state: State, index: int, beat: Beat) -> tuple[str, Sta
     if not model.world.fine:
         for part in order:
             node = _part(model, node, beat, part)
-        done = with_node(state, index, node._replace(beat=None))
-        return f"{who} takes the answer: raises P, evicts, trusts", done
+        node = node._replace(beat=None)
+        if model.world.refreshes and _changes(beat):
+            yield from _refreshed(model, state, index, node)
+            return
+        what = f"{who} takes the answer: raises P, evicts, trusts"
+        yield what, with_node(state, index, node)
+        return
     part = order[beat.stage]
     node = _part(model, node, beat, part)
     after = beat._replace(stage=beat.stage + 1) if beat.stage < len(ORDER) - 1 else None
     words = {"raise": "raises P", "evict": "evicts", "trust": "trusts until t0 + M"}
-    return f"{who} {words[part]}", with_node(state, index, node._replace(beat=after))
+    yield f"{who} {words[part]}", with_node(state, index, node._replace(beat=after))
+
+
+def _changes(beat: Beat) -> bool:
+    """Whether the rows that a heartbeat brought change K."""
+    return beat.got is not None and not OF_K.isdisjoint(beat.got[beat.since :])
+
+
+def _refreshed(model: Model, state: State, index: int, node: Node) -> Iterator[tuple[str, State]]:
+    """Read anew what changed, before the answer counts, as a verifier does with the policy."""
+    for server, where in ((state.primary, "the primary"), (state.old, "the old primary")):
+        if server is None:
+            continue
+        if model.keeps("6f") and not server.journal.startswith(node.seen):
+            before = with_node(state, index, state.nodes[index]._replace(beat=None))
+            yield f"{NAMES[index]} reads K at {where}: older than its rows, no heartbeat", before
+            continue
+        held = server.journal if valid(server.journal) else None
+        after = with_node(state, index, node._replace(held=held))
+        yield f"{NAMES[index]} takes the answer, and K as it is at {where}", after
 
 
 def _part(model: Model, node: Node, beat: Beat, part: str) -> Node:
@@ -263,5 +299,4 @@ def _part(model: Model, node: Node, beat: Beat, part: str) -> Node:
         return node._replace(seen=beat.got, floor=floor, timeline=beat.timeline)
     if beat.gap:
         return node._replace(held=None if model.keeps("1d") else node.held)
-    changed = not OF_K.isdisjoint(beat.got[beat.since :])
-    return node._replace(held=None if changed else node.held)
+    return node._replace(held=None if _changes(beat) else node.held)

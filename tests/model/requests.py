@@ -229,9 +229,10 @@ def _answered(model: Model, state: State, index: int, read: Read) -> Iterator[tu
         yield f"{who} gets K from the replica, which may not serve", _put(state, index, done)
         return
     if _loses(model, node, read):
+        repeats = model.keeps("8e" if read.through and not node.trust else "8c")
         if not waits:
             yield f"{who} gets K, too old to remember", _put(state, index, done)
-        elif model.keeps("8c"):
+        elif repeats:
             again = Read(read.through)
             yield (
                 f"{who} gets K, too old, and reads again",

@@ -47,6 +47,7 @@ _TABLE = (
     ("6c", "nothing enters past a known change", "whatever was read enters", "slow-read"),
     ("6d", "S and record are of one snapshot", "the record may be newer than its S", "phantom"),
     ("6e", "a record enters on its own timeline", "timelines of records don't count", "phantom"),
+    ("6f", "what a heartbeat has read anew is at S ≥ its rows", "any answer will do", "refresh"),
     ("7a", "the clock is read after the arrival", "a clock read before serves", "order"),
     (
         "7b",
@@ -63,6 +64,7 @@ _TABLE = (
     ("8b", "acknowledged once accepts have left", "decided accepts may still leave", "order"),
     ("8c", "a read that loses is repeated", "it is not remembered, but decides", "slow-read"),
     ("8d", "a new row acknowledges by a heartbeat", "registration acknowledges", "expelled"),
+    ("8e", "so is one past trust", "what was read for it alone decides", "slow-read"),
     ("9a", "an edge's lease is younger by its relay's age", "it counts from the poll", "edge"),
     ("9b", "a nonce is echoed", "a late answer passes for a new one", "edge"),
     ("9c", "an edge has its own row", "the relay's row stands for both", "edge"),

@@ -41,6 +41,13 @@ def test_every_world_shows_a_rule():
     assert {rule.world for rule in RULES.values()} == set(WORLDS)
 
 
+def test_the_page_tells_a_schedule_as_the_model_does():
+    page = (ROOT / "docs/explanation/promise.md").read_text(encoding="utf-8")
+    lines = told(run_without(RULES["3b"], limit=LIMIT))
+
+    assert "\n".join(f"    {line}" for line in lines) in page
+
+
 def test_the_decision_lists_every_rule_that_is_modelled():
     page = (ROOT / "docs/decisions/0022-model.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| (\d+[a-z]?) \| (.+?) \| (.+?) \|", page, re.MULTILINE)

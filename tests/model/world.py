@@ -27,7 +27,8 @@ class World:
     each once. `late`: verifiers that join later. `relay`: verifier 1 is an edge behind verifier 0.
     `fine`: a heartbeat's answer is acted on in parts between which anything may happen. `begun`: so
     is a revocation. `held`: every verifier starts with K in memory, trust and a full lease.
-    `births`: incarnations that each may have. `slow`: reads take time, so that
+    `births`: incarnations that each may have. `refreshes`: what a heartbeat
+    says has changed is read anew with it, as the policy is. `slow`: reads take time, so that
     anything may happen before their answers come; `quick`: heartbeats take none, nor do those of
     who is `silent` and gets no requests.
     """
@@ -48,6 +49,7 @@ class World:
     replica: bool = False
     held: bool = True
     births: int = 1
+    refreshes: bool = False
     slow: bool = True
     quick: bool = False
     gateway: Edge | None = None

@@ -33,6 +33,15 @@ _ALL = (
         held=False,
     ),
     World(
+        name="refresh",
+        about="what is read anew when it changed, beside a primary that was replaced",
+        trusts=(1,),
+        faults="rp",
+        needs=(*_BOTH, "a takes the answer, and K as it is at the primary"),
+        slow=False,
+        refreshes=True,
+    ),
+    World(
         name="sequence",
         about="two writers at once",
         trusts=(1,),

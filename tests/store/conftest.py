@@ -50,7 +50,7 @@ def _usage_in_postgres(postgres) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def postgres_usage(_usage_in_postgres) -> Postgres:
+def postgres_usage(_usage_in_postgres):
     """An empty database of usage in PostgreSQL."""
     with psycopg.connect(_usage_in_postgres.uri.reveal()) as connection:
         connection.execute(_EMPTY.encode())

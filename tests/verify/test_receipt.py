@@ -124,10 +124,12 @@ def test_a_listing_that_succeeds_at_last_counts():
 
 def test_without_listing_and_promise_there_is_no_receipt():
     wait = Wait(9, None)
-    assert wait.due() == PATIENCE_SECONDS
     wait.fail()
+    assert wait.due() == PATIENCE_SECONDS
     with pytest.raises(ReceiptError, match="change 9"):
-        wait.due()
+        wait.check()
+    wait.hear(following())
+    wait.check()
 
 
 def test_a_longest_trust_that_shrank_is_not_believed():

@@ -15,7 +15,8 @@ import pytest
 from tests.verify.following import Table, follower, following
 
 from latchgate.store.bell import Bell
-from latchgate.verify.receipts import WAIT_SECONDS, Receipts
+from latchgate.verify.receipt import PATIENCE_SECONDS, ReceiptError
+from latchgate.verify.receipts import FORGET_SECONDS, WAIT_SECONDS, Receipts
 
 JOIN_AND_WAIT = """
 import sys
@@ -273,6 +274,30 @@ def test_when_the_database_is_gone_the_longest_trust_is_waited_for(table):
     with receipts(table, ticks=ticks) as given:
         found = asyncio.run(run(given))
     assert (found.known, found.verifiers) == (False, ())
+
+
+def test_what_was_learnt_too_long_ago_is_no_ground_for_a_receipt(table):
+    ticks = Ticks()
+
+    async def run(given):
+        table.broken = True
+        ticks.now = FORGET_SECONDS + 0.1
+        waiting = asyncio.create_task(given.wait(9))
+        await until(lambda: table.listings > 1)
+        ticks.now += PATIENCE_SECONDS
+        with pytest.raises(ReceiptError):
+            await waiting
+
+    with receipts(table, ticks=ticks) as given:
+        asyncio.run(run(given))
+
+
+def test_what_is_promised_is_learnt_again_and_again_where_it_may_change_elsewhere(table):
+    with receipts(table):
+        give_up = time.monotonic() + 30
+        while table.looks < 3:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
 
 
 def test_a_look_that_hangs_puts_no_receipt_off(table):

@@ -77,13 +77,14 @@ def _compared(config_file: Path, compiled: Policy) -> list[str]:
     from latchgate.store.shadows import ShadowReader
 
     config = loaded(config_file)
-    if not compiled.shadowed or not config.usage_database.exists():
+    usage = config.usage_database
+    if not compiled.shadowed or (isinstance(usage, Path) and not usage.exists()):
         return []
     try:
-        with closing(ShadowReader(config.usage_database)) as reader:
+        with closing(ShadowReader(usage)) as reader:
             found = summaries(compiled.areas, reader, now=time.time())
     except StoreError:
-        return []  # of another version: migrate says so
+        return []  # of another version: migrate says so; or away
     return [f"{one.area}: {one.verdict}" for one in found if one.shadow is not None]
 
 

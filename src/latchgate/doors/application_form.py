@@ -26,7 +26,7 @@ from latchgate.manage import applications
 from latchgate.manage.applications import ApplicationSpec
 from latchgate.manage.errors import TooManyError
 from latchgate.signin.quota import Quota
-from latchgate.store.errors import StoreError
+from latchgate.store.errors import StoreError, UnstorableError
 from latchgate.store.journal import Store
 
 PATH = "/applications/request"
@@ -196,6 +196,8 @@ class ApplicationForm:
         except TooManyError as error:
             wait_seconds = str(error.retry_after)
             raise FormError(429, f"{error}.", **{"Retry-After": wait_seconds}) from error
+        except UnstorableError as error:
+            raise FormError(422, f"The request can't be kept: {error}.") from error
         except StoreError as error:
             _log.exception("a request for an application could not be kept")
             raise FormError(503, "It could not be kept just now; try again later.") from error

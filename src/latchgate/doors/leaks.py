@@ -23,7 +23,7 @@ from latchgate.doors.door import Door, bounded_body
 from latchgate.manage import leaks
 from latchgate.manage.leaks import MAX_TOKEN, MAX_TOKENS, LeakedToken
 from latchgate.signin.partners import Partners
-from latchgate.store.errors import StoreError
+from latchgate.store.errors import StoreError, UnstorableError
 from latchgate.store.journal import Actor
 
 PATH = "/leaks"
@@ -79,6 +79,8 @@ def application(door: Door, partners: Partners) -> Starlette:
         )
         try:
             return await _handle(door, actor, told)
+        except UnstorableError as error:
+            return _problem(422, "invalid", f"The body holds what can't be taken: {error}.")
         except StoreError:
             _log.exception("a partner's report could not be kept")
             return _problem(503, "service_unavailable", "It could not be kept; send it again.")

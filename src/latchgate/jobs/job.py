@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from latchgate.core.location import Location
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.jobs.mail import Mailer
@@ -48,7 +49,7 @@ class Work:
 
     store: Store
     usage: UsageReader
-    usage_database: Path
+    usage_database: Location
     retention: Retention
     policy: Callable[[], Policy]
     webhook_networks: Networks

@@ -63,8 +63,9 @@ def listed(
     """Return the caller's keys of a provider, oldest first, revoked ones too: all unless told."""
     wanted = sa.select(_TABLE).where(*_own(caller, provider))
     wanted = wanted.order_by(_TABLE.c.created_at, _TABLE.c.id)
-    # SQLite takes an offset after a limit only; a negative one is none.
-    wanted = wanted.limit(-1 if limit is None else limit).offset(offset)
+    if limit is not None:
+        wanted = wanted.limit(limit)
+    wanted = wanted.offset(offset)
     with store.reading() as connection:
         rows = connection.execute(wanted).mappings().all()
     return [stored_key(stored(row)) for row in rows]

@@ -6,6 +6,7 @@ each to another (PgBouncer in transaction mode): no prepared statements, no sett
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -21,7 +22,8 @@ from latchgate.core.location import Postgres
 from latchgate.store.errors import OutcomeUnknownError, StoreError
 
 STATEMENT_MS = 5_000
-IDLE_MS = 5_000  # a process that is stopped within a change must not keep all others waiting
+# A process that is stopped within a change must not keep all others waiting until they give up.
+IDLE_MS = 3_000
 # A commit that gives up its wait for the standby says so in a warning alone, which a setting of
 # the role or the database (client_min_messages) would keep from us.
 HEARD = "SET LOCAL client_min_messages = warning"
@@ -116,6 +118,7 @@ class Watchdog:
         self._due: dict[int, tuple[float, int]] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._wakes = 0.0  # when the thread looks again by itself
         self._next = 0
         self._closed = False
 
@@ -123,14 +126,16 @@ class Watchdog:
     def within(self, connection: Connection, seconds: float) -> Iterator[None]:
         """Shut the connection's socket down when the block takes longer; it then raises."""
         descriptor = os.dup(connection.fileno())
+        due = time.monotonic() + seconds
         with self._changed:
             self._next += 1
             name = self._next
-            self._due[name] = (time.monotonic() + seconds, descriptor)
+            self._due[name] = (due, descriptor)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            elif due < self._wakes:
+                self._changed.notify()
         try:
             yield
         finally:
@@ -153,6 +158,7 @@ class Watchdog:
                         del self._due[name]
                         _shut(descriptor)
                 first = min((due for due, _ in self._due.values()), default=None)
+                self._wakes = math.inf if first is None else first
                 self._changed.wait(None if first is None else max(0.0, first - now))
 
 

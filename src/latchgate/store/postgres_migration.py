@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
 from sqlalchemy.pool import NullPool
@@ -86,7 +87,9 @@ def _migrating(at: Postgres) -> Iterator[sa.Connection]:
         if not isinstance(driver, Connection):
             msg = "not a connection of ours"
             raise StoreError(msg)
-        driver.execute(_VERSIONS)
+        # Of two who make it at once, one is told that it is there.
+        with suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
+            driver.execute(_VERSIONS)
         connection.exec_driver_sql(f"{_BEGIN}{LOCK_MS}")
         connection.exec_driver_sql(_LOCK)
         yield connection

@@ -163,7 +163,6 @@ class PostgresStore:
         """
         for attempt in range(1, ATTEMPTS + 1):
             with self._connected(engine) as connection:
-                connection.begin()
                 driver = _driver(connection)
                 try:
                     row = self._run(driver, begin)

@@ -32,6 +32,7 @@ COUNTED_SECONDS = 0.55
 KEY_SECONDS = 0.005
 SETTLED_SECONDS = 30.0
 SETTLED_KEYS = 60_000
+TELL_SECONDS = 30.0
 PIECE = 1_000  # of keys to a transaction, so that nothing else waits for the database for long
 _ALLOWED = Reason.ALLOWED  # looked up through its class it takes a third of a count
 _log = logging.getLogger(__name__)
@@ -271,11 +272,16 @@ class Usage:
                 self.adopt(before=math.inf)
         except StoreError:
             _log.exception("what a crash left of usage is still to be counted")
+        told = -math.inf
         while not self._stop.wait(BATCH_SECONDS):
             try:
                 self.flush(everything=False)
+                told = -math.inf
             except StoreError:
-                _log.exception("a batch of usage was lost")
+                # A database that is away for long is told of now and then, not five times a second.
+                if self._ticks() - told >= TELL_SECONDS:
+                    told = self._ticks()
+                    _log.exception("a batch of usage was lost")
             except Exception:  # noqa: BLE001 - the recorder goes on
                 _log.exception("a batch of usage could not be worded")
 

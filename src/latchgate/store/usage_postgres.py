@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 
@@ -20,8 +20,8 @@ from latchgate.core.location import Postgres
 from latchgate.core.reason import Reason
 from latchgate.store.batch import DAY, EVERYBODY, HOUR
 from latchgate.store.errors import NotMigratedError, OutcomeUnknownError, StoreError
-from latchgate.store.postgres import Connection, Watchdog, connect, said
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.postgres import IDLE_MS, Connection, Watchdog, connect, said
+from latchgate.store.postgres_schema import check_schema
 from latchgate.store.tally import MINUTE
 from latchgate.store.usage_database import COLUMNS, OF_DAY, OF_USE, Cursor, Line
 
@@ -265,34 +265,22 @@ class PostgresUsage:
         except StoreError:
             self._not_before = time.monotonic() + RETRY_SECONDS
             raise
-        if not self._read_only:
-            self._check(made)
+        try:
+            if not self._read_only:
+                with self._watchdog.within(made, SECONDS):
+                    check_schema(made)
+        except StoreError:
+            made.close()
+            raise
         self._connection = made
         return made
-
-    def _check(self, connection: Connection) -> None:
-        """Raise NotMigratedError where the tables are of another version than this program."""
-        try:
-            with self._watchdog.within(connection, SECONDS):
-                # The statement, and how it is run, are alike on both drivers.
-                check_schema(cast("Any", connection), SCHEMA_HEAD)
-        except psycopg.errors.UndefinedTable as error:
-            connection.close()
-            msg = f"{self._at} is not a Latchgate database yet; run latchgate init"
-            raise NotMigratedError(msg) from error
-        except psycopg.Error as error:
-            connection.close()
-            raise _failed(error) from error
-        except StoreError:
-            connection.close()
-            raise
 
 
 def _begin() -> bytes:
     return (
         "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off;"
         f" SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL lock_timeout = {LOCK_MS};"
-        f" SET LOCAL idle_in_transaction_session_timeout = {STATEMENT_MS}; SELECT txid_current()"
+        f" SET LOCAL idle_in_transaction_session_timeout = {IDLE_MS}; SELECT txid_current()"
     ).encode()
 
 

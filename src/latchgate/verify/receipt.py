@@ -157,21 +157,21 @@ class Wait:
         )
 
     def due(self) -> float:
-        """Return how long after the commit the wait ends, without further news (seconds).
-
-        ReceiptError where neither who follows nor what they were promised is known.
-        """
+        """Return how long after the commit the wait ends, without further news (seconds)."""
         heard = self._heard
         if heard.promise is None:
-            if not heard.failed:
-                return PATIENCE_SECONDS
-            msg = f"whom change {self.journal} has reached is not known"
-            raise ReceiptError(msg)
+            return PATIENCE_SECONDS
         worst = RATE * heard.promise.max_trust
         if heard.listed is None:
             return worst if heard.failed else max(worst, PATIENCE_SECONDS)
         longest = max((RATE * one.trust for one in heard.late), default=0.0)
         return max(worst, longest) if heard.shaken else longest
+
+    def check(self) -> None:
+        """Raise ReceiptError where neither who follows nor what they were promised is known."""
+        if self._heard.promise is None:
+            msg = f"whom change {self.journal} has reached is not known"
+            raise ReceiptError(msg)
 
     @property
     def tail(self) -> float:

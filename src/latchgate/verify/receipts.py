@@ -8,6 +8,7 @@ all the same, for it reads the bell before its next decision; on another, its tr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -15,12 +16,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 
 from latchgate.store.bell import Bell, Listener
-from latchgate.store.errors import StoreError
 from latchgate.store.verifiers import Following, NotedReceipt, Verifiers
 from latchgate.verify.receipt import Promise, Receipt, Wait
 
 WAIT_SECONDS = 1.0  # for caches on this machine, which need no waiting to be exact
 NOTE_SECONDS = 1.0
+# Whoever is to trust for longer than anybody before makes that known, and waits for longer than
+# this before they begin: what was learnt since then holds for whoever can't be listed.
+LEARN_SECONDS = 1.0
+FORGET_SECONDS = 3.0
 _BELL_SECONDS = 0.002
 _LOOK_SECONDS = 0.01
 _WORST_LOOK_SECONDS = 1.0
@@ -49,6 +53,7 @@ class Receipts:
         self._clock = clock
         self._ticks = ticks
         self._promise: Promise | None = None
+        self._learnt = ticks()  # not after what it says was read
         self._waits: dict[Wait, Callable[[], None]] = {}
         self._given: deque[NotedReceipt] = deque(maxlen=_PENDING)
         self._changed = threading.Condition()
@@ -57,10 +62,7 @@ class Receipts:
 
     def start(self) -> None:
         """Learn what is promised, and begin."""
-        try:
-            self._learn(self._verifiers.looked())
-        except StoreError as error:
-            _log.warning("who follows the journal could not be read: %s", error)
+        self._learn()
         self._thread.start()
 
     def close(self) -> None:
@@ -78,7 +80,7 @@ class Receipts:
         """
         begun = self._ticks()
         loop, news = asyncio.get_running_loop(), asyncio.Event()
-        one = Wait(journal, self._promise)
+        one = Wait(journal, self._known(begun))
 
         def wake() -> None:
             if not loop.is_closed():
@@ -91,10 +93,11 @@ class Receipts:
             here, lapsed = await self._heard_here(journal, begun)
             while (left := begun + one.due() - self._ticks()) > 0:
                 news.clear()
-                try:
-                    await asyncio.wait_for(news.wait(), min(left, _NAP_SECONDS))
-                except TimeoutError:
-                    continue
+                # Not `wait_for`, which may swallow that whoever asked is gone (CPython #86296).
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, _NAP_SECONDS)):
+                        await news.wait()
+            one.check()
         finally:
             with self._changed:
                 self._waits.pop(one, None)
@@ -148,15 +151,35 @@ class Receipts:
         late = {listener.incarnation for listener in waiting}
         return tuple(one for one in listed if one.incarnation not in late), tuple(waiting)
 
-    def _learn(self, now: Following) -> None:
-        self._promise = Promise(now.max_trust, now.gateway_tail)
+    def _known(self, now: float) -> Promise | None:
+        """Return what is promised, unless that was learnt too long ago.
+
+        On the machine of the database nobody is ever cut off from it.
+        """
+        fresh = self._bell is not None or now - self._learnt <= FORGET_SECONDS
+        return self._promise if fresh else None
+
+    def _learn(self) -> Following | None:
+        """Read who follows, without proof; None when that failed."""
+        return self._read(self._verifiers.looked)
+
+    def _read(self, read: Callable[[], Following]) -> Following | None:
+        begun = self._ticks()
+        try:
+            now = read()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody is to wait for ever
+            _log.warning("who follows the journal could not be read: %s", error)
+            return None
+        self._promise, self._learnt = Promise(now.max_trust, now.gateway_tail), begun
+        return now
 
     def _run(self) -> None:
         pause, noted = _LOOK_SECONDS, self._ticks()
+        # The machine of the database has nothing to learn while nobody waits.
+        idle = None if self._bell is not None else LEARN_SECONDS
         while True:
             with self._changed:
-                while not (self._closed or self._given or any(one.open for one in self._waits)):
-                    self._changed.wait()
+                self._changed.wait_for(self._busy, idle)
                 waits, closed = dict(self._waits), self._closed
             if closed or self._ticks() - noted >= NOTE_SECONDS:
                 noted = self._ticks()
@@ -165,8 +188,13 @@ class Receipts:
                 return
             looked = self._look(waits)
             pause = _LOOK_SECONDS if looked else min(_WORST_LOOK_SECONDS, 2 * pause)
-            idle = not any(one.open for one in waits)
-            self._rest(NOTE_SECONDS if idle else pause, waits, hasty=looked)
+            if not looked or any(one.open for one in waits):
+                self._rest(pause, waits, hasty=looked)
+            elif self._given:
+                self._rest(NOTE_SECONDS, waits, hasty=True)
+
+    def _busy(self) -> bool:
+        return self._closed or bool(self._given) or any(one.open for one in self._waits)
 
     def _rest(self, seconds: float, known: Collection[Wait], *, hasty: bool) -> None:
         """Wait before the next look; a new receipt is listed at once unless that just failed."""
@@ -179,18 +207,15 @@ class Receipts:
     def _look(self, waits: Mapping[Wait, Callable[[], None]]) -> bool:
         """Tell the waiting what there is to know; False when the database could not be read."""
         waiting = [one for one in waits if one.open]
-        if not waiting:
+        if not waiting and (self._bell is not None or self._ticks() - self._learnt < LEARN_SECONDS):
             return True
         unlisted = [one for one in waiting if not one.listed]
-        try:
-            now = self._verifiers.listed() if unlisted else self._verifiers.looked()
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must not wait for ever
-            _log.warning("who follows the journal could not be read: %s", error)
+        now = self._read(self._verifiers.listed) if unlisted else self._learn()
+        if now is None:
             for one in unlisted:
                 one.fail()
                 waits[one]()
             return False
-        self._learn(now)
         for one in waiting:
             one.hear(now)
             waits[one]()
@@ -204,5 +229,5 @@ class Receipts:
             return
         try:
             self._verifiers.note(given)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - it is for people alone, and ends nothing
             _log.warning("%d receipts were not kept for the list: %s", len(given), error)

@@ -45,7 +45,7 @@ from latchgate.manage.errors import (
 from latchgate.oauth.sent import UnanswerableError
 from latchgate.signin import ceremony, session
 from latchgate.signin.next_path import HOME, local
-from latchgate.store.errors import ConflictError
+from latchgate.store.errors import ConflictError, UnstorableError
 
 CSRF = "csrf"  # the field that holds a page's token
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,254}")
@@ -63,6 +63,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (UnprovenError, 403),
     (ForbiddenError, 403),
     (InvalidError, 422),
+    (UnstorableError, 422),
 )
 _log = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ from latchgate.doors.keystone.bodies import Validated
 from latchgate.doors.keystone.call import Call, Handler
 from latchgate.doors.keystone.identity import Identity
 from latchgate.manage.errors import InvalidError, ManageError, NotFoundError, TooManyError
-from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError, UnstorableError
 
 # The paths that these routes are below.
 BELOW = ("/identity", "/v3")
@@ -137,6 +137,8 @@ def _worded(error: Exception) -> RefusedError:
         return unavailable()
     if isinstance(error, ManageError):
         return _refused(error)
+    if isinstance(error, UnstorableError):
+        return RefusedError(400, f"The request can't be taken: {error}.")
     if isinstance(error, ConflictError):
         return RefusedError(409, error.detail)
     _log.error("a request of the identity API failed", exc_info=error)

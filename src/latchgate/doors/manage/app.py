@@ -71,7 +71,7 @@ from latchgate.manage.errors import (
     TooManyError,
     UnprovenError,
 )
-from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError, UnstorableError
 from latchgate.verify.receipt import ReceiptError
 
 _log = logging.getLogger(__name__)
@@ -110,6 +110,8 @@ def _answered(door: Door, operation: Operation) -> _Run:
             return problem(404, "not_found", str(error))
         except (StaleError, UnprovenError, TooManyError) as error:
             return refused(error)
+        except UnstorableError as error:
+            return problem(422, "invalid", f"The request holds what can't be taken: {error}.")
         except ConflictError as error:
             return problem(409, "conflict", error.detail)
         except StoreError as error:

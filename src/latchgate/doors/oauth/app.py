@@ -30,7 +30,7 @@ from latchgate.doors.oauth.token import token
 from latchgate.keyring.errors import KeyringError
 from latchgate.oauth import discovery
 from latchgate.oauth.errors import Code, OAuthError
-from latchgate.store.errors import StoreError
+from latchgate.store.errors import StoreError, UnstorableError
 
 _LATER = 1
 _NO_FORM = Form({})
@@ -101,6 +101,8 @@ async def _answered(desk: Desk, endpoint: Endpoint, scope: Scope, receive: Recei
         return await endpoint.handler(Call(desk, request, form, question))
     except OAuthError as error:
         return _worded(desk, scope, error)
+    except UnstorableError as error:
+        return _worded(desk, scope, OAuthError(Code.INVALID_REQUEST, error.detail))
     except (StoreError, KeyringError):
         _log.exception("an OAuth2 request could not be answered")
         return _worded(desk, scope, unavailable())

@@ -29,7 +29,7 @@ from latchgate.doors.teracloud.account import capacity, properties, user
 from latchgate.manage import storage
 from latchgate.manage.errors import NotFoundError
 from latchgate.manage.storage import Account
-from latchgate.store.errors import StoreError
+from latchgate.store.errors import StoreError, UnstorableError
 
 _log = logging.getLogger(__name__)
 _DIALECT = "teracloud"
@@ -53,6 +53,8 @@ def application(door: Door) -> Callable[[Scope, Receive, Send], Any]:
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await _answer(door, HttpRequest(scope, receive))
+        except UnstorableError as error:
+            response = _error(Public(400, "bad_request", f"The request can't be taken: {error}."))
         except StoreError:
             _log.exception("the store failed")
             response = _error(TABLE[Reason.STORE_UNAVAILABLE][_DIALECT])

@@ -31,7 +31,7 @@ from latchgate.manage.errors import (
     NotFoundError,
     TooManyError,
 )
-from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError, UnstorableError
 
 BELOW = ("/1.3",)
 CALLS: tuple[Call, ...] = (
@@ -124,6 +124,9 @@ def _answered(door: Door, call: Call) -> _Run:
             return _invalid(door, request, error)
         except ManageError as error:
             return _worded(door, request, _refusal(call, error))
+        except UnstorableError as error:
+            words = f"The request holds what can't be taken: {error}."
+            return _worded(door, request, WireError(400, "REQUEST_INVALID", words))
         except ConflictError as error:
             return _worded(door, request, WireError(409, call.taken, error.detail))
         except OutcomeUnknownError:

@@ -18,7 +18,7 @@ from latchgate.core.dialects.table import TABLE
 from latchgate.core.dialects.wayscloud import render
 from latchgate.core.reason import Reason
 from latchgate.manage.errors import ForbiddenError, InvalidError, ManageError, NotFoundError
-from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError
+from latchgate.store.errors import ConflictError, OutcomeUnknownError, StoreError, UnstorableError
 
 _log = logging.getLogger(__name__)
 _FORBIDDEN = TABLE[Reason.SCOPE_NOT_GRANTED]["wayscloud"]
@@ -60,6 +60,8 @@ def worded(error: ManageError | StoreError | ConflictError) -> Response:
     if isinstance(error, NotFoundError):
         # What was asked for may be a whole key, so it is not said again.
         return refused(Public(404, "NOT_FOUND", "API key not found"))
+    if isinstance(error, UnstorableError):
+        return refused(Public(400, "INVALID_PARAMETER", error.detail))
     if isinstance(error, ConflictError):
         return refused(Public(409, "CONFLICT", error.detail))
     if isinstance(error, OutcomeUnknownError):

@@ -1,7 +1,7 @@
 """Alembic runs this; the connection and the parts to migrate come in by attributes.
 
 From 0008 on each migration names the `oldest` program that may go on working with what it leaves;
-with it old and new programs run together (docs/decisions/0022).
+with it old and new programs run together (docs/decisions/0023).
 """
 
 from __future__ import annotations
