@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from tests.certificates import Authority
@@ -24,7 +25,7 @@ class Upstream:
     """A server that answers as it is told, and keeps what it was asked."""
 
     def __init__(self, context=None):
-        self.asked = []
+        self.asked: list[Any] = []
         self.answer = lambda handler: said(handler, 200, b"{}")
         outer = self
 
@@ -76,7 +77,7 @@ def upstream():
 
 @pytest.fixture
 def exchanges():
-    made = []
+    made: list[Exchange] = []
     yield made
     for one in made:
         one.close()
