@@ -52,8 +52,7 @@ define install_apart
 endef
 UV := $(BIN)/uv --no-managed-python --no-progress
 
-.PHONY: help run test interop model rivals check format messages screenshots lock bench soak clean
-.PHONY: help run test interop rivals check format messages screenshots lock bench soak failover clean
+.PHONY: help run test interop model rivals check format messages screenshots lock bench soak failover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.machine import ROOT
 
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 _HEAD = re.compile(r'^SCHEMA_HEAD = "\d+"', re.MULTILINE)
 _MIGRATION = '''\
@@ -42,7 +42,7 @@ def made(folder: Path) -> Path:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "src" / "latchgate", target / "latchgate", ignore=ignored)
     store, number = target / "latchgate" / "store", f"{int(SCHEMA_HEAD) + 1:04d}"
-    reads = store / "reads.py"
+    reads = store / "schema_window.py"
     text, found = _HEAD.subn(f'SCHEMA_HEAD = "{number}"', reads.read_text(encoding="utf-8"))
     if found != 1:
         msg = f"{reads} does not say once which migration is the newest"

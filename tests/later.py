@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 _ADDS = """
 import sqlalchemy as sa

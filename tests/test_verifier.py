@@ -352,7 +352,7 @@ def forked(work) -> str:
     if not child:
         try:
             said = repr(work())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told to the parent
             said = f"raised {error!r}"
         os.write(writable, said.encode())
         os._exit(0)
@@ -542,7 +542,7 @@ def test_the_package_offers_the_verifier_and_its_version_and_no_more():
     assert latchgate.__version__
     assert set(latchgate.__all__) == {"Verifier", "__version__"}
     with pytest.raises(AttributeError, match="nothing"):
-        latchgate.nothing
+        latchgate.nothing  # noqa: B018 - asking is the test
 
 
 def test_a_program_that_just_ends_ends(config, world):

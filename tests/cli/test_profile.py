@@ -53,7 +53,7 @@ def ring():
 
     class Ring(KeyringBackend):
         priority = 1
-        entries: dict[tuple[str, str], str] = {}
+        entries: dict[tuple[str, str], str] = {}  # noqa: RUF012 - one for each test
 
         def get_password(self, service, username):
             return self.entries.get((service, username))

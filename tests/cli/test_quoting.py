@@ -111,7 +111,7 @@ def docker_reads(text: str) -> dict[str, str]:
     """Read a file as docker/cli does (opts/envfile.go): by lines, at the first =, nothing else."""
     told = {}
     for line in text.split("\n"):
-        line = line.removesuffix("\r").lstrip(" \t")
+        line = line.removesuffix("\r").lstrip(" \t")  # noqa: PLW2901 - as it does
         if line and not line.startswith("#"):
             name, _, value = line.partition("=")
             told[name] = value

@@ -9,7 +9,7 @@ from tests.manage.journals import alter
 from tests.world import Server, latchgate
 
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ def test_where_the_cloud_does_not_say_that_a_credentials_time_is_over_latchgate_
     ):
         assert sent(cloud, url) == 200
         place.end(record)
-        until(lambda: stopped(cloud, url), seconds=30, what="its end")
+        until(lambda: stopped(cloud, url), seconds=30, what="its end")  # noqa: B023 - at once
         error = refusal(cloud, url)
         assert type(error) is AuthenticationFailed
         assert place.reason(error) == "credential_expired"

@@ -62,7 +62,7 @@ def test_an_error_says_all_that_is_known(error, text):
         lambda error: error.again(),
         copy.copy,
         copy.deepcopy,
-        lambda error: pickle.loads(pickle.dumps(error)),
+        lambda error: pickle.loads(pickle.dumps(error)),  # noqa: S301 - what was just made
     ],
 )
 def test_an_error_is_the_same_when_it_is_copied(error, copied):

@@ -36,7 +36,7 @@ HUSH = Secret("acme_storage_1_hush")
         f"{HUSH}",
         f"{HUSH!s:*^60}",
         f"{HUSH!a}",
-        "%s" % HUSH,
+        "%s" % HUSH,  # noqa: UP031 - the logging module formats this way
         "%r" % [HUSH],
         repr({"key": HUSH}),
         repr((HUSH,)),

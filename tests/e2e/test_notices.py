@@ -28,7 +28,7 @@ class Sink:
         self.port = 0
         self.received = []
 
-    async def handle_DATA(self, _server, _session, envelope):
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's word
         self.received.append((envelope.rcpt_tos, envelope.content))
         return "250 taken"
 

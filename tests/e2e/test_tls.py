@@ -432,7 +432,7 @@ def test_a_renewal_under_traffic_fails_no_request(tmp_path, authority, workers):
         for renewed in renewals:
             pair.put(renewed)
             os.kill(server.pid, signal.SIGHUP)
-            until(lambda: shown(server, client) == {renewed.serial}, what="the new certificate")
+            until(lambda: shown(server, client) == {renewed.serial}, what="the new certificate")  # noqa: B023
     finally:
         for one in traffic:
             one.end()

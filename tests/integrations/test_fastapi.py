@@ -55,7 +55,7 @@ def test_one_request_is_one_use_with_the_middleware_and_the_dependency(world):
         app = FastAPI(middleware=[latchgate.middleware], dependencies=[Depends(latchgate)])
 
         @app.get("/v1/storage/a")
-        def a(identity=Depends(latchgate)):
+        def a(identity=Depends(latchgate)):  # noqa: B008 - FastAPI's way
             return identity.credential
 
         client = TestClient(app, client=("192.0.2.1", 1))

@@ -74,10 +74,10 @@ class Sink:
         self.farewell = "221 bye"
         self.logins = []
 
-    async def handle_QUIT(self, _server, _session, _envelope):
+    async def handle_QUIT(self, _server, _session, _envelope):  # noqa: N802 - aiosmtpd's word
         return self.farewell
 
-    async def handle_DATA(self, _server, session, envelope):
+    async def handle_DATA(self, _server, session, envelope):  # noqa: N802 - aiosmtpd's word
         if self.refusals:
             return self.refusals.pop(0)
         self.received.append((envelope.rcpt_tos, envelope.content, session.ssl is not None))

@@ -75,7 +75,7 @@ def test_whoever_may_see_their_own_alone_is_told_of_those(world):
     other = mate(world, owner)
     mine = world.key(owner=owner, expires_at=NOW + DAY)
     theirs = world.key(owner=other, expires_at=NOW + DAY)
-    see = lambda *scopes: set(
+    see = lambda *scopes: set(  # noqa: E731 - one line, used thrice
         ids(overview.ending(world.store, acting(world, owner, *scopes), now=NOW, limit=9))
     )
     assert see(*OWN) == {mine.id}

@@ -100,7 +100,7 @@ def test_networks_hold_when_a_key_is_exchanged_and_when_its_token_is(world, trad
 
 def test_no_scope_is_given_that_the_credential_or_the_client_has_not(world, trade, owner):
     key = world.key(owner=owner)
-    wide = lambda: trade(key.text, exchange.SERVICE_KEY, "dns:manage")
+    wide = lambda: trade(key.text, exchange.SERVICE_KEY, "dns:manage")  # noqa: E731
     assert code_of(wide) == "invalid_scope"
     client = authority.known(world, authority.client(world, scopes=["storage:write"]))
     answer = trade(key.text, exchange.SERVICE_KEY, client=client)
@@ -115,7 +115,7 @@ def test_whom_a_token_is_for_can_only_be_us(server, trade, world, owner):
     for target in (authority.ISSUER, server.kind.audience):
         assert trade(key.text, exchange.SERVICE_KEY, targets=(target,)).scope
     for target in ("", authority.ISSUER + "/", "https://other.example"):
-        ask = lambda one=target: trade(key.text, exchange.SERVICE_KEY, targets=(one,))
+        ask = lambda one=target: trade(key.text, exchange.SERVICE_KEY, targets=(one,))  # noqa: E731
         assert code_of(ask) == "invalid_target"
 
 
@@ -146,7 +146,7 @@ def test_d5_41_exchanging_again_and_again_neither_widens_nor_lengthens(world, cl
     clock.now += 300
     second = trade(first, exchange.ACCESS_TOKEN).access_token
     assert said(trade(second, exchange.ACCESS_TOKEN))["exp"] == unchecked_end(first)
-    wide = lambda: trade(second, exchange.ACCESS_TOKEN, "storage:write")
+    wide = lambda: trade(second, exchange.ACCESS_TOKEN, "storage:write")  # noqa: E731
     assert code_of(wide) == "invalid_scope"
     clock.now += 300
     assert code_of(lambda: trade(second, exchange.ACCESS_TOKEN)) == "invalid_grant"

@@ -112,7 +112,7 @@ def test_what_was_acknowledged_before_everything_was_killed_holds_after(tmp_path
             server.start()
             burst = Burst(server)
             burst.start()
-            until(lambda: len(burst.created) > 5, what="the burst")
+            until(lambda: len(burst.created) > 5, what="the burst")  # noqa: B023 - waited for here
             time.sleep(pauses.uniform(0.05, 0.6))
             server.kill()
             burst.wait()

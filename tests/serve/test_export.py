@@ -17,7 +17,7 @@ from latchgate.serve.export import APART, LEFT_OUT, export, tables
 from latchgate.serve.load import load_export
 from latchgate.store import schema
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 
 @pytest.fixture

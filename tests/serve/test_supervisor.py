@@ -116,7 +116,7 @@ def test_a_signal_right_after_the_start_ends_it_too(tmp_path):
         )
         try:
             children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-            until(lambda: len(children.read_text().split()) == 2, what="the workers")
+            until(lambda: len(children.read_text().split()) == 2, what="the workers")  # noqa: B023
             time.sleep(pause)
             process.send_signal(signal.SIGTERM)
             process.wait(15)

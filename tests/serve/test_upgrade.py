@@ -28,7 +28,7 @@ from latchgate.store.bell import Bell
 from latchgate.store.errors import ConflictError, NotMigratedError, StoreError
 from latchgate.store.journal import Store
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect
 
 AT = 1_700_000_000.0

@@ -6,7 +6,7 @@ import pytest
 from soak.rotation import Client, Slot
 from soak.steps import LostError, Said
 
-ALLOWED, DEPRECATED, REFUSED = Said(200, False), Said(200, True), Said(401, False)
+ALLOWED, DEPRECATED, REFUSED = Said(200, False), Said(200, True), Said(401, False)  # noqa: FBT003 - fields of an answer
 BEFORE: dict[str, bool] = {}
 UNDER_WAY = {"begun": True}
 IN_GRACE = {"begun": True, "answered": True}

@@ -10,7 +10,7 @@ from latchgate.core.secret import Secret
 from latchgate.store import found
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]

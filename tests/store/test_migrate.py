@@ -16,7 +16,8 @@ from tests.later import versions
 from tests.world import mode, raw_rows
 
 from latchgate.store import migrate, schema, sqlite
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.reads import check_schema
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, driver
 from latchgate.store.usage import LastUse, UsageReader
 

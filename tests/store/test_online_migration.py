@@ -16,7 +16,7 @@ from latchgate.store import found, postgres_migration
 from latchgate.store import migrate as migrations
 from latchgate.store.errors import StoreError
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'account'::regclass"

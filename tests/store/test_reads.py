@@ -15,13 +15,13 @@ from latchgate.store import reads, schema
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.reads import (
     PAGE,
-    SCHEMA_HEAD,
     check_schema,
     read_changes,
     read_head,
     read_policy_files,
     read_records,
 )
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, driver
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from latchgate.core.timestamp import rfc3339
 from latchgate.store.found import Ask
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 FORMAT = "latchgate-export-1"
 _HEAD = "SELECT n, hash, epoch FROM journal_head"

@@ -32,7 +32,7 @@ from latchgate.serve.upgrade import UpgradeError, schema_of
 from latchgate.store.copies import check, copied
 from latchgate.store.journal import Store
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, faults
 
 FORMAT = "latchgate-backup-1"

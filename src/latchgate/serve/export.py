@@ -18,7 +18,7 @@ from latchgate.manage.export_form import Header, write_export
 from latchgate.serve.files import appear, private_folder
 from latchgate.serve.upgrade import UpgradeError, schema_of
 from latchgate.store import found, schema
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 # Told by the header, or only when they are asked for.
 APART = frozenset({"journal_head", "journal", "schema_window"})

@@ -35,7 +35,7 @@ from latchgate.store.found import is_used
 from latchgate.store.journal import Actor, Store
 from latchgate.store.migrate import migrate
 from latchgate.store.pour import pour
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import Connection, connect, driver, faults
 
 _FIRST_SCHEMA = "0001"

@@ -33,7 +33,7 @@ from latchgate.store.copies import copied, put_in_place
 from latchgate.store.errors import StoreError
 from latchgate.store.journal import Actor, Change, Store
 from latchgate.store.migrate import migrate
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, faults
 
 _STAMP = "%Y%m%dT%H%M%SZ"

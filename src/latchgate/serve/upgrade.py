@@ -31,7 +31,7 @@ from latchgate.store.copies import copied
 from latchgate.store.errors import OutcomeUnknownError, StoreError
 from latchgate.store.journal import Actor, Store
 from latchgate.store.migrate import migrate, oldest_program
-from latchgate.store.reads import SCHEMA_HEAD
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from latchgate.core.location import Location, Postgres
 from latchgate.store import found
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.reads import check_schema
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.seal import BLANK, Told, encode
 from latchgate.store.sqlite import Connection, connect, driver, faults
 

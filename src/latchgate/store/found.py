@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from latchgate.core.location import Location, Postgres
 from latchgate.store import sqlite
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.reads import check_schema
+from latchgate.store.schema_window import SCHEMA_HEAD
 
 if TYPE_CHECKING:
     from latchgate.store import postgres

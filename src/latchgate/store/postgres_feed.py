@@ -32,8 +32,8 @@ from latchgate.store.postgres import (
     faults,
 )
 from latchgate.store.postgres_schema import check_schema
-from latchgate.store.reads import SCHEMA_HEAD
 from latchgate.store.rows import Row, Snapshot
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.source import PAGE, Beat, Place, Published, Through
 
 CHANNEL = "latchgate_journal"

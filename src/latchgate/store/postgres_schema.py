@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from latchgate.store.errors import NotMigratedError
 from latchgate.store.postgres import Connection, faults
-from latchgate.store.reads import NOT_YET, SCHEMA_HEAD, judge_schema
+from latchgate.store.schema_window import NOT_YET, SCHEMA_HEAD, judge_schema
 
 # Whose table is meant by a name without a schema is the connection's search path to say.
 _IS_THERE = "SELECT to_regclass('alembic_version') IS NOT NULL"

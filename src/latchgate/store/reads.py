@@ -12,6 +12,7 @@ from latchgate.core.model import Key, Login, Noun, Record, User
 from latchgate.store import rows
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.rows import Snapshot
+from latchgate.store.schema_window import NOT_YET, judge_schema
 from latchgate.store.sqlite import Connection, faults
 
 _Reader = Callable[[Connection, str], Record | None]
@@ -30,9 +31,7 @@ _SINCE = (
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _SCHEMA = "SELECT version_num FROM alembic_version"
 _OLDEST = "SELECT oldest FROM schema_window"
-NOT_YET = "this is not a Latchgate database yet; run latchgate init"
 PAGE = 1_000
-SCHEMA_HEAD = "0008"  # the newest migration; compared at start without loading Alembic
 
 
 def read_records(connection: Connection, keys: Iterable[Key]) -> Snapshot:
@@ -93,24 +92,6 @@ def check_schema(connection: Connection, expected: str) -> None:
     except StoreError as error:
         raise NotMigratedError(NOT_YET) from error
     judge_schema(row, lambda: _oldest(connection), expected)
-
-
-def judge_schema(row: rows.Row | None, oldest: Callable[[], str | None], expected: str) -> None:
-    """Judge what `_SCHEMA` found; `oldest` is asked for where that is newer than expected."""
-    found = row[0] if row is not None else None
-    # Numbers of migrations are compared as text: all have four digits.
-    if found is not None and found > expected:
-        allowed = oldest()
-        if allowed is not None and allowed <= expected:
-            return
-    if found != expected:
-        told = found if found is not None else "none"
-        msg = f"the database has schema {told}, this program needs {expected}"
-        if found is None or found < expected:
-            msg += "; stop what uses it and run latchgate migrate"
-        else:
-            msg += "; a newer latchgate wrote it, and this one can't read it"
-        raise NotMigratedError(msg)
 
 
 def _oldest(connection: Connection) -> str | None:

@@ -15,7 +15,8 @@ import msgspec
 
 from latchgate.core.reason import Reason
 from latchgate.store.batch import DAY, EVERYBODY, HOUR
-from latchgate.store.reads import SCHEMA_HEAD, check_schema
+from latchgate.store.reads import check_schema
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import Connection, connect, faults
 from latchgate.store.tally import MINUTE
 from latchgate.store.usage_database import COLUMNS, OF_DAY, OF_USE, Cursor, Line

@@ -18,13 +18,13 @@ from latchgate.store.bell import RINGS, Bell
 from latchgate.store.errors import StoreError
 from latchgate.store.reads import (
     PAGE,
-    SCHEMA_HEAD,
     check_schema,
     read_changes,
     read_head,
     read_policy_files,
     read_records,
 )
+from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
 from latchgate.verify.engine import Compile, Engine, Given

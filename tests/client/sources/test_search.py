@@ -118,4 +118,4 @@ print([n for n in sys.modules if n.startswith("latchgate.client.sources.")])
         check=True,
     )
     loaded = ("search", "source", "environment")
-    assert sorted(eval(told.stdout)) == sorted(f"latchgate.client.sources.{n}" for n in loaded)
+    assert sorted(eval(told.stdout)) == sorted(f"latchgate.client.sources.{n}" for n in loaded)  # noqa: S307

@@ -51,7 +51,7 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = _answer
+    do_GET = do_POST = _answer  # noqa: N815 - as the library calls them
 
     def log_message(self, *_told: object) -> None:
         """Say nothing."""
