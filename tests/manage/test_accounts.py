@@ -11,6 +11,8 @@ from latchgate.manage.accounts import NotMainError
 from latchgate.manage.errors import NotFoundError
 from latchgate.store import schema
 
+pytestmark = pytest.mark.both_databases
+
 SCOPES = ("upcloud:read", "upcloud:account")
 
 

@@ -17,6 +17,8 @@ from latchgate.manage.listing import Query
 from latchgate.manage.records import IfMatch
 from latchgate.store import schema
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_800_000_000.0
 SPEC = {"name": "n", "kind": Watch.REQUESTS_PER_DAY, "threshold": 5}
 

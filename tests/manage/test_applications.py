@@ -16,6 +16,8 @@ from latchgate.manage.developers import Proof
 from latchgate.manage.errors import TooManyError
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 GOOD = {
     "name": "Sync",
     "vendor": "Example",

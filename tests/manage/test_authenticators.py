@@ -18,6 +18,8 @@ from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Actor
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_800_000_000.0
 KEY = MasterKey(b"k" * 32)
 SECRET = Secret(base64.b32encode(b"12345678901234567890").decode())

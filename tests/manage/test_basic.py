@@ -17,6 +17,8 @@ from latchgate.manage.idempotency import Once
 from latchgate.manage.passwords import FirstPassword
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 EARLY = ("2021-06-02T16:25:00+09:00", "2999-01-01T00:00:00Z")  # everybody registered before
 COHORT = compiled({name: text.replace(*EARLY) for name, text in FILES.items()}, 1)

@@ -12,6 +12,8 @@ from latchgate.manage.applications import ApplicationSpec
 from latchgate.manage.developers import Proof
 from latchgate.manage.errors import NotFoundError
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def made(world):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from latchgate.manage.census import SHARE, Census
+
+pytestmark = pytest.mark.both_databases
 
 KIND = "wayscloud.service_key"
 

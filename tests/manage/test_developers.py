@@ -14,6 +14,8 @@ from latchgate.manage.developers import Proof
 from latchgate.manage.errors import NotFoundError, UnprovenError
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 
 

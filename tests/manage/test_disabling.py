@@ -13,6 +13,8 @@ from latchgate.manage.errors import ForbiddenError, NotFoundError
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.minting import Minting, client, with_issuer
 from tests.world import FILES
 
 from latchgate.manage import grants
 from latchgate.manage.grants import Held
+
+pytestmark = pytest.mark.both_databases
 
 
 def test_what_a_client_holds_is_counted_by_tenant_without_what_was_taken_away(world):

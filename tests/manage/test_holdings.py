@@ -9,6 +9,8 @@ from latchgate.core.scope import ALL, Scopes
 from latchgate.manage import holdings, users
 from latchgate.manage.users import Held
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_000_000.0
 SEES = ("manage:projects.read", "manage:roles.read")
 POLICY = compiled(FILES, 1)

@@ -11,6 +11,8 @@ from latchgate.manage import identities
 from latchgate.manage.logins import add_login
 from latchgate.store import schema
 
+pytestmark = pytest.mark.both_databases
+
 
 def name_of(world, table, record):
     return world.one(sa.select(table.c.name).where(table.c.id == record)).name

@@ -26,6 +26,8 @@ from latchgate.signin import password
 from latchgate.store import schema
 from latchgate.store.journal import Actor
 
+pytestmark = pytest.mark.both_databases
+
 ACTOR = Actor(name="local:test", tenant_id=None)
 ACME = """
 provider = "acme"

@@ -11,6 +11,8 @@ from latchgate.manage import leak_rules
 from latchgate.manage.errors import InvalidError
 from latchgate.manage.leak_rules import LeakRuleSpec
 
+pytestmark = pytest.mark.both_databases
+
 KIND = "wayscloud.service_key"
 
 

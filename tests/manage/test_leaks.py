@@ -26,6 +26,8 @@ from latchgate.manage.rotation_terms import RotationSpec
 from latchgate.store import schema
 from latchgate.store.journal import Actor
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled({}, 1)
 PARTNER = Actor(name="partner:github", tenant_id=None)
 KIND = "wayscloud.service_key"

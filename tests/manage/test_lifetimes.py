@@ -19,6 +19,8 @@ from latchgate.manage.records import IfMatch
 from latchgate.manage.tokens import TokenSpec
 from latchgate.store.usage import LastUse
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 NOW = 1_900_000_000.0
 KIND = "wayscloud.service_key"

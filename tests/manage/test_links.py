@@ -17,6 +17,8 @@ from latchgate.manage.idempotency import Once
 from latchgate.manage.links import LinkSpec
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 URL = "https://id.example.com/realms/r"
 BELIEVED = FILES["wayscloud.toml"] + (
     f'\n[kinds.oidc_bearer]\nissuer = "{URL}"\njwks_uri = "{URL}/certs"\naudience = "a"\n'

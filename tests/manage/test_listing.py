@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import random
 from functools import partial
@@ -71,11 +72,17 @@ ROWS = [
 MINE: list[dict[str, Any]] = [row for row in ROWS if row["tenant_id"] == "mine"]
 
 
-@pytest.fixture(scope="module")
-def connection():
-    engine = sa.create_engine("sqlite://")
-    TABLE.metadata.create_all(engine)
-    with engine.connect() as made:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def connection(request):
+    with contextlib.ExitStack() as undo:
+        uri = "sqlite://"
+        if request.param == "postgres":
+            database = undo.enter_context(request.getfixturevalue("postgres").database())
+            uri = database.socket_uri.replace("postgresql:", "postgresql+psycopg:")
+        engine = sa.create_engine(uri)
+        undo.callback(engine.dispose)
+        TABLE.metadata.create_all(engine)
+        made = undo.enter_context(engine.connect())
         made.execute(sa.insert(TABLE), ROWS)
         yield made
 

@@ -20,6 +20,8 @@ from latchgate.manage.tokens import TokenSpec
 from latchgate.store.recorder import Usage
 from latchgate.store.usage import UsageReader
 
+pytestmark = pytest.mark.both_databases
+
 DAY = 86_400.0
 NOW = 1_800_000_000.0
 POLICY = compiled(FILES, 1)

@@ -10,6 +10,8 @@ from latchgate.manage.notifications import notify
 from latchgate.store import schema
 from latchgate.store.journal import Actor, stored
 
+pytestmark = pytest.mark.both_databases
+
 JOBS = Actor(name="latchgate", tenant_id=None)
 
 

@@ -12,6 +12,8 @@ from latchgate.manage import key_terms, keys, own_keys
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.manage.keys import KeySpec
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 WAYSCLOUD = "wayscloud"
 

@@ -15,6 +15,8 @@ from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 HASHED = b"$argon2id$made-up"
 

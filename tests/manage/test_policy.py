@@ -13,6 +13,8 @@ from latchgate.core.policy_file import BUILT_IN as BUILT_IN_NAME
 from latchgate.manage import policy
 from latchgate.store import schema
 
+pytestmark = pytest.mark.both_databases
+
 OTHER = 'provider = "other"\ntitle = "Other"\ndialect = "problem"\n'
 
 

@@ -13,6 +13,8 @@ from latchgate.manage.errors import NotFoundError
 from latchgate.store import schema
 from latchgate.store.journal import Actor
 
+pytestmark = pytest.mark.both_databases
+
 
 def person(owner):
     return Person(Actor(f"user:{owner.user_id}", owner.tenant_id), owner.tenant_id, owner.user_id)

@@ -13,6 +13,8 @@ from latchgate.manage import project_tokens
 from latchgate.manage.errors import NotFoundError
 from latchgate.store import schema
 
+pytestmark = pytest.mark.both_databases
+
 TABLE = schema.credential
 
 

@@ -15,6 +15,8 @@ from latchgate.manage.projects import ProjectPatch, ProjectSpec
 from latchgate.manage.records import IfMatch
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_000_000.0
 
 

@@ -24,6 +24,8 @@ from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Actor
 
+pytestmark = pytest.mark.both_databases
+
 ISSUER = "https://id.example/realms/r"
 POLICY = compiled(FILES, 1)
 MAIL = {"email": "ada@example.com", "email_verified": True}

@@ -19,6 +19,8 @@ from latchgate.manage.users import Held
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_000_000.0
 POLICY = compiled(FILES, 1)
 MANAGING = ("manage:users.write", "manage:roles.write")

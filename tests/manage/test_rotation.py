@@ -37,6 +37,8 @@ from latchgate.store.errors import ConflictError
 from latchgate.verify.gather import minted
 from latchgate.verify.walk import Claim
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 DAY = 86_400.0
 

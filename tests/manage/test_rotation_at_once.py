@@ -64,6 +64,7 @@ class Another:
     """A process that rotates or revokes, over the database of a world."""
 
     def __init__(self, world: World, act: str) -> None:
+        assert isinstance(world.database, Path)
         command = [sys.executable, "-c", PROCESS, str(world.database.parent), act]
         root, pipe = Path(__file__).parents[2], subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=root, text=True)

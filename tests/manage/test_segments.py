@@ -18,6 +18,8 @@ from latchgate.manage.chain import parse_head
 from latchgate.manage.segment_check import verify_directory
 from latchgate.manage.segments import SegmentError, last, names, prune, write_next
 
+pytestmark = pytest.mark.both_databases
+
 DAY = 86_400.0
 NOW = 1_800_000_000.0
 

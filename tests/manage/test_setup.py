@@ -19,6 +19,8 @@ from latchgate.store.errors import ConflictError
 from latchgate.store.journal import Store
 from latchgate.store.migrate import migrate
 
+pytestmark = pytest.mark.both_databases
+
 HASH = "hash of "
 
 

@@ -15,6 +15,8 @@ from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
 from latchgate.store import schema
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def journal(tmp_path):

@@ -11,6 +11,8 @@ from latchgate.manage.errors import InvalidError, NotFoundError, StaleError
 from latchgate.manage.records import IfMatch
 from latchgate.manage.storage import StoragePatch, StoredStorage
 
+pytestmark = pytest.mark.both_databases
+
 NODE = "aki.example.com"
 
 

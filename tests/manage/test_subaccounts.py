@@ -17,6 +17,8 @@ from latchgate.manage.subaccounts import AccountChange
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 SCOPES = ("upcloud:read", "upcloud:account")
 

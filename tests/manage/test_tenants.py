@@ -17,6 +17,8 @@ from latchgate.manage.tenants import TenantPatch, TenantSpec
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_000_000.0
 POLICY = compiled(FILES, 1)
 

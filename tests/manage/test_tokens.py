@@ -14,6 +14,8 @@ from latchgate.manage import tokens
 from latchgate.manage.errors import ForbiddenError, InvalidError, NotFoundError
 from latchgate.manage.tokens import TokenSpec
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = compiled(FILES, 1)
 TARGET = "/1.3/server"
 

@@ -16,6 +16,8 @@ from latchgate.manage.records import IfMatch
 from latchgate.manage.users import UserPatch, UserSpec
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_000_000.0
 
 

@@ -21,6 +21,8 @@ from latchgate.signin.issuers import Issuers
 from latchgate.store import schema
 from latchgate.store.errors import ConflictError
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = with_issuer(FILES, 1)
 ISSUER = "https://token.actions.githubusercontent.com"
 KEYS = f"{ISSUER}/.well-known/jwks"

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.doors.verify.test_protocol import decided, granted
+from tests.lost import away, ended
 from tests.postgres import Postgres as Server
-from tests.store.conftest import away, ended
 from tests.world import raw_rows, run, until
 
 from latchgate.core.location import Postgres

@@ -5,6 +5,7 @@ Rule of this file: nothing here waits or asks; rules 11 to 15 of ARCHITECTURE §
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from latchgate.store.bell import Listener
@@ -114,10 +115,11 @@ class _Heard:
 class Wait:
     """One receipt under way: what was listed, and what was heard since. Nothing here waits."""
 
-    __slots__ = ("_heard", "journal")
+    __slots__ = ("_heard", "begun", "journal")
 
-    def __init__(self, journal: int, promise: Promise | None) -> None:
+    def __init__(self, journal: int, promise: Promise | None, *, begun: float) -> None:
         self.journal = journal
+        self.begun = begun
         self._heard = _Heard(promise)
 
     @property
@@ -135,26 +137,33 @@ class Wait:
         """Note that nobody could be listed so far."""
         self._heard = replace(self._heard, failed=True)
 
-    def hear(self, now: Following) -> None:
-        """Take what was read: who follows, the first time; who dropped it, ever after."""
+    def hear(self, now: Following, reached: Mapping[str, int]) -> bool:
+        """Take what was read: who follows, the first time; who dropped it, ever after.
+
+        `reached` is what each of them acknowledged. Returns whether that changes anything.
+        """
         heard = self._heard
-        worst = max(now.max_trust, heard.promise.max_trust if heard.promise is not None else 0.0)
         listed = heard.listed or now
-        follow = {one.incarnation: one.acknowledged for one in now.followers}
+        late = listed.followers if heard.listed is None else heard.late
         # Whoever is gone left once it decided nothing any more, or was long told off (rule 10).
         dropped = {
             one.incarnation
-            for one in listed.followers
-            if follow.get(one.incarnation, self.journal) >= self.journal
+            for one in late
+            if reached.get(one.incarnation, self.journal) >= self.journal
         }
+        # Numbers belong to one history: what another acknowledges says nothing (rule 15).
+        shaken = not now.settled or now.history != listed.history
+        if heard.listed is not None and not dropped and not shaken:
+            return False
+        worst = max(now.max_trust, heard.promise.max_trust if heard.promise is not None else 0.0)
         self._heard = _Heard(
             promise=Promise(worst, now.gateway_tail),
             listed=listed,
             dropped=heard.dropped | dropped,
-            # Numbers belong to one history: what another acknowledges says nothing (rule 15).
-            shaken=heard.shaken or not now.settled or now.history != listed.history,
+            shaken=heard.shaken or shaken,
             failed=heard.failed,
         )
+        return True
 
     def due(self) -> float:
         """Return how long after the commit the wait ends, without further news (seconds)."""
