@@ -93,6 +93,7 @@ def main() -> None:
             console=anywhere,
             verify=anywhere,
         ).config
+        assert isinstance(config.database, Path)
         _publish(config.database)
         file = folder / "keys.jsonl"
         written(file, told.keys)

@@ -69,7 +69,7 @@ class Minting:
 
     def token(self, grant_id: str, *scopes: str) -> str:
         """Mint a token from a grant: with all of its scopes unless told."""
-        reader = connect(self.world.database, durable=True, read_only=True)
+        reader = connect(file_of(self.world.database), durable=True, read_only=True)
         try:
             key = (Noun.CREDENTIAL, grant_id)
             credential: Any = read_records(reader, [key]).records[key]

@@ -491,6 +491,12 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
+def file_of(location: Location) -> Path:
+    """Return the file that a database is; not one in PostgreSQL."""
+    assert isinstance(location, Path)
+    return location
+
+
 def until(
     condition: Callable[[], object], *, seconds: float = 30.0, what: str = "a condition"
 ) -> None:

@@ -10,13 +10,18 @@ import threading
 import time
 
 import pytest
-from tests.e2e.stack import Latchgate
+from tests.e2e.stack import Latchgate, Port
 from tests.world import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 LEASE = 2.0
 TURN = 1.25 * LEASE  # what a receipt waits for a verifier that says nothing
 SECONDS = 60.0
+
+
+def _port(node: Latchgate) -> Port:
+    assert not isinstance(node.verify, str)
+    return node.verify
 
 
 class Nodes(list[Latchgate]):
@@ -28,7 +33,7 @@ class Nodes(list[Latchgate]):
 
     def asked(self, number: int, key: str) -> http.client.HTTPResponse:
         """Do so, and return the whole answer."""
-        connection = http.client.HTTPConnection(*self[number].verify, timeout=SECONDS)
+        connection = http.client.HTTPConnection(*_port(self[number]), timeout=SECONDS)
         try:
             told = {
                 "Authorization": f"Bearer {key}",

@@ -139,9 +139,9 @@ def serve(world: World) -> Iterator[Callable[..., App]]:
             return running[known]
         with socket.create_server(("127.0.0.1", 0)) as held:
             port: int = held.getsockname()[1]
-        config = str(world.database.with_name("latchgate.toml"))
+        config = str(file_of(world.database).with_name("latchgate.toml"))
         file = f"{len(running)}.sock"
-        unix = world.database.with_name(file) if name.endswith(" unix") else None
+        unix = file_of(world.database).with_name(file) if name.endswith(" unix") else None
         process = subprocess.Popen(
             command(name, port, unix),
             cwd=ROOT,

@@ -114,6 +114,7 @@ def test_a_master_key_that_fits_what_is_stored_is_told_from_others(journal):
     file = journal.master_file
     assert signing_keys.unusable(journal.store, file) is None
     file.unlink()
-    assert "is not there" in signing_keys.unusable(journal.store, file)
+    assert "is not there" in (signing_keys.unusable(journal.store, file) or "")
     create(file, secrets.token_bytes)  # as on a node that made one of its own
-    assert "does not open the signing key" in signing_keys.unusable(journal.store, file)
+    why = signing_keys.unusable(journal.store, file) or ""
+    assert "does not open the signing key" in why

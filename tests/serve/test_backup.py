@@ -351,7 +351,7 @@ def test_on_a_new_machine_the_file_and_its_master_key_are_enough(place, tmp_path
     assert (done.replaced, done.kept, done.unsigned) == (None, None, None)
     assert (done.usage, done.master_key) == (True, config.master_key)
     for made in (config.database, config.usage_database, config.master_key):
-        assert mode(made) == 0o600
+        assert mode(file_of(made)) == 0o600
     world = World.__new__(World)
     world.database = config.database
     world._attach(time.time)
@@ -456,7 +456,7 @@ def test_what_was_taken_from_clients_since_is_taken_again(place):
 def test_another_installations_journal_is_not_replayed(place, tmp_path_factory):
     place.back_up()
     other = Place(tmp_path_factory.mktemp("other"))
-    alter(other.config.database, "UPDATE journal SET hash = randomblob(32)")
+    alter(file_of(other.config.database), "UPDATE journal SET hash = randomblob(32)")
     shutil.copy(place.file, other.file)
     try:
         with pytest.raises(BackupError, match="nothing to replay"):

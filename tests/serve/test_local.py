@@ -12,7 +12,7 @@ from latchgate.core.policy_faults import PolicyError
 from latchgate.serve import local
 from latchgate.store.errors import ConflictError
 
-ADDRESSES = {"api": "127.0.0.1:1", "console": "127.0.0.1:2", "verify": "127.0.0.1:3"}
+ADDRESSES: dict[str, Any] = {"api": "127.0.0.1:1", "console": "127.0.0.1:2", "verify": "127.0.0.1:3"}
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def file(tmp_path):
 
 
 def initialize(file):
-    return local.initialize(file, chosen=["wayscloud"], **ADDRESSES, database=True)
+    return local.initialize(file, chosen=["wayscloud"], database=True, **ADDRESSES)
 
 
 def test_a_new_latchgate_is_what_was_asked_for(file):

@@ -34,6 +34,7 @@ def node(postgres_database, tmp_path):
         verify=ANYWHERE,
         at=Postgres(Secret(postgres_database.socket_uri)),
     )
+    assert made.first is not None
     server = Server(folder, made.first.token.reveal(), {})
     server.start()
     yield server

@@ -49,7 +49,7 @@ class Old:
         self.keys = {}
         self._records()
         rows = [old_row(n, at=AT + n) for n in range(1, 6)]
-        write_old(self.config.database, rows)
+        write_old(file_of(self.config.database), rows)
 
     def _records(self):
         put = self.insert
@@ -89,7 +89,7 @@ class Old:
     def insert(self, table, **row):
         names, marks = ", ".join(row), ", ".join("?" * len(row))
         statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
-        alter(self.config.database, statement, *row.values())
+        alter(file_of(self.config.database), statement, *row.values())
 
     def files(self):
         """What is there, by name and content; a bell and logs come and go."""

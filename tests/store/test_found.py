@@ -30,9 +30,8 @@ def run(place, statement):
         with psycopg.connect(place.uri.reveal(), autocommit=True) as connection:
             connection.execute(statement)
     else:
-        connection = connect(place, durable=True)
-        connection.execute(statement)
-        connection.close()
+        with contextlib.closing(connect(place, durable=True)) as opened:
+            opened.execute(statement)
 
 
 def test_nothing_is_found_before_the_first_migration(place):

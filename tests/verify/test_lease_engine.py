@@ -314,10 +314,15 @@ def test_a_journal_that_grew_by_more_than_a_page_is_followed_page_by_page(nodes,
         last = change.add_many(
             "test.made", Noun.TENANT, schema.tenant, [row | told for row in rows], tenant_id=None
         )
-    told = []
-    node.line.changed = lambda beat: told.append(beat.reached) or beat
+    reached: list[bool] = []
+
+    def noted(beat):
+        reached.append(beat.reached)
+        return beat
+
+    node.line.changed = noted
     follow(node)
-    assert told == [False, True, True]
+    assert reached == [False, True, True]
     assert node.engine.position == last
 
 
