@@ -218,7 +218,8 @@ def test_two_processes_that_write_the_same_rows_never_hold_what_the_other_wants(
     assert sums(postgres_usage) == {2 * 20 * 20}
 
 
-def test_a_transaction_that_another_had_to_end_is_run_again(postgres_usage, database):
+def test_a_transaction_that_another_had_to_end_is_run_again(postgres_usage, database, monkeypatch):
+    monkeypatch.setattr(usage_postgres, "TRIES", 50)  # the same may happen to the next one
     together, tries = threading.Barrier(2), []
 
     def add(using, area):
@@ -247,7 +248,7 @@ def test_a_transaction_that_another_had_to_end_is_run_again(postgres_usage, data
         thread.start()
         both(database, "a", "b")
         thread.join(30)
-    assert len(tries) == 3  # each waited for the other: one was undone, and came again
+    assert len(tries) > 2  # each waited for the other: one was undone, and came again
     counted = "SELECT area, count FROM use_total ORDER BY area"
     assert raw_rows(postgres_usage, counted) == [("a", 3), ("b", 3)]
 
