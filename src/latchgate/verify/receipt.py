@@ -92,12 +92,14 @@ class Promise:
 class _Heard:
     """What is known at one time: replaced as one, for it is read on another thread.
 
+    Those `gone` have no row any more: they decide nothing, and never said that they dropped it.
     `shaken` says that acknowledgements prove nothing: history changed, or had not settled yet.
     """
 
     promise: Promise | None
     listed: Following | None = None
     dropped: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
     shaken: bool = False
     failed: bool = False
 
@@ -109,7 +111,8 @@ class _Heard:
         everybody = self.listed.followers
         if self.shaken:
             return everybody
-        return tuple(one for one in everybody if one.incarnation not in self.dropped)
+        done = self.dropped | self.gone
+        return tuple(one for one in everybody if one.incarnation not in done)
 
 
 class Wait:
@@ -146,20 +149,22 @@ class Wait:
         listed = heard.listed or now
         late = listed.followers if heard.listed is None else heard.late
         # Whoever is gone left once it decided nothing any more, or was long told off (rule 10).
+        gone = {one.incarnation for one in late if one.incarnation not in reached}
         dropped = {
             one.incarnation
             for one in late
-            if reached.get(one.incarnation, self.journal) >= self.journal
+            if one.incarnation in reached and reached[one.incarnation] >= self.journal
         }
         # Numbers belong to one history: what another acknowledges says nothing (rule 15).
         shaken = not now.settled or now.history != listed.history
-        if heard.listed is not None and not dropped and not shaken:
+        if heard.listed is not None and not dropped and not gone and not shaken:
             return False
         worst = max(now.max_trust, heard.promise.max_trust if heard.promise is not None else 0.0)
         self._heard = _Heard(
             promise=Promise(worst, now.gateway_tail),
             listed=listed,
             dropped=heard.dropped | dropped,
+            gone=heard.gone | gone,
             shaken=heard.shaken or shaken,
             failed=heard.failed,
         )
@@ -172,7 +177,8 @@ class Wait:
             return PATIENCE_SECONDS
         worst = RATE * heard.promise.max_trust
         if heard.listed is None:
-            return worst if heard.failed else max(worst, PATIENCE_SECONDS)
+            # Where nobody trusts anything for a while, listing them has its time all the same.
+            return worst if heard.failed else worst or PATIENCE_SECONDS
         longest = max((RATE * one.trust for one in heard.late), default=0.0)
         return max(worst, longest) if heard.shaken else longest
 
@@ -194,7 +200,7 @@ class Wait:
         heard = self._heard
         if heard.listed is None:
             return False, (), ()
-        late = {one.incarnation for one in heard.late}
+        said = heard.dropped if not heard.shaken else frozenset[str]()
         everybody = heard.listed.followers
-        done = tuple(one for one in everybody if one.incarnation not in late)
-        return True, done, heard.late
+        done = tuple(one for one in everybody if one.incarnation in said)
+        return True, done, tuple(one for one in everybody if one.incarnation not in said)
