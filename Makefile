@@ -27,7 +27,7 @@ TEST_PACKAGES := apache2 cadaver chromium-headless-shell curl dbus-daemon=dbus-r
 
 # What `make failover` makes clusters of, in network namespaces.
 FAILOVER_PACKAGES := curl etcd-server=etcd gcc iproute2=ip iptables=iptables-restore libc6-dev \
-	patroni pgbouncer postgresql postgresql-client=psql python3-dnspython
+	patroni pgbouncer postgresql=postgres postgresql-client=psql
 
 SERVER := .venv/server.stamp
 DEV := .venv/dev.stamp

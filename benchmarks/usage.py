@@ -3,9 +3,10 @@
 First as the door is used: two servers on one core, one that records and one that doesn't, are
 asked over sockets in turns. Then the door's own protocol is given the same bytes without sockets,
 with one that notes nothing, with the recorder, and with one that writes the access log too; that
-is cheaper than any door, so that the share is larger. What is counted is CPU of the whole process:
-the writer's thread, SQLite and files are in it. Traffic of three sorts: few keys, many keys of
-which few are busy (Zipf), and many keys evenly, the worst.
+is cheaper than any door, so that the share is larger. With `--postgres` it is given them once more
+with usage there. What is counted is CPU of the whole process: the writer's thread, SQLite and files
+are in it. Traffic of three sorts: few keys, many keys of which few are busy (Zipf), and many keys
+evenly, the worst.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +42,23 @@ from uvicorn.server import ServerState
 
 from latchgate import providers
 from latchgate.config import Config
+from latchgate.core.location import Postgres
 from latchgate.core.model import Decision, Request
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import redactor
+from latchgate.core.secret import Secret
 from latchgate.doors.console import console
 from latchgate.doors.verify import VerifyDoor
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.access_log import AccessLog
+from latchgate.store.migrate import migrate
 from latchgate.store.recorder import SETTLED_SECONDS, Usage
 from latchgate.verify.bell_engine import BellEngine
 
 WANTED = 0.05
+_FILE = ("off", "on", "logged")
+_SHARED = ("off", "on")
 _SETTLED = SETTLED_SECONDS + 2.0  # by then nothing is left to be written
 _Noted = Callable[[Decision, Request, float], None]
 
@@ -87,6 +94,7 @@ def _nothing(_decision: Decision, _request: Request, _now: float) -> None:
 def _door(config: Config, noted: _Noted) -> Iterator[tuple[Any, _Wire]]:
     """Open the door over the database, on one connection of a gateway."""
     passwords = Passwords(ticks=time.monotonic, entropy=secrets.token_bytes)
+    assert isinstance(config.database, Path)
     assertions = Assertions(
         ticks=time.monotonic, entropy=secrets.token_bytes, fetch=lambda _: b"{}"
     )
@@ -141,7 +149,7 @@ async def _round(config: Config, asked: list[bytes], *, how: str) -> float:
         redact = redactor(with_built_in(_shipped(), _built_in(), version=1).patterns())
         listing = None
         if how == "logged":
-            folder = config.database.with_name("access")
+            folder = config.master_key.with_name("access")
             listing = AccessLog(folder, redact=redact, max_bytes=1 << 30, **clocks)
         usage = Usage(config.usage_database, redact=redact, access_log=listing, **clocks)
         usage.start()
@@ -162,8 +170,10 @@ async def _round(config: Config, asked: list[bytes], *, how: str) -> float:
     return taken / len(asked) * 1e6
 
 
-def _measured(config: Config, asked: list[bytes], rounds: int) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {"off": [], "on": [], "logged": []}
+def _measured(
+    config: Config, asked: list[bytes], rounds: int, *, how: tuple[str, ...]
+) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {name: [] for name in how}
     for _ in range(rounds):
         for name, each in found.items():
             each.append(asyncio.run(_round(config, asked, how=name)))
@@ -226,12 +236,30 @@ def _row(name: str, found: dict[str, list[float]]) -> str:
     )
 
 
+def _shared_row(name: str, found: dict[str, list[float]]) -> str:
+    off, on = (statistics.median(found[how]) for how in _SHARED)
+    return f"| {name} | {off:.2f} | {on:.2f} | {_spread(_share(found['on'], found['off']))} |"
+
+
 def _share(more: list[float], less: list[float]) -> list[float]:
     return [one / other - 1 for one, other in zip(more, less, strict=True)]
 
 
 def _spread(shares: list[float]) -> str:
     return f"{statistics.median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%})"
+
+
+def _in_postgres(rows: list[str]) -> list[str]:
+    if not rows:
+        return []
+    return [
+        "The same with usage in PostgreSQL, whose own CPU is not in it.",
+        "",
+        "| traffic | off | on | cost |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
 
 
 def main() -> int:
@@ -242,10 +270,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=5, help="of a round over sockets")
     parser.add_argument("--write", action="store_true", help="keep it in benchmarks/RESULTS.md")
+    parser.add_argument("--postgres", metavar="URI", help="of a database for usage, migrated here")
     told = parser.parse_args()
+    if told.postgres is not None:
+        migrate(Postgres(Secret(told.postgres)), "usage")
     about = facts()
     rows: list[str] = []
     served: list[str] = []
+    shared: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         made = stock(Path(folder), told.keys)
         spelled = [Question(*one).spelled() for one in json.loads(made.questions.read_text())]
@@ -255,8 +287,14 @@ def main() -> int:
             row = _over_sockets(made, asked, rounds=told.rounds, seconds=told.seconds)
             served.append(f"| {pattern} | {row}")
             print(served[-1], flush=True)
-            rows.append(_row(pattern, _measured(made.config, asked, told.rounds)))
+            rows.append(_row(pattern, _measured(made.config, asked, told.rounds, how=_FILE)))
             print(rows[-1], flush=True)
+            if told.postgres is not None:
+                there = replace(made.config, usage_database=Postgres(Secret(told.postgres)))
+                shared.append(
+                    _shared_row(pattern, _measured(there, asked, told.rounds, how=_SHARED))
+                )
+                print(shared[-1], flush=True)
     command = (
         f"python benchmarks/usage.py --keys {told.keys} --requests {told.requests}"
         f" --rounds {told.rounds} --seconds {told.seconds}"
@@ -288,6 +326,7 @@ def main() -> int:
             "|---|---|---|---|---|---|",
             *rows,
             "",
+            *_in_postgres(shared),
         ]
     )
     print(section)

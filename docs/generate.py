@@ -86,7 +86,7 @@ from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.manage.webhooks import WebhookSpec
 from latchgate.serve import tls
-from latchgate.store import recorder, refusals
+from latchgate.store import recorder, refusals, verifiers
 from latchgate.verify import cache, receipts
 
 PAGES = Path(__file__).parent / "reference"
@@ -96,7 +96,9 @@ Words = Mapping[str, str]
 
 CONFIGURATION: Words = {
     "database": "SQLite file of records and journal. Its bell, `-wal` and `-shm` stand beside it.",
-    "usage_database": "SQLite file of refusals, counts and last use. Another file than `database`.",
+    "usage_database": "Where refusals, counts and last use are: a SQLite file, another than"
+    " `database`, or `postgresql://USER@HOST:PORT/NAME`, where all machines count together."
+    " Absent: that PostgreSQL which `database` names, else `latchgate-usage.db`.",
     "log_level": "The least that is logged: `debug`, `info`, `warning` or `error`. Secrets are"
     " masked at every level; statements of the database are never logged.",
     "master_key": "File of the key that private signing keys are sealed with; mode 0600, kept apart"
@@ -155,6 +157,13 @@ CONFIGURATION: Words = {
     " What was exported last stays there: it says where to go on.",
     "audit.export_every": "How often, for example `1d`; at least `1m`. Absent: never.",
     "audit.keep": "How long a segment stays, for example `400d`. Absent: for good.",
+    "node": "What this machine promises where several share a database, below.",
+    "node.name": "What receipts call it. The host's own name unless told.",
+    "node.lease": "Seconds that it believes what it remembers after it last heard from the"
+    " database.",
+    "node.stale_while_unreachable": "Seconds that it does so while the database can't be reached;"
+    " longer than `lease`. Every receipt waits for 1.25 × this when it lacks this machine's word.",
+    "node.drain": "Seconds that `/readyz` says that it stops before it takes no more connections.",
     "listen.api": "Management API, `/healthz`, `/readyz`. `HOST:PORT`, `[IPV6]:PORT`; port 0 takes"
     " a free one.",
     "listen.console": "The console's own origin. So far it answers `/healthz` and the form at"
@@ -482,7 +491,11 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Records that one cache remembers", lambda: cache.MAX_RECORDS),
     ("Absent ids that one cache remembers", lambda: cache.MAX_ABSENT),
     ("Faults of a journal that a check lists", lambda: chain.MAX_FAULTS),
-    ("Seconds a receipt waits for a cache", lambda: receipts.WAIT_SECONDS),
+    (
+        "Seconds a receipt waits for a cache on the machine of a SQLite database",
+        lambda: receipts.WAIT_SECONDS,
+    ),
+    ("Receipts that are kept", lambda: verifiers.KEPT),
     ("Seconds between batches of refusals and counts", lambda: recorder.BATCH_SECONDS),
     ("Days a refusal is kept", lambda: refusals.KEEP_SECONDS // 86_400),
     ("Refusals kept for each tenant, and for nobody", lambda: refusals.KEEP_PER_RING),
@@ -499,6 +512,7 @@ def configuration() -> str:
     entries = (
         ("", config_entries.ConfigEntry),
         ("listen.", config_entries.ListenEntry),
+        ("node.", config_entries.NodeEntry),
         ("console.", config_entries.ConsoleEntry),
         ("sign_in.", config_entries.SignInEntry),
         ("sign_in.providers.", config_entries.ProviderEntry),

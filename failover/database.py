@@ -194,14 +194,20 @@ def _settings(host: Host, etcd: Etcd, data: Path) -> dict[str, Any]:
                     "use_slots": True,
                     "parameters": {
                         "max_connections": 200,
-                        "min_wal_size": "32MB",
+                        "min_wal_size": "2MB",
                         "max_wal_size": "96MB",
                         "wal_sender_timeout": "5s",
                         "wal_receiver_timeout": "5s",
                     },
                 },
             },
-            "initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums"],
+            # Small segments, of which few are kept: a full disk is noticed within a moment.
+            "initdb": [
+                {"encoding": "UTF8"},
+                {"locale": "C.UTF-8"},
+                {"wal-segsize": "1"},
+                "data-checksums",
+            ],
         },
         "postgresql": {
             "listen": f"{host.address}:{PORT}",

@@ -21,11 +21,11 @@ from typing import BinaryIO
 
 import msgspec
 from failover.asking import Address, Answer, Connection, once, spelled
-from failover.records import Action, Ask, Change, Record
+from failover.records import PATIENCE_SECONDS, Action, Ask, Change, Record
 
 KEYS = "/manage/v1/keys"
 _CHANGERS = 3  # of each node
-_ASK_SECONDS, _LATE_SECONDS, _CHANGE_SECONDS = 2.0, 60.0, 20.0
+_LATE_SECONDS, _CHANGE_SECONDS = 60.0, 20.0
 _END_SECONDS = 30.0  # for what is under way in the end
 _PACE_SECONDS = 0.022  # from one request to a node to the next, whatever became of the others …
 _IDLE_SECONDS = 0.5  # … and between changes of one changer
@@ -102,7 +102,7 @@ class Load:
         idle: list[Connection] = []
         while not self._stopped.is_set():
             if (key := self._some()) is not None:
-                connection = idle.pop() if idle else Connection(node.verify, _ASK_SECONDS)
+                connection = idle.pop() if idle else Connection(node.verify, PATIENCE_SECONDS)
                 self._start(self._ask(node, key, connection, idle))
             await asyncio.sleep(_PACE_SECONDS)
 

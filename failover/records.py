@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 BIN_SECONDS = 0.1
+PATIENCE_SECONDS = 2.0  # of a gateway: what is answered later is no answer to its client
 
 
 class Action(enum.StrEnum):
@@ -216,7 +217,7 @@ class Outcome(enum.StrEnum):
 
     DECIDED = "decided"
     UNAVAILABLE = "503"
-    SILENT = "no answer"
+    SILENT = "no answer in time"
     UNREACHABLE = "no connection"
     OTHER = "another error"
 
@@ -227,6 +228,8 @@ def outcome(one: Ask | Change) -> Outcome:
         return Outcome.SILENT if one.fault == "silent" else Outcome.UNREACHABLE
     if one.status == 503:
         return Outcome.UNAVAILABLE
+    if isinstance(one, Ask) and one.end - one.start > PATIENCE_SECONDS:
+        return Outcome.SILENT
     decided = one.done if isinstance(one, Change) else one.allowed or one.refused
     return Outcome.DECIDED if decided else Outcome.OTHER
 

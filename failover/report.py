@@ -19,6 +19,7 @@ from failover.records import (
     Outcome,
     Record,
     Verdict,
+    Violation,
     judge,
     over_time,
 )
@@ -65,6 +66,7 @@ class Told:
     series: dict[str, list[Counter[Outcome]]]
     events: list[Event]
     begun: float
+    violations: list[Violation]
 
 
 def told(scenario: str, run: int, records: Sequence[Record]) -> Told:
@@ -90,7 +92,7 @@ def told(scenario: str, run: int, records: Sequence[Record]) -> Told:
         receipts=_spread(waited),
         lapsed=sum(one.lapsed > 0 for one in changes),
     )
-    return Told(figures, series, events, begun)
+    return Told(figures, series, events, begun, verdict.violations)
 
 
 def words(figures: Figures) -> str:

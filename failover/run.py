@@ -16,10 +16,12 @@ import signal
 import sys
 import tempfile
 import time
+from itertools import groupby
 from pathlib import Path
 
 from benchmarks.machine import UnableError, facts
 from failover import report
+from failover.records import Violation
 from failover.report import Told
 from failover.rig import Rig
 from failover.scenarios import AFTER_SECONDS, BEFORE_SECONDS, SCENARIOS, Scenario
@@ -93,12 +95,19 @@ def _one(rig: Rig, number: int, scenario: Scenario, *, keep: bool) -> Told:
         load.wait(AFTER_SECONDS)
     told = report.told(scenario.name, number, load.records())
     print(report.words(told.figures), flush=True)
-    for violation in told.figures.violations[:_SHOWN]:
-        print(f"  VIOLATION: {violation}")
+    for fault, found in groupby(sorted(told.violations, key=_fault), key=_fault):
+        same = list(found)
+        print(f"  {len(same)} × {fault}:")
+        for violation in same[:_SHOWN]:
+            print(f"    {violation}")
     if told.figures.violations or keep:
         print(f"  logs and records: {_keep(rig, f'{number}-{scenario.name}')}", flush=True)
     scenario.restore(rig)
     return told
+
+
+def _fault(violation: Violation) -> str:
+    return violation.fault.value
 
 
 def _keep(rig: Rig, name: str) -> Path:

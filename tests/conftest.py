@@ -14,6 +14,19 @@ from tests.pgbouncer import PgBouncer
 from tests.postgres import Database, Postgres, shared
 from tests.postgres_world import Databases
 
+from latchgate.core import location
+from latchgate.core.secret import Secret
+from latchgate.store.migrate import migrate
+
+
+def pytest_configure() -> None:
+    """Let Python keep compiled code, even where it is told to keep none, as containers do.
+
+    What tests start would compile all of its modules each time, for longer than it then runs.
+    """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked `both_databases` over SQLite and over PostgreSQL."""
@@ -35,15 +48,6 @@ def place(request: pytest.FixtureRequest) -> Databases | None:
     return found
 
 
-def pytest_configure() -> None:
-    """Let Python keep compiled code, even where it is told to keep none, as containers do.
-
-    What tests start would compile all of its modules each time, for longer than it then runs.
-    """
-    sys.dont_write_bytecode = False
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
-
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """The one PostgreSQL of a run, for all its processes; no test may stop or configure it."""
@@ -58,6 +62,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def postgres_database(postgres: Postgres) -> Iterator[Database]:
     """An empty database, owned by Latchgate."""
     with postgres.database() as made:
+        yield made
+
+
+@pytest.fixture
+def migrated_postgres(postgres: Postgres) -> Iterator[Database]:
+    """A database with all of Latchgate's tables, those of usage too, and no record."""
+
+    def fill(empty: Database) -> None:
+        migrate(location.Postgres(Secret(empty.uri)), "main", "usage")
+
+    with postgres.database(postgres.template("migrated", fill)) as made:
         yield made
 
 

@@ -15,6 +15,8 @@ from psycopg import sql
 from tests.postgres import Postgres
 from tests.world import until
 
+from latchgate.store import schema
+
 USER = """
 import signal, sys
 from pathlib import Path
@@ -86,6 +88,13 @@ def test_what_many_are_copies_of_is_made_once(postgres):
         with postgres.database(postgres.template("seven", fill)) as copy:
             assert answer(copy.uri, "SELECT n FROM kept") == 7
     assert len(asked) == 1
+
+
+def test_a_migrated_database_has_the_tables_of_both_parts_and_is_latchgates_own(migrated_postgres):
+    owned = "SELECT count(*) FROM pg_tables WHERE tableowner = 'latchgate' AND tablename = ANY(%s)"
+    wanted = list({*schema.main.tables, *schema.usage.tables})
+    with psycopg.connect(migrated_postgres.uri) as connection:
+        assert connection.execute(owned, [wanted]).fetchone() == (len(wanted),)
 
 
 def test_a_server_of_ones_own_crashes_starts_again_and_leaves_nothing(postgres):

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -172,19 +174,47 @@ class Key:
 class Latchgate(Program):
     """One Latchgate: `init` in a folder, `serve`, and the command line with its profile."""
 
-    def __init__(self, folder: Path, *, verify: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, verify: str | None = None, database: str | None = None
+    ) -> None:
+        """Initialise it; its records are in `folder`, or in PostgreSQL by the URI `database`."""
         super().__init__("latchgate", folder)
         self.config = folder / "latchgate.toml"
         self.api, self.console = free_address(), free_address()
         self.verify: Port | str = verify or free_address()
+        more = () if database is None else ("--database", database)
         listens = text_of(self.verify) if isinstance(self.verify, tuple) else f"unix:{self.verify}"
         self.first: dict[str, Any] = json.loads(
             self.run(
                 "init", "--config", str(self.config), "--listen", text_of(self.api),
-                "--console-listen", text_of(self.console), "--verify-listen", listens, "--json",
+                "--console-listen", text_of(self.console), "--verify-listen", listens,
+                *more, "--json",
             ).stdout
         )  # fmt: skip
         self.token: str = self.first["token"]
+
+    def another(self, folder: Path, name: str, database: str) -> Self:
+        """Return a node beside this one, as an operator makes it: its files, other addresses.
+
+        `database` is the URI that it reaches the same records by.
+        """
+        made = copy(self)
+        Program.__init__(made, "latchgate", folder)
+        shutil.copytree(
+            self.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.std*")
+        )
+        made.config = folder / "latchgate.toml"
+        made.api, made.console, made.verify = free_address(), free_address(), free_address()
+        text = made.config.read_text(encoding="utf-8")
+        for listens in ("api", "console", "verify"):
+            now, then = text_of(getattr(made, listens)), text_of(getattr(self, listens))
+            text = text.replace(f'"{then}"', f'"{now}"')
+        text = re.sub(r"(?m)^database = .*$", f'database = "{database}"', text)
+        made.config.write_text(f'{text}\n[node]\nname = "{name}"\n', encoding="utf-8")
+        profile = folder / "profile.toml"
+        told = profile.read_text(encoding="utf-8")
+        profile.write_text(told.replace(text_of(self.api), text_of(made.api)), encoding="utf-8")
+        return made
 
     def run(
         self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None, status: int = 0

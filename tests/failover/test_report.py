@@ -34,7 +34,7 @@ def test_figures_tell_how_long_nothing_was_decided_and_how_receipts_took(told):
     assert figures.blind["node1"] == pytest.approx(0.8, abs=0.11)
     assert figures.receipts == (0.5, 0.5, 0.5)
     assert figures.lapsed == 1
-    assert figures.outcomes["node1"] == {"decided": 44, "no answer": 16}
+    assert figures.outcomes["node1"] == {"decided": 44, "no answer in time": 16}
     assert "no violations" in report.words(figures)
 
 
@@ -59,4 +59,4 @@ def test_report_figures_and_pictures_are_written_for_the_scenarios_that_ran(
     assert "not run" not in page
     picture = ET.fromstring((folder / "node-cut-off.svg").read_text())  # noqa: S314 - our own
     texts = [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"node1", "changes", "cut <off>", "no answer"} <= set(texts)
+    assert {"node1", "changes", "cut <off>", "no answer in time"} <= set(texts)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from tests.store.accesses import DAY, NOON
 
-from latchgate.jobs import JOBS
+from latchgate.jobs import HERE
 from latchgate.jobs.access_log import ACCESS_LOG
 from latchgate.jobs.job import AccessFiles
 from latchgate.store.access_files import listed, name_of
@@ -18,7 +18,7 @@ def work(kept):
 
 
 def test_it_is_one_of_the_jobs_and_keeps_what_is_configured(tmp_path):
-    assert ACCESS_LOG in JOBS
+    assert ACCESS_LOG in HERE
     ACCESS_LOG.run(work(None))
     for back in range(5):
         (tmp_path / name_of(int(NOON // DAY) - back, 1, 0)).write_bytes(b"x" * 100)

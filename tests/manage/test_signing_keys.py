@@ -10,7 +10,7 @@ from tests.manage.journals import Journal
 from tests.world import ACTOR
 
 from latchgate.keyring.jwt import unseal_jwt
-from latchgate.keyring.master import MasterKey
+from latchgate.keyring.master import MasterKey, create
 from latchgate.keyring.signing import Purpose, unseal
 from latchgate.manage import signing_keys
 from latchgate.store import schema
@@ -108,3 +108,12 @@ def _about(key):
     from latchgate.keyring import signing
 
     return signing._about(key.id, key.purpose)
+
+
+def test_a_master_key_that_fits_what_is_stored_is_told_from_others(journal):
+    file = journal.master_file
+    assert signing_keys.unusable(journal.store, file) is None
+    file.unlink()
+    assert "is not there" in signing_keys.unusable(journal.store, file)
+    create(file, secrets.token_bytes)  # as on a node that made one of its own
+    assert "does not open the signing key" in signing_keys.unusable(journal.store, file)

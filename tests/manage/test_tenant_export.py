@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.world import World
 
 from latchgate.core.scope import Scopes
 from latchgate.manage.errors import ForbiddenError, TooManyError
@@ -15,13 +14,6 @@ from latchgate.manage.tenant_export import _ONE, LEFT_OUT, OWN, export_tenant
 from latchgate.store import schema
 
 RIGHT = Scopes.of(["manage:export.read"])
-
-
-@pytest.fixture
-def world(tmp_path):
-    made = World(tmp_path)
-    yield made
-    made.close()
 
 
 def exported(world, key):
@@ -41,6 +33,7 @@ def test_what_is_given_refers_to_nothing_that_is_not():
             assert key.column.table.name in OWN
 
 
+@pytest.mark.both_databases
 def test_a_tenant_gets_its_own_rows_and_those_of_nobody_else(world):
     tenants = [world.tenant() for _ in range(2)]
     mine, others = (
@@ -69,6 +62,7 @@ def test_the_journal_says_who_exported(world):
     assert world.journal()[-1].record == world.owner.tenant_id
 
 
+@pytest.mark.both_databases
 def test_d5_38_nobody_gets_the_hashes_of_who_holds_more(world):
     poor = world.somebody("storage:read", tenant_id=world.owner.tenant_id)
     key = world.key("storage", owner=poor)

@@ -122,6 +122,14 @@ def _cancelled(model: Model, state: State) -> tuple[str, State] | None:
     )
 
 
+def _diverged(model: Model, state: State) -> tuple[str, State] | None:
+    server = state.old
+    if server is None:
+        return None
+    changed = state._replace(old=server._replace(journal=server.journal + "o"))
+    return "something else is changed on the old primary; the wait is cancelled", changed
+
+
 def _promoted(model: Model, state: State) -> tuple[str, State] | None:
     server = state.primary
     if any(one.stage == "begun" for one in state.revokers):
@@ -245,6 +253,7 @@ EVENTS: dict[str, Happening] = {
     "o": _other,
     "e": _enabled,
     "c": _cancelled,
+    "q": _diverged,
     "p": _promoted,
     "P": _killed,
     "l": _lossily,

@@ -111,8 +111,10 @@ def _relists(state: State, index: int, revoker: Revoker) -> Iterator[tuple[str, 
 
 def _acknowledged(model: Model, state: State, revoker: Revoker, row: Row) -> bool:
     now = row_of(state.primary, row.node, row.birth)
+    if now is None:
+        return not model.keeps("12d")
     number = revoker.number if model.keeps("12c") else revoker.number - 1
-    return now is not None and now.acked >= number
+    return now.acked >= number
 
 
 def all_done(model: Model, state: State, revoker: Revoker) -> bool:

@@ -46,7 +46,7 @@ _TABLE = (
     ("6b", "nothing below F enters", "what no change is known of enters", "slow-read"),
     ("6c", "nothing enters past a known change", "whatever was read enters", "slow-read"),
     ("6d", "S and record are of one snapshot", "the record may be newer than its S", "phantom"),
-    ("6e", "a record enters on its own timeline", "timelines of records don't count", "phantom"),
+    ("6e", "a record enters on its own timeline", "timelines of records don't count", "diverged"),
     ("6f", "what a heartbeat has read anew is at S ≥ its rows", "any answer will do", "refresh"),
     ("7a", "the clock is read after the arrival", "a clock read before serves", "order"),
     (
@@ -82,6 +82,7 @@ _TABLE = (
     ("12a", "the wait is 1.25 × M", "the wait is M", "heartbeat"),
     ("12b", "the wait is that of each row's M", "the shortest M is waited for", "newcomer"),
     ("12c", "done is acknowledged ≥ n", "any heartbeat since will do", "order"),
+    ("12d", "only who says so has acknowledged", "who is gone has, too", "expelled"),
     ("13", "the gateway tail is always waited for", "not when no row was listed", "gateway"),
     ("14", "a repeated revoke waits again", "already revoked is answered at once", "repeated"),
     ("15a", "the journal's hash at P is compared", "only numbers are", "rewritten"),

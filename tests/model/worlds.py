@@ -265,6 +265,15 @@ _ALL = (
         quick=True,
     ),
     World(
+        name="diverged",
+        about="a replaced primary on which something else was changed since",
+        trusts=(1,),
+        faults="rpq",
+        needs=(*_BOTH, "something else is changed on the old primary; the wait is cancelled"),
+        quick=True,
+        slow=False,
+    ),
+    World(
         name="twice",
         about="two promotions, the second of a standby that lacks a verifier's row",
         trusts=(1,),
@@ -278,13 +287,36 @@ _ALL = (
 )
 WORLDS = {world.name: world for world in _ALL}
 
-# Minutes each: the same verifiers with more at once, and clocks that differ by 1.25.
+# Minutes together: more at once, and clocks that differ by 1.25.
 _WIDE = (
     World(
         name="wide-failover",
         about="promotions with everything in flight",
         trusts=(4,),
         faults="rpc",
+        needs=_BOTH,
+    ),
+    World(
+        name="wide-rows",
+        about="rows removed, memory trimmed, processes killed, beside a replica",
+        trusts=(2,),
+        faults="rmxt",
+        needs=_BOTH,
+        births=2,
+        replica=True,
+    ),
+    World(
+        name="wide-repeated",
+        about="two revocations, a promotion, and K made valid on the old primary",
+        trusts=(1,),
+        faults="rrpc",
+        needs=_BOTH,
+    ),
+    World(
+        name="wide-lossy",
+        about="changes lost by a promotion, with everything in flight",
+        trusts=(1,),
+        faults="rsl",
         needs=_BOTH,
     ),
 )

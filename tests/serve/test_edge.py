@@ -13,6 +13,7 @@ from tests.doors.keystone.cloud import PUBLISHED, Cloud
 from tests.e2e.test_attacks_journal import approved_application, somebody
 from tests.edges import EdgeProcess, Question, decided
 from tests.minting import Minting, client
+from tests.test_verifier import forked
 from tests.world import Server, World, http_request, latchgate, raw_rows
 
 from latchgate import Verifier
@@ -180,6 +181,23 @@ def test_a_receipt_names_the_edges_and_none_of_them_accepts_afterwards(
     said = {one["node"]: one for one in receipt["verifiers"] if one["kind"] == "edge"}
     assert {"edge-1", "in-process"} <= set(said)
     assert {said[name]["trust_seconds"] for name in ("edge-1", "in-process")} == {2.0}
+
+
+def test_a_fork_follows_with_a_memory_and_a_row_of_its_own(world, verifier):
+    key = world.key()
+    assert verifier.decide("GET", TARGET, key.headers).allowed
+
+    def child():
+        verdict = verifier.decide("GET", TARGET, key.headers)
+        verifier.close()
+        return verdict.allowed
+
+    before = raw_rows(world.database, "SELECT COUNT(*) FROM verifier")
+    assert forked(child) == "True"
+    assert raw_rows(world.database, "SELECT COUNT(*) FROM verifier") == before
+    assert verifier.decide("GET", TARGET, key.headers).allowed
+    rows = "SELECT node FROM verifier WHERE node = 'in-process' AND state = 'live'"
+    assert raw_rows(world.database, rows)  # the parent's is still there
 
 
 def test_a_published_policy_holds_at_an_edge_with_its_receipt(server, cloud, edge):

@@ -10,6 +10,7 @@ from tests.world import WAYSCLOUD, mode, raw_rows
 from latchgate.config import load
 from latchgate.core.policy_faults import PolicyError
 from latchgate.serve import local
+from latchgate.store.errors import ConflictError
 
 ADDRESSES = {"api": "127.0.0.1:1", "console": "127.0.0.1:2", "verify": "127.0.0.1:3"}
 
@@ -53,6 +54,17 @@ def test_databases_hold_their_own_part_only(file):
     assert main & usage == {"alembic_version", "schema_window"}
     assert "credential" in main
     assert "refusal" in usage
+
+
+def test_first_records_are_made_once_in_one_database(file):
+    """Two who set up one PostgreSQL at once both find it empty; the second gets nothing."""
+    made = initialize(file)
+    before = file.read_text()
+    made.config.master_key.unlink()
+    with pytest.raises(ConflictError, match="holds records already"):
+        local._first_records(made.config)
+    assert raw_rows(made.config.database, "SELECT COUNT(*) FROM tenant") == [(1,)]
+    assert file.read_text() == before
 
 
 @pytest.mark.parametrize("step", ["migrate", "_first_records", "_profile"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from psycopg import sql
+from tests.lost import away
 from tests.world import World
 
 from latchgate.core.location import Postgres
@@ -76,23 +76,3 @@ def locked(file):
     yield
     other.execute("ROLLBACK")
     other.close()
-
-
-@contextlib.contextmanager
-def away(server, at):
-    """End all connections to a database, and let nobody make one."""
-    name = at.uri.reveal().partition("?")[0].rpartition("/")[2]
-    allow = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
-    server.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
-    ended(server, at)
-    yield
-    server.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
-
-
-def ended(server, at):
-    """End all connections to a database; how many there were."""
-    name = at.uri.reveal().partition("?")[0].rpartition("/")[2]
-    end = sql.SQL(
-        "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = {}"
-    )
-    return len(server.execute(end.format(sql.Literal(name))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,9 +17,8 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.doors.verify.test_protocol import decided, granted
-from tests.postgres import Postgres as Server
-from tests.store.conftest import away, ended
-from tests.world import raw_rows, run, until
+from tests.lost import away, ended
+from tests.world import raw_rows, run
 
 from latchgate.core.location import Postgres
 from latchgate.core.model import Request
@@ -384,27 +384,19 @@ def test_a_lock_that_is_not_let_go_of_ends_a_batch_and_not_its_counts(
 
 
 @pytest.mark.enable_socket
-def test_a_server_that_falls_silent_is_not_waited_for(postgres, monkeypatch):
-    with Server.made(like=postgres) as server:
-        server.create("usage")
-        at = Postgres(Secret(server.socket_uri("usage")))
-        migrate(at, "usage")
-        monkeypatch.setattr(usage_postgres, "SECONDS", 0.5)
-        with contextlib.closing(UsageReader(at)) as reader:
+def test_a_connection_that_falls_silent_is_not_waited_for(postgres_usage, monkeypatch):
+    monkeypatch.setattr(usage_postgres, "SECONDS", 3.0)
+    with contextlib.closing(UsageReader(postgres_usage)) as reader:
+        assert reader.ever() == []
+        database = reader._database
+        assert isinstance(database, PostgresUsage)
+        silent = database._connected().info.backend_pid
+        os.kill(silent, signal.SIGSTOP)
+        try:
             assert reader.ever() == []
-            server.signal(signal.SIGSTOP)
-            try:
-                with pytest.raises(StoreError):
-                    reader.ever()
-            finally:
-                server.signal(signal.SIGCONT)
-            until(lambda: _answered(reader), what="the server")
-
-
-def _answered(reader):
-    with contextlib.suppress(StoreError):
-        return reader.ever() == []
-    return False
+            assert database._connected().info.backend_pid != silent
+        finally:
+            os.kill(silent, signal.SIGCONT)
 
 
 # --- at the start

@@ -51,6 +51,7 @@ class Line:
         self.held = None  # an event that reads wait for, after they were made
         self.reads = self.throughs = 0
         self.changed = lambda beat: beat
+        self.dated = lambda snapshot: snapshot
         self._over = threading.Event()
 
     def _up(self):
@@ -69,7 +70,7 @@ class Line:
     def read(self, keys):
         self._up()
         self.reads += 1
-        found = self._feed.read(keys)
+        found = self.dated(self._feed.read(keys))
         if self.held is not None:
             assert self.held.wait(30)
         return found
@@ -397,9 +398,81 @@ def test_what_was_read_ahead_of_the_journal_is_forgotten_on_another_timeline(nod
     assert node.engine.decide(asking(key)).allowed  # read at a number that was not followed yet
     other = lambda beat: replace(beat, timeline="00000009", changes=(), reached=True)  # noqa: E731
     node.line.changed = other
+    node.line.dated = lambda snapshot: replace(snapshot, timeline="00000009")
+    moment = node.engine.moment()
     node.engine.beat()
+    assert node.engine.moment()[0] != moment[0]
     assert node.engine.decide(asking(key)).allowed
     assert node.line.reads == 2
+
+
+def test_what_is_read_of_another_timeline_is_not_remembered(nodes, world):
+    node, key = nodes(), world.key()
+    node.line.dated = lambda snapshot: replace(snapshot, timeline="00000009", number=10**9)
+    assert node.engine.decide(asking(key)).reason is Reason.STORE_UNAVAILABLE
+    node.line.dated = lambda snapshot: snapshot
+    reads = node.line.reads
+    assert node.engine.decide(asking(key)).allowed
+    assert node.line.reads == reads + 1
+
+
+def test_what_another_timeline_has_is_not_acknowledged_until_it_was_heard_of(nodes, world):
+    node = nodes()
+    world.key()
+    follow(node)
+    assert node.row()[0].acknowledged == node.engine.position
+    node.engine._source._feed._timeline = "00000009"  # as if it had heard of another one last
+    node.engine.beat()
+    assert node.row()[0].acknowledged == 0
+    node.engine.beat()
+    assert node.row()[0].acknowledged == node.engine.position
+
+
+@pytest.mark.parametrize("behind", [{"position": 1}, {"timeline": "00000009"}])
+def test_a_policy_of_a_database_that_is_behind_is_not_followed(nodes, world, monkeypatch, behind):
+    node, request = nodes(), elsewhere("/open")
+    world.publish({"other.toml": OPEN})
+    old = node.line.policy
+    monkeypatch.setattr(node.line, "policy", lambda: replace(old(), **behind))
+    with pytest.raises(StoreError):
+        node.engine.beat()
+    monkeypatch.undo()
+    follow(node)
+    assert node.engine.decide(request).allowed
+
+
+def test_past_the_lease_a_policy_that_is_older_than_was_proven_is_not_decided_by(
+    nodes, world, monkeypatch
+):
+    node, key = nodes(), world.key()
+    old = node.line.policy()
+    world.publish({"other.toml": OPEN})
+    monkeypatch.setattr(node.line, "policy", lambda: old)
+    node.boot[0] += LEASE
+    assert node.engine.decide(asking(key)).reason is Reason.STORE_UNAVAILABLE
+
+
+def test_what_was_read_aside_is_read_anew_once_memory_has_moved_on(nodes, world):
+    node, key = nodes(), world.key()
+    follow(node)
+    node.boot[0] += LEASE
+    aside = node.engine._fetched(node.engine.attempt(asking(key)))
+    assert node.engine.attempt(asking(key), aside).allowed
+    world.revoke(key)
+    node.engine.beat()
+    node.boot[0] += LEASE
+    found = node.engine.attempt(asking(key), aside)
+    assert not hasattr(found, "allowed")
+    assert node.engine.decide(asking(key)).reason is Reason.CREDENTIAL_REVOKED
+
+
+def test_past_the_lease_what_takes_several_reads_is_read_together(nodes, world):
+    node = nodes()
+    owner = world.somebody()
+    below = world.key(owner=owner, parent=world.key(owner=owner, parent=world.key(owner=owner)))
+    node.boot[0] += LEASE
+    assert node.engine.decide(asking(below)).allowed
+    assert node.line.throughs > 1
 
 
 def test_a_database_of_another_schema_is_refused_at_the_start(nodes, world, postgres_database):
@@ -455,9 +528,13 @@ def test_a_commit_that_no_standby_confirmed_renews_nothing(nodes, postgres):
         migrate(at, "main")
         node = nodes(database=at)
         server.configure(synchronous_standby_names="nobody")
-        node.boot[0] += LEASE
+
+        def unconfirmed():
+            node.boot[0] += LEASE
+            return not _beaten(node)
+
         # Each process of the server reads its configuration anew in its own time.
-        beating = threading.Thread(target=lambda: until(lambda: not _beaten(node)))
+        beating = threading.Thread(target=lambda: until(unconfirmed))
         beating.start()
         waiting = sql.SQL(
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"

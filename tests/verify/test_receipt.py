@@ -18,9 +18,14 @@ PROMISE = Promise(max_trust=2.0, gateway_tail=0.0)
 
 
 def listed(*followers, n=9, promise=PROMISE, **more):
-    wait = Wait(n, promise)
-    wait.hear(following(*followers, **more))
+    wait = Wait(n, promise, begun=0.0)
+    hear(wait, *followers, **more)
     return wait
+
+
+def hear(wait, *followers, **more):
+    now = following(*followers, **more)
+    return wait.hear(now, {one.incarnation: one.acknowledged for one in now.followers})
 
 
 def states(wait):
@@ -51,22 +56,28 @@ def test_the_longest_of_those_that_are_late_counts():
 
 def test_what_is_heard_later_shortens_it():
     wait = listed(follower("a", 8, trust=2), follower("b", 8, trust=4))
-    wait.hear(following(follower("a", 8, trust=2), follower("b", 9, trust=4)))
+    hear(wait, follower("a", 8, trust=2), follower("b", 9, trust=4))
     assert wait.due() == 2.5
-    wait.hear(following(follower("a", 10, trust=2), follower("b", 9, trust=4)))
+    hear(wait, follower("a", 10, trust=2), follower("b", 9, trust=4))
     assert (wait.due(), wait.open) == (0, False)
+
+
+def test_news_that_change_nothing_wake_nobody():
+    wait = listed(follower("a", 7, trust=2), follower("b", 9))
+    assert not hear(wait, follower("a", 8, trust=2), follower("b", 9))
+    assert hear(wait, follower("a", 9, trust=2), follower("b", 9))
 
 
 def test_who_registers_after_the_listing_does_not_put_it_off():
     wait = listed(follower("a", 8, trust=2))
-    wait.hear(following(follower("a", 8, trust=2), follower("new", 0, trust=60)))
+    hear(wait, follower("a", 8, trust=2), follower("new", 0, trust=60))
     assert wait.due() == 2.5
     assert states(wait) == ([], ["a"])
 
 
 def test_a_row_that_is_gone_is_not_waited_for():
     wait = listed(follower("a", 8))
-    wait.hear(following())
+    hear(wait)
     assert wait.due() == 0
 
 
@@ -76,7 +87,7 @@ def test_a_leaving_row_is_waited_for_like_any_other():
 
 def test_what_was_acknowledged_once_stays_so_when_the_row_goes_back():
     wait = listed(follower("a", 9))
-    wait.hear(following(follower("a", 0)))
+    hear(wait, follower("a", 0))
     assert wait.due() == 0
 
 
@@ -97,38 +108,38 @@ def test_an_unsettled_history_is_waited_for_though_nobody_is_listed():
 @pytest.mark.parametrize("more", [{"epoch": "f"}, {"timeline": "00000002"}], ids=str)
 def test_a_history_that_changes_meanwhile_takes_back_what_was_acknowledged(more):
     wait = listed(follower("a", 9, trust=1), follower("b", 8, trust=1), max_trust=4)
-    wait.hear(following(follower("b", 9, trust=1), max_trust=4, **more))
+    hear(wait, follower("b", 9, trust=1), max_trust=4, **more)
     assert wait.due() == 5.0
-    wait.hear(following(follower("b", 9, trust=1), max_trust=4))
+    hear(wait, follower("b", 9, trust=1), max_trust=4)
     assert wait.due() == 5.0
 
 
 def test_while_nobody_could_be_listed_the_longest_trust_of_all_is_waited_for():
-    wait = Wait(9, Promise(max_trust=8.0, gateway_tail=0.0))
+    wait = Wait(9, Promise(max_trust=8.0, gateway_tail=0.0), begun=0.0)
     wait.fail()
     assert wait.due() == 10.0
     assert wait.known == (False, (), ())
 
 
 def test_the_first_listing_is_waited_for_even_where_no_trust_is_known():
-    wait = Wait(9, Promise(max_trust=0.0, gateway_tail=0.0))
+    wait = Wait(9, Promise(max_trust=0.0, gateway_tail=0.0), begun=0.0)
     assert wait.due() == PATIENCE_SECONDS
 
 
 def test_a_listing_that_succeeds_at_last_counts():
-    wait = Wait(9, PROMISE)
+    wait = Wait(9, PROMISE, begun=0.0)
     wait.fail()
-    wait.hear(following(follower("a", 9)))
+    hear(wait, follower("a", 9))
     assert wait.due() == 0
 
 
 def test_without_listing_and_promise_there_is_no_receipt():
-    wait = Wait(9, None)
+    wait = Wait(9, None, begun=0.0)
     wait.fail()
     assert wait.due() == PATIENCE_SECONDS
     with pytest.raises(ReceiptError, match="change 9"):
         wait.check()
-    wait.hear(following())
+    hear(wait)
     wait.check()
 
 
@@ -138,7 +149,7 @@ def test_a_longest_trust_that_shrank_is_not_believed():
 
 def test_gateways_are_waited_for_as_was_told_last():
     assert listed(promise=Promise(2.0, 9.0), gateway_tail=3.0).tail == 3.0
-    assert Wait(9, Promise(2.0, 9.0)).tail == 9.0
+    assert Wait(9, Promise(2.0, 9.0), begun=0.0).tail == 9.0
 
 
 def test_a_receipt_names_each_verifier_with_its_trust():

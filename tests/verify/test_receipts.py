@@ -204,7 +204,7 @@ def test_a_verifier_that_does_not_lapses_when_its_trust_has_ended(table):
         waiting = asyncio.create_task(given.wait(9))
         await until(lambda: table.looks > 3)
         ticks.now = 4.99
-        await asyncio.sleep(0.6)  # it looks at the clock meanwhile, and must not be done
+        await asyncio.sleep(0.8)  # it looks at the clock meanwhile, and must not be done
         assert not waiting.done()
         ticks.now = 5.0
         return await waiting
@@ -225,7 +225,7 @@ def test_gateways_are_waited_for_after_everybody_acknowledged(table):
         ticks.now = 1.0  # of which at most this second was spent before
         await asyncio.sleep(0.3)
         ticks.now = 6.9
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.8)
         assert not waiting.done()
         ticks.now = 8.0
         return await waiting
@@ -266,7 +266,7 @@ def test_when_the_database_is_gone_the_longest_trust_is_waited_for(table):
         waiting = asyncio.create_task(given.wait(9))
         await until(lambda: table.listings > 1)
         ticks.now = 9.9
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.8)
         assert not waiting.done()
         ticks.now = 10.0
         return await waiting

@@ -190,10 +190,12 @@ def _show_made(made: Initialized, *, as_json: bool) -> None:
             }
         )
         return
+    # A file stands beside the configuration, as the others do.
+    shared = [("database", config.database)] if isinstance(config.database, Postgres) else []
     print_fields(
         [
             ("configuration", config.file),
-            ("database", config.database),
+            *shared,
             ("profile", f"{config.profile} (holds the token; only you can read it)"),
             ("master key", f"{config.master_key} (keep a copy elsewhere)"),
             ("tenant", first.tenant),

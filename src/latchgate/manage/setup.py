@@ -63,11 +63,11 @@ def initialize(
     )
     owner = tenant_id, project_id, user_id
     with store.change(Actor(name="local:init", tenant_id=None)) as change:
-        tenants.add(change, tenant_id, TENANT)
-        if change.n != 1:
+        if change.head[0]:
             # Two may set up one PostgreSQL at once; who was second must not be its operator too.
             msg = "the database holds records already"
             raise ConflictError(msg)
+        tenants.add(change, tenant_id, TENANT)
         projects.add(change, project_id, tenant_id, TENANT)
         roles.add(change, role_id, tenant_id, _ADMIN_ROLE, ALL, ())
         users.add(change, user_id, tenant_id, ADMIN, "main")

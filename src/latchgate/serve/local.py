@@ -24,6 +24,7 @@ from latchgate.manage.setup import FirstRecords
 from latchgate.serve.upgrade import parts_of
 from latchgate.signin.password import hash_password
 from latchgate.store import found
+from latchgate.store.errors import StoreError
 from latchgate.store.found import is_used
 from latchgate.store.journal import Actor, Store
 from latchgate.store.migrate import migrate
@@ -147,8 +148,15 @@ def _first_records(config: Config) -> FirstRecords:
             hash_password=lambda text: hash_password(text, secrets.token_bytes(16)),
         )
         actor = Actor(name="local:init", tenant_id=None)
-        signing_keys.ensure(store, actor, key, entropy=secrets.token_bytes)
-        own_client.ensure(store, actor, policy)
+        try:
+            signing_keys.ensure(store, actor, key, entropy=secrets.token_bytes)
+            own_client.ensure(store, actor, policy)
+        except StoreError as error:
+            if isinstance(config.database, Path):
+                raise  # the file is removed
+            msg = f"{error}. {config.database} holds first records that nobody has a token for:"
+            msg += " empty it before init runs again"
+            raise StoreError(msg) from error
         return first
     finally:
         store.close()

@@ -128,9 +128,11 @@ def _look_at_older(database: Location, connection: sa.Connection, *, force: bool
     """
     if isinstance(database, Path) or not sa.inspect(connection).has_table(schema.verifier.name):
         return
+    table, oldest = schema.verifier, oldest_program()
+    if oldest <= connection.execute(sa.select(schema.schema_window.c.oldest)).scalar_one():
+        return  # nobody who works with it now is shut out
     # Whoever would come or beat meanwhile waits, so that none is missed.
     connection.exec_driver_sql("LOCK TABLE verifier IN SHARE ROW EXCLUSIVE MODE")
-    table, oldest = schema.verifier, oldest_program()
     older = table.c.schema < oldest
     if force:
         connection.execute(sa.update(table).where(older).values(state="leaving"))

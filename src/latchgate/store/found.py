@@ -92,7 +92,7 @@ def snapshot_of_postgres(location: Postgres) -> Iterator[postgres.Connection]:
     from latchgate.store import postgres_schema  # noqa: PLC0415 - loads its driver
 
     with _postgres(location) as connection:
-        postgres_schema.check_schema(connection)
+        postgres_schema.check_schema(connection, SCHEMA_HEAD)
         connection.execute(_SNAPSHOT)
         yield connection
 

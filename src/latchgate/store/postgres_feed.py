@@ -63,7 +63,9 @@ _REGISTER = (
 )
 # Written only by who is live, and follows the history that is here.
 _BEAT = (
-    "UPDATE verifier SET acknowledged = %(position)s, beat = beat + 1, seen_at = %(now)s"
+    # On a timeline that it hasn't heard of, it may hold what never was there.
+    f"UPDATE verifier SET acknowledged = CASE WHEN {TIMELINE} = %(timeline)s"  # noqa: S608 - words of our own
+    " THEN %(position)s ELSE 0 END, beat = beat + 1, seen_at = %(now)s"
     " WHERE incarnation = %(incarnation)s AND state = 'live'"
     " AND EXISTS (SELECT 1 FROM journal_head WHERE epoch = %(epoch)s)"
     " AND (%(position)s = 0 OR EXISTS"
@@ -76,6 +78,7 @@ _SINCE = (
 )
 _WRITTEN = "UPDATE verifier SET beat = beat + 1 WHERE incarnation = %(incarnation)s RETURNING beat"
 _HEAD = "SELECT n FROM journal_head"
+_DATED = f"SELECT n, {TIMELINE} FROM journal_head"  # noqa: S608 - words of our own
 _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT 1"
 _POLICY_VERSION = "SELECT COALESCE(MAX(version), 0) FROM policy_version"
 _LEAVE = "DELETE FROM verifier WHERE incarnation = %(incarnation)s"
@@ -102,6 +105,7 @@ class PostgresFeed:
         self._watchdog = Watchdog()
         self._idle: LifoQueue[Connection] = LifoQueue()
         self._beating: Connection | None = None
+        self._timeline = ""  # that the verifier last heard of
         self._hint = _Hint(database)
         self._closed = False
 
@@ -130,11 +134,11 @@ class PostgresFeed:
             except NotMigratedError:
                 self.leave(incarnation)
                 raise
-        epoch, number, digest, timeline = place
+        epoch, number, digest, self._timeline = place
         return (
             Place(epoch, number, bytes(digest) if digest is not None else GENESIS),
-            _published(newest),
-            timeline,
+            _published(newest, number, self._timeline),
+            self._timeline,
         )
 
     def beat(self, incarnation: str, place: Place) -> Beat | None:
@@ -144,6 +148,7 @@ class PostgresFeed:
             "position": place.position,
             "epoch": place.epoch,
             "hash": place.hash,
+            "timeline": self._timeline,
             "now": time.time(),
         }
         connection = self._beating
@@ -156,19 +161,20 @@ class PostgresFeed:
             raise
         if not written:
             return None
-        head, timeline = found[0][1], found[0][2]
+        head, self._timeline = found[0][1], found[0][2]
         changes = [(n, (Noun(noun), record)) for *_, n, noun, record, _ in found if n is not None]
         if changes:
             place = Place(place.epoch, changes[-1][0], bytes(found[-1][-1]))
-        return Beat(place, changes, place.position == head, timeline)
+        return Beat(place, changes, place.position == head, self._timeline)
 
     def read(self, keys: Sequence[Key]) -> Snapshot:
         """Read records, and what goes with them, in one snapshot and one round trip."""
         reading = _Reading(keys)
         with self._reading() as connection:
-            found = self._run(connection, f"{BEGIN_READING}; {_HEAD}; {reading.text}", reading.told)
-            (((number,),), *results) = _results(found)
-        return Snapshot(number, reading.records(results))
+            text = f"{BEGIN_READING}; {_DATED}; {reading.text}"
+            ((dated,), *results) = _results(self._run(connection, text, reading.told))
+        number, timeline = dated
+        return Snapshot(number, reading.records(results), timeline)
 
     def read_through(self, incarnation: str, keys: Sequence[Key]) -> Through:
         """Read records in a committed transaction that writes the own row."""
@@ -187,8 +193,10 @@ class PostgresFeed:
     def policy(self) -> Published:
         """Read the newest policy."""
         with self._reading() as connection:
-            (newest,) = _results(self._run(connection, f"{BEGIN_READING}; {_POLICY};", {}))
-        return _published(newest)
+            (dated,), newest = _results(
+                self._run(connection, f"{BEGIN_READING}; {_DATED}; {_POLICY};", {})
+            )
+        return _published(newest, *dated)
 
     def head(self) -> int:
         """Read the journal's head number."""
@@ -491,11 +499,11 @@ def _results(cursor: psycopg.ClientCursor[Row]) -> list[list[Row]]:
             return found
 
 
-def _published(newest: Sequence[Row]) -> Published:
+def _published(newest: Sequence[Row], position: int, timeline: str) -> Published:
     if not newest:
-        return Published(0, {})
+        return Published(0, {}, position, timeline)
     version, files = newest[0]
-    return Published(version, rows.files_of(files))
+    return Published(version, rows.files_of(files), position, timeline)
 
 
 def read_within(

@@ -54,10 +54,14 @@ Row = Sequence[Any]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Records as they stood at one number of the journal; None for one that isn't there."""
+    """Records as they stood at one number of the journal; None for one that isn't there.
+
+    `timeline` names the history that the number is of, where a database may have several.
+    """
 
     number: int
     records: dict[Key, Record | None]
+    timeline: str = ""
 
 
 def credential(row: Row) -> Credential:

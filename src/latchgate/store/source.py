@@ -44,10 +44,15 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The newest policy: its version and its files by name."""
+    """The newest policy at a number of the journal on a timeline: its version, its files by name.
+
+    Read without proof: a primary that was cut off tells an older one.
+    """
 
     version: int
     files: dict[str, str]
+    position: int
+    timeline: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,13 +153,16 @@ class Verifiers:
         """Write down the history that there is, when another is written there: not settled."""
         if not self._replaceable:
             return  # a file has one history: a restore alone begins another, and says so
-        promise = schema.promise
+        promise, verifier = schema.promise, schema.verifier
         with self._store.writing() as connection:
-            connection.execute(
+            adopted = connection.execute(
                 sa.update(promise)
                 .where(promise.c.timeline != _HISTORY)
                 .values(timeline=_HISTORY, settled=False)
             )
+            if adopted.rowcount:
+                # What was acknowledged was so of another history (rule 15).
+                connection.execute(sa.update(verifier).values(acknowledged=0))
 
     def settle(self, seen: Following) -> None:
         """Say that nobody trusts an earlier history, unless there is a newer one by now.

@@ -50,10 +50,16 @@ Compile = Callable[[dict[str, str], int], Policy]
 
 
 class Aside(msgspec.Struct, frozen=True):
-    """What was read for one request alone, when memory could not be believed."""
+    """What was read for one request alone, when memory could not be believed.
 
+    Good for as long as memory is at `moment`, where it was before `keys` were read: once it has
+    moved on, it may have said that it dropped what this still holds.
+    """
+
+    keys: tuple[Key, ...]
     cache: Cache
     policy: Policy
+    moment: Moment
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -267,12 +273,10 @@ class Engine(ABC):
             cache = self._believed()
             if cache is not None:
                 return self._run(steps(cache), given, cache)
-            if given.aside is not None:
-                return self._run(steps(given.aside.cache), given, given.aside.cache)
+            aside = self._aside(given)
             # Which records it takes shows from an empty memory; they are read with proof.
-            nothing = Cache(0)
-            found = self._run(steps(nothing), given, nothing)
-            return found if isinstance(found, Fetch) else _wanted(Fetch((), None), given)
+            cache = aside.cache if aside is not None else Cache(0)
+            return _read_for(aside, self._run(steps(cache), given, cache), given)
 
         found = self._waited(ask, NOTHING)
         if isinstance(found, Derive | Prove | Fetch):
@@ -307,17 +311,23 @@ class Engine(ABC):
     ) -> Decision | Slow:
         # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
         cache, policy = self._believed(), self.policy
-        unread = False
-        if cache is None:
-            unread = given.aside is None
-            aside = given.aside or Aside(Cache(0), policy)
-            cache, policy = aside.cache, aside.policy
+        if cache is not None:
+            steps = check(
+                request, policy=policy, now=now, cache=cache, new_id=self._new_id, claim=claim
+            )
+            return self._run(steps, given, cache)
+        aside = self._aside(given)
+        cache, policy = (aside.cache, aside.policy) if aside is not None else (Cache(0), policy)
         steps = check(
             request, policy=policy, now=now, cache=cache, new_id=self._new_id, claim=claim
         )
-        found = self._run(steps, given, cache)
-        # Even what needs no record was decided by a policy, which may have been replaced.
-        return _wanted(Fetch((), None), given) if unread and not isinstance(found, Fetch) else found
+        return _read_for(aside, self._run(steps, given, cache), given)
+
+    def _aside(self, given: Given) -> Aside | None:
+        """Return what was read aside, unless memory has moved on since."""
+        aside = given.aside
+        here = self.history, self._cache.position
+        return aside if aside is not None and aside.moment == here else None
 
     def _run(
         self,
@@ -420,6 +430,16 @@ def _wanted(need: Fetch, given: Given) -> Fetch:
         msg = "the database can't be reached"
         raise StoreError(msg)
     return need
+
+
+def _read_for(aside: Aside | None, found: _T | Slow, given: Given) -> _T | Slow:
+    """Return what was found where it was all read aside, or all the reads that it takes at once.
+
+    Even what needs no record was decided by a policy, which may have been replaced.
+    """
+    if isinstance(found, Fetch):
+        return Fetch((*(aside.keys if aside is not None else ()), *found.keys), None)
+    return found if aside is not None else _wanted(Fetch((), None), given)
 
 
 def _given(work: Future[Refused | None]) -> Future[Given]:

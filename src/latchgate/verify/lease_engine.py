@@ -144,7 +144,9 @@ class LeaseEngine(Engine):
             snapshot = self._source.read(need.keys)
             with self._lock:
                 # Into the memory it was read for: one that was begun since has another history.
-                need.cache.insert(snapshot.number, snapshot.records.items())
+                # Numbers of another timeline say nothing beside those of this one: read again.
+                if snapshot.timeline == self._timeline:
+                    need.cache.insert(snapshot.number, snapshot.records.items())
         except Exception as error:  # noqa: BLE001 - whoever waits is refused
             self._tell_of("a record could not be read", error)
             return _FAILED
@@ -152,6 +154,8 @@ class LeaseEngine(Engine):
 
     def _read_aside(self, keys: tuple[Key, ...]) -> Given:
         """Read for one request alone, begun after it arrived, with proof of the true primary."""
+        with self._lock:
+            moment = self.history, self._cache.position
         try:
             through = self._source.read_through(f"{self.incarnation:016x}", keys)
             policy = self.policy
@@ -163,13 +167,16 @@ class LeaseEngine(Engine):
             raise
         cache = Cache(through.snapshot.number)
         cache.insert(through.snapshot.number, through.snapshot.records.items())
-        return Given(aside=Aside(cache, policy))
+        return Given(aside=Aside(keys, cache, policy, moment))
 
     def _policy_of(self, version: int) -> Policy:
         """Return a policy at least as new as a version, compiled once."""
         known = self._compiled
         if known is None or known.version < version:
             published = self._source.policy()
+            if published.version < version:
+                msg = "the policy was read of a database that is behind"
+                raise StoreError(msg)
             known = self._compiled = self._compile(published.files, published.version)
         return known
 
@@ -203,6 +210,9 @@ class LeaseEngine(Engine):
         policy = None
         if self._policy_due:
             published = self._source.policy()
+            if published.position < told.place.position or published.timeline != told.timeline:
+                msg = "the policy was read of a database that is behind, or is another"
+                raise StoreError(msg)
             policy = self._compiled = self._compile(published.files, published.version)
         self._follow_to(told, policy, began)
         if told.changes:
@@ -213,6 +223,7 @@ class LeaseEngine(Engine):
         with self._lock:
             if told.timeline != self._timeline:
                 self._timeline = told.timeline
+                self.history += 1
                 if self._cache.newest > self._cache.position:
                     # What was read ahead of the journal may never have been, on this timeline.
                     self._cache = Cache(self._cache.position)
@@ -231,6 +242,7 @@ class LeaseEngine(Engine):
         _log.warning("all is forgotten: this verifier was expelled, or the history is another")
         with self._lock:
             self._until = self._stale_until = 0.0
+        self.settle()  # nobody is waited for whose row is gone
         before = f"{self.incarnation:016x}"
         self._begin()
         self._source.leave(before)

@@ -5,6 +5,7 @@ Rule of this file: nothing here waits or asks; rules 11 to 15 of ARCHITECTURE §
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from latchgate.store.bell import Listener
@@ -91,12 +92,14 @@ class Promise:
 class _Heard:
     """What is known at one time: replaced as one, for it is read on another thread.
 
+    Those `gone` have no row any more: they decide nothing, and never said that they dropped it.
     `shaken` says that acknowledgements prove nothing: history changed, or had not settled yet.
     """
 
     promise: Promise | None
     listed: Following | None = None
     dropped: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
     shaken: bool = False
     failed: bool = False
 
@@ -108,16 +111,18 @@ class _Heard:
         everybody = self.listed.followers
         if self.shaken:
             return everybody
-        return tuple(one for one in everybody if one.incarnation not in self.dropped)
+        done = self.dropped | self.gone
+        return tuple(one for one in everybody if one.incarnation not in done)
 
 
 class Wait:
     """One receipt under way: what was listed, and what was heard since. Nothing here waits."""
 
-    __slots__ = ("_heard", "journal")
+    __slots__ = ("_heard", "begun", "journal")
 
-    def __init__(self, journal: int, promise: Promise | None) -> None:
+    def __init__(self, journal: int, promise: Promise | None, *, begun: float) -> None:
         self.journal = journal
+        self.begun = begun
         self._heard = _Heard(promise)
 
     @property
@@ -135,26 +140,35 @@ class Wait:
         """Note that nobody could be listed so far."""
         self._heard = replace(self._heard, failed=True)
 
-    def hear(self, now: Following) -> None:
-        """Take what was read: who follows, the first time; who dropped it, ever after."""
+    def hear(self, now: Following, reached: Mapping[str, int]) -> bool:
+        """Take what was read: who follows, the first time; who dropped it, ever after.
+
+        `reached` is what each of them acknowledged. Returns whether that changes anything.
+        """
         heard = self._heard
-        worst = max(now.max_trust, heard.promise.max_trust if heard.promise is not None else 0.0)
         listed = heard.listed or now
-        follow = {one.incarnation: one.acknowledged for one in now.followers}
+        late = listed.followers if heard.listed is None else heard.late
         # Whoever is gone left once it decided nothing any more, or was long told off (rule 10).
+        gone = {one.incarnation for one in late if one.incarnation not in reached}
         dropped = {
             one.incarnation
-            for one in listed.followers
-            if follow.get(one.incarnation, self.journal) >= self.journal
+            for one in late
+            if one.incarnation in reached and reached[one.incarnation] >= self.journal
         }
+        # Numbers belong to one history: what another acknowledges says nothing (rule 15).
+        shaken = not now.settled or now.history != listed.history
+        if heard.listed is not None and not dropped and not gone and not shaken:
+            return False
+        worst = max(now.max_trust, heard.promise.max_trust if heard.promise is not None else 0.0)
         self._heard = _Heard(
             promise=Promise(worst, now.gateway_tail),
             listed=listed,
             dropped=heard.dropped | dropped,
-            # Numbers belong to one history: what another acknowledges says nothing (rule 15).
-            shaken=heard.shaken or not now.settled or now.history != listed.history,
+            gone=heard.gone | gone,
+            shaken=heard.shaken or shaken,
             failed=heard.failed,
         )
+        return True
 
     def due(self) -> float:
         """Return how long after the commit the wait ends, without further news (seconds)."""
@@ -163,7 +177,8 @@ class Wait:
             return PATIENCE_SECONDS
         worst = RATE * heard.promise.max_trust
         if heard.listed is None:
-            return worst if heard.failed else max(worst, PATIENCE_SECONDS)
+            # Where nobody trusts anything for a while, listing them has its time all the same.
+            return worst if heard.failed else worst or PATIENCE_SECONDS
         longest = max((RATE * one.trust for one in heard.late), default=0.0)
         return max(worst, longest) if heard.shaken else longest
 
@@ -185,7 +200,7 @@ class Wait:
         heard = self._heard
         if heard.listed is None:
             return False, (), ()
-        late = {one.incarnation for one in heard.late}
+        said = heard.dropped if not heard.shaken else frozenset[str]()
         everybody = heard.listed.followers
-        done = tuple(one for one in everybody if one.incarnation not in late)
-        return True, done, heard.late
+        done = tuple(one for one in everybody if one.incarnation in said)
+        return True, done, tuple(one for one in everybody if one.incarnation not in said)

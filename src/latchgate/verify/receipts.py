@@ -28,7 +28,7 @@ FORGET_SECONDS = 3.0
 _BELL_SECONDS = 0.002
 _LOOK_SECONDS = 0.01
 _WORST_LOOK_SECONDS = 1.0
-_NAP_SECONDS = 0.25  # nobody sleeps longer without a look at the clock
+_NAP_SECONDS = 0.5  # nobody sleeps longer without a look at the clock
 _PENDING = 1_000
 _log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Receipts:
         """
         begun = self._ticks()
         loop, news = asyncio.get_running_loop(), asyncio.Event()
-        one = Wait(journal, self._known(begun))
+        one = Wait(journal, self._known(begun), begun=begun)
 
         def wake() -> None:
             if not loop.is_closed():
@@ -187,11 +187,16 @@ class Receipts:
             if closed:
                 return
             looked = self._look(waits)
-            pause = _LOOK_SECONDS if looked else min(_WORST_LOOK_SECONDS, 2 * pause)
+            pause = self._patience(waits) if looked else min(_WORST_LOOK_SECONDS, 2 * pause)
             if not looked or any(one.open for one in waits):
                 self._rest(pause, waits, hasty=looked)
             elif self._given:
                 self._rest(NOTE_SECONDS, waits, hasty=True)
+
+    def _patience(self, waits: Collection[Wait]) -> float:
+        """Return how long to wait between looks: the longer, the longer nobody new has come."""
+        newest = max((one.begun for one in waits if one.open), default=0.0)
+        return min(_WORST_LOOK_SECONDS / 4, max(_LOOK_SECONDS, (self._ticks() - newest) / 20))
 
     def _busy(self) -> bool:
         return self._closed or bool(self._given) or any(one.open for one in self._waits)
@@ -216,9 +221,10 @@ class Receipts:
                 one.fail()
                 waits[one]()
             return False
+        reached = {one.incarnation: one.acknowledged for one in now.followers}
         for one in waiting:
-            one.hear(now)
-            waits[one]()
+            if one.hear(now, reached):
+                waits[one]()
         return True
 
     def _keep(self) -> None:

@@ -232,7 +232,19 @@ _RECEIPT = {
     "journal": 48,
     "at": "2026-10-01T09:30:00Z",
     "elapsed_ms": 0.412,
-    "verifiers": [{"id": "5b0f4c1d2e3a6978", "process": 811, "state": "acknowledged"}],
+    "verifiers": [
+        {
+            "id": "5b0f4c1d2e3a6978",
+            "process": 811,
+            "state": "acknowledged",
+            "kind": "node",
+            "node": "node-1",
+            "trust_seconds": 2.0,
+            "stale": False,
+        }
+    ],
+    "known": True,
+    "waited": True,
 }
 _RULE = {"kind": "wayscloud.service_key", "action": "notify", "version": 51}
 EXAMPLES: Mapping[type, dict[str, Any]] = {

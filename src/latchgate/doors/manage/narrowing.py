@@ -196,7 +196,19 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
             "journal": 53,
             "at": _AT,
             "elapsed_ms": 0.412,
-            "verifiers": [{"id": "5b0f4c1d2e3a6978", "process": 811, "state": "acknowledged"}],
+            "verifiers": [
+                {
+                    "id": "5b0f4c1d2e3a6978",
+                    "process": 811,
+                    "state": "acknowledged",
+                    "kind": "node",
+                    "node": "node-1",
+                    "trust_seconds": 2.0,
+                    "stale": False,
+                }
+            ],
+            "known": True,
+            "waited": True,
         },
     },
 }

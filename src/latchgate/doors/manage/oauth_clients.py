@@ -323,7 +323,19 @@ _RECEIPT = {
     "journal": 52,
     "at": _AT,
     "elapsed_ms": 3.2,
-    "verifiers": [{"id": "00c0ffee00c0ffee", "process": 4711, "state": "acknowledged"}],
+    "verifiers": [
+        {
+            "id": "00c0ffee00c0ffee",
+            "process": 4711,
+            "state": "acknowledged",
+            "kind": "node",
+            "node": "node-1",
+            "trust_seconds": 2.0,
+            "stale": False,
+        }
+    ],
+    "known": True,
+    "waited": True,
 }
 _SPEC = {
     "application_id": "app-3v9q1m7x2abk8f0d",

@@ -78,8 +78,8 @@ _HEADERS = {
     "If-Match": {"type": "string", "pattern": r'^(\*|"[!#-~]+"(, ?"[!#-~]+")*)$'},
     "Prefer": {
         "type": "string",
-        "enum": ["respond-async"],
-        "description": "RFC 7240: don't wait for the receipt; ask for it later by its number",
+        "description": "`respond-async` (RFC 7240): don't wait for the receipt, which can be asked"
+        " for later by its number; other preferences are ignored",
     },
 }
 _ETAG = {"ETag": {"description": "The version of the record", "schema": {"type": "string"}}}

@@ -249,7 +249,19 @@ _RECEIPT = {
     "journal": 75,
     "at": _AT,
     "elapsed_ms": 3.2,
-    "verifiers": [{"id": "00c0ffee00c0ffee", "process": 4711, "state": "acknowledged"}],
+    "verifiers": [
+        {
+            "id": "00c0ffee00c0ffee",
+            "process": 4711,
+            "state": "acknowledged",
+            "kind": "node",
+            "node": "node-1",
+            "trust_seconds": 2.0,
+            "stale": False,
+        }
+    ],
+    "known": True,
+    "waited": True,
 }
 EXAMPLES: Mapping[type, dict[str, Any]] = {
     WorkloadSpec: _SPEC,

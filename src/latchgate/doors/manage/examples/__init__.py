@@ -17,10 +17,12 @@ from latchgate.doors.manage import (
     narrowing,
     oauth_clients,
     projects,
+    receipts,
     roles,
     rotation,
     shadows,
     shapes,
+    status,
     storage,
     tenants,
     usage,
@@ -29,7 +31,17 @@ from latchgate.doors.manage import (
     workloads,
 )
 from latchgate.doors.manage.examples import applications, audit, credentials, feed
-from latchgate.doors.manage.examples.records import AT, KEY, PROJECT, RECEIPT, ROLE, TENANT, USER
+from latchgate.doors.manage.examples.records import (
+    AT,
+    GIVEN,
+    KEY,
+    PROJECT,
+    RECEIPT,
+    ROLE,
+    STATUS,
+    TENANT,
+    USER,
+)
 from latchgate.manage.decisions import ExplainRequest
 from latchgate.manage.keys import KeyPatch, KeySpec
 from latchgate.manage.projects import ProjectPatch, ProjectSpec
@@ -144,4 +156,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     **oauth_clients.EXAMPLES,
     **workloads.EXAMPLES,
     **consents.EXAMPLES,
+    shapes.ReceiptShape: RECEIPT,
+    receipts.ReceiptList: {"receipts": [GIVEN]},
+    status.Status: STATUS,
 }

@@ -84,4 +84,41 @@ RECEIPT = {
     "known": True,
     "waited": True,
 }
+GIVEN = {
+    "journal": 48,
+    "at": AT,
+    "elapsed_ms": 31.07,
+    "acknowledged": 1,
+    "verifiers": RECEIPT["verifiers"],
+}
+STATUS = {
+    "database": "postgresql",
+    "head": 48,
+    "policy_version": 3,
+    "epoch": "b55a40f7-7c1e-4d53-9d0e-5f2f0c3a9e11",
+    "timeline": "00000001",
+    "settled": True,
+    "max_trust_seconds": 2.0,
+    "gateway_tail_seconds": 0.0,
+    "jobs": "node-1 811 9c1d2e3f4a5b6c7d",
+    "verifiers": [
+        {
+            "id": "5b0f4c1d2e3a6978",
+            "kind": "node",
+            "node": "node-1",
+            "process": 811,
+            "state": "live",
+            "acknowledged": 48,
+            "lag": 0,
+            "trust_seconds": 2.0,
+            "stale": False,
+            "joined_at": AT,
+            "seen_seconds_ago": 0.213,
+            "program": "0.1.0",
+            "schema": "0008",
+            "tenants": None,
+        }
+    ],
+    "receipts": [GIVEN],
+}
 SHOWN_ONCE = "shown this once"
