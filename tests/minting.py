@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from tests.world import ACTOR, BUILT_IN, FILES, Owner, World
+from tests.world import ACTOR, BUILT_IN, FILES, Owner, World, file_of
 
 from latchgate.core.kinds.oauth_token import OauthToken
 from latchgate.core.model import Noun

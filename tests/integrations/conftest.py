@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.world import World, environment
+from tests.world import World, environment, file_of
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30.0

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from tests.manage.journals import alter
 from tests.minting import client
-from tests.world import FILES, World, asking, chain_faults, compiled, mode, raw_rows
+from tests.world import FILES, World, asking, chain_faults, compiled, file_of, mode, raw_rows
 
 from latchgate.config import load
 from latchgate.core.model import Noun

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from typing import Any
 
 import pytest
 from tests.world import WAYSCLOUD, mode, raw_rows
@@ -12,7 +13,11 @@ from latchgate.core.policy_faults import PolicyError
 from latchgate.serve import local
 from latchgate.store.errors import ConflictError
 
-ADDRESSES: dict[str, Any] = {"api": "127.0.0.1:1", "console": "127.0.0.1:2", "verify": "127.0.0.1:3"}
+ADDRESSES: dict[str, Any] = {
+    "api": "127.0.0.1:1",
+    "console": "127.0.0.1:2",
+    "verify": "127.0.0.1:3",
+}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 from tests.manage.journals import alter, old_row, write_old
-from tests.world import BUILT_IN, WAYSCLOUD, World, asking, mode, raw_rows
+from tests.world import BUILT_IN, WAYSCLOUD, World, asking, file_of, mode, raw_rows
 
 from latchgate.config import load
 from latchgate.core.kinds.service_key import ENTROPY_BYTES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 import time
@@ -152,6 +153,10 @@ def nodes(world):
 
 def elsewhere(path):
     return msgspec.structs.replace(asking(), target=path)
+
+
+def acknowledged(node, n):
+    return node.row()[0].acknowledged >= n
 
 
 def follow(node):
@@ -601,7 +606,7 @@ def test_no_request_after_an_acknowledged_revocation_is_allowed_while_threads_de
         thread.start()
     for key in made:
         n = world.revoke(key)
-        until(lambda n=n: node.row()[0].acknowledged >= n)
+        until(functools.partial(acknowledged, node, n))
         revoked.add(key.id)
     stop.set()
     for thread in threads:

@@ -125,6 +125,10 @@ class Told:
         self.requests.append(request)
         return self.say(request)
 
+    def ready(self) -> str | None:
+        """Decisions are made here at any time."""
+        return None
+
     async def decide_later(self, request: Request, _need: Slow) -> Decision:
         assert self.later is not None
         return await self.later(request)
