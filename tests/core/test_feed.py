@@ -87,7 +87,7 @@ FIELDS = {
 
 def sent(records):
     """Return records as they arrive on the other side."""
-    told = msgspec.json.encode(feed.FeedRecords(7, feed.spell_records(records)))
+    told = msgspec.json.encode(feed.FeedRecords(7, "", feed.spell_records(records)))
     return msgspec.json.decode(told, type=feed.FeedRecords).records
 
 

@@ -61,7 +61,7 @@ def registered(world, caller, **more):
 
 
 def beat(world, caller, name, place):
-    return edges.beat(world.store, caller, name, FeedBeat(place, "0123456789"), now=NOW + 1)
+    return edges.beat(world.store, caller, name, FeedBeat(place, "", "0123456789"), now=NOW + 1)
 
 
 def row(world, name):

@@ -87,9 +87,13 @@ class FeedRegistered(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class FeedBeat(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A heartbeat: `since` is what the memory follows by now, and so acknowledges."""
+    """A heartbeat: `since` is what the memory follows by now, and so acknowledges.
+
+    `timeline` is the database's history that it was told of: nothing is acknowledged on another.
+    """
 
     since: FeedPlace
+    timeline: Annotated[str, msgspec.Meta(max_length=100)]
     nonce: _Nonce
 
 
@@ -131,9 +135,13 @@ class FeedRecord(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class FeedRecords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Records as they stood at `number` of the journal or later: those asked for, and more."""
+    """Records as they stood at `number` of the journal or later: those asked for, and more.
+
+    Read without proof; a number of another `timeline` than one's own says nothing.
+    """
 
     number: _Number
+    timeline: str
     records: list[FeedRecord]
 
 
@@ -147,10 +155,15 @@ class FeedRecordsThrough(msgspec.Struct, forbid_unknown_fields=True, frozen=True
 
 
 class FeedPolicy(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One version of the policy and its files by name; version 0 has none."""
+    """One version of the policy and its files by name; version 0 has none.
+
+    `number` is the journal's when it was read, on the `timeline` there, without proof.
+    """
 
     version: _Number
     files: dict[str, str]
+    number: _Number
+    timeline: str
 
 
 class FeedHead(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

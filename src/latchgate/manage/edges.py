@@ -21,6 +21,7 @@ from latchgate.core.feed import (
     FeedBeat,
     FeedBeaten,
     FeedPlace,
+    FeedPolicy,
     FeedRecords,
     FeedRecordsThrough,
     FeedRegistered,
@@ -51,6 +52,7 @@ _BOUND = (Noun.CREDENTIAL, Noun.USER, Noun.TENANT, Noun.PROJECT, Noun.ROLE, Noun
 _TOLD = sorted({*READABLE, Noun.POLICY, Noun.DATABASE})
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(frozenset[str] | None).decode
+_files = msgspec.json.Decoder(dict[str, str]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +145,12 @@ def beat(
 ) -> FeedBeaten | None:
     """Acknowledge where an edge is and read on, in one committed transaction (§6 rule 3).
 
-    None when its row is not live any more, or this history does not hold that place.
+    None when its row is not live any more, or this history does not hold that place, or is another.
     """
     with store.writing() as connection:
+        history = timeline(connection)
+        if asked.timeline != history:
+            return None
         edge = _alive(connection, caller, incarnation, now, since=asked.since)
         if edge is None:
             return None
@@ -154,7 +159,6 @@ def beat(
         changes = _changes(connection, edge.tenants, position, head.position)
         reached = len(changes) < PAGE
         place = head if reached else _place(connection, head.epoch, changes[-1][0])
-        history = timeline(connection)
     return FeedBeaten(
         nonce=asked.nonce,
         place=place,
@@ -176,9 +180,9 @@ def records(
         edge = _found(connection, caller, incarnation)
         if edge is None:
             return None
-        number = _head(connection).position
+        number, history = _head(connection).position, timeline(connection)
         told = seen_by(connection, edge.tenants, keys)
-    return FeedRecords(number, told)
+    return FeedRecords(number, history, told)
 
 
 def prove(
@@ -215,14 +219,17 @@ def leave(store: Store, caller: Caller, incarnation: str) -> None:
         connection.execute(sa.delete(_VERIFIER).where(*mine))
 
 
-def policy(store: Store, version: int | None) -> tuple[int, str] | None:
-    """Return a version of the policy, the newest unless told, and its files as JSON; or None."""
+def policy(store: Store, version: int | None) -> FeedPolicy | None:
+    """Return a version of the policy, the newest unless told; None where there is no such."""
     wanted = sa.select(_POLICY.c.version, _POLICY.c.files)
     if version is not None:
         wanted = wanted.where(_POLICY.c.version == version)
     with store.reading() as connection:
+        number, history = _head(connection).position, timeline(connection)
         row = connection.execute(wanted.order_by(_POLICY.c.version.desc()).limit(1)).one_or_none()
-    return (row.version, row.files) if row is not None else None
+    if row is None:
+        return FeedPolicy(0, {}, number, history) if not version else None
+    return FeedPolicy(row.version, _files(row.files), number, history)
 
 
 def head(store: Store) -> int:

@@ -106,7 +106,8 @@ class HttpFeed:
         None after a promotion too: whatever was read there before may never have been.
         """
         nonce = self._nonce()
-        asked = FeedBeat(FeedPlace(place.epoch, place.position, place.hash.hex()), nonce)
+        since = FeedPlace(place.epoch, place.position, place.hash.hex())
+        asked = FeedBeat(since, self._timeline, nonce)
         told = self._live(_edge(incarnation, "beat"), asked, FeedBeaten)
         if told is None:
             return None
@@ -130,14 +131,18 @@ class HttpFeed:
         """
         found: dict[Key, Record | None] = dict.fromkeys(keys)
         number: int | None = None
+        history = ""
         for some in _pages([key for key in keys if _could_be(key)]) or [()]:
             wanted = FeedWanted([(str(noun), record_id) for noun, record_id in some])
             told = self._post(_edge(self._incarnation, "records"), wanted, FeedRecords)
             # Of several answers the oldest number holds for all of them.
+            if number is not None and told.timeline != history:
+                raise StoreError("the upstream's database was replaced meanwhile")
             number = told.number if number is None else min(number, told.number)
+            history = told.timeline
             found |= _records(told.records)
             _complete(wanted.keys, told.records)
-        return Snapshot(number=number or 0, records=found)
+        return Snapshot(number or 0, found, history)
 
     def read_through(self, incarnation: str, keys: Sequence[Key]) -> Through:
         """Read records as of a transaction that writes the own row."""
@@ -187,7 +192,7 @@ class HttpFeed:
 
     def _policy(self, path: str) -> Published:
         told = self._get(path, FeedPolicy)
-        return Published(told.version, told.files)
+        return Published(told.version, told.files, told.number, told.timeline)
 
     def _nonce(self) -> str:
         return self._entropy(16).hex()

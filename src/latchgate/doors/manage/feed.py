@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -125,16 +124,14 @@ async def leave_edge(door: Door, request: HttpRequest) -> Response:
 
 
 async def _policy(door: Door, request: HttpRequest, version: int | None) -> Response:
-    found = await run_in_threadpool(edges.policy, door.store, version)
-    if found is None and version:
+    told = await run_in_threadpool(edges.policy, door.store, version)
+    if told is None:
         raise NotFoundError(f"there is no version {version} of the policy")
-    number, files = found if found is not None else (0, "{}")
-    headers = {"ETag": f'"{number}"', "Cache-Control": "no-store"}
+    headers = {"ETag": f'"{told.version}"', "Cache-Control": "no-store"}
     known = {one.strip() for one in request.headers.get("if-none-match", "").split(",")}
     if headers["ETag"] in known:
         return Response(None, 304, headers=headers)
-    told = FeedPolicy(number, msgspec.json.decode(files, type=dict[str, str]))
-    return json_answer(told, version=number)
+    return json_answer(told, version=told.version)
 
 
 def _whole(told: dict[str, str], name: str) -> int:

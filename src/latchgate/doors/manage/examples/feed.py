@@ -48,7 +48,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "tenants": [TENANT["id"]],
         "issuer": "https://login.example.com",
     },
-    feed.FeedBeat: {"since": _PLACE, "nonce": _NONCE},
+    feed.FeedBeat: {"since": _PLACE, "timeline": "", "nonce": _NONCE},
     feed.FeedBeaten: {
         "nonce": _NONCE,
         "place": {**_PLACE, "position": 55},
@@ -58,7 +58,7 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
         "age": 0.0,
     },
     feed.FeedWanted: {"keys": _KEYS},
-    feed.FeedRecords: {"number": 55, "records": _RECORDS},
+    feed.FeedRecords: {"number": 55, "timeline": "", "records": _RECORDS},
     feed.FeedWantedThrough: {
         "keys": _KEYS,
         "nonce": _NONCE,
@@ -71,5 +71,10 @@ EXAMPLES: Mapping[type, dict[str, Any]] = {
     },
     feed.FeedPosition: {"position": 55},
     feed.FeedHead: {"head": 55},
-    feed.FeedPolicy: {"version": 2, "files": {"wayscloud.toml": 'provider = "wayscloud"\n'}},
+    feed.FeedPolicy: {
+        "version": 2,
+        "files": {"wayscloud.toml": 'provider = "wayscloud"\n'},
+        "number": 55,
+        "timeline": "",
+    },
 }
