@@ -21,6 +21,7 @@ from latchgate.core.scope import Scopes
 from latchgate.manage import edges
 from latchgate.manage.errors import ForbiddenError, InvalidError
 from latchgate.store import schema
+from latchgate.store.edge_reads import timeline
 from latchgate.store.errors import ConflictError
 
 pytestmark = pytest.mark.both_databases
@@ -61,7 +62,10 @@ def registered(world, caller, **more):
 
 
 def beat(world, caller, name, place):
-    return edges.beat(world.store, caller, name, FeedBeat(place, "", "0123456789"), now=NOW + 1)
+    with world.store.reading() as connection:
+        history = timeline(connection)
+    asked = FeedBeat(place, history, "0123456789")
+    return edges.beat(world.store, caller, name, asked, now=NOW + 1)
 
 
 def row(world, name):
@@ -300,3 +304,11 @@ def add_key(world, application, record, user, tenants):
         "created_by": "test",
     }
     world.change(Noun.APPLICATION_KEY, record, sa.insert(schema.application_key).values(**row))
+
+
+def test_who_follows_another_timeline_is_to_begin_anew_and_acknowledges_nothing(world, operator):
+    name, made = registered(world, operator)
+    asked = FeedBeat(made.place, "00000009", "0123456789")
+    assert edges.beat(world.store, operator, name, asked, now=NOW + 1) is None
+    row = world.one(sa.select(schema.verifier).where(schema.verifier.c.incarnation == name))
+    assert (row.acknowledged, row.beat) == (0, 0)
