@@ -97,12 +97,7 @@ def test_who_is_silent_lapses_once_its_trust_has_ended_and_refuses(world, given,
     try:
         assert (names(found.acknowledged), names(found.lapsed)) == ({name(awake)}, {name(silent)})
         assert found.elapsed >= 2.5
-<<<<<<< HEAD
         assert not allows(silent, key)
-=======
-        # As it is: the world's own waits until it follows.
-        assert not LeaseEngine.decide(silent, asking(key)).allowed
->>>>>>> h-dev
     finally:
         silenced.let_go()
 
