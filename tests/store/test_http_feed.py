@@ -20,6 +20,7 @@ PLACE = Place("epoch", 5, b"\x01" * 32)
 TENANT = {"id": "t1", "name": "Acme", "active": True}
 TOLD = {"epoch": "epoch", "position": 5, "hash": "01" * 32}
 BEATEN = {"place": TOLD, "changes": [], "reached": True, "timeline": "", "age": 0.0}
+DATED = {"number": 7, "timeline": ""}
 
 
 class Scripted:
@@ -63,7 +64,7 @@ def scripted():
             "issuer": "https://x",
         },
     )
-    made.told["3"] = (200, {"version": 3, "files": {"a.toml": "x"}})
+    made.told["3"] = (200, {"version": 3, "files": {"a.toml": "x"}, **DATED})
     made.feed.register(NAME)
     yield made
     made.close()
@@ -128,22 +129,22 @@ def test_records_are_read_and_one_that_was_left_out_is_not_taken_for_absent(scri
     keys = [(Noun.TENANT, "t1"), (Noun.USER, "u1")]
     known = {"noun": "tenant", "id": "t1", "record": TENANT}
     gone = {"noun": "user", "id": "u1", "record": None}
-    scripted.told["records"] = (200, {"number": 9, "records": [known, gone]})
+    scripted.told["records"] = (200, {"number": 9, "timeline": "1", "records": [known, gone]})
     snapshot = scripted.feed.read(keys)
     assert snapshot.number == 9
     assert snapshot.records == {keys[0]: Tenant("t1", "Acme", active=True), keys[1]: None}
-    scripted.told["records"] = (200, {"number": 9, "records": [known]})
+    scripted.told["records"] = (200, {"number": 9, "timeline": "1", "records": [known]})
     with pytest.raises(StoreError, match="left out"):
         scripted.feed.read(keys)
     for record in ({**TENANT, "locked": True}, {**TENANT, "active": "yes"}, {"id": "t1"}):
         wrong = {"noun": "tenant", "id": "t1", "record": record}
-        scripted.told["records"] = (200, {"number": 9, "records": [wrong, gone]})
+        scripted.told["records"] = (200, {"number": 9, "timeline": "1", "records": [wrong, gone]})
         with pytest.raises(StoreError, match="tenant t1"):
             scripted.feed.read(keys)
 
 
 def test_a_login_too_long_for_any_record_is_not_asked_for(scripted):
-    scripted.told["records"] = (200, {"number": 9, "records": []})
+    scripted.told["records"] = (200, {"number": 9, "timeline": "1", "records": []})
     long = (Noun.LOGIN, "teracloud:" + "x" * 5_000)
     assert scripted.feed.read([long]).records == {long: None}
     assert scripted.asked[-1] == {"keys": []}

@@ -59,7 +59,7 @@ def edge(call):
 def test_a_heartbeat_is_answered_with_its_nonce_and_what_changed(call, edge, world):
     path, place = edge
     key = world.key()
-    told = call("POST", f"{path}/beat", {"since": place, "nonce": NONCE})
+    told = call("POST", f"{path}/beat", {"since": place, "timeline": "", "nonce": NONCE})
     assert (told.status, told.json["nonce"]) == (200, NONCE)
     assert told.headers["cache-control"] == "no-store"
     assert [world.head(), "credential", key.id] in told.json["changes"]
@@ -80,7 +80,8 @@ def test_the_policy_is_told_by_version_and_not_twice(call):
     again = call("GET", "/policy", headers={"If-None-Match": tag})
     assert (again.status, again.body) == (304, b"")
     assert call("GET", "/policy", headers={"If-None-Match": '"0"'}).status == 200
-    assert call("GET", "/policy/0").json == {"version": 0, "files": {}}
+    none = call("GET", "/policy/0").json
+    assert (none["version"], none["files"], none["timeline"]) == (0, {}, "")
     for wrong in ("999", "one", "-1", "1.5"):
         assert call("GET", f"/policy/{wrong}").status == 404
 
@@ -93,8 +94,8 @@ def test_the_policy_is_told_by_version_and_not_twice(call):
         ("/edges", registration(tenants=["t-nowhere"]), "tenants"),
         ("/edges", registration(trust="long"), "trust"),
         ("/edges", {}, "body"),
-        ("/edges/0123456789abcdef/beat", {"since": {}, "nonce": NONCE}, "since"),
-        ("/edges/0123456789abcdef/beat", {"since": None, "nonce": NONCE}, "since"),
+        ("/edges/0123456789abcdef/beat", {"since": {}, "timeline": "", "nonce": NONCE}, "since"),
+        ("/edges/0123456789abcdef/beat", {"since": None, "timeline": "", "nonce": NONCE}, "since"),
         ("/edges/0123456789abcdef/records", {"keys": [["session", "x"]]}, "keys[0]"),
         ("/edges/0123456789abcdef/records", {"keys": [["user"]]}, "keys[0]"),
         ("/edges/0123456789abcdef/records", {"keys": [["user", "x"]] * 1_001}, "keys"),
@@ -115,7 +116,7 @@ def test_a_query_that_cannot_be_taken_is_refused(call, query):
 def test_an_edge_that_is_not_there_is_gone_whatever_it_asks(call, edge):
     _, place = edge
     for path, told in (
-        ("beat", {"since": place, "nonce": NONCE}),
+        ("beat", {"since": place, "timeline": "", "nonce": NONCE}),
         ("records", {"keys": [["user", "x"]]}),
         ("proof", {"keys": [], "nonce": NONCE}),
     ):
@@ -128,7 +129,7 @@ def test_an_edge_that_is_not_there_is_gone_whatever_it_asks(call, edge):
 def test_an_edge_is_its_credentials_and_no_other_acknowledges_for_it(server, call, edge):
     path, place = edge
     other = server.create("verifier")["key"]
-    told = {"since": place, "nonce": NONCE}
+    told = {"since": place, "timeline": "", "nonce": NONCE}
     assert call("POST", f"{path}/beat", told, token=other).status == 410
     assert call("POST", f"{path}/beat", told).status == 200
 
@@ -167,7 +168,7 @@ def test_no_answer_holds_a_secret(server, call, edge, world):
     keys = [one for one in everything if one[0] in READABLE][-900:]
     keys += [["login", f"{one['namespace']}:{one['login']}"] for one in (made, chosen)]
     answers = [
-        call("POST", f"{path}/beat", {"since": place, "nonce": NONCE}).body,
+        call("POST", f"{path}/beat", {"since": place, "timeline": "", "nonce": NONCE}).body,
         call("POST", f"{path}/records", {"keys": keys}).body,
         call("POST", f"{path}/proof", {"keys": keys, "nonce": NONCE}).body,
         call("GET", "/policy").body,
