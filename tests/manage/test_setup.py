@@ -61,7 +61,7 @@ def test_there_is_one_tenant_one_project_one_user_with_every_scope_and_a_token(s
     assert (role.tenant_id, role.scopes) == (tenant.id, '["*"]')
     assert assignment == (user.id, project.id, role.id)
     assert (token.owner_id, token.project_id, token.tenant_id) == (user.id, project.id, tenant.id)
-    assert msgspec.json.decode(token.services) == ["manage", "own", "operator"]
+    assert msgspec.json.decode(token.services) == ["manage", "own", "operator", "verifier"]
     assert (token.scopes, token.expires_at, token.revoked_at) == ('["*"]', None, None)
 
 

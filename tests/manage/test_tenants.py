@@ -58,14 +58,15 @@ def test_a_new_tenant_comes_with_somebody_who_can_manage_it(world, operator):
     assert chain_faults(world.database) == []
 
 
-def test_a_new_tenants_administrator_holds_every_scope_but_the_operators(world, operator):
+def test_a_new_tenants_administrator_holds_every_scope_but_the_operators_and_edges(world, operator):
     _, first = create(world, operator)
     engine, headers = world.engine(), bearer(first.token)
     for target in ("/manage/v1/tenants", "/manage/v1/policy"):
         assert not engine.decide(asking(headers=headers, target=target)).allowed
     grant = engine.decide(asking(headers=headers, target="/manage/v1/keys")).grant
     every = {scope for service in POLICY.services.values() for scope in service.scopes}
-    assert grant.rights.names == {one for one in every if not one.startswith("operator:")}
+    withheld = ("operator:", "verifier:")
+    assert grant.rights.names == {one for one in every if not one.startswith(withheld)}
     assert not grant.rights.every
 
 
