@@ -146,7 +146,11 @@ def test_without_tls_nothing_claims_to_have_it(file):
 
 def test_what_init_writes_is_what_the_program_reads(file):
     text = CONFIG_TEXT.format(
-        database="", policy='"providers/wayscloud.toml"', api="127.0.0.1:1", console="[::1]:2", verify="h:3"
+        database="",
+        policy='"providers/wayscloud.toml"',
+        api="127.0.0.1:1",
+        console="[::1]:2",
+        verify="h:3",
     )
     found = written(file, text)
     assert (found.api.port, found.console.port, found.verify.port) == (1, 2, 3)
