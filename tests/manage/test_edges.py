@@ -312,3 +312,14 @@ def test_who_follows_another_timeline_is_to_begin_anew_and_acknowledges_nothing(
     assert edges.beat(world.store, operator, name, asked, now=NOW + 1) is None
     row = world.one(sa.select(schema.verifier).where(schema.verifier.c.incarnation == name))
     assert (row.acknowledged, row.beat) == (0, 0)
+
+
+def test_a_longer_trust_than_anybody_had_is_known_before_the_row_is_there(world, operator):
+    longest = sa.select(schema.promise.c.max_trust)
+    with world.store.writing() as connection:
+        connection.execute(sa.update(schema.promise).values(max_trust=1.0))
+    spec = asked(trust=2.0)
+    assert edges.promise(world.store, operator, spec)
+    assert world.one(longest).max_trust == 2.0
+    assert not edges.promise(world.store, operator, spec)
+    assert not world.all(sa.select(schema.verifier))

@@ -26,8 +26,9 @@ from latchgate.store import schema
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.migrate import migrate
 from latchgate.store.postgres_feed import PostgresFeed, Standing
-from latchgate.store.source import PAGE, Place
+from latchgate.store.source import KNOWN_SECONDS, PAGE, Place
 from latchgate.verify.lease_engine import Lease, LeaseEngine
+from latchgate.verify.receipts import FORGET_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 LEASE, STALE = 2.0, 30.0
@@ -502,6 +503,26 @@ def test_the_row_is_given_back_at_the_end(nodes, world):
     node.engine.close()
     assert node.row() == []
     assert node.engine.decide(asking(world.key())).reason is Reason.STORE_UNAVAILABLE
+
+
+def test_who_trusts_for_longer_than_anybody_before_begins_once_that_is_known(
+    nodes, world, monkeypatch
+):
+    nodes()
+    slept: list[float] = []
+    promise = sa.select(schema.promise.c.max_trust)
+
+    def noted(seconds):
+        slept.append(seconds)
+        assert world.one(promise).max_trust == STALE
+        assert len(world.all(sa.select(ROW))) == 1
+
+    monkeypatch.setattr(time, "sleep", noted)
+    nodes(stale=STALE)
+    nodes(stale=STALE)
+    nodes()
+    assert slept == [KNOWN_SECONDS]
+    assert FORGET_SECONDS < KNOWN_SECONDS
 
 
 # --- policy

@@ -87,11 +87,7 @@ def register(
     InvalidError where the format, a tenant or the trust can't be; ForbiddenError as `may_follow`;
     ConflictError when there is such a row, or are too many of this credential.
     """
-    if asked.format != FORMAT:
-        raise InvalidError([("format", f"must be {FORMAT}; run the same latchgate on both sides")])
-    tenants = may_follow(caller, asked.tenants)
-    if asked.trust > OWN_TRUST and EVERY_TENANT not in caller.rights:
-        raise InvalidError([("trust", f"must be {OWN_TRUST:.0f} s or less without {EVERY_TENANT}")])
+    tenants = _admitted(caller, asked)
     with store.writing() as connection:
         _check(connection, caller, tenants)
         place = _head(connection)
@@ -112,9 +108,7 @@ def register(
             "tenants": _encode(sorted(tenants)).decode() if tenants is not None else None,
             "credential_id": caller.credential.source_id,
         }
-        # Before the row counts: a receipt that can't ask anybody waits for the longest there is.
-        longer = _PROMISE.c.max_trust < asked.trust
-        connection.execute(sa.update(_PROMISE).where(longer).values(max_trust=asked.trust))
+        _promise_longer(connection, asked.trust)
         connection.execute(sa.insert(_VERIFIER).values(row))
         version, history = _version(connection), timeline(connection)
     return FeedRegistered(
@@ -124,6 +118,39 @@ def register(
         tenants=sorted(tenants) if tenants is not None else None,
         issuer=issuer,
     )
+
+
+def promise(store: Store, caller: Caller, asked: FeedRegistration) -> bool:
+    """Have it known for how long a new edge will trust, before it is registered.
+
+    True where that is longer than for anybody before: it may register once that is known to all
+    who give receipts, who wait for so long where they can't list anybody. Raises as `register`.
+    """
+    _admitted(caller, asked)
+    longest = sa.select(_PROMISE.c.max_trust)
+    with store.reading() as connection:
+        before: float = connection.execute(longest).scalar_one()
+    if before >= asked.trust:
+        return False
+    with store.writing() as connection:
+        _promise_longer(connection, asked.trust)
+    return before > 0
+
+
+def _promise_longer(connection: sa.Connection, trust: float) -> None:
+    """Have whoever can't list the verifiers wait for as long as one of them may trust."""
+    longer = _PROMISE.c.max_trust < trust
+    connection.execute(sa.update(_PROMISE).where(longer).values(max_trust=trust))
+
+
+def _admitted(caller: Caller, asked: FeedRegistration) -> Tenants:
+    """Return whom an edge serves, where it may register; raises as `register`."""
+    if asked.format != FORMAT:
+        raise InvalidError([("format", f"must be {FORMAT}; run the same latchgate on both sides")])
+    tenants = may_follow(caller, asked.tenants)
+    if asked.trust > OWN_TRUST and EVERY_TENANT not in caller.rights:
+        raise InvalidError([("trust", f"must be {OWN_TRUST:.0f} s or less without {EVERY_TENANT}")])
+    return tenants
 
 
 def _check(connection: sa.Connection, caller: Caller, tenants: Tenants) -> None:

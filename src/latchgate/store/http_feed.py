@@ -38,7 +38,7 @@ from latchgate.core.model import Key, Record
 from latchgate.store.errors import NotMigratedError, StoreError
 from latchgate.store.http_exchange import Exchange
 from latchgate.store.rows import Snapshot
-from latchgate.store.source import Beat, Place, Published, Through
+from latchgate.store.source import KNOWN_SECONDS, Beat, Place, Published, Through
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
@@ -95,7 +95,8 @@ class HttpFeed:
             stale=who.stale,
             tenants=list(who.tenants) if who.tenants is not None else None,
         )
-        told = self._post("/edges", asked, FeedRegistered, again=False)
+        # Who is to trust for longer than anybody before is answered once that is known.
+        told = self._post("/edges", asked, FeedRegistered, again=False, longer=KNOWN_SECONDS)
         self._incarnation, self._timeline = incarnation, told.timeline
         self.issuer = told.issuer
         return _place(told.place), self._policy(f"/policy/{told.policy_version}"), told.timeline
@@ -201,9 +202,18 @@ class HttpFeed:
         status, body = self._ask("GET", path, None, longer=longer)
         return _told(status, body, shape)
 
-    def _post(self, path: str, asked: msgspec.Struct, shape: type[T], *, again: bool = True) -> T:
-        status, body = self._ask("POST", path, msgspec.json.encode(asked), again=again)
-        return _told(status, body, shape)
+    def _post(
+        self,
+        path: str,
+        asked: msgspec.Struct,
+        shape: type[T],
+        *,
+        again: bool = True,
+        longer: float = 0.0,
+    ) -> T:
+        body = msgspec.json.encode(asked)
+        status, told = self._ask("POST", path, body, again=again, longer=longer)
+        return _told(status, told, shape)
 
     def _ask(
         self,

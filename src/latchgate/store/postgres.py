@@ -47,6 +47,7 @@ _PATIENCE: dict[str, Any] = {
     "application_name": "latchgate",
     "target_session_attrs": "read-write",
 }
+_BALANCES = 160_000  # the first libpq that knows the option
 # What in the server warns of it, in every version: its words are in the server's language, by
 # lc_messages, and its SQLSTATE is that of any warning.
 _WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
@@ -77,7 +78,11 @@ def conninfo(at: Postgres) -> str:
     except psycopg.ProgrammingError:
         msg = f"{at}: not a connection URI as libpq reads it"
         raise StoreError(msg) from None  # the driver's own words repeat the URI
-    return make_conninfo("", **{**_PATIENCE, **given})
+    chosen = _PATIENCE
+    if psycopg.pq.version() >= _BALANCES:
+        # Of several hosts one that was replaced and still answers is not always asked first.
+        chosen = {**chosen, "load_balance_hosts": "random"}
+    return make_conninfo("", **{**chosen, **given})
 
 
 def connect(at: Postgres) -> Connection:

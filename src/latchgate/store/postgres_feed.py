@@ -34,7 +34,7 @@ from latchgate.store.postgres import (
 from latchgate.store.postgres_schema import check_schema
 from latchgate.store.rows import Row, Snapshot
 from latchgate.store.schema_window import SCHEMA_HEAD
-from latchgate.store.source import PAGE, Beat, Place, Published, Through
+from latchgate.store.source import KNOWN_SECONDS, PAGE, Beat, Place, Published, Through
 
 CHANNEL = "latchgate_journal"
 POLL_SECONDS = 0.1
@@ -49,6 +49,7 @@ _PLACE = (
     f"SELECT h.epoch, h.n, j.hash, {TIMELINE} FROM journal_head h"  # noqa: S608 - words of our own
     " LEFT JOIN journal j ON j.n = h.n"
 )
+_PROMISED = "SELECT max_trust FROM promise WHERE id = 1"
 _PROMISE = (
     "UPDATE promise SET max_trust = %(trust)s WHERE id = 1 AND max_trust < %(trust)s;"  # noqa: S608 - words of our own
     # Nobody trusted any history before the first verifier of all.
@@ -123,10 +124,13 @@ class PostgresFeed:
         }
         with self._reading() as connection:
             check_schema(connection)
+            (((longest,),),) = _results(
+                self._run(connection, f"{BEGIN}; {_PROMISED}; {_PROMISE};", told)
+            )
+            if 0 < longest < self._standing.trust:
+                time.sleep(KNOWN_SECONDS)
             (place,), newest = _results(
-                self._run(
-                    connection, f"{BEGIN}; {_PROMISE}; {_PLACE}; {_POLICY}; {_REGISTER};", told
-                ),
+                self._run(connection, f"{BEGIN}; {_PLACE}; {_POLICY}; {_REGISTER};", told)
             )
             try:
                 # Again: a migration looks at rows, and none was there when it did.

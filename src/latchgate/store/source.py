@@ -15,6 +15,9 @@ from latchgate.core.model import Key
 from latchgate.store.rows import Snapshot
 
 PAGE = 5_000
+# After so long every worker has read that somebody will trust for longer than anybody before, and
+# waits for that where it can't list them (`verify/receipts.py`): only then may they begin.
+KNOWN_SECONDS = 3.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 
 from latchgate.store.bell import Bell, Listener
+from latchgate.store.source import KNOWN_SECONDS
 from latchgate.store.verifiers import Following, NotedReceipt, Verifiers
 from latchgate.verify.receipt import Promise, Receipt, Wait
 
@@ -24,7 +25,7 @@ NOTE_SECONDS = 1.0
 # Whoever is to trust for longer than anybody before makes that known, and waits for longer than
 # this before they begin: what was learnt since then holds for whoever can't be listed.
 LEARN_SECONDS = 1.0
-FORGET_SECONDS = 3.0
+FORGET_SECONDS = KNOWN_SECONDS - 0.5
 _BELL_SECONDS = 0.002
 _LOOK_SECONDS = 0.01
 _WORST_LOOK_SECONDS = 1.0

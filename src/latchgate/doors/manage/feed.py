@@ -7,6 +7,7 @@ process: so it is never older than its question.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -35,6 +36,7 @@ from latchgate.doors.manage.reading import read_body, read_parameters
 from latchgate.manage import edges
 from latchgate.manage.errors import InvalidError, NotFoundError
 from latchgate.oauth.grants import TOKEN_KIND
+from latchgate.store.source import KNOWN_SECONDS
 
 _SCOPE = "verifier:follow"
 _BELOW = "/manage/v1/feed"
@@ -52,6 +54,8 @@ async def register_edge(door: Door, request: HttpRequest) -> Response:
     asked = await read_body(request, FeedRegistration)
     kind = door.engine.policy.kinds[TOKEN_KIND]
     issuer = kind.issuer if isinstance(kind, OauthToken) else None
+    if await run_in_threadpool(edges.promise, door.store, caller(request), asked):
+        await asyncio.sleep(KNOWN_SECONDS)
     made = await run_in_threadpool(
         edges.register, door.store, caller(request), asked, issuer=issuer, now=door.clock()
     )
