@@ -223,6 +223,25 @@ def test_whoever_answers_is_waited_for_between_following_and_acknowledging(nodes
     assert told[0] < n
 
 
+def test_nothing_is_acknowledged_while_what_was_decided_before_may_not_have_left(nodes, world):
+    node, key = nodes(), world.key()
+    follow(node)
+
+    def stuck():
+        raise TimeoutError
+
+    node.engine.settle = stuck
+    n = world.revoke(key)
+    node.engine.beat()
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            node.engine.beat()
+    assert node.row()[0].acknowledged < n
+    node.engine.settle = lambda: None
+    node.engine.beat()
+    assert node.row()[0].acknowledged == n
+
+
 def test_a_read_that_a_revocation_overtook_is_made_again(nodes, world):
     node, key = nodes(), world.key()
     follow(node)

@@ -146,6 +146,11 @@ async def serve_all(
         await asyncio.gather(*running)
     finally:
         following.cancel()
+        parts.engine.settle = _nothing  # nobody answers any more
+
+
+def _nothing() -> None:
+    pass
 
 
 def _settled(loop: asyncio.AbstractEventLoop) -> None:

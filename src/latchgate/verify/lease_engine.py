@@ -88,6 +88,7 @@ class LeaseEngine(Engine):
         self._until = self._stale_until = 0.0
         self._unreachable = False
         self._policy_due = False
+        self._unsettled = False  # whether what was decided before it followed may not have left
         self._compiled: Policy | None = None
         self._waiting = 0
         self._stopping = threading.Event()
@@ -129,7 +130,11 @@ class LeaseEngine(Engine):
                 refused.set_result(_FAILED)
                 return refused
             self._waiting += 1
-        work = self._reads.submit(self._fetched, need)
+        try:
+            work = self._reads.submit(self._fetched, need)
+        except RuntimeError:  # closed meanwhile
+            work = Future()
+            work.set_result(_FAILED)
         work.add_done_callback(self._one_less)
         return work
 
@@ -201,6 +206,9 @@ class LeaseEngine(Engine):
         StoreError when the source can't be reached, PolicyError when a new policy can't be read:
         then nothing is believed for longer than it was.
         """
+        if self._unsettled:
+            self.settle()
+            self._unsettled = False
         began = self._boot()
         told = self._source.beat(f"{self.incarnation:016x}", self._place)
         if told is None:
@@ -215,8 +223,7 @@ class LeaseEngine(Engine):
                 raise StoreError(msg)
             policy = self._compiled = self._compile(published.files, published.version)
         self._follow_to(told, policy, began)
-        if told.changes:
-            self.settle()
+        self._unsettled = bool(told.changes)
         return bool(told.changes) or not told.reached
 
     def _follow_to(self, told: Beat, policy: Policy | None, began: float) -> None:
