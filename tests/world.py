@@ -124,6 +124,7 @@ class World:
 
     database: Location
     usage_database: Location
+    _databases: Databases | None = None
 
     def __init__(
         self,

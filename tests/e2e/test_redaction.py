@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 # What breaks says all that it knows, and libraries log as they like.
 FAULTY = """
 import asyncio, gc, logging, sys, threading, traceback, warnings
-from latchgate.verify import bell_engine as engine
+from latchgate.verify import engine
 
 right, SAYS = engine.check, sys.argv.pop()
 

@@ -27,14 +27,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 ROUNDS = 5
 # The server as it is, but for its database's synchronous=FULL.
 NOT_DURABLE = """
-from latchgate.store import journal, sqlite
+from latchgate.store import sqlite, sqlite_store
 
 def connect(database, *, durable):
     connection = sqlite.connect(database, durable=durable)
     connection.execute("PRAGMA synchronous=OFF")
     return connection
 
-journal.connect = connect
+sqlite_store.connect = connect
 from latchgate.cli import main
 main()
 """
