@@ -58,6 +58,7 @@ class Authority:
         )
         self.file = folder / "ca.pem"
         self.file.write_bytes(made.public_bytes(_PEM))
+        self.file.chmod(0o644)  # everybody's, whatever the mask of this process
 
     def issue(
         self,

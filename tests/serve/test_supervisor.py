@@ -252,6 +252,16 @@ def test_a_missing_database_is_told(server):
     assert "latchgate.db does not exist; run latchgate init" in refused(server)
 
 
+@pytest.fixture
+def mask():
+    """Keep the mask of this process, which a start sets for good."""
+    before = os.umask(0)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("mask")
 def test_a_start_that_fails_frees_what_it_had_bound(server):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
