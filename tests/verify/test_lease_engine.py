@@ -616,6 +616,20 @@ def test_a_pooler_in_transaction_mode_and_no_notifications_will_do(world, nodes,
     assert node.engine.decide(asking(key)).reason is Reason.CREDENTIAL_REVOKED
 
 
+def test_where_no_notification_arrives_a_wait_ends_all_the_same_once_something_changed(
+    world, pgbouncer
+):
+    name = world.database.uri.reveal().partition("?")[0].rpartition("/")[2]
+    standing = Standing("here", 1, "0", LEASE, stale=False)
+    at = Postgres(Secret(pgbouncer.uri(name)))
+    with closing(PostgresFeed(at, standing, limit=5.0)) as feed:
+        place, _, _ = feed.register("here")
+        assert not feed.wait(0.05, place)
+        world.key()
+        assert feed.wait(3_600.0, place)
+        feed.leave("here")
+
+
 def test_a_notification_is_waited_for_and_ends_the_wait(world):
     standing = Standing("here", 1, "0", LEASE, stale=False)
     with closing(PostgresFeed(world.database, standing, limit=5.0)) as feed:

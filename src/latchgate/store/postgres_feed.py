@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from queue import Empty, LifoQueue
 from typing import Any, NamedTuple
@@ -303,9 +303,10 @@ class _Hint:
         self._probe_at = time.monotonic() + _PROBE_AGAIN_SECONDS
         connection = connect(self._database)
         try:
-            with faults():
+            # By another connection: a pooler gives one its own notifications, and no others.
+            with faults(), closing(connect(self._database)) as other:
                 connection.execute(f"LISTEN {CHANNEL}")
-                connection.execute(f"NOTIFY {CHANNEL}")
+                other.execute(f"NOTIFY {CHANNEL}")
                 told = any(True for _ in connection.notifies(timeout=_PROBE_SECONDS, stop_after=1))
         except StoreError:
             told = False

@@ -7,6 +7,7 @@ network while holding the lock.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -33,12 +34,11 @@ _log = logging.getLogger(__name__)
 _FAILED = Given(failed=True)
 
 
-def boot_clock() -> float:
-    """Return seconds that go on while this process, or the machine, is suspended."""
-    return time.clock_gettime(_BOOT)
-
-
-_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# Seconds that go on while this process, or the machine, is suspended; no call of Python's own, as
+# each decision reads it.
+boot_clock: Callable[[], float] = functools.partial(
+    time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+)
 
 
 @dataclass(frozen=True, slots=True)
