@@ -113,7 +113,7 @@ rivals: $(RIVALS) ## install what benchmarks/oauth.py compares with
 soak: $(DEV) ## import, rotate and restore under load, and lose nothing (SOAK_ARGS=…)
 	@$(BIN)/python soak/run.py $(SOAK_ARGS)
 
-failover: $(DEV) ## fail parts of a real cluster in use: 15 minutes, as root (RUNS=…, SCENARIO=…)
+failover: $(DEV) ## fail parts of a real cluster in use: 8 minutes, as root (RUNS=…, SCENARIO=…)
 	@scripts/debian-packages $(FAILOVER_PACKAGES)
 	@$(BIN)/python -m failover.run $(SCENARIO) --runs $(RUNS) $(FAILOVER_ARGS)
 RUNS := 1

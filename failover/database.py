@@ -27,7 +27,7 @@ PORT = 5432
 TTL_SECONDS, LOOP_SECONDS, RETRY_SECONDS = 20, 1, 3
 _REST_PORT = 8008
 _START_SECONDS = 120.0
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.25  # each look starts programs on several hosts
 _ASK_SECONDS = 5.0
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +59,30 @@ class Figures(msgspec.Struct, frozen=True):
     blind: dict[str, float]
     receipts: tuple[float, float, float] | None
     lapsed: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Runs that one process made: from which number on, how many failed, and where it was."""
+
+    first: int
+    done: int
+    failed: int
+    about: dict[str, str]
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of its runs."""
+        return range(self.first, self.first + self.done)
+
+
+class Stored(msgspec.Struct):
+    """What benchmarks/failover/results.json holds; `series` are of each scenario's last run."""
+
+    parts: list[Part] = []
+    runs: list[Figures] = []
+    bin_seconds: float = BIN_SECONDS
+    outcomes: tuple[str, ...] = tuple(which.value for which in Outcome)
+    series: dict[str, dict[str, list[str]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,31 +137,57 @@ def words(figures: Figures) -> str:
     )
 
 
-def write(about: Mapping[str, str], scenarios: Mapping[str, str], runs: Sequence[Told]) -> None:
-    """Write report, figures and the picture of each scenario's last run."""
+def write(
+    part: Part, scenarios: Mapping[str, str], runs: Sequence[Told], *, anew: bool = False
+) -> None:
+    """Write what a part has found so far: report, figures, each scenario's picture.
+
+    It takes the place of what was written of the same part, beside the others, or with `anew` of
+    everything. Programs that run at once may write at once.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
-    last = {one.figures.scenario: one for one in runs}
-    for name, one in last.items():
-        picture = chart.drawn(f"{name}: {scenarios[name]}", one.series, one.events, one.begun)
-        (FOLDER / f"{name}.svg").write_text(picture, encoding="utf-8")
-    figures = {
-        "about": dict(about),
-        "runs": [one.figures for one in runs],
-        "series": {
-            "bin_seconds": BIN_SECONDS,
-            "outcomes": [which.value for which in Outcome],
-            "scenarios": {name: _counts(one) for name, one in last.items()},
-        },
-    }
-    _write_json(FOLDER / "results.json", figures)
-    report = _markdown(about, scenarios, [one.figures for one in runs])
-    (FOLDER / "README.md").write_text(report, encoding="utf-8")
+    with _alone():
+        stored = Stored() if anew else read()
+        last = {one.figures.scenario: one for one in runs}
+        for name, one in last.items():
+            picture = chart.drawn(f"{name}: {scenarios[name]}", one.series, one.events, one.begun)
+            (FOLDER / f"{name}.svg").write_text(picture, encoding="utf-8")
+            stored.series[name] = _counts(one)
+        others = [one for one in stored.parts if one.first != part.first]
+        stored.parts = sorted([*others, part], key=lambda one: one.first)
+        found = {(one.run, one.scenario): one for one in stored.runs}
+        found |= {(one.figures.run, one.figures.scenario): one.figures for one in runs}
+        stored.runs = [found[which] for which in sorted(found)]
+        _write_json(_results(), stored)
+        report = _markdown(stored.parts, scenarios, stored.runs)
+        (FOLDER / "README.md").write_text(report, encoding="utf-8")
 
 
-def _markdown(
-    about: Mapping[str, str], scenarios: Mapping[str, str], runs: Sequence[Figures]
-) -> str:
-    lines = [_INTRODUCTION, *(f"- {name}: {value}" for name, value in about.items()), ""]
+def read() -> Stored:
+    """Return what is written; nothing where nothing is."""
+    try:
+        return msgspec.json.decode(_results().read_bytes(), type=Stored)
+    except FileNotFoundError:
+        return Stored()
+
+
+def _results() -> Path:
+    return FOLDER / "results.json"
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other programs from writing until the block ends."""
+    held = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _markdown(parts: Sequence[Part], scenarios: Mapping[str, str], runs: Sequence[Figures]) -> str:
+    lines = [_INTRODUCTION, *_parts(parts), ""]
     head = "scenario | runs | requests | after a receipt | kept | violations"
     head += " | longest without a decision, s | … without a change, s | receipts, s"
     lines += [f"| {head} |", f"|{'|'.join('---' for _ in head.split('|'))}|"]
@@ -146,6 +199,18 @@ def _markdown(
         if any(one.scenario == name for one in runs):
             lines += [f"## {name}", "", f"{what[0].upper()}{what[1:]}.", "", f"![]({name}.svg)", ""]
     return "\n".join(lines)
+
+
+def _parts(parts: Sequence[Part]) -> Iterator[str]:
+    """Word what is true of all parts once, and then what each was."""
+    same = dict(set.intersection(*(set(part.about.items()) for part in parts)))
+    yield from (f"- {name}: {same[name]}" for name in parts[0].about if name in same)
+    yield ""
+    for part in parts:
+        first, last = part.numbers[0], part.numbers[-1]
+        which = f"run {first}" if first == last else f"runs {first} to {last}"
+        own = [f"{name} {value}" for name, value in part.about.items() if name not in same]
+        yield f"- {which}: {part.failed} failed; {', '.join(own)}"
 
 
 def _row(name: str, runs: Sequence[Figures]) -> list[str]:

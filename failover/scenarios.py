@@ -13,9 +13,9 @@ from failover import newer
 from failover.database import Member
 from failover.rig import Load, Rig
 
-BEFORE_SECONDS = 8.0  # until there are keys enough and every node knows them
-HELD_SECONDS = 10.0  # of a fault: several leases and receipts, whoever lapses
-AFTER_SECONDS = 5.0
+BEFORE_SECONDS = 5.0  # until there are keys enough and every node knows them
+HELD_SECONDS = 8.0  # of a fault: several leases and receipts, whoever lapses
+AFTER_SECONDS = 3.0
 _HOUR = 3_600.0
 
 

@@ -1,7 +1,9 @@
 """The report of a run: what it counts, and what its picture shows."""
 
+import dataclasses
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 from failover import report
 from failover.records import Action, Ask, Change, Event, Fault, Shown
@@ -46,12 +48,27 @@ def test_a_violation_is_told_with_its_record():
     assert "1 violations" in report.words(figures)
 
 
-def test_report_figures_and_pictures_are_written_for_the_scenarios_that_ran(
-    told, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(report, "FOLDER", tmp_path / "failover")
-    report.write({"date": "today"}, {"node-cut-off": "one & all", "other": "not run"}, [told])
+WHAT = {"node-cut-off": "one & all", "other": "not run"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
     folder = tmp_path / "failover"
+    monkeypatch.setattr(report, "FOLDER", folder)
+    return folder
+
+
+def part(first=1, done=1, failed=0, **about):
+    return report.Part(first, done, failed, {"date": "today", **about})
+
+
+def numbered(told, number):
+    figures = msgspec.structs.replace(told.figures, run=number)
+    return dataclasses.replace(told, figures=figures)
+
+
+def test_report_figures_and_pictures_are_written_for_the_scenarios_that_ran(told, folder):
+    report.write(part(first=3), WHAT, [told])
     files = {file.name for file in folder.iterdir()}
     assert files == {"README.md", "results.json", "node-cut-off.svg"}
     page = (folder / "README.md").read_text()
@@ -60,3 +77,24 @@ def test_report_figures_and_pictures_are_written_for_the_scenarios_that_ran(
     picture = ET.fromstring((folder / "node-cut-off.svg").read_text())  # noqa: S314 - our own
     texts = [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert {"node1", "changes", "cut <off>", "no answer in time"} <= set(texts)
+
+
+def test_parts_stand_beside_each_other_and_a_part_that_went_on_takes_its_own_place(told, folder):
+    one, two, eleven = (numbered(told, number) for number in (1, 2, 11))
+    report.write(part(took="1 minutes"), WHAT, [one])
+    report.write(part(11, failed=1, took="2 minutes"), WHAT, [eleven])
+    report.write(part(done=2, took="3 minutes"), WHAT, [one, two])
+    assert [figures.run for figures in report.read().runs] == [1, 2, 11]
+    page = (folder / "README.md").read_text()
+    assert "- date: today\n" in page
+    assert "- runs 1 to 2: 0 failed; took 3 minutes\n" in page
+    assert "- run 11: 1 failed; took 2 minutes\n" in page
+    assert "[node-cut-off](#node-cut-off) | 3 | 180 |" in page
+
+
+def test_what_is_written_anew_leaves_no_earlier_run(told, folder):
+    report.write(part(), WHAT, [numbered(told, 1)])
+    report.write(part(5), WHAT, [numbered(told, 5)], anew=True)
+    stored = report.read()
+    assert [figures.run for figures in stored.runs] == [5]
+    assert [one.first for one in stored.parts] == [5]
