@@ -271,7 +271,9 @@ class Verifier:
             node = self._config.node
             try:
                 trust = Trust(node.name or socket.gethostname(), node.lease, node.stale)
-                engine = engine_over(self._config.database, trust)(
+                engine = engine_over(
+                    self._config.database,
+                    trust,
                     clock=time.time,
                     ticks=time.monotonic,
                     entropy=secrets.token_bytes,

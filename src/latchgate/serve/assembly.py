@@ -141,7 +141,9 @@ class Deciders:
         assertions = Assertions(ticks=ticks, entropy=entropy, fetch=fetch)
         node = config.node
         trust = Trust(_node_name(config), node.lease, node.stale)
-        engine = engine_over(config.database, trust)(
+        engine = engine_over(
+            config.database,
+            trust,
             clock=time.time,
             ticks=ticks,
             entropy=entropy,
