@@ -76,6 +76,14 @@ def test_each_operation_tells_how_it_refuses(one):
         assert {"413", "415", "422"} <= told
 
 
+@pytest.mark.parametrize("one", OPERATIONS, ids=OPERATION_IDS)
+def test_each_operation_tells_what_its_answer_holds_unless_that_is_nothing(one):
+    told = described(one)["responses"][str(one.status)]
+    assert set(told.get("content", ())) == (
+        {one.media, *one.others} if one.status != 204 else set()
+    )
+
+
 def test_every_schema_is_closed_for_what_is_taken_and_named_once():
     schemas = DOCUMENT["components"]["schemas"]
     assert schemas["KeySpec"]["additionalProperties"] is False
