@@ -653,6 +653,16 @@ class Server:
         return cls(folder, told["token"], told, workers)
 
     @classmethod
+    def over(cls, folder: Path, uri: str) -> Self:
+        """Make a configuration whose records are in an empty PostgreSQL; not started yet."""
+        folder.mkdir(parents=True)
+        file, anywhere = str(folder / "latchgate.toml"), "127.0.0.1:0"
+        options = ["--listen", anywhere, "--console-listen", anywhere, "--verify-listen", anywhere]
+        done = latchgate("init", "--config", file, "--json", "--database", uri, *options)
+        assert done.code == 0, done.err
+        return cls(folder, done.json["token"], done.json)
+
+    @classmethod
     def started(cls, folder: Path, *, workers: int = 1) -> Self:
         """Make a configuration and start `latchgate serve`."""
         server = cls.made(folder, workers=workers)

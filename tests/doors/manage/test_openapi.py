@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 
 import hypothesis
@@ -143,11 +145,18 @@ def test_a_new_operation_is_described_without_more_ado():
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory):
+def fuzzed(request, tmp_path_factory):
     """A server of its own: what is generated may publish a policy."""
-    server = Server.started(tmp_path_factory.mktemp("fuzzed") / "lg")
-    yield server
-    server.kill()
+    folder = tmp_path_factory.mktemp("fuzzed") / "lg"
+    with contextlib.ExitStack() as undo:
+        if "LATCHGATE_POSTGRES" in os.environ:
+            postgres = request.getfixturevalue("postgres")
+            server = Server.over(folder, undo.enter_context(postgres.database()).uri)
+        else:
+            server = Server.made(folder)
+        undo.callback(server.kill)
+        server.start()
+        yield server
 
 
 load_all_checks()
