@@ -13,6 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import msgspec
@@ -140,7 +141,9 @@ class Deciders:
         assertions = Assertions(ticks=ticks, entropy=entropy, fetch=fetch)
         node = config.node
         trust = Trust(_node_name(config), node.lease, node.stale)
-        engine = engine_over(config.database, trust)(
+        engine = engine_over(
+            config.database,
+            trust,
             clock=time.time,
             ticks=ticks,
             entropy=entropy,
@@ -216,22 +219,41 @@ class Assembly:
             runner.start()
 
     def close(self) -> None:
-        """End everything: what writes before what is written to."""
-        for runner in self._jobs:
-            runner.close()
-        self._receipts.close()
-        self._deciders.passwords.close()
-        self._deciders.rehash.close()
-        self._deciders.assertions.close()
-        self._deciders.issuers.close()
-        self._partners.close()
-        self._providers.close()
-        self.engine.close()
-        self._databases.differences.close()
-        self._databases.usage.close()
-        self._databases.compared.close()
-        self._databases.counts.close()
-        self._databases.store.close()
+        """End everything, what writes before what is written to; raises the first fault of all."""
+        deciders, databases = self._deciders, self._databases
+        in_order: tuple[Callable[[], None], ...] = (
+            *(runner.close for runner in self._jobs),
+            self._receipts.close,
+            deciders.passwords.close,
+            deciders.rehash.close,
+            deciders.assertions.close,
+            deciders.issuers.close,
+            self._partners.close,
+            self._providers.close,
+            self.engine.close,
+            databases.differences.close,
+            databases.usage.close,
+            databases.compared.close,
+            databases.counts.close,
+            databases.store.close,
+        )
+        with ExitStack() as ending:
+            for close in reversed(in_order):
+                ending.push(_after_faults(close))
+
+
+def _after_faults(close: Callable[[], None]) -> Callable[[object, object, object], None]:
+    """Return what closes a part after another failed, too; the fault of that one stays the one."""
+
+    def end(_kind: object, before: object, _trace: object) -> None:
+        try:
+            close()
+        except Exception:
+            if before is None:
+                raise
+            _log.exception("besides, %s failed", close.__qualname__)
+
+    return end
 
 
 def _door(

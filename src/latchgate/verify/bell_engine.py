@@ -6,14 +6,12 @@ arrived, so that what was revoked before it is known (ARCHITECTURE §6, last par
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Unpack
 
-from latchgate.core.model import Decision, Key, Request
-from latchgate.signin.oidc import Assertions
-from latchgate.signin.pool import Passwords
+from latchgate.core.model import Key
 from latchgate.store.bell import RINGS, Bell
 from latchgate.store.errors import StoreError
 from latchgate.store.reads import (
@@ -27,7 +25,8 @@ from latchgate.store.reads import (
 from latchgate.store.schema_window import SCHEMA_HEAD
 from latchgate.store.sqlite import connect, faults
 from latchgate.verify.cache import Cache
-from latchgate.verify.engine import Compile, Engine, Given
+from latchgate.verify.engine import Engine, EngineParts
+from latchgate.verify.given import Given
 from latchgate.verify.walk import Fetch, Records
 
 POLL_SECONDS = 0.1
@@ -36,29 +35,10 @@ POLL_SECONDS = 0.1
 class BellEngine(Engine):
     """One cache over one SQLite database; StoreError, PolicyError when it can't start."""
 
-    def __init__(
-        self,
-        database: Path,
-        *,
-        clock: Callable[[], float],
-        ticks: Callable[[], float],
-        entropy: Callable[[int], bytes],
-        compile_policy: Compile,
-        passwords: Passwords,
-        assertions: Assertions,
-        on_decision: Callable[[Decision, Request, float], None],
-    ) -> None:
-        super().__init__(
-            clock=clock,
-            ticks=ticks,
-            entropy=entropy,
-            compile_policy=compile_policy,
-            passwords=passwords,
-            assertions=assertions,
-            on_decision=on_decision,
-        )
+    def __init__(self, database: Path, **parts: Unpack[EngineParts]) -> None:
+        super().__init__(**parts)
         self._database = database
-        self.incarnation = int.from_bytes(entropy(8), "big") | 1
+        self.incarnation = int.from_bytes(self._entropy(8), "big") | 1
         self._broken = False
         with ExitStack() as undo:
             self._reader = connect(database, durable=True, read_only=True)

@@ -15,6 +15,8 @@ import msgspec
 
 from latchgate.core.model import Application, ApplicationKey, Facts, Grant, Key, Noun, Record
 
+Moment = tuple[int, int]  # a history that memory was of, and the journal's number in it
+
 MAX_RECORDS = 200_000
 MAX_ABSENT = 20_000
 MAX_CHANGES = 50_000

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Unpack
 
-from latchgate.core.model import Decision, Key, Noun, Request
+from latchgate.core.model import Key, Noun
 from latchgate.core.policy import Policy
-from latchgate.signin.oidc import Assertions
-from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.store.source import Beat, Source
 from latchgate.verify.cache import Cache
-from latchgate.verify.engine import Aside, Compile, Engine, Given
+from latchgate.verify.engine import Engine, EngineParts
+from latchgate.verify.given import Aside, Given
 from latchgate.verify.walk import Fetch, Records
 
 READS = 4  # at once; more wait
@@ -60,27 +60,8 @@ class LeaseEngine(Engine):
 
     waits = True
 
-    def __init__(
-        self,
-        lease: Lease,
-        *,
-        clock: Callable[[], float],
-        ticks: Callable[[], float],
-        entropy: Callable[[int], bytes],
-        compile_policy: Compile,
-        passwords: Passwords,
-        assertions: Assertions,
-        on_decision: Callable[[Decision, Request, float], None],
-    ) -> None:
-        super().__init__(
-            clock=clock,
-            ticks=ticks,
-            entropy=entropy,
-            compile_policy=compile_policy,
-            passwords=passwords,
-            assertions=assertions,
-            on_decision=on_decision,
-        )
+    def __init__(self, lease: Lease, **parts: Unpack[EngineParts]) -> None:
+        super().__init__(**parts)
         self._source = source = lease.source
         self._lease = lease.seconds
         self._stale = lease.stale if lease.stale is not None else lease.seconds

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 
 import hypothesis
@@ -76,6 +78,14 @@ def test_each_operation_tells_how_it_refuses(one):
         assert {"413", "415", "422"} <= told
 
 
+@pytest.mark.parametrize("one", OPERATIONS, ids=OPERATION_IDS)
+def test_each_operation_tells_what_its_answer_holds_unless_that_is_nothing(one):
+    told = described(one)["responses"][str(one.status)]
+    assert set(told.get("content", ())) == (
+        {one.media, *one.others} if one.status != 204 else set()
+    )
+
+
 def test_every_schema_is_closed_for_what_is_taken_and_named_once():
     schemas = DOCUMENT["components"]["schemas"]
     assert schemas["KeySpec"]["additionalProperties"] is False
@@ -135,11 +145,18 @@ def test_a_new_operation_is_described_without_more_ado():
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory):
+def fuzzed(request, tmp_path_factory):
     """A server of its own: what is generated may publish a policy."""
-    server = Server.started(tmp_path_factory.mktemp("fuzzed") / "lg")
-    yield server
-    server.kill()
+    folder = tmp_path_factory.mktemp("fuzzed") / "lg"
+    with contextlib.ExitStack() as undo:
+        if "LATCHGATE_POSTGRES" in os.environ:
+            postgres = request.getfixturevalue("postgres")
+            server = Server.over(folder, undo.enter_context(postgres.database()).uri)
+        else:
+            server = Server.made(folder)
+        undo.callback(server.kill)
+        server.start()
+        yield server
 
 
 load_all_checks()
