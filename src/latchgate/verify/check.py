@@ -18,6 +18,7 @@ from latchgate.core.kinds import ApplicationKeyKind, Kind
 from latchgate.core.model import (
     AccessRule,
     Credential,
+    Decision,
     Facts,
     Grant,
     Presented,
@@ -48,7 +49,7 @@ def check(
     """Decide one request at one moment (`now`, Unix seconds); `new_id` names a refusal.
 
     With a `claim`, whether that stands is decided instead of what the request's headers present.
-    With `passes`, an acceptance is remembered there.
+    With `passes`, an acceptance is remembered there; not one of a claim.
     """
     walk = Walk(request, policy, now, cache, new_id, [])
     walk.claim = claim
@@ -72,14 +73,20 @@ def check(
     if best.reason is not Reason.ALLOWED or best.grant is None:
         return walk.end(best.reason)
     if area.application is None or claim is not None:
-        decision = walk.end(Reason.ALLOWED, best.grant)
-        if passes is not None and claim is None and len(claims) == 1 and best.facts is not None:
-            passes.remember(request, policy, claims[0][1], best.facts, decision)
-        return decision
+        return _accepted(walk, claims, best, passes)
     grant = yield from _with_application(walk, area.application, best.grant)
     if isinstance(grant, Refused):
         return walk.end(grant.reason)
     return walk.end(Reason.ALLOWED, grant)
+
+
+def _accepted(
+    walk: Walk, claims: list[tuple[Kind, Presented]], best: _Finding, passes: Passes | None
+) -> Decision:
+    decision = walk.end(Reason.ALLOWED, best.grant)
+    if passes is not None and len(claims) == 1 and best.facts is not None:
+        passes.remember(walk.request, walk.policy, claims[0][1], best.facts, decision)
+    return decision
 
 
 def _stands(walk: Walk, claim: Claim) -> Steps:
