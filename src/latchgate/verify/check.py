@@ -18,6 +18,7 @@ from latchgate.core.kinds import ApplicationKeyKind, Kind
 from latchgate.core.model import (
     AccessRule,
     Credential,
+    Decision,
     Facts,
     Grant,
     Presented,
@@ -31,6 +32,7 @@ from latchgate.core.secret import DIGEST_LENGTH, Secret
 from latchgate.verify.cache import Cache
 from latchgate.verify.gather import account, gather, gather_application
 from latchgate.verify.locate import is_preflight, locate
+from latchgate.verify.passes import Passes
 from latchgate.verify.walk import Claim, Derive, Need, Prove, Steps, Told, Walk
 
 
@@ -42,10 +44,12 @@ def check(
     cache: Cache,
     new_id: Callable[[], str],
     claim: Claim | None = None,
+    passes: Passes | None = None,
 ) -> Steps:
     """Decide one request at one moment (`now`, Unix seconds); `new_id` names a refusal.
 
     With a `claim`, whether that stands is decided instead of what the request's headers present.
+    With `passes`, an acceptance is remembered there; not one of a claim.
     """
     walk = Walk(request, policy, now, cache, new_id, [])
     walk.claim = claim
@@ -69,11 +73,20 @@ def check(
     if best.reason is not Reason.ALLOWED or best.grant is None:
         return walk.end(best.reason)
     if area.application is None or claim is not None:
-        return walk.end(Reason.ALLOWED, best.grant)
+        return _accepted(walk, claims, best, passes)
     grant = yield from _with_application(walk, area.application, best.grant)
     if isinstance(grant, Refused):
         return walk.end(grant.reason)
     return walk.end(Reason.ALLOWED, grant)
+
+
+def _accepted(
+    walk: Walk, claims: list[tuple[Kind, Presented]], best: _Finding, passes: Passes | None
+) -> Decision:
+    decision = walk.end(Reason.ALLOWED, best.grant)
+    if passes is not None and len(claims) == 1 and best.facts is not None:
+        passes.remember(walk.request, walk.policy, claims[0][1], best.facts, decision)
+    return decision
 
 
 def _stands(walk: Walk, claim: Claim) -> Steps:
@@ -104,6 +117,7 @@ class _Finding(msgspec.Struct, frozen=True):
     reason: Reason
     credential: Credential | None
     grant: Grant | None
+    facts: Facts | None = None
 
 
 _UNPROVEN, _FALLEN, _LACKING, _OPENS = range(4)
@@ -282,7 +296,7 @@ def _judge(
         lacking = _authorize(walk, area, found, facts) if area is not None else Reason.NO_AREA
     if lacking is not None:
         return _Finding(_LACKING, lacking, facts.credential, found)
-    return _Finding(_OPENS, Reason.ALLOWED, facts.credential, found)
+    return _Finding(_OPENS, Reason.ALLOWED, facts.credential, found, facts)
 
 
 def _authorize(walk: Walk, area: Area, grant: Grant, facts: Facts) -> Reason | None:

@@ -40,6 +40,7 @@ from latchgate.verify.cache import Cache, Moment
 from latchgate.verify.check import check
 from latchgate.verify.gather import person, proven, recalled, stand_for
 from latchgate.verify.given import NOTHING, Aside, Given, given_by, read_for
+from latchgate.verify.passes import Passes
 from latchgate.verify.walk import Claim, Derive, Fetch, Need, Prove, Records, Slow, Told
 
 _MAX_ATTEMPTS = 8  # some reads and a password; more only where all changes as fast as it is read
@@ -87,6 +88,7 @@ class Engine(ABC):
         self._assertions = parts["assertions"]
         self._on_decision = parts["on_decision"]
         self._lock = threading.Lock()
+        self._passes = Passes(self._entropy)
         self._told = -1.0
         self._cache: Cache
         self.settle = _nothing
@@ -184,7 +186,7 @@ class Engine(ABC):
         # Nobody guesses passwords here: one that is not remembered is not worked out.
         busy = Given(Refused(Reason.PASSWORDS_BUSY, "explain works out no password or signature"))
         decision = self._waited(
-            lambda given: self._decided(request, self._clock(), given, None), busy
+            lambda given: self._decided(request, self._clock(), given, None, self._believed()), busy
         )
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
@@ -275,22 +277,35 @@ class Engine(ABC):
             given = given.then(self._fetch(found).result())
 
     def _decide(self, request: Request, given: Given, claim: Claim | None) -> Decision | Slow:
-        now = self._clock()
-        decision = self._decided(request, now, given, claim)
+        # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
+        cache, now = self._believed(), self._clock()
+        passes = self._passes if claim is None else None
+        if cache is not None and passes is not None:
+            known = passes.recall(request, self.policy, cache, now)
+            if known is not None:
+                self._on_decision(known, request, now)
+                return known
+        decision = self._decided(request, now, given, claim, cache, passes)
         if isinstance(decision, Decision):
             self._on_decision(decision, request, now)
         return decision
 
     def _decided(
-        self, request: Request, now: float, given: Given, claim: Claim | None
+        self,
+        request: Request,
+        now: float,
+        given: Given,
+        claim: Claim | None,
+        believed: Cache | None,
+        passes: Passes | None = None,
     ) -> Decision | Slow:
-        # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
-        cache, policy = self._believed(), self.policy
-        if cache is not None:
+        policy = self.policy
+        if believed is not None:
             steps = check(
-                request, policy=policy, now=now, cache=cache, new_id=self._new_id, claim=claim
-            )
-            return self._run(steps, given, cache)
+                request, policy=policy, now=now, cache=believed, new_id=self._new_id, claim=claim,
+                passes=passes,
+            )  # fmt: skip
+            return self._run(steps, given, believed)
         aside = self._aside(given)
         cache, policy = (aside.cache, aside.policy) if aside is not None else (Cache(0), policy)
         steps = check(

@@ -7,6 +7,7 @@ anybody is asked for.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
 
@@ -39,22 +40,27 @@ _LONG = 512
 _PORT_DIGITS = 5
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """What was found for one method, host and target; the same for every request under a policy."""
+class Place(msgspec.Struct, frozen=True):
+    """What was found for one method, host and target; the same for every request under a policy.
+
+    `carriers` are the headers of which one alone carries a secret there; none where nobody is asked
+    for, or where more than a secret is looked at.
+    """
 
     area: Area
     rule: Rule
     trace: tuple[TraceStep, ...]
+    carriers: tuple[str, ...]
 
 
 def locate(walk: Walk) -> Refused | None:
     """Find the area and the rule, from memory where the same place was asked for before."""
     request, located = walk.request, walk.policy.located
-    if request.fault is not None or not _OVERRIDES.isdisjoint(request.headers):
+    if request.fault is not None or is_overridden(request.headers):
         return _search(walk)
     key = (request.method, request.host, request.target)
     place = located.get(key)
-    if isinstance(place, _Place):
+    if isinstance(place, Place):
         walk.area, walk.rule, walk.dialect = place.area, place.rule, place.area.dialect
         walk.trace += place.trace
         return None if not place.area.tls else _in_the_clear(walk, place.area)
@@ -72,8 +78,19 @@ def locate(walk: Walk) -> Refused | None:
     if not (area.preflight and request.method == "OPTIONS"):
         if len(located) >= _MAX_PLACES:
             located.clear()
-        located[key] = _Place(area, rule, found)
+        located[key] = Place(area, rule, found, _carriers(area, rule))
     return None
+
+
+def is_overridden(headers: Mapping[str, str]) -> bool:
+    """Whether a header asks for another method than the request's own."""
+    return not _OVERRIDES.isdisjoint(headers)
+
+
+def _carriers(area: Area, rule: Rule) -> tuple[str, ...]:
+    if area.closed or area.public or rule.public or area.application or area.shadow:
+        return ()
+    return area.carriers
 
 
 def _search(walk: Walk) -> Refused | None:
@@ -150,7 +167,7 @@ def _faulty(walk: Walk) -> Refused | None:
     if request.method not in _METHODS and not _METHOD.fullmatch(request.method):
         walk.trace.append((Step.REQUEST, False, ("the method is not an upper-case HTTP method",)))
         return Refused(Reason.METHOD_INVALID)
-    if not _OVERRIDES.isdisjoint(request.headers):
+    if is_overridden(request.headers):
         # A server behind the gateway may honour it: what was checked would not be served (D2.20).
         walk.trace.append((Step.REQUEST, False, ("a header asks for another method",)))
         return Refused(Reason.METHOD_INVALID)
