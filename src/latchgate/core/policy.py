@@ -117,13 +117,16 @@ class Policy:
     services: Mapping[str, Service]
     kinds: Mapping[str, AnyKind]
     covers: Mapping[str, str]  # path prefix -> dialect of what no area covers below it
-    # What was found for a method, host and target, remembered by the decision (verify/check).
+    # What was found for a method, host and path, and for a method in an area (by its identity),
+    # remembered by the decision (verify/locate).
     located: dict[tuple[str, str, str], object] = field(repr=False)
+    places: dict[tuple[int, str], object] = field(repr=False)
     # One rule for each scope that applications ask for themselves: use is counted by the rule.
     _asked: dict[str, Rule] = field(repr=False)
     _by_host: Mapping[str | None, Mapping[str, Area]] = field(repr=False)
     _depth: int = field(repr=False)
     _shadowed: bool = field(repr=False)
+    _others: Mapping[int, tuple[AnyKind, ...]] = field(repr=False)
 
     @classmethod
     def compiled(
@@ -143,12 +146,30 @@ class Policy:
         prefixes = [area.path for area in areas] + list(covers)
         depth = max((prefix.count("/") for prefix in prefixes), default=0)
         shadowed = any(area.shadow is not None for area in areas)
-        return cls(version, areas, services, kinds, covers, {}, {}, by_host, depth, shadowed)
+        others = {id(area): _others(area, kinds) for area in areas}
+        return cls(
+            version=version,
+            areas=areas,
+            services=services,
+            kinds=kinds,
+            covers=covers,
+            located={},
+            places={},
+            _asked={},
+            _by_host=by_host,
+            _depth=depth,
+            _shadowed=shadowed,
+            _others=others,
+        )
 
     @property
     def shadowed(self) -> bool:
         """Whether any area has an old system."""
         return self._shadowed
+
+    def others(self, area: Area) -> tuple[AnyKind, ...]:
+        """Return the kinds that one of its areas takes nothing of."""
+        return self._others[id(area)]
 
     def match(self, host: str, path: str) -> Area | None:
         """Return the area of a host (lower case, no port) and a decoded path."""
@@ -165,6 +186,8 @@ class Policy:
         if found is not None:
             return found
         head = self._head(path)
+        if head is path:
+            head = head[: head.rfind("/")]
         while len(head) > 1:
             found = areas.get(head)
             if found is not None and not found.exact:
@@ -217,3 +240,9 @@ class Policy:
         """Return every scope of a service; empty when there is no such service."""
         found = self.services.get(service)
         return frozenset(found.scopes) if found is not None else frozenset()
+
+
+def _others(area: Area, kinds: Mapping[str, AnyKind]) -> tuple[AnyKind, ...]:
+    return tuple(
+        kind for kind in kinds.values() if kind not in area.kinds and kind is not area.application
+    )

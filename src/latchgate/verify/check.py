@@ -183,8 +183,8 @@ def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
         stray = _stray(request, area)
         return claims if stray is None else _unread(walk, area, stray)
     accepted = tuple(kind.name for kind in area.kinds)
-    for other in walk.policy.kinds.values():
-        if other not in area.kinds and other is not area.application and other.parse(request):
+    for other in walk.policy.others(area):
+        if other.parse(request):
             trace.append((Step.READ, False, (other.name, "this area does not accept it", accepted)))
             return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
     for name in area.carriers:

@@ -38,6 +38,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
+from latchgate.verify.decision_ids import DecisionIds
 from latchgate.verify.gather import person, proven, recalled, stand_for
 from latchgate.verify.passes import Passes
 from latchgate.verify.walk import Claim, Derive, Fetch, Need, Prove, Records, Slow, Told
@@ -114,6 +115,7 @@ class Engine(ABC):
         self._on_decision = on_decision
         self._lock = threading.Lock()
         self._passes = Passes(entropy)
+        self._new_id = DecisionIds(entropy).draw
         self._told = -1.0
         self._cache: Cache
         self.settle = _nothing
@@ -366,9 +368,6 @@ class Engine(ABC):
         except StopIteration as done:
             found: _T = done.value
             return found
-
-    def _new_id(self) -> str:
-        return self._entropy(10).hex()
 
     def _tell(self, what: str) -> None:
         """Log the exception under way, once a second at most: an outage must not fill a disk."""

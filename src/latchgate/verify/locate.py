@@ -14,7 +14,14 @@ from itertools import product
 import msgspec
 
 from latchgate.core.model import Refused, Request, TraceStep
-from latchgate.core.path import Path, PathFault, read_path, without_parameters
+from latchgate.core.path import (
+    MAX_TARGET,
+    Path,
+    PathFault,
+    is_plain,
+    read_path,
+    without_parameters,
+)
 from latchgate.core.policy import Area, Policy, Rule
 from latchgate.core.reason import Reason, Step
 from latchgate.verify.walk import Walk
@@ -41,7 +48,7 @@ _PORT_DIGITS = 5
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What was found for one method, host and target; the same for every request under a policy.
+    """What was found for one method in one area; the same for every request under a policy.
 
     `carriers` are the headers of which one alone carries a secret there; none where nobody is asked
     for, or where more than a secret is looked at.
@@ -55,31 +62,73 @@ class Place(msgspec.Struct, frozen=True):
 
 def locate(walk: Walk) -> Refused | None:
     """Find the area and the rule, from memory where the same place was asked for before."""
-    request, located = walk.request, walk.policy.located
+    request = walk.request
     if request.fault is not None or is_overridden(request.headers):
         return _search(walk)
-    key = (request.method, request.host, request.target)
-    place = located.get(key)
-    if isinstance(place, Place):
+    place = placed(request, walk.policy)
+    if place is not None:
         walk.area, walk.rule, walk.dialect = place.area, place.rule, place.area.dialect
         walk.trace += place.trace
         return None if not place.area.tls else _in_the_clear(walk, place.area)
     refused = _search(walk)
     area, rule = walk.area, walk.rule
-    found = tuple(walk.trace)  # of the place alone: over what one came is its own step
     if refused is None and area is not None:
         refused = _in_the_clear(walk, area)
-    # A preflight depends on its headers; long targets would fill memory as fast as a flood wants.
-    if refused is not None or area is None or rule is None or len(request.target) >= _LONG:
-        return refused
-    # Matrix parameters may hold a secret, which is remembered nowhere; COPY names a second path.
-    if area.parameters or request.method in _TWO_PATHS:
+    if refused is None and area is not None and rule is not None:
+        _remember(request, walk.policy, area, rule)
+    return refused
+
+
+def placed(request: Request, policy: Policy) -> Place | None:
+    """Return the place of a request whose path reads as it stands, or was read before.
+
+    None where `locate` has to look: that is not to say that nothing is there. Whether the request
+    may come as it does, its headers and its connection, is not looked at.
+    """
+    target = request.target
+    path = target if "?" not in target else target[: target.index("?")]
+    known = policy.located.get((request.method, request.host, path))
+    if known is None:
+        area, rule = _straight(request, policy, path)
+        return (
+            _remember(request, policy, area, rule)
+            if area is not None and rule is not None
+            else None
+        )
+    return known if isinstance(known, Place) and len(target) <= MAX_TARGET else None
+
+
+def _straight(request: Request, policy: Policy, path: str) -> tuple[Area | None, Rule | None]:
+    """Find what `_search` would, where the path and the method leave nothing to look at twice."""
+    if not is_plain(path) or len(request.target) > MAX_TARGET or request.method not in _METHODS:
+        return None, None
+    host = read_host(request.host)
+    area = policy.match(host, path) if host is not None else None
+    return area, area.rule(request.method) if area is not None else None
+
+
+def _remember(request: Request, policy: Policy, area: Area, rule: Rule) -> Place | None:
+    """Keep where a request leads, if its path and method alone say so; the query is kept nowhere."""
+    method, path = request.method, request.target.partition("?")[0]
+    # A preflight depends on its headers; COPY names a second path.
+    if (area.preflight and method == "OPTIONS") or method in _TWO_PATHS:
         return None
-    if not (area.preflight and request.method == "OPTIONS"):
+    # Matrix parameters may hold a secret, which is remembered nowhere.
+    if area.parameters:
+        return None
+    policy_places, located = policy.places, policy.located
+    place = policy_places.get((id(area), method))
+    if not isinstance(place, Place):
+        if len(policy_places) >= _MAX_PLACES:
+            policy_places.clear()
+        trace = ((Step.AREA, True, (area, policy.version)), (Step.RULE, True, (method, area, rule)))
+        place = policy_places[id(area), method] = Place(area, rule, trace, _carriers(area, rule))
+    # Long paths would fill memory as fast as a flood wants.
+    if len(path) < _LONG:
         if len(located) >= _MAX_PLACES:
             located.clear()
-        located[key] = Place(area, rule, found, _carriers(area, rule))
-    return None
+        located[method, request.host, path] = place
+    return place
 
 
 def is_overridden(headers: Mapping[str, str]) -> bool:
