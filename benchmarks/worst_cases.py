@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
-from tests.world import FILES, MadeKey, Owner, World
+from tests.world import MadeKey, Owner, World
 
 from latchgate.core.model import Noun
 from latchgate.core.secret import BASE62, CHECKSUM_LENGTH, CROCKFORD_LOWER, checksum
@@ -40,7 +40,7 @@ class Case(msgspec.Struct):
     connects: bool = False
 
 
-def question(  # noqa: PLR0913 - a request has so many parts
+def question(
     authorization: str | None,
     *,
     method: str = "GET",
@@ -72,7 +72,7 @@ def _policy(areas: int) -> str:
     text += '[services.storage]\ntitle = "Storage"\n[services.storage.scopes]\n'
     text += '"storage:read" = "Read"\n'
     for i in range(areas):
-        text += f'[[areas]]\npath = "/v1/area-{i}"\naccepts = ["service_key"]\n'
+        text += f'[[areas]]\npath = "/v1/area-{i:03d}"\naccepts = ["service_key"]\n'
         text += 'service = "storage"\n'
         text += 'rules = [{ methods = ["GET"], signed_in = true }]\n'
     return text
@@ -233,14 +233,16 @@ class Cases:
             first = f"5 areas{new}"
             for areas in (5, 500):
                 policy = f"areas-{areas}"
-                keys = [self._worlds[policy].key() for _ in range(KEYS)]
+                # Each key asks in five areas.
+                keys = [self._worlds[policy].key() for _ in range(5 * KEYS)]
 
                 def ask(
                     i: int, areas: int = areas, keys: list[MadeKey] = keys, new: str = new
                 ) -> str:
-                    place = i if new else i % 200
-                    target = f"/v1/area-{i % areas}/object/{place:06d}"
-                    return question(f"Bearer {keys[i % KEYS].text}", target=target)
+                    whose = i // 5 % len(keys)
+                    area = (5 * whose + i % 5) % areas
+                    target = f"/v1/area-{area:03d}/object/{i if new else i % 500:06d}"
+                    return question(f"Bearer {keys[whose].text}", target=target)
 
                 found = self._asked(f"{areas} areas{new}", "200", ask, fresh=bool(new))
                 found.policy, found.beside = policy, first

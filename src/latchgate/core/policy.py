@@ -109,6 +109,38 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """The kinds that an area takes nothing of, and the headers that any of them is read from.
+
+    `targets` says that one of them is read from the request target too.
+    """
+
+    kinds: tuple[AnyKind, ...]
+    carriers: frozenset[str]
+    targets: bool
+
+    @classmethod
+    def of(cls, area: Area, kinds: Mapping[str, AnyKind]) -> Others:
+        """Find them among all kinds of the policy."""
+        found = tuple(
+            kind
+            for kind in kinds.values()
+            if kind not in area.kinds and kind is not area.application
+        )
+        targets = any(
+            isinstance(kind, ApplicationKeyKind) and kind.matrix_parameter is not None
+            for kind in found
+        )
+        return cls(found, frozenset(name for kind in found for name in kind.carriers), targets)
+
+    def may_read(self, request: Request) -> bool:
+        """Whether any of them may find something in a request: where not, none need try."""
+        if self.targets and (";" in request.target or "%3" in request.target):
+            return True
+        return not self.carriers.isdisjoint(request.headers)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All policy files at one version, ready to be asked."""
 
@@ -126,7 +158,7 @@ class Policy:
     _by_host: Mapping[str | None, Mapping[str, Area]] = field(repr=False)
     _depth: int = field(repr=False)
     _shadowed: bool = field(repr=False)
-    _others: Mapping[int, tuple[AnyKind, ...]] = field(repr=False)
+    _others: Mapping[int, Others] = field(repr=False)
 
     @classmethod
     def compiled(
@@ -146,7 +178,7 @@ class Policy:
         prefixes = [area.path for area in areas] + list(covers)
         depth = max((prefix.count("/") for prefix in prefixes), default=0)
         shadowed = any(area.shadow is not None for area in areas)
-        others = {id(area): _others(area, kinds) for area in areas}
+        others = {id(area): Others.of(area, kinds) for area in areas}
         return cls(
             version=version,
             areas=areas,
@@ -167,7 +199,7 @@ class Policy:
         """Whether any area has an old system."""
         return self._shadowed
 
-    def others(self, area: Area) -> tuple[AnyKind, ...]:
+    def others(self, area: Area) -> Others:
         """Return the kinds that one of its areas takes nothing of."""
         return self._others[id(area)]
 
@@ -240,9 +272,3 @@ class Policy:
         """Return every scope of a service; empty when there is no such service."""
         found = self.services.get(service)
         return frozenset(found.scopes) if found is not None else frozenset()
-
-
-def _others(area: Area, kinds: Mapping[str, AnyKind]) -> tuple[AnyKind, ...]:
-    return tuple(
-        kind for kind in kinds.values() if kind not in area.kinds and kind is not area.application
-    )

@@ -37,7 +37,7 @@ from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.verify.cache import Cache
-from latchgate.verify.check import check
+from latchgate.verify.check import begin, check
 from latchgate.verify.decision_ids import DecisionIds
 from latchgate.verify.gather import person, proven, recalled, stand_for
 from latchgate.verify.passes import Passes
@@ -327,11 +327,11 @@ class Engine(ABC):
     ) -> Decision | Slow:
         policy = self.policy
         if believed is not None:
-            steps = check(
+            begun = begin(
                 request, policy=policy, now=now, cache=believed, new_id=self._new_id, claim=claim,
                 passes=passes,
             )  # fmt: skip
-            return self._run(steps, given, believed)
+            return begun if isinstance(begun, Decision) else self._run(begun, given, believed)
         aside = self._aside(given)
         cache, policy = (aside.cache, aside.policy) if aside is not None else (Cache(0), policy)
         steps = check(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
+from typing import TypeVar
 
 import msgspec
 
@@ -60,13 +61,34 @@ class Place(msgspec.Struct, frozen=True):
     carriers: tuple[str, ...]
 
 
+class Nowhere(msgspec.Struct, frozen=True):
+    """Why a method and a path lead nowhere; the same for every request under a policy.
+
+    `refused` is None where that has to be looked for each time.
+    """
+
+    area: Area | None = None
+    dialect: str = ""
+    trace: tuple[TraceStep, ...] = ()
+    refused: Refused | None = None
+
+
+_UNKNOWN = Nowhere()
+_Found = TypeVar("_Found", Place, Nowhere)
+
+
 def locate(walk: Walk) -> Refused | None:
     """Find the area and the rule, from memory where the same place was asked for before."""
     request = walk.request
     if request.fault is not None or is_overridden(request.headers):
         return _search(walk)
-    place = placed(request, walk.policy)
-    if place is not None:
+    place = _known(request, walk.policy)
+    if isinstance(place, Nowhere):
+        if place.refused is not None:
+            walk.area, walk.dialect = place.area, place.dialect
+            walk.trace += place.trace
+            return place.refused
+    else:
         walk.area, walk.rule, walk.dialect = place.area, place.rule, place.area.dialect
         walk.trace += place.trace
         return None if not place.area.tls else _in_the_clear(walk, place.area)
@@ -85,30 +107,53 @@ def placed(request: Request, policy: Policy) -> Place | None:
     None where `locate` has to look: that is not to say that nothing is there. Whether the request
     may come as it does, its headers and its connection, is not looked at.
     """
+    found = _known(request, policy)
+    return found if isinstance(found, Place) else None
+
+
+def _known(request: Request, policy: Policy) -> Place | Nowhere:
     target = request.target
+    if len(target) > MAX_TARGET:
+        return _UNKNOWN
+    # The query leads nowhere else, and is kept nowhere.
     path = target if "?" not in target else target[: target.index("?")]
     known = policy.located.get((request.method, request.host, path))
-    if known is None:
-        area, rule = _straight(request, policy, path)
-        return (
-            _remember(request, policy, area, rule)
-            if area is not None and rule is not None
-            else None
-        )
-    return known if isinstance(known, Place) and len(target) <= MAX_TARGET else None
+    return known if isinstance(known, Place | Nowhere) else _straight(request, policy, path)
 
 
-def _straight(request: Request, policy: Policy, path: str) -> tuple[Area | None, Rule | None]:
-    """Find what `_search` would, where the path and the method leave nothing to look at twice."""
-    if not is_plain(path) or len(request.target) > MAX_TARGET or request.method not in _METHODS:
-        return None, None
-    host = read_host(request.host)
-    area = policy.match(host, path) if host is not None else None
-    return area, area.rule(request.method) if area is not None else None
+def _straight(request: Request, policy: Policy, path: str) -> Place | Nowhere:
+    """Find what `_search` would, where the path and the method leave nothing to argue about."""
+    method, host = request.method, read_host(request.host)
+    if host is None or method not in _METHODS or not is_plain(path):
+        return _UNKNOWN
+    area = policy.match(host, path)
+    if area is None:
+        trace = ((Step.AREA, False, (path, host)),)
+        reason = Reason.NO_AREA if policy.version else Reason.POLICY_MISSING
+        nowhere = Nowhere(None, policy.dialect(path), trace, Refused(reason))
+        return _keep(request, policy, path, nowhere)
+    rule = area.rule(method)
+    if rule is None:
+        if area.preflight and method == "OPTIONS":
+            return _UNKNOWN
+        steps = (Step.AREA, True, (area, policy.version)), (Step.RULE, False, (method, area, None))
+        nowhere = Nowhere(area, area.dialect, steps, Refused(Reason.METHOD_NOT_ALLOWED))
+        return _keep(request, policy, path, nowhere)
+    return _remember(request, policy, area, rule) or _UNKNOWN
+
+
+def _keep(request: Request, policy: Policy, path: str, found: _Found) -> _Found:
+    # Long paths would fill memory as fast as a flood wants.
+    if len(path) < _LONG:
+        located = policy.located
+        if len(located) >= _MAX_PLACES:
+            located.clear()
+        located[request.method, request.host, path] = found
+    return found
 
 
 def _remember(request: Request, policy: Policy, area: Area, rule: Rule) -> Place | None:
-    """Keep where a request leads, if its path and method alone say so; the query is kept nowhere."""
+    """Keep where a request leads, if its path and method alone say so."""
     method, path = request.method, request.target.partition("?")[0]
     # A preflight depends on its headers; COPY names a second path.
     if (area.preflight and method == "OPTIONS") or method in _TWO_PATHS:
@@ -116,19 +161,14 @@ def _remember(request: Request, policy: Policy, area: Area, rule: Rule) -> Place
     # Matrix parameters may hold a secret, which is remembered nowhere.
     if area.parameters:
         return None
-    policy_places, located = policy.places, policy.located
-    place = policy_places.get((id(area), method))
+    places = policy.places
+    place = places.get((id(area), method))
     if not isinstance(place, Place):
-        if len(policy_places) >= _MAX_PLACES:
-            policy_places.clear()
+        if len(places) >= _MAX_PLACES:
+            places.clear()
         trace = ((Step.AREA, True, (area, policy.version)), (Step.RULE, True, (method, area, rule)))
-        place = policy_places[id(area), method] = Place(area, rule, trace, _carriers(area, rule))
-    # Long paths would fill memory as fast as a flood wants.
-    if len(path) < _LONG:
-        if len(located) >= _MAX_PLACES:
-            located.clear()
-        located[method, request.host, path] = place
-    return place
+        place = places[id(area), method] = Place(area, rule, trace, _carriers(area, rule))
+    return _keep(request, policy, path, place)
 
 
 def is_overridden(headers: Mapping[str, str]) -> bool:

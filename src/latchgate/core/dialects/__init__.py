@@ -24,4 +24,4 @@ DIALECTS: Mapping[str, Render] = {
 # request's own is. Every other dialect answers alike whatever is accepted.
 PLAINEST: Mapping[str, Callable[[str], str]] = {"upcloud": plainest, "upcloud_problem": plainest}
 
-__all__ = ["PLAINEST", "DIALECTS", "Challenge", "Public", "Render", "Reply"]
+__all__ = ["DIALECTS", "PLAINEST", "Challenge", "Public", "Render", "Reply"]

@@ -25,8 +25,9 @@ _Key = tuple[int, str, int, int, str, str]
 
 
 class _Answer(msgspec.Struct, gc=False, frozen=True):
-    """An answer around its decision's id, and what it is of: kept, so that no other has its identity.
+    """An answer around its decision's id, and what it is of.
 
+    That is kept, so that nothing else has its identity.
     `spelled` is the mark as UpCloud's problem documents tell it, where the answer holds it.
     """
 
@@ -51,6 +52,9 @@ class Prepared:
     def __init__(self) -> None:
         self._known: dict[_Key, _Answer] = {}
         self._version = -1
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def worded(self, decision: Decision, method: str, url: str, accept: str) -> bytes:
         """Refuse in the provider's words, as `wording.worded` does."""
