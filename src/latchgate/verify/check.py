@@ -49,7 +49,7 @@ def check(
     """Decide one request at one moment (`now`, Unix seconds); `new_id` names a refusal.
 
     With a `claim`, whether that stands is decided instead of what the request's headers present.
-    With `passes`, an acceptance is remembered there.
+    With `passes`, an acceptance is remembered there; not one of a claim.
     """
     begun = begin(
         request, policy=policy, now=now, cache=cache, new_id=new_id, claim=claim, passes=passes
@@ -131,7 +131,7 @@ def _concluded(walk: Walk, best: _Finding, claims: _Claims, passes: Passes | Non
     if best.reason is not _ALLOWED or best.grant is None:
         return walk.end(best.reason)
     decision = walk.end(Reason.ALLOWED, best.grant)
-    if passes is not None and walk.claim is None and len(claims) == 1 and best.facts is not None:
+    if passes is not None and len(claims) == 1 and best.facts is not None:
         passes.remember(walk.request, walk.policy, claims[0][1], best.facts, decision)
     return decision
 

@@ -306,12 +306,13 @@ class Engine(ABC):
     def _decide(self, request: Request, given: Given, claim: Claim | None) -> Decision | Slow:
         # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
         cache, now = self._believed(), self._clock()
-        if cache is not None and claim is None:
-            known = self._passes.recall(request, self.policy, cache, now)
+        passes = self._passes if claim is None else None
+        if cache is not None and passes is not None:
+            known = passes.recall(request, self.policy, cache, now)
             if known is not None:
                 self._on_decision(known, request, now)
                 return known
-        decision = self._decided(request, now, given, claim, cache, self._passes)
+        decision = self._decided(request, now, given, claim, cache, passes)
         if isinstance(decision, Decision):
             self._on_decision(decision, request, now)
         return decision

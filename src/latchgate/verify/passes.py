@@ -22,7 +22,7 @@ from latchgate.verify.cache import Cache
 from latchgate.verify.locate import Place, is_overridden, placed
 
 MAX_PASSES = 50_000
-_MAX_OPENED = 16  # rules that one pass is remembered for
+MAX_OPENED = 16  # rules that one pass is remembered for
 _KEY_BYTES = 16
 _MAX_SENT = 8_192  # characters: digesting what is longer is work that nobody is owed
 
@@ -86,8 +86,9 @@ class Passes:
             return
         kept = msgspec.structs.replace(decision, trace=())
         known = self._kept.get(told)
-        if known is not None and known.facts is facts and len(known.opened) < _MAX_OPENED:
-            known.opened.append(kept)
+        if known is not None and known.facts is facts:
+            if len(known.opened) < MAX_OPENED:
+                known.opened.append(kept)
             return
         while len(self._kept) >= MAX_PASSES:
             del self._kept[next(iter(self._kept))]
