@@ -37,7 +37,8 @@ from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.verify.cache import Cache, Moment
-from latchgate.verify.check import check
+from latchgate.verify.check import begin, check
+from latchgate.verify.decision_ids import DecisionIds
 from latchgate.verify.gather import person, proven, recalled, stand_for
 from latchgate.verify.given import NOTHING, Aside, Given, given_by, read_for
 from latchgate.verify.passes import Passes
@@ -89,6 +90,7 @@ class Engine(ABC):
         self._on_decision = parts["on_decision"]
         self._lock = threading.Lock()
         self._passes = Passes(self._entropy)
+        self._new_id = DecisionIds(self._entropy).draw
         self._told = -1.0
         self._cache: Cache
         self.settle = _nothing
@@ -301,11 +303,11 @@ class Engine(ABC):
     ) -> Decision | Slow:
         policy = self.policy
         if believed is not None:
-            steps = check(
+            begun = begin(
                 request, policy=policy, now=now, cache=believed, new_id=self._new_id, claim=claim,
                 passes=passes,
             )  # fmt: skip
-            return self._run(steps, given, believed)
+            return begun if isinstance(begun, Decision) else self._run(begun, given, believed)
         aside = self._aside(given)
         cache, policy = (aside.cache, aside.policy) if aside is not None else (Cache(0), policy)
         steps = check(
@@ -342,9 +344,6 @@ class Engine(ABC):
         except StopIteration as done:
             found: _T = done.value
             return found
-
-    def _new_id(self) -> str:
-        return self._entropy(10).hex()
 
     def _tell(self, what: str) -> None:
         """Log the exception under way, once a second at most: an outage must not fill a disk."""

@@ -31,7 +31,7 @@ from latchgate.core.model import (
 from latchgate.core.scope import ALL, NONE
 from latchgate.core.secret import DIGEST_LENGTH, same
 from latchgate.core.standing import MAX_PARENTS, assemble, rights_of, roles_left
-from latchgate.verify.cache import Cache, Missing
+from latchgate.verify.cache import MISSING, Cache, Missing
 from latchgate.verify.signature import is_signed
 from latchgate.verify.walk import Need, Told, Walk
 
@@ -40,6 +40,17 @@ _LATE_SECONDS = 60.0
 MAX_PREDECESSORS = 3  # of a login's newest credential, so many before it are looked at
 _Get = Callable[[Key], Record | None]
 _Found = TypeVar("_Found")
+
+
+def at_hand(walk: Walk, presented: Presented) -> Facts | Missing | None:
+    """Return what `gather` would, from memory alone; MISSING where it would have to read."""
+    known = _recalled(walk, presented)
+    if known is not None:
+        return known
+    if presented.login is not None or presented.signed is not None:
+        return MISSING
+    absent = walk.cache.recall((Noun.CREDENTIAL, presented.credential_id)) is None
+    return None if absent else MISSING
 
 
 def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | None]:

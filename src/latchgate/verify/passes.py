@@ -19,7 +19,7 @@ from latchgate.core.model import Decision, Facts, Presented, Request
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.verify.cache import Cache
-from latchgate.verify.locate import Place, is_overridden
+from latchgate.verify.locate import Place, is_overridden, placed
 
 MAX_PASSES = 50_000
 MAX_OPENED = 16  # rules that one pass is remembered for
@@ -50,8 +50,8 @@ class Passes:
 
     def recall(self, request: Request, policy: Policy, cache: Cache, now: float) -> Decision | None:
         """Return what was decided of the same secret under the same rule, where it still holds."""
-        place = policy.located.get((request.method, request.host, request.target))
-        if not isinstance(place, Place):
+        place = placed(request, policy)
+        if place is None:
             return None
         told = self._digest(request, place)
         known = self._kept.get(told) if told is not None else None
@@ -78,8 +78,8 @@ class Passes:
         decision: Decision,
     ) -> None:
         """Keep an acceptance whose only credential was `presented`, where it may be repeated."""
-        place = policy.located.get((request.method, request.host, request.target))
-        if not isinstance(place, Place) or not _repeats(presented, facts):
+        place = placed(request, policy)
+        if place is None or not _repeats(presented, facts):
             return
         told = self._digest(request, place)
         if told is None:

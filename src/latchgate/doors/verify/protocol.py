@@ -23,8 +23,9 @@ from latchgate.core.policy import Rule
 from latchgate.core.reason import Reason
 from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
 from latchgate.doors.verify.gateways import FAMILIES, envoy
+from latchgate.doors.verify.prepared import Prepared
 from latchgate.doors.verify.questions import read_questions, word_answers
-from latchgate.doors.verify.wording import allowed, as_json, passed, problem, told, worded
+from latchgate.doors.verify.wording import allowed, as_json, passed, problem, told
 from latchgate.verify.shadow import Settled, Shadows
 from latchgate.verify.walk import Slow
 
@@ -78,6 +79,7 @@ class VerifyDoor:
         self.trusted = trusted
         self.shadows = shadows
         self._prepared: dict[str, tuple[Grant, Rule | None, bytes]] = {}
+        self.refused = Prepared().worded
 
     def allowed(self, decision: Decision) -> bytes:
         """Return the answer that passes a request on, identity included.
@@ -293,7 +295,7 @@ class VerifyProtocol(Listener):
             return self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
             return self._door.allowed(decision)
-        return worded(decision, method, url, accept)
+        return self._door.refused(decision, method, url, accept)
 
     async def _later(
         self, request: Request, need: Slow, method: str, url: str, accept: str
@@ -303,7 +305,7 @@ class VerifyProtocol(Listener):
             return await self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
             return self._door.allowed(decision)
-        return worded(decision, method, url, accept)
+        return self._door.refused(decision, method, url, accept)
 
     async def _shadowed(
         self, request: Request, decision: Decision, method: str, url: str, accept: str
@@ -315,7 +317,7 @@ class VerifyProtocol(Listener):
         if settled.told is None:
             if settled.allowed:
                 return self._door.allowed(settled.decision)
-            return worded(settled.decision, method, url, accept)
+            return self._door.refused(settled.decision, method, url, accept)
         if settled.allowed:
             return passed(settled.passed)
         return told(settled, method, url)
