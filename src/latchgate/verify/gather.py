@@ -38,6 +38,7 @@ from latchgate.verify.walk import Need, Told, Walk
 # Another worker may mint with a key for a moment after it was replaced.
 _LATE_SECONDS = 60.0
 MAX_PREDECESSORS = 3  # of a login's newest credential, so many before it are looked at
+_NO_ROLES = frozenset[str]()  # one for all: Python makes a new empty one each time
 _Get = Callable[[Key], Record | None]
 _Found = TypeVar("_Found")
 
@@ -343,7 +344,7 @@ def _assemble(credential: Credential, get: _Get, parents_left: int) -> Facts:
         project=project if isinstance(project, Project) else None,
         owner_rights=owner_rights,
         parent=parent,
-        roles=frozenset(left),
+        roles=frozenset(left) if left else _NO_ROLES,
         application=application if isinstance(application, Application) else None,
     )
 
