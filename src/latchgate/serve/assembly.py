@@ -41,6 +41,7 @@ from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door, Readiness
 from latchgate.doors.gate import gate
 from latchgate.doors.verify import VerifyDoor
+from latchgate.doors.verify.caching import Caching
 from latchgate.jobs import HERE, JOBS, USAGE
 from latchgate.jobs.duty import FileDuty, TableDuty
 from latchgate.jobs.job import AccessFiles, Export, Work
@@ -64,6 +65,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.access_log import AccessLog
 from latchgate.store.access_read import AccessReader
+from latchgate.store.gateway_tails import GatewayTails
 from latchgate.store.journal import Store
 from latchgate.store.recorder import Usage
 from latchgate.store.retention import Retention
@@ -72,6 +74,8 @@ from latchgate.store.usage import UsageReader
 from latchgate.store.verifiers import Verifiers
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.gateway_tail import GatewayTail, Remembering, tail
+from latchgate.verify.lease_engine import boot_clock
 from latchgate.verify.news import News
 from latchgate.verify.opening import Trust, engine_over
 from latchgate.verify.receipts import Receipts
@@ -204,7 +208,9 @@ class Assembly:
                 **pages(door, Site.of(config.issuer), Languages.beside(config.translations)),
             }
         )
-        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
+        self._tail = _gateway_tail(config, self._databases.store)
+        caching = Caching(self.engine, self._tail, clock=time.time) if self._tail else None
+        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows, caching)
         work = _work(config, self._databases, self.engine, redact)
         self._jobs = _runners(config, work)
 
@@ -212,11 +218,15 @@ class Assembly:
         """Begin what runs beside the doors."""
         self._databases.usage.start()
         self._receipts.start()
+        if self._tail is not None:
+            self._tail.start()
         for runner in self._jobs:
             runner.start()
 
     def close(self) -> None:
         """End everything: what writes before what is written to."""
+        if self._tail is not None:
+            self._tail.close()
         for runner in self._jobs:
             runner.close()
         self._receipts.close()
@@ -232,6 +242,19 @@ class Assembly:
         self._databases.compared.close()
         self._databases.counts.close()
         self._databases.store.close()
+
+
+def _gateway_tail(config: Config, store: Store) -> GatewayTail | None:
+    """Return what keeps it known that gateways remember; None where none is let to."""
+    told = config.gateway_caches
+    if told is None:
+        return None
+    return GatewayTail(
+        GatewayTails(store),
+        Remembering(float(told.seconds), tail(told.seconds, told.clock_margin)),
+        boot=boot_clock,
+        distant=isinstance(store.database, Postgres),
+    )
 
 
 def _door(

@@ -6,6 +6,7 @@ arrived, so that what was revoked before it is known (ARCHITECTURE §6, last par
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -166,6 +167,10 @@ class BellEngine(Engine):
         with faults():
             version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
         return version
+
+    def trust_left(self) -> float:
+        """Return infinity: every decision looks at the bell."""
+        return math.inf
 
     def head(self) -> int:
         """Return the journal's head as the file of the database has it now.

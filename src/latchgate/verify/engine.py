@@ -24,6 +24,7 @@ from latchgate.core.model import (
     Credential,
     Decision,
     Facts,
+    Grant,
     Key,
     Presented,
     Record,
@@ -38,6 +39,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.verify.cache import Cache
 from latchgate.verify.check import check
+from latchgate.verify.ends import ends_at
 from latchgate.verify.gather import person, proven, recalled, stand_for
 from latchgate.verify.walk import Claim, Derive, Fetch, Need, Prove, Records, Slow, Told
 
@@ -200,6 +202,11 @@ class Engine(ABC):
             except Exception:  # noqa: BLE001 - whatever fails is a refusal
                 self._tell("a decision could not be made")
                 return self._fault(Reason.FAULT, request)
+
+    def ends_at(self, grant: Grant) -> float | None:
+        """Return when a grant ends by itself (Unix seconds, infinity: never); None if unknown."""
+        with self._lock:
+            return ends_at(self._cache, grant)
 
     def explain(self, request: Request) -> Decision:
         """Decide a request that nobody made: the same path, but neither kept nor counted.
@@ -398,6 +405,13 @@ class Engine(ABC):
     @abstractmethod
     def follow(self) -> None:
         """Catch up with the journal where that takes no wait; for idle times."""
+
+    @abstractmethod
+    def trust_left(self) -> float:
+        """Return for how long memory may be believed if nothing is heard (seconds).
+
+        Infinity where each decision looks anew. A clock that is read anew, as for a decision.
+        """
 
     @abstractmethod
     def head(self) -> int:

@@ -278,6 +278,12 @@ class LeaseEngine(Engine):
     def follow(self) -> None:
         """Do nothing: a thread of its own follows."""
 
+    def trust_left(self) -> float:
+        """Return for how long memory may be believed if nothing is heard (seconds); 0: no more."""
+        with self._lock:
+            until = self._stale_until if self._unreachable else self._until
+            return max(0.0, until - self._boot())
+
     def head(self) -> int:
         """Return the journal's head; StoreError when the source can't be reached."""
         return self._source.head()
