@@ -33,7 +33,9 @@ def hurried(gateway: Gateway) -> None:
     file = gateway.folder / "latchgate-server.conf"
     text = file.read_text(encoding="utf-8")
     assert "proxy_read_timeout 5s;" in text
-    file.write_text(text.replace("proxy_read_timeout 5s;", "proxy_read_timeout 1s;"), encoding="utf-8")
+    file.write_text(
+        text.replace("proxy_read_timeout 5s;", "proxy_read_timeout 1s;"), encoding="utf-8"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def asked(gateway: Gateway, key: str, path: str = "/v1/storage/a", **more: str) 
 @contextlib.contextmanager
 def silent(server: Latchgate) -> Iterator[None]:
     """Have every worker stand still: whoever has to be asked does not answer."""
-    workers = server.workers
+    workers = server.workers or [server.pid]  # one alone is the server itself
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -216,9 +218,7 @@ def test_the_memory_is_nginxs_own_and_no_secret_is_elsewhere(gateway, latchgate)
     assert not any(key.text.encode() in path.read_bytes() for path in elsewhere)
 
 
-def test_nginxs_own_403_of_a_file_is_one_when_the_accept_was_remembered(
-    tmp_path, latchgate
-):
+def test_nginxs_own_403_of_a_file_is_one_when_the_accept_was_remembered(tmp_path, latchgate):
     folder = tmp_path / "root"
     (folder / "v1/storage/closed").mkdir(parents=True)
     with Gateway(

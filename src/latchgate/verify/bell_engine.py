@@ -168,7 +168,7 @@ class BellEngine(Engine):
             version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
         return version
 
-    def trust_left(self) -> float:
+    def trust_left(self, since: float) -> float:  # noqa: ARG002 - whatever was heard is exact
         """Return infinity: every decision looks at the bell."""
         return math.inf
 

@@ -407,10 +407,11 @@ class Engine(ABC):
         """Catch up with the journal where that takes no wait; for idle times."""
 
     @abstractmethod
-    def trust_left(self) -> float:
+    def trust_left(self, since: float) -> float:
         """Return for how long memory may be believed if nothing is heard (seconds).
 
-        Infinity where each decision looks anew. A clock that is read anew, as for a decision.
+        0 where that rests on what was heard before `since`, on the clock of leases. Infinity where
+        each decision looks anew.
         """
 
     @abstractmethod

@@ -58,15 +58,20 @@ class GatewayTail:
         self._tail = told.tail
         self._boot = boot
         self._distant = distant
-        self._from: float | None = None
+        self._since: float | None = None
         self._until = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gateway-tail", daemon=True)
 
     @property
-    def open(self) -> bool:
-        """Whether gateways may be let remember now."""
-        return self._from is not None and self._from <= self._boot() < self._until
+    def since(self) -> float | None:
+        """Since when it counts, on the clock of leases; None where nothing may be remembered now.
+
+        What is let be remembered must come of a memory that was renewed since: a revocation that
+        was listed without this declaration is known there.
+        """
+        since = self._since
+        return since if since is not None and since <= self._boot() < self._until else None
 
     def start(self) -> None:
         """Declare it, and again and again from then on; StoreError when the database fails."""
@@ -76,9 +81,9 @@ class GatewayTail:
     def declare(self) -> None:
         """Declare it once; StoreError when the database fails."""
         began = self._boot()
-        if self._tails.declare(self._tail) or self._from is None:
+        if self._tails.declare(self._tail) or self._since is None:
             # Another worker may have declared it a moment ago: that it is new shows to one alone.
-            self._from = self._boot() + (KNOWN_SECONDS if self._distant else 0.0)
+            self._since = self._boot() + (KNOWN_SECONDS if self._distant else 0.0)
         self._until = began + FRESH_SECONDS
 
     def close(self) -> None:

@@ -39,8 +39,8 @@ class Engine(Protocol):
 
     policy: Policy
 
-    def trust_left(self) -> float:
-        """Return for how long memory may be believed (seconds)."""
+    def trust_left(self, since: float) -> float:
+        """Return for how long memory that was renewed since may be believed (seconds)."""
         ...
 
     def ends_at(self, grant: Grant) -> float | None:
@@ -54,8 +54,8 @@ class Declared(Protocol):
     seconds: float
 
     @property
-    def open(self) -> bool:
-        """Whether gateways may be let remember now."""
+    def since(self) -> float | None:
+        """Since when it counts, on the clock of leases; None where nothing may be remembered."""
         ...
 
 
@@ -72,7 +72,8 @@ class Caching:
 
         A process that is stopped between the two only makes the end come sooner.
         """
-        return self._clock(), self._engine.trust_left()
+        began, since = self._clock(), self._declared.since
+        return began, self._engine.trust_left(since) if since is not None else 0.0
 
     def until(self, request: Request, decision: Decision, moment: Moment) -> int | None:
         """Return the last second in which a gateway may give this answer again; None for never.
@@ -83,7 +84,7 @@ class Caching:
         if grant is None or not self._is_all_in_the_key(request, decision, grant):
             return None
         ends = self._engine.ends_at(grant)
-        if ends is None or not self._declared.open:
+        if ends is None or self._declared.since is None:
             return None
         began, trust = moment
         until = math.floor(min(began + min(self._declared.seconds, trust), ends)) - 1
