@@ -42,6 +42,7 @@ from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door, Readiness
 from latchgate.doors.gate import gate
 from latchgate.doors.verify import VerifyDoor
+from latchgate.doors.verify.caching import Caching
 from latchgate.jobs import HERE, JOBS, USAGE
 from latchgate.jobs.duty import FileDuty, TableDuty
 from latchgate.jobs.job import AccessFiles, Export, Work
@@ -65,6 +66,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.access_log import AccessLog
 from latchgate.store.access_read import AccessReader
+from latchgate.store.gateway_tails import GatewayTails
 from latchgate.store.journal import Store
 from latchgate.store.recorder import Usage
 from latchgate.store.retention import Retention
@@ -73,6 +75,8 @@ from latchgate.store.usage import UsageReader
 from latchgate.store.verifiers import Verifiers
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.gateway_tail import GatewayTail, Remembering, tail
+from latchgate.verify.lease_engine import boot_clock
 from latchgate.verify.news import News
 from latchgate.verify.opening import Trust, engine_over
 from latchgate.verify.receipts import Receipts
@@ -207,7 +211,9 @@ class Assembly:
                 **pages(door, Site.of(config.issuer), Languages.beside(config.translations)),
             }
         )
-        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
+        self._tail = _gateway_tail(config, self._databases.store)
+        caching = Caching(self.engine, self._tail, clock=time.time) if self._tail else None
+        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows, caching)
         work = _work(config, self._databases, self.engine, redact)
         self._jobs = _runners(config, work)
 
@@ -215,6 +221,8 @@ class Assembly:
         """Begin what runs beside the doors."""
         self._databases.usage.start()
         self._receipts.start()
+        if self._tail is not None:
+            self._tail.start()
         for runner in self._jobs:
             runner.start()
 
@@ -222,6 +230,7 @@ class Assembly:
         """End everything, what writes before what is written to; raises the first fault of all."""
         deciders, databases = self._deciders, self._databases
         in_order: tuple[Callable[[], None], ...] = (
+            *(() if self._tail is None else (self._tail.close,)),
             *(runner.close for runner in self._jobs),
             self._receipts.close,
             deciders.passwords.close,
@@ -254,6 +263,19 @@ def _after_faults(close: Callable[[], None]) -> Callable[[object, object, object
             _log.exception("besides, %s failed", close.__qualname__)
 
     return end
+
+
+def _gateway_tail(config: Config, store: Store) -> GatewayTail | None:
+    """Return what keeps it known that gateways remember; None where none is let to."""
+    told = config.gateway_caches
+    if told is None:
+        return None
+    return GatewayTail(
+        GatewayTails(store),
+        Remembering(float(told.seconds), tail(told.seconds, told.clock_margin)),
+        boot=boot_clock,
+        distant=isinstance(store.database, Postgres),
+    )
 
 
 def _door(

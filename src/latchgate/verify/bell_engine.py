@@ -6,6 +6,7 @@ arrived, so that what was revoked before it is known (ARCHITECTURE §6, last par
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -226,6 +227,10 @@ class BellEngine(Engine):
             if self._cache is not cache or self._stopping.is_set():
                 return None
             return ask(self._reader)
+
+    def trust_left(self, since: float) -> float:  # noqa: ARG002 - whatever was heard is exact
+        """Return infinity: every decision looks at the bell."""
+        return math.inf
 
     def head(self) -> int:
         """Return the journal's head as the file of the database has it now.

@@ -24,6 +24,7 @@ from latchgate.core.model import (
     Credential,
     Decision,
     Facts,
+    Grant,
     Key,
     Presented,
     Record,
@@ -39,6 +40,7 @@ from latchgate.store.errors import StoreError
 from latchgate.verify.cache import Cache, Moment
 from latchgate.verify.check import begin, check
 from latchgate.verify.decision_ids import DecisionIds
+from latchgate.verify.ends import ends_at
 from latchgate.verify.gather import person, proven, recalled, stand_for
 from latchgate.verify.given import NOTHING, Aside, Given, given_by, read_for
 from latchgate.verify.passes import Passes
@@ -179,6 +181,11 @@ class Engine(ABC):
             except Exception:  # noqa: BLE001 - whatever fails is a refusal
                 self._tell("a decision could not be made")
                 return self._fault(Reason.FAULT, request)
+
+    def ends_at(self, grant: Grant) -> float | None:
+        """Return when a grant ends by itself (Unix seconds, infinity: never); None if unknown."""
+        with self._lock:
+            return ends_at(self._cache, grant)
 
     def explain(self, request: Request) -> Decision:
         """Decide a request that nobody made: the same path, but neither kept nor counted.
@@ -387,6 +394,14 @@ class Engine(ABC):
     @abstractmethod
     def follow(self) -> None:
         """Catch up with the journal where that takes no wait; for idle times."""
+
+    @abstractmethod
+    def trust_left(self, since: float) -> float:
+        """Return for how long memory may be believed if nothing is heard (seconds).
+
+        0 where that rests on what was heard before `since`, on the clock of leases. Infinity where
+        each decision looks anew.
+        """
 
     @abstractmethod
     def head(self) -> int:

@@ -66,7 +66,7 @@ class LeaseEngine(Engine):
         self._lease = lease.seconds
         self._stale = lease.stale if lease.stale is not None else lease.seconds
         self._boot = lease.boot
-        self._until = self._stale_until = 0.0
+        self._until = self._stale_until = self._renewed = 0.0
         self._unreachable = False
         self._policy_due = False
         self._unsettled = False  # whether what was decided before it followed may not have left
@@ -221,6 +221,7 @@ class LeaseEngine(Engine):
                 self.policy, self._policy_due = policy, False
             if told.reached:
                 from_then = began - told.age
+                self._renewed = max(self._renewed, began)
                 self._until = max(self._until, from_then + self._lease)
                 self._stale_until = max(self._stale_until, from_then + self._stale)
                 self._unreachable = False
@@ -258,6 +259,17 @@ class LeaseEngine(Engine):
 
     def follow(self) -> None:
         """Do nothing: a thread of its own follows."""
+
+    def trust_left(self, since: float) -> float:
+        """Return for how long memory may be believed if nothing is heard (seconds).
+
+        0 where no heartbeat that began after `since` has renewed it.
+        """
+        with self._lock:
+            if self._renewed < since:
+                return 0.0
+            until = self._stale_until if self._unreachable else self._until
+            return max(0.0, until - self._boot())
 
     def head(self) -> int:
         """Return the journal's head; StoreError when the source can't be reached."""
