@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
+from itertools import islice
 
 import msgspec
 
@@ -23,6 +24,8 @@ from latchgate.verify.locate import Place, is_overridden, placed
 
 MAX_PASSES = 50_000
 MAX_OPENED = 16  # rules that one pass is remembered for
+# A dict's first entry is found by going past all that were there before: not for each one.
+_AT_ONCE = 512
 _KEY_BYTES = 16
 _MAX_SENT = 8_192  # characters: digesting what is longer is work that nobody is owed
 
@@ -90,8 +93,9 @@ class Passes:
             if len(known.opened) < MAX_OPENED:
                 known.opened.append(kept)
             return
-        while len(self._kept) >= MAX_PASSES:
-            del self._kept[next(iter(self._kept))]
+        if len(self._kept) >= MAX_PASSES:
+            for oldest in list(islice(self._kept, max(1, MAX_PASSES // _AT_ONCE))):
+                del self._kept[oldest]
         until, networks = _bounds(facts)
         self._kept[told] = Pass(facts, until, networks, [kept])
 
