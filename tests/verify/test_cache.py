@@ -88,7 +88,8 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
             max_absent=absents,
             max_changes=changes,
         )
-        self.pages = self.learnt = None
+        self.learning, self.pages, self.learnt = False, list[list[str]](), Known(0)
+        self.told = False
         self.registered = self.head
         self.reads = []
         self.positions = [self.cache.position]
@@ -148,13 +149,14 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
         for _, key in changes:
             assert self.cache.recall(key) is MISSING, "a changed record was not evicted"
 
-    @precondition(lambda self: self.pages is None)
+    @precondition(lambda self: not self.learning)
     @rule()
     def begin_to_know(self):
         """All ids are to be read from here on: what is told of them until then is of before."""
         self.cache.known = None
         self.cache.begin_to_know()
         self.pages, self.learnt = [CREDENTIAL_IDS[:2], CREDENTIAL_IDS[2:]], Known(0)
+        self.learning, self.told = True, False
 
     @precondition(lambda self: self.pages)
     @rule()
@@ -163,16 +165,16 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
         there = [one for one in page if self.at((Noun.CREDENTIAL, one), self.head) is not None]
         self.learnt.add_all(there)
 
-    @precondition(lambda self: self.pages == [])
+    @precondition(lambda self: self.learning and not self.pages)
     @rule(late=st.booleans())
     def end_to_know(self, late):
         if late:
             self.learnt.add_all(self.cache.noted())
         else:
             self.cache.end_to_know(self.learnt)
-            self.pages = None
+            self.learning, self.told = False, True
 
-    @precondition(lambda self: self.pages is None and self.learnt is not None)
+    @precondition(lambda self: self.told)
     @rule(name=st.sampled_from(CREDENTIAL_IDS))
     def an_unknown_id_costs_no_read(self, name):
         if name not in self.learnt:
@@ -193,8 +195,8 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
             assert len(self.cache._credentials) <= records
             assert len(self.cache._absent) <= absents
             assert len(self.cache._changes) <= changes
-            held = self.cache._records, self.cache._absent, self.cache._credentials
-            assert len(self.cache) == sum(map(len, held))
+            held = len(self.cache._records) + len(self.cache._credentials)
+            assert len(self.cache) == held + len(self.cache._absent)
 
     @invariant()
     def the_floor_covers_what_is_forgotten(self):

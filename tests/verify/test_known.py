@@ -33,9 +33,9 @@ def test_absent_ids_are_told_and_three_bytes_an_id_do():
 def test_it_says_when_it_holds_more_than_it_was_made_for():
     known = Known(10_000)
     known.add_all(str(number) for number in range(14_000))
-    assert not known.full
+    before = known.full
     known.add_all(str(number) for number in range(14_000, 16_000))
-    assert known.full
+    assert (before, known.full) == (False, True)
     assert all(str(number) in known for number in range(16_000))
 
 

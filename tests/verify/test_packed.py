@@ -133,11 +133,17 @@ def numbered(number, **changed):
     return structs.replace(LIKE, id=f"k{number:011d}", **changed)
 
 
+def kept(packed, number):
+    found = packed.get(numbered(number).id)
+    assert found is not None
+    return found
+
+
 def test_what_many_share_is_kept_once():
     packed = Packed(1_000, unused)
     for number in range(100):
         packed.put(numbered(number))
-    first, second = packed.get(numbered(0).id), packed.get(numbered(1).id)
+    first, second = kept(packed, 0), kept(packed, 1)
     assert first.scopes is second.scopes
     assert len(packed._shapes) == 1
 
@@ -178,7 +184,7 @@ def test_a_credential_larger_than_all_is_kept_alone():
     packed.put(numbered(1))
     packed.put(numbered(2, name="n" * 2_000))
     assert len(packed) == 1
-    assert packed.get(numbered(2).id).name == "n" * 2_000
+    assert kept(packed, 2).name == "n" * 2_000
 
 
 @pytest.mark.parametrize("shared", [True, False])
