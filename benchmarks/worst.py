@@ -41,8 +41,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.store.recorder import Usage
 from latchgate.verify.bell_engine import BellEngine
 
-COUNT = 1_000
-ROUNDS = int(os.environ.get("ROUNDS", "15"))
+COUNT, ROUNDS = 1_000, 15
 COUNTED = 100  # questions whose instructions are counted
 _NOTED = 400
 

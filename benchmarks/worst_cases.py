@@ -233,14 +233,14 @@ class Cases:
             first = f"5 areas{new}"
             for areas in (5, 500):
                 policy = f"areas-{areas}"
-                # Each key asks in five areas.
-                keys = [self._worlds[policy].key() for _ in range(5 * KEYS)]
+                # Each key asks in five areas, and any hundred questions are of every key.
+                keys = [self._worlds[policy].key() for _ in range(KEYS)]
 
                 def ask(
                     i: int, areas: int = areas, keys: list[MadeKey] = keys, new: str = new
                 ) -> str:
                     whose = i // 5 % len(keys)
-                    area = (5 * whose + i % 5) % areas
+                    area = (25 * whose + i % 5) % areas
                     target = f"/v1/area-{area:03d}/object/{i if new else i % 500:06d}"
                     return question(f"Bearer {keys[whose].text}", target=target)
 
