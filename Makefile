@@ -52,10 +52,10 @@ define install_apart
 endef
 UV := $(BIN)/uv --no-managed-python --no-progress
 
-.PHONY: help run test interop model rivals check format messages screenshots lock bench soak failover clean
+.PHONY: help run test interop model rivals check format messages screenshots lock bench bench-quick soak failover clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: $(SERVER) ## start a server here (SERVE_ARGS=…); its state is in .latchgate
 	@$(BIN)/latchgate init --config $(CONFIG) --if-missing
@@ -107,6 +107,12 @@ lock: $(DEV) ## pin the dependencies of pyproject.toml anew (LOCK_ARGS=--upgrade
 
 bench: $(DEV) ## measure verification (BENCH_ARGS=…)
 	@$(BIN)/python benchmarks/verify.py $(BENCH_ARGS)
+
+# The base's own programs and records, on the libraries installed here. It runs at any load.
+bench-quick: $(DEV) ## compare BASE with the tree as it is, by instructions (BASE=HEAD^, BENCH_ARGS=…)
+	@scripts/debian-packages valgrind
+	@$(BIN)/python benchmarks/quick.py --base $(BASE) $(BENCH_ARGS)
+BASE := HEAD^
 
 rivals: $(RIVALS) ## install what benchmarks/oauth.py compares with
 

@@ -41,6 +41,7 @@ ADDRESSES_PER_USER = 4
 EXPIRED = 5_000
 CHANGES_PER_SECOND = 10
 _CHUNK = 10_000
+_LONG = 1_000  # of 8 kB each
 _SERVICES = ("storage", "storage", "storage", "llm", "dns")
 _ENVIRONMENTS = (None, "dev", "staging", "production")
 _ACTOR = Actor(name="local:benchmark", tenant_id=None)
@@ -56,6 +57,7 @@ class Question(NamedTuple):
 
     def spelled(self) -> bytes:
         """Return what nginx sends with deploy/nginx/latchgate-server.conf."""
+        presented = f"Authorization: {self.authorization}\r\n" if self.authorization else ""
         return (
             "GET /nginx HTTP/1.1\r\n"
             "Host: latchgate\r\n"
@@ -64,7 +66,7 @@ class Question(NamedTuple):
             f"X-Original-Host: {HOST}\r\n"
             "X-Original-Scheme: https\r\n"
             f"X-Real-IP: {self.address}\r\n"
-            f"Authorization: {self.authorization}\r\n"
+            f"{presented}"
             "User-Agent: python-requests/2.34.2\r\n"
             "Accept: */*\r\n"
             "\r\n"
@@ -102,9 +104,7 @@ def stock(folder: Path, keys: int) -> Stock:
         store.close()
     for asked in (good, late):
         rng.shuffle(asked)
-    unknown = [_with(one, _issued(kind, rng, "storage")[1]) for one in good]
-    wrong = [_with(one, _other_secret(one.authorization[7:], kind, rng)) for one in good]
-    malformed = [one._replace(authorization=_broken(one, i)) for i, one in enumerate(good)]
+    refused = _refused(good, kind, rng) | {"expired": late}
     far = [one._replace(address=_far(i, rng)) for i, one in enumerate(good)]
     questions = folder / "questions.json"
     questions.write_text(json.dumps(good))
@@ -115,10 +115,8 @@ def stock(folder: Path, keys: int) -> Stock:
         accepted=_written(folder / "accepted", good),
         everywhere=_written(folder / "everywhere", far),
         refused={
-            "unknown key": _written(folder / "unknown", unknown),
-            "wrong secret": _written(folder / "wrong", wrong),
-            "malformed": _written(folder / "malformed", malformed),
-            "expired": _written(folder / "expired", late),
+            name: _written(folder / name.replace(" ", "-"), asked)
+            for name, asked in refused.items()
         },
         seconds=time.monotonic() - begun,
     )
@@ -287,6 +285,31 @@ def _asked(service: str, i: int) -> tuple[str, str]:
     method = ("GET", "GET", "PUT", "GET", "DELETE")[i % 7 % 5]
     query = "?versionId=3" if i % 3 == 0 else ""
     return method, f"/v1/storage/bucket-{i % 977}/2026/photo-{i}.jpg{query}"
+
+
+def _refused(
+    good: list[Question], kind: IssuedKind, rng: random.Random
+) -> dict[str, list[Question]]:
+    """Return questions like good ones, each sort with one thing wrong."""
+    return {
+        "unknown key": [_with(one, _issued(kind, rng, "storage")[1]) for one in good],
+        "wrong secret": [
+            _with(one, _other_secret(one.authorization[7:], kind, rng)) for one in good
+        ],
+        "malformed": [one._replace(authorization=_broken(one, i)) for i, one in enumerate(good)],
+        "nothing presented": [one._replace(authorization="") for one in good],
+        # Neither may be what it isn't: a key of one service is asked for another's scope.
+        "another service": [one._replace(target=_elsewhere(one, i)) for i, one in enumerate(good)],
+        "no area": [one._replace(target=f"/nowhere/{i}") for i, one in enumerate(good)],
+        "long path": [
+            one._replace(target=f"/nowhere/{i}{'/x' * 4_000}") for i, one in enumerate(good[:_LONG])
+        ],
+    }
+
+
+def _elsewhere(question: Question, i: int) -> str:
+    dns = question.target.startswith("/v1/dns/")
+    return f"/v1/storage/bucket-{i}/photo.jpg" if dns else f"/v1/dns/zones/zone-{i}.example/records"
 
 
 def _with(question: Question, key: str) -> Question:
