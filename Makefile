@@ -35,7 +35,7 @@ DEV := .venv/dev.stamp
 CLIENTS := .venv-clients/clients.stamp
 NODE := tests/clients/node
 AXIOS := $(NODE)/node_modules/.package-lock.json
-# What benchmarks/oauth.py compares with, for `make rivals` alone.
+# What `make bench` and benchmarks/oauth.py compare with.
 RIVALS := .venv-rivals/rivals.stamp benchmarks/rivals/node_modules/.package-lock.json
 # A real Keystone, for `make interop` alone.
 KEYSTONE := .venv-keystone/keystone.stamp
@@ -105,7 +105,9 @@ lock: $(DEV) ## pin the dependencies of pyproject.toml anew (LOCK_ARGS=--upgrade
 	@$(LOCK) --group keystone --output-file locks/keystone.txt
 	@$(LOCK) --group rivals --output-file locks/rivals.txt
 
-bench: $(DEV) ## measure verification (BENCH_ARGS=…)
+# On two quiet cores, about 10 minutes.
+bench: $(DEV) $(RIVALS) ## measure verification, beside what else answers it (BENCH_ARGS=…)
+	@scripts/debian-packages golang-go=go nginx wrk
 	@$(BIN)/python benchmarks/verify.py $(BENCH_ARGS)
 
 # The base's own programs and records, on the libraries installed here. It runs at any load.
@@ -114,7 +116,7 @@ bench-quick: $(DEV) ## compare BASE with the tree as it is, by instructions (BAS
 	@$(BIN)/python benchmarks/quick.py --base $(BASE) $(BENCH_ARGS)
 BASE := HEAD^
 
-rivals: $(RIVALS) ## install what benchmarks/oauth.py compares with
+rivals: $(RIVALS) ## install what benchmarks compare with
 
 soak: $(DEV) ## import, rotate and restore under load, and lose nothing (SOAK_ARGS=…)
 	@$(BIN)/python soak/run.py $(SOAK_ARGS)

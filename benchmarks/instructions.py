@@ -6,8 +6,8 @@
 Bytes go through the door's own protocol, engine and counters over a real database; only the socket
 is left out, whose cost is the kernel's, and so is the thread that writes what was counted. Before
 and after what is to be counted the program calls getpriority(2), which callgrind was told to write
-its count at (`--dump-before=getpriority`): starting and warming up stay out of the figures. Clocks go on by
-the same step at every look, or a slower run would do more of what is done now and then.
+its count at (`--dump-before=getpriority`): starting and warming up stay out of the figures. Clocks
+go on by the same step at every look, or a slower run would do more of what is done now and then.
 """
 
 from __future__ import annotations

@@ -42,6 +42,14 @@ class Cpu:
     kernel: float
     other_threads: float  # of user and kernel: all threads but the first
 
+    def __add__(self, other: Cpu) -> Cpu:
+        return Cpu(
+            self.total + other.total,
+            self.user + other.user,
+            self.kernel + other.kernel,
+            self.other_threads + other.other_threads,
+        )
+
     def __sub__(self, before: Cpu) -> Cpu:
         return Cpu(
             self.total - before.total,
