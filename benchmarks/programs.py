@@ -233,7 +233,7 @@ def _first_answer(process: subprocess.Popen[bytes], port: int, question: bytes, 
 
 
 def _ask(port: int, question: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=_START_SECONDS) as connection:
         connection.sendall(question)
         head = b""
         while not head.endswith(b"\r\n\r\n"):

@@ -10,9 +10,9 @@ from benchmarks import judgement
 from benchmarks.judgement import NGINX, OURS, figure, spread
 from benchmarks.load import CONNECTIONS, Round
 from benchmarks.machine import REFERENCE_SHA256_US, Memory
-from benchmarks.peers import TOKENS
-from benchmarks.peers import Round as Peer
+from benchmarks.peers import CREDENTIALS, TOKENS
 from benchmarks.picture import drawn
+from benchmarks.tokens import Round as Peer
 
 WANTED_DECISION_US = 10.0
 WANTED_START_SECONDS = 1.5
@@ -39,8 +39,6 @@ process; medians, with the lowest and highest round.
 CPU of latchgate over all its rounds and the pauses between them, in which it may still write what
 it noted: {whole_run} µs a request.
 
-![What a request costs](requests.svg)
-
 ### One connection
 
 The same questions one after the other, medians of the rounds' own p50 and p99.
@@ -49,8 +47,9 @@ The same questions one after the other, medians of the rounds' own p50 and p99.
 
 ### Beside others
 
-Programs that answer whether a credential stands, each on the same core in the same rounds, asked
-about {tokens} credentials of theirs; the verify door with {keys} keys.
+Programs that answer whether a credential stands, each on the same core in the same rounds; the
+verify door with {keys} keys, those that keep API keys with {credentials}, the others with {tokens}
+tokens.
 
 {peers}
 
@@ -132,6 +131,7 @@ def text(about: dict[str, str], results: Results) -> str:
             _peer_rows(results),
         ),
         tokens=TOKENS,
+        credentials=f"{CREDENTIALS:,}",
         gateway=_table(
             "nginx | requests/s | CPU | p50 ms",
             (_short_row(name, rounds) for name, rounds in results.gateway.items()),

@@ -19,9 +19,20 @@ from pathlib import Path
 from benchmarks import judgement, peers, report
 from benchmarks import results as kept
 from benchmarks.load import CONNECTIONS, Load, Round
-from benchmarks.machine import ROOT, Memory, UnableError, cores, cpu, facts, memory, program
+from benchmarks.machine import (
+    ROOT,
+    Memory,
+    UnableError,
+    cores,
+    cpu,
+    facts,
+    memory,
+    program,
+    said,
+)
 from benchmarks.programs import Server, constant, gateway, go, latchgate, nginx
 from benchmarks.stock import CHANGES_PER_SECOND, Stock, changing, stock
+from benchmarks.tokens import Round as Peer
 
 STARTS = 5
 _REST_SECONDS = 1.0
@@ -59,7 +70,13 @@ def main() -> None:
         signal.signal(name, _end)
     about = facts_or_exit()
     sizes = f"--seconds {told.seconds} --rounds {told.rounds} --keys {told.keys}"
-    about["command"] = f"python benchmarks/verify.py {sizes}"
+    alone = " --without-rivals" if told.without_rivals else ""
+    about["command"] = f"python benchmarks/verify.py {sizes} --stored {told.stored}{alone}"
+    if not told.without_rivals:
+        about["rivals"] = peers.versions()
+    for other, option in (("go", "version"), ("node", "--version")):
+        with contextlib.suppress(UnableError):
+            about["beside"] += f"; {said(other, option)}"
     begun = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="latchgate-bench-") as folder:
@@ -258,10 +275,10 @@ class Turn:
 
 def _interleaved(
     load: Load, turns: list[Turn], rounds: int, seconds: int, beside: peers.Peers | None = None
-) -> tuple[dict[str, list[Round]], dict[str, list[peers.Round]]]:
+) -> tuple[dict[str, list[Round]], dict[str, list[Peer]]]:
     """Take rounds in turn: of our own programs, and of those beside them."""
     found: dict[str, list[Round]] = {turn.name: [] for turn in turns}
-    theirs: dict[str, list[peers.Round]] = {}
+    theirs: dict[str, list[Peer]] = {}
     for _ in range(rounds):
         for turn in turns:
             with turn.meanwhile():
