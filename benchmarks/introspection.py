@@ -31,9 +31,16 @@ def installed() -> bool:
     return (FOLDER / "node_modules" / "oidc-provider").is_dir() and PYTHON.is_dir()
 
 
+def require(place: Path) -> None:
+    """Raise UnableError unless something was installed there."""
+    if not place.exists():
+        raise UnableError("not installed: make rivals")
+
+
 @contextmanager
 def oidc_provider(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, list[Asked]]]:
     """Run oidc-provider on a core; its process id and what it is asked."""
+    require(FOLDER / "node_modules" / "oidc-provider")
     address, secret = free_address(), secrets.token_hex(16)
     with Program("oidc-provider", folder) as server:
         server.launch(
@@ -55,6 +62,7 @@ def oidc_provider(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, l
 @contextmanager
 def django_toolkit(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, list[Asked]]]:
     """Run django-oauth-toolkit on a core; its worker's process id and what it is asked."""
+    require(PYTHON)
     address, own = free_address(), secrets.token_urlsafe(24)
     made = [secrets.token_urlsafe(24) for _ in range(tokens)]
     told = environment(DATABASE=str(folder / "db.sqlite3"), SECRET=secrets.token_hex(16))
@@ -62,22 +70,26 @@ def django_toolkit(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, 
     command: list[str | Path] = [PYTHON / "python", FOLDER / "django_toolkit.py", own, *made]
     subprocess.run(command, env=told, check=True, timeout=300, capture_output=True)
     with Program("django-oauth-toolkit", folder) as server:
-        server.launch(
-            [
-                PYTHON / "gunicorn", "--chdir", FOLDER, "--bind", text_of(address),
-                "--workers", "1", "--worker-class", "gthread", "--threads", "1",
-                "django_toolkit:application",
-            ],
-            lambda: accepts(address),
-            env=told,
-        )  # fmt: skip
+        server.launch(gunicorn(address, "django_toolkit"), lambda: accepts(address), env=told)
         header = f"Authorization: Bearer {own}"
         asked = _asked("django-oauth-toolkit", text_of(address), "/o/introspect/", header, made)
         _answers(asked)
-        (worker,) = _children(server.pid)
-        for process in (server.pid, worker):
-            pin(process, core)
-        yield worker, [asked]
+        yield worker_of(server, core), [asked]
+
+
+def gunicorn(address: tuple[str, int], module: str) -> list[str | Path]:
+    """Return what serves a WSGI application of benchmarks/rivals/ in one process, one thread."""
+    one = ["--workers", "1", "--worker-class", "gthread", "--threads", "1"]
+    bound = ["--chdir", str(FOLDER), "--bind", text_of(address)]
+    return [PYTHON / "gunicorn", *bound, *one, f"{module}:application"]
+
+
+def worker_of(server: Program, core: int) -> int:
+    """Keep gunicorn and its worker on a core, and return the worker's process id."""
+    (worker,) = _children(server.pid)
+    for process in (server.pid, worker):
+        pin(process, core)
+    return worker
 
 
 def _asked(server: str, address: str, path: str, header: str, tokens: Sequence[str]) -> Asked:

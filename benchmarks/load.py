@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.machine import core_seconds, cpu, program
+from benchmarks.machine import core_seconds, program
 from benchmarks.programs import Server
 
 CONNECTIONS = 32
@@ -72,15 +72,23 @@ class Load:
         self._script.write_text(_SCRIPT)
         self._asked: dict[Path, int] = {}
 
-    def round(self, server: Server, questions: Path, seconds: int, *, accepted: bool) -> Round:
+    def round(
+        self,
+        server: Server,
+        questions: Path,
+        seconds: int,
+        *,
+        accepted: bool,
+        connections: int = CONNECTIONS,
+    ) -> Round:
         """Load a server; AssertionError when an answer was not what the questions are for."""
-        begun, core, before = time.monotonic(), core_seconds(server.core), cpu(server.process_id)
-        said = self._wrk(server, questions, seconds)
+        begun, core, before = time.monotonic(), core_seconds(server.core), server.spent()
+        said = self._wrk(server, questions, seconds, connections)
         took = time.monotonic() - begun
-        busy = (cpu(server.process_id).total - before.total) / took
+        busy = (server.spent().total - before.total) / took
         disturbed = (core_seconds(server.core) - core) / took - busy
         time.sleep(SETTLE_SECONDS)
-        spent = cpu(server.process_id) - before
+        spent = server.spent() - before
         requests = said["requests"]
         assert requests, f"{server.name} answered nothing"
         assert not said["broken"], f"{server.name}: {said['broken']} connections failed"
@@ -104,9 +112,11 @@ class Load:
         """Return how many questions of a file were asked so far."""
         return self._asked.get(questions, 0)
 
-    def _wrk(self, server: Server, questions: Path, seconds: int) -> dict[str, int]:
+    def _wrk(
+        self, server: Server, questions: Path, seconds: int, connections: int
+    ) -> dict[str, int]:
         url = f"http://127.0.0.1:{server.port}/"
-        settings = ["-t", "1", "-c", str(CONNECTIONS), "-d", f"{seconds}s"]
+        settings = ["-t", "1", "-c", str(connections), "-d", f"{seconds}s"]
         tail = ["--", str(questions), str(self.asked(questions))]
         done = subprocess.run(
             [program("wrk"), *settings, "-s", str(self._script), url, *tail],

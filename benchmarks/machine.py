@@ -42,6 +42,14 @@ class Cpu:
     kernel: float
     other_threads: float  # of user and kernel: all threads but the first
 
+    def __add__(self, other: Cpu) -> Cpu:
+        return Cpu(
+            self.total + other.total,
+            self.user + other.user,
+            self.kernel + other.kernel,
+            self.other_threads + other.other_threads,
+        )
+
     def __sub__(self, before: Cpu) -> Cpu:
         return Cpu(
             self.total - before.total,
@@ -154,7 +162,7 @@ def facts(*, beside: Mapping[str, str] = _BESIDE) -> dict[str, str]:
             [f"{name} {version(name)}" for name in ("uvicorn", "uvloop", "httptools", "msgspec")]
             + [f"SQLite {driver.sqlite_version}"]
         ),
-        "beside": "; ".join(_said(name, option) for name, option in beside.items()),
+        "beside": "; ".join(said(name, option) for name, option in beside.items()),
     }
     return {name: value for name, value in told.items() if value}
 
@@ -174,7 +182,8 @@ def _output(*command: str) -> str:
     return done.stdout.strip()
 
 
-def _said(name: str, option: str) -> str:
+def said(name: str, option: str) -> str:
+    """Return what a program says its version is; UnableError when it isn't installed."""
     done = subprocess.run([program(name), option], capture_output=True, text=True, check=False)
     line = (done.stdout + done.stderr).splitlines()[0]
     return line.removeprefix("nginx version: ").partition(" Copyright")[0].partition(" [")[0]

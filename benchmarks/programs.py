@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.machine import ROOT, UnableError, program
+from benchmarks.machine import ROOT, Cpu, UnableError, cpu, program
 from benchmarks.stock import Stock
 
 _START_SECONDS = 30.0
@@ -38,6 +38,49 @@ http {{
     }}
 }}
 """
+# Both servers read the client's address from what wrk sends, as behind a load balancer.
+_VERIFY = "127.0.0.1:8422"
+_GATEWAY = """\
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log crit;
+events {{ worker_connections 1024; }}
+http {{
+    include latchgate-http.conf;
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    set_real_ip_from 127.0.0.1;
+    real_ip_header X-Forwarded-For;
+    upstream api {{ server 127.0.0.1:{api}; keepalive 64; }}
+    server {{
+        listen 127.0.0.1:{api};
+        location / {{ return 204; }}
+    }}
+    server {{
+        listen 127.0.0.1:{bare};
+        location / {{
+            proxy_pass http://api;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
+    }}
+    server {{
+        listen 127.0.0.1:{asked};
+        server_name api.example.com;
+        include latchgate-server.conf;
+        location / {{
+            include latchgate-protect.conf;
+            proxy_pass http://api;
+        }}
+    }}
+}}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +92,11 @@ class Server:
     core: int
     port: int
     seconds: float
+    beside: tuple[int, ...] = ()  # other processes that take part in each answer
+
+    def spent(self) -> Cpu:
+        """Return the CPU time that it has used."""
+        return sum((cpu(one) for one in self.beside), cpu(self.process_id))
 
     def ask(self, question: bytes) -> bytes:
         """Return the head of the answer to one question."""
@@ -94,6 +142,45 @@ def nginx(stock: Stock, core: int) -> Iterator[Server]:
     command = [program("nginx"), "-p", str(folder), "-c", str(file)]
     with _running("nginx return 204", command, stock, port, core, b"HTTP/1.1 204 ") as server:
         yield server
+
+
+@contextlib.contextmanager
+def go(stock: Stock, core: int) -> Iterator[Server]:
+    """Run Go's net/http with a constant answer; UnableError where there is no Go."""
+    port = _free_port()
+    built = stock.config.file.with_name("go-constant")
+    source = ROOT / "benchmarks" / "rivals" / "constant.go"
+    build = [program("go"), "build", "-o", str(built), str(source)]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnableError(f"go build failed: {done.stderr}")
+    # On its core from the first thread on: its runtime asks only once how many there are.
+    command = [program("taskset"), "-c", str(core), str(built), str(port)]
+    with _running("Go net/http", command, stock, port, core, b"HTTP/1.1 200 ") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def gateway(stock: Stock, core: int, verify: Server) -> Iterator[tuple[Server, Server]]:
+    """Run an nginx that proxies, without a question and with one, as deploy/nginx has it.
+
+    Both are one process, and so is what they proxy to; the second one's CPU is Latchgate's too.
+    """
+    folder = stock.config.file.with_name("gateway")
+    folder.mkdir()
+    shipped = ROOT / "deploy" / "nginx"
+    for name in ("latchgate-http.conf", "latchgate-server.conf", "latchgate-protect.conf"):
+        text = (shipped / name).read_text()
+        (folder / name).write_text(text.replace(_VERIFY, f"127.0.0.1:{verify.port}"))
+    bare, asked, api = (_free_port() for _ in range(3))
+    file = folder / "nginx.conf"
+    file.write_text(_GATEWAY.format(folder=folder, bare=bare, asked=asked, api=api))
+    command = [program("nginx"), "-p", str(folder), "-c", str(file)]
+    with _running("nginx that proxies", command, stock, bare, core, b"HTTP/1.1 204 ") as server:
+        yield (
+            server,
+            replace(server, name="… with auth_request", port=asked, beside=(verify.process_id,)),
+        )
 
 
 def _serve(stock: Stock, port: int) -> list[str]:
@@ -146,7 +233,7 @@ def _first_answer(process: subprocess.Popen[bytes], port: int, question: bytes, 
 
 
 def _ask(port: int, question: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=_START_SECONDS) as connection:
         connection.sendall(question)
         head = b""
         while not head.endswith(b"\r\n\r\n"):

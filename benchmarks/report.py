@@ -6,11 +6,14 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from benchmarks import judgement
+from benchmarks.judgement import NGINX, OURS, figure, spread
 from benchmarks.load import CONNECTIONS, Round
 from benchmarks.machine import REFERENCE_SHA256_US, Memory
+from benchmarks.peers import CREDENTIALS, TOKENS
+from benchmarks.picture import drawn
+from benchmarks.tokens import Round as Peer
 
-NGINX, OURS, CONSTANT = "nginx return 204", "latchgate", "constant answer"
-WANTED_RATIO = 0.45
 WANTED_DECISION_US = 10.0
 WANTED_START_SECONDS = 1.5
 WANTED_MEMORY_MIB = 90.0
@@ -35,6 +38,33 @@ process; medians, with the lowest and highest round.
 
 CPU of latchgate over all its rounds and the pauses between them, in which it may still write what
 it noted: {whole_run} µs a request.
+
+### One connection
+
+The same questions one after the other, medians of the rounds' own p50 and p99.
+
+{single}
+
+### Beside others
+
+Programs that answer whether a credential stands, each on the same core in the same rounds; the
+verify door with {keys} keys, those that keep API keys with {credentials}, the others with {tokens}
+tokens.
+
+{peers}
+
+### Behind nginx
+
+nginx with deploy/nginx's own files before a constant 204, with and without the question; nothing is
+remembered by nginx. CPU of all processes that take part.
+
+{gateway}
+
+### Areas
+
+The same questions with a policy of so many areas (and Latchgate's own), 1,000 keys.
+
+{areas}
 
 ### Other questions to the same server
 
@@ -65,6 +95,12 @@ class Results:
     whole_run_cpu: float
     cold: list[Round]
     others: dict[str, list[Round]]
+    refused: list[str]  # the names of those that are refusals
+    single: dict[str, list[Round]]
+    gateway: dict[str, list[Round]]
+    areas: dict[str, list[Round]]
+    peers: dict[str, list[Peer]]
+    absent: dict[str, str]
     in_process: dict[str, dict[str, float]]
     calibration: dict[str, float]
     starts: list[float]
@@ -86,6 +122,24 @@ def text(about: dict[str, str], results: Results) -> str:
             " | core: its own | core: others | p50 ms | nginx's CPU ÷ its own",
             (_row(results, name) for name in results.rounds),
         ),
+        single=_table(
+            "server | requests/s | p50 µs | p99 µs | CPU",
+            (_row_of_one(name, rounds) for name, rounds in results.single.items()),
+        ),
+        peers=_table(
+            "program | requests/s | CPU | so on a core of its own | its CPU ÷ the verify door's",
+            _peer_rows(results),
+        ),
+        tokens=TOKENS,
+        credentials=f"{CREDENTIALS:,}",
+        gateway=_table(
+            "nginx | requests/s | CPU | p50 ms",
+            (_short_row(name, rounds) for name, rounds in results.gateway.items()),
+        ),
+        areas=_table(
+            "policy | requests/s | CPU | p50 ms",
+            (_short_row(name, rounds) for name, rounds in results.areas.items()),
+        ),
         whole_run=f"{results.whole_run_cpu:.2f}",
         others=_table(
             "question | requests/s | CPU | user | kernel | threads but the first | CPU ÷ accepted",
@@ -99,7 +153,7 @@ def text(about: dict[str, str], results: Results) -> str:
             ),
         ),
         starts=len(results.starts),
-        start=_spread(results.starts, ".2f"),
+        start=spread(results.starts, ".2f"),
         memory=_table(
             "memory of the server | RSS MiB | PSS MiB",
             (f"{name} | {one.rss:.1f} | {one.pss:.1f}" for name, one in results.memory.items()),
@@ -129,19 +183,18 @@ def _figures(results: Results) -> list[str]:
     machine = results.calibration["sha256_us"] / REFERENCE_SHA256_US
     rest = results.memory["at rest"].rss
     start = statistics.median(results.starts)
-    ratio = statistics.median(_ratios(results, OURS))
     lines = [
-        _figure(
-            "verify door, nginx's CPU ÷ its own",
-            f"≥ {WANTED_RATIO}",
-            f"{ratio:.3f}",
-            reached=ratio >= WANTED_RATIO,
-        ),
+        *judgement.doors(results.rounds),
+        *judgement.peers(results.rounds[OURS], results.peers, _absent_peers(results)),
+        *judgement.refusals(results.others, results.refused),
+        *judgement.areas(results.areas),
+        *judgement.single(results.single),
+        *judgement.gateway(results.gateway),
     ]
     for name in ("Verifier.decide", "engine.decide"):
         took = results.in_process[name]["median"]
         lines.append(
-            _figure(
+            figure(
                 f"{name}, median",
                 f"≤ {WANTED_DECISION_US:g} µs",
                 f"{took:.2f} µs ({took / machine:.2f} at the reference's SHA-256)",
@@ -150,13 +203,13 @@ def _figures(results: Results) -> list[str]:
         )
     return [
         *lines,
-        _figure(
+        figure(
             "first verified answer after start, median",
             f"≤ {WANTED_START_SECONDS} s",
             f"{start:.2f} s",
             reached=start <= WANTED_START_SECONDS,
         ),
-        _figure(
+        figure(
             "server at rest, RSS",
             f"≤ {WANTED_MEMORY_MIB:g} MiB",
             f"{rest:.1f} MiB",
@@ -165,17 +218,24 @@ def _figures(results: Results) -> list[str]:
     ]
 
 
-def _figure(name: str, wanted: str, measured: str, *, reached: bool) -> str:
-    return (
-        f"- figure: {name}: wanted {wanted}, measured {measured},"
-        f" {'reached' if reached else 'MISSED'}"
-    )
+def _absent_peers(results: Results) -> dict[str, str]:
+    return {name: why for name, why in results.absent.items() if name != judgement.GO}
 
 
 def _ratios(results: Results, name: str) -> list[float]:
     """Return nginx's CPU through a server's, round by round."""
-    pairs = zip(results.rounds[NGINX], results.rounds[name], strict=True)
-    return [nginx.cpu / other.cpu for nginx, other in pairs]
+    return judgement.ratios(results.rounds[NGINX], results.rounds[name])
+
+
+def picture(about: dict[str, str], results: Results) -> str:
+    """Return what a request costs as SVG: the verify door among all that ran beside it."""
+    spent = {
+        name: statistics.median(one.cpu for one in rounds)
+        for name, rounds in (results.rounds | results.peers).items()
+        if name != judgement.CONSTANT
+    }
+    title = f"What one answer costs, {about['date']}, commit {about['commit']}"
+    return drawn(title, spent, ours=OURS)
 
 
 def _row(results: Results, name: str) -> str:
@@ -186,7 +246,7 @@ def _row(results: Results, name: str) -> str:
             f"{_median(rounds, lambda one: one.busy):.0%}",
             f"{_median(rounds, _disturbed):.0%}",
             f"{_median(rounds, lambda one: one.p50) / 1_000:.2f}",
-            _spread(_ratios(results, name), ".3f"),
+            spread(_ratios(results, name), ".3f"),
         ]
     )
 
@@ -202,8 +262,8 @@ def _other_rows(results: Results) -> Iterator[str]:
 def _measured(name: str, rounds: list[Round]) -> list[str]:
     return [
         name,
-        _spread([one.per_second for one in rounds], ",.0f"),
-        _spread([one.cpu for one in rounds], ".2f"),
+        spread([one.per_second for one in rounds], ",.0f"),
+        spread([one.cpu for one in rounds], ".2f"),
         f"{_median(rounds, lambda one: one.user):.1f}",
         f"{_median(rounds, lambda one: one.kernel):.1f}",
         f"{_median(rounds, lambda one: one.other_threads):.1f}",
@@ -214,8 +274,28 @@ def _median(rounds: list[Round], part: Callable[[Round], float]) -> float:
     return statistics.median(part(one) for one in rounds)
 
 
-def _spread(values: list[float], form: str) -> str:
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+def _row_of_one(name: str, rounds: list[Round]) -> str:
+    parts = [name, spread([one.per_second for one in rounds], ",.0f")]
+    parts += [spread([one.p50 for one in rounds], ",.0f")]
+    parts += [spread([one.p99 for one in rounds], ",.0f")]
+    return " | ".join([*parts, spread([one.cpu for one in rounds], ".2f")])
+
+
+def _short_row(name: str, rounds: list[Round]) -> str:
+    parts = [name, spread([one.per_second for one in rounds], ",.0f")]
+    parts += [spread([one.cpu for one in rounds], ".2f")]
+    return " | ".join([*parts, f"{_median(rounds, lambda one: one.p50) / 1_000:.2f}"])
+
+
+def _peer_rows(results: Results) -> Iterator[str]:
+    for name, rounds in results.peers.items():
+        cpu = [one.cpu for one in rounds]
+        parts = [name, spread([one.per_second for one in rounds], ",.0f"), spread(cpu, ",.1f")]
+        parts += [f"{1e6 / statistics.median(cpu):,.0f}"]
+        times = judgement.ratios(rounds, results.rounds[OURS])
+        yield " | ".join([*parts, spread(times, ".1f")])
+    for name, why in results.absent.items():
+        yield f"{name} | not measured: {why} | | |"
 
 
 def _table(head: str, rows: Iterable[str]) -> str:

@@ -13,20 +13,35 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import judgement, peers, report
 from benchmarks import results as kept
-from benchmarks.load import Load, Round
-from benchmarks.machine import ROOT, Memory, UnableError, cores, cpu, facts, memory, program
-from benchmarks.programs import Server, constant, latchgate, nginx
+from benchmarks.load import CONNECTIONS, Load, Round
+from benchmarks.machine import (
+    ROOT,
+    Memory,
+    UnableError,
+    cores,
+    cpu,
+    facts,
+    memory,
+    program,
+    said,
+)
+from benchmarks.programs import Server, constant, gateway, go, latchgate, nginx
 from benchmarks.stock import CHANGES_PER_SECOND, Stock, changing, stock
+from benchmarks.tokens import Round as Peer
 
 STARTS = 5
 _REST_SECONDS = 1.0
 _COLD_ROUNDS = 3
 _OTHER_ROUNDS = 3
+_ALONE = {judgement.NGINX, judgement.OURS, judgement.GO}
+FEW_KEYS = 1_000
+WORKING_SET = 50_000
+PICTURE = ROOT / "benchmarks" / "requests.svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,8 @@ class Arguments:
     seconds: int
     rounds: int
     keys: int
+    stored: int  # where many are, of which some are used
+    peers: bool
 
 
 def main() -> None:
@@ -44,6 +61,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=_positive, default=2, help="of a round (default 2)")
     parser.add_argument("--rounds", type=_positive, default=7, help="of each server (default 7)")
     parser.add_argument("--keys", type=_positive, default=100_000, help="stored (default 100000)")
+    parser.add_argument("--stored", type=_positive, default=1_000_000, help="where many are")
+    parser.add_argument("--without-rivals", action="store_true", help="measure no other program")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round there")
     parser.add_argument("--write", action="store_true", help="add to benchmarks/RESULTS.md")
     told = parser.parse_args()
@@ -51,11 +70,19 @@ def main() -> None:
         signal.signal(name, _end)
     about = facts_or_exit()
     sizes = f"--seconds {told.seconds} --rounds {told.rounds} --keys {told.keys}"
-    about["command"] = f"python benchmarks/verify.py {sizes}"
+    alone = " --without-rivals" if told.without_rivals else ""
+    about["command"] = f"python benchmarks/verify.py {sizes} --stored {told.stored}{alone}"
+    if not told.without_rivals:
+        about["rivals"] = peers.versions()
+    for other, option in (("go", "version"), ("node", "--version")):
+        with contextlib.suppress(UnableError):
+            about["beside"] += f"; {said(other, option)}"
     begun = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="latchgate-bench-") as folder:
-            arguments = Arguments(told.seconds, told.rounds, told.keys)
+            arguments = Arguments(
+                told.seconds, told.rounds, told.keys, told.stored, peers=not told.without_rivals
+            )
             results = _measure(Path(folder), arguments)
     except (UnableError, AssertionError) as error:
         sys.exit(f"verify.py: {error}")
@@ -68,6 +95,7 @@ def main() -> None:
         told.json.write_text(json.dumps({"about": about, **asdict(results)}, indent=1) + "\n")
     if told.write:
         kept.write(text)
+        PICTURE.write_text(report.picture(about, results), encoding="utf-8")
 
 
 def facts_or_exit() -> dict[str, str]:
@@ -99,9 +127,12 @@ def _tell(what: str) -> None:
 def _measure(folder: Path, arguments: Arguments) -> report.Results:
     measured, rest = cores()
     os.sched_setaffinity(0, {rest})  # and so wrk's
-    _tell(f"making {arguments.keys} keys")
-    made = stock(folder, arguments.keys)
-    _tell(f"made in {made.seconds:.0f} s; deciding in process")
+    _tell(f"making {arguments.keys} keys, and others")
+    made = stock(_below(folder, "most"), arguments.keys)
+    few = stock(_below(folder, "few"), min(FEW_KEYS, arguments.keys))
+    used = min(WORKING_SET, arguments.keys)
+    many = stock(_below(folder, "many"), used, unused=arguments.stored - used)
+    _tell(f"made in {made.seconds + few.seconds + many.seconds:.0f} s; deciding in process")
     inside = _in_process(made, measured)
     calibration = inside.pop("calibration")
     _tell("starting the server again and again")
@@ -111,50 +142,110 @@ def _measure(folder: Path, arguments: Arguments) -> report.Results:
         ours = running.enter_context(latchgate(made, measured))
         _tell("using every key for the first time")
         cold = list(_cold(load, ours, made, arguments))
-        while load.asked(made.accepted) < arguments.keys:
-            load.round(ours, made.accepted, arguments.seconds, accepted=True)
-        used = memory(ours.process_id)
-        beside = running.enter_context(nginx(made, measured))
-        fixed = running.enter_context(constant(made, measured, ours.ask(made.sample.spelled())))
-        _tell(f"{arguments.rounds} rounds of {beside.name}, {ours.name}, {fixed.name}")
+        _use(load, ours, made.accepted, arguments.keys, arguments.seconds)
+        used_memory = memory(ours.process_id)
+        turns, absent = _turns(running, ours, made, measured)
+        for name, some, number in ((judgement.FEW, few, FEW_KEYS), (judgement.MANY, many, used)):
+            server = running.enter_context(latchgate(some, measured))
+            _use(load, server, some.accepted, number, arguments.seconds)
+            turns.append(Turn(name, server, some.accepted))
+        beside = peers.Peers({}, {})
+        if arguments.peers:
+            _tell("starting other programs")
+            beside = running.enter_context(peers.running(_below(folder, "peers"), measured))
+        names = ", ".join([*(one.name for one in turns), *beside.turns])
+        _tell(f"{arguments.rounds} rounds of {names}")
         total = _Total(ours)
-        rounds = _interleaved(
-            load,
-            [Turn(one.name, one, made.accepted) for one in (beside, ours, fixed)],
-            arguments.rounds,
-            arguments.seconds,
-        )
+        rounds, theirs = _interleaved(load, turns, arguments.rounds, arguments.seconds, beside)
         whole_run = total.per_request(rounds[ours.name])
-        _tell(f"{_OTHER_ROUNDS} rounds of each refusal")
-        others = _interleaved(
-            load,
-            [
-                Turn("accepted", ours, made.accepted),
-                Turn("accepted, each from an address of its own", ours, made.everywhere),
-                Turn(
-                    f"accepted, while {CHANGES_PER_SECOND} keys a second are made",
-                    ours,
-                    made.accepted,
-                    meanwhile=lambda: changing(made),
-                ),
-                *(Turn(name, ours, file, accepted=False) for name, file in made.refused.items()),
-            ],
-            min(arguments.rounds, _OTHER_ROUNDS),
-            min(arguments.seconds, 2),
-        )
+        short = min(arguments.rounds, _OTHER_ROUNDS), min(arguments.seconds, 2)
+        _tell(f"{short[0]} rounds of one connection")
+        alone = [replace(turn, connections=1) for turn in turns if turn.name in _ALONE]
+        single, _ = _interleaved(load, alone, arguments.rounds, 1)
+        _tell(f"{short[0]} rounds of each refusal")
+        others, _ = _interleaved(load, _others(ours, made), *short)
         assert ours.ask(made.sample.spelled()).startswith(b"HTTP/1.1 200 ")
         flooded = memory(ours.process_id)
+        _tell("behind a gateway")
+        bare, asked = running.enter_context(gateway(made, measured, ours))
+        ways = [Turn(judgement.BARE, bare, made.sent), Turn(judgement.ASKED, asked, made.sent)]
+        proxied, _ = _interleaved(load, ways, arguments.rounds, short[1])
+    _tell("few areas and many")
+    areas = _areas(load, folder, measured, arguments)
     return report.Results(
-        arguments=asdict(arguments),
+        arguments={
+            "seconds": arguments.seconds, "rounds": arguments.rounds, "keys": arguments.keys
+        },
         rounds=rounds,
         whole_run_cpu=whole_run,
         cold=cold,
         others=others,
+        refused=list(made.refused),
+        single=single,
+        gateway=proxied,
+        areas=areas,
+        peers=theirs,
+        absent={**absent, **beside.absent},
         in_process=inside,
         calibration=calibration,
         starts=starts,
-        memory={"at rest": rested, "after every key": used, "after the refusals": flooded},
-    )
+        memory={"at rest": rested, "after every key": used_memory, "after the refusals": flooded},
+    )  # fmt: skip
+
+
+def _turns(
+    running: contextlib.ExitStack, ours: Server, made: Stock, core: int
+) -> tuple[list[Turn], dict[str, str]]:
+    """Start the constant answers; what is asked of them and the door, and why one is missing."""
+    fixed = constant(made, core, ours.ask(made.sample.spelled()))
+    turns = [
+        Turn(judgement.NGINX, running.enter_context(nginx(made, core)), made.accepted),
+        Turn(judgement.OURS, ours, made.accepted),
+        Turn(judgement.CONSTANT, running.enter_context(fixed), made.accepted),
+    ]
+    try:
+        theirs = running.enter_context(go(made, core))
+    except UnableError as error:
+        return turns, {judgement.GO: str(error)}
+    return [*turns, Turn(judgement.GO, theirs, made.accepted)], {}
+
+
+def _below(folder: Path, name: str) -> Path:
+    made = folder / name
+    made.mkdir()
+    return made
+
+
+def _use(load: Load, server: Server, questions: Path, number: int, seconds: int) -> None:
+    """Use every key at least once, so that what is remembered is."""
+    while load.asked(questions) < number:
+        load.round(server, questions, seconds, accepted=True)
+
+
+def _others(ours: Server, made: Stock) -> list[Turn]:
+    return [
+        Turn("accepted", ours, made.accepted),
+        Turn("accepted, each from an address of its own", ours, made.everywhere),
+        Turn(
+            f"accepted, while {CHANGES_PER_SECOND} keys a second are made",
+            ours,
+            made.accepted,
+            meanwhile=lambda: changing(made),
+        ),
+        *(Turn(name, ours, file, accepted=False) for name, file in made.refused.items()),
+    ]
+
+
+def _areas(load: Load, folder: Path, core: int, arguments: Arguments) -> dict[str, list[Round]]:
+    with contextlib.ExitStack() as running:
+        turns = []
+        for name, number in ((judgement.FEW_AREAS, 5), (judgement.MANY_AREAS, 500)):
+            made = stock(_below(folder, f"areas-{number}"), FEW_KEYS, areas=number)
+            server = running.enter_context(latchgate(made, core))
+            _use(load, server, made.accepted, FEW_KEYS, 1)
+            turns.append(Turn(name, server, made.accepted))
+        found, _ = _interleaved(load, turns, arguments.rounds, arguments.seconds)
+    return found
 
 
 class _Total:
@@ -178,19 +269,30 @@ class Turn:
     server: Server
     questions: Path
     accepted: bool = True
+    connections: int = CONNECTIONS
     meanwhile: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
 def _interleaved(
-    load: Load, turns: list[Turn], rounds: int, seconds: int
-) -> dict[str, list[Round]]:
+    load: Load, turns: list[Turn], rounds: int, seconds: int, beside: peers.Peers | None = None
+) -> tuple[dict[str, list[Round]], dict[str, list[Peer]]]:
+    """Take rounds in turn: of our own programs, and of those beside them."""
     found: dict[str, list[Round]] = {turn.name: [] for turn in turns}
+    theirs: dict[str, list[Peer]] = {}
     for _ in range(rounds):
         for turn in turns:
             with turn.meanwhile():
-                one = load.round(turn.server, turn.questions, seconds, accepted=turn.accepted)
+                one = load.round(
+                    turn.server,
+                    turn.questions,
+                    seconds,
+                    accepted=turn.accepted,
+                    connections=turn.connections,
+                )
             found[turn.name].append(one)
-    return found
+        for name, take in beside.turns.items() if beside is not None else ():
+            theirs.setdefault(name, []).append(take(seconds))
+    return found, theirs
 
 
 def _cold(load: Load, server: Server, made: Stock, arguments: Arguments) -> Iterator[Round]:

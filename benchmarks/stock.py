@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,9 +31,10 @@ from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.secret import CHECKSUM_LENGTH, checksum
-from latchgate.manage.policy import published
+from latchgate.manage.policy import publish, published
 from latchgate.store import schema
 from latchgate.store.journal import Actor, Change, Store, chain
+from latchgate.store.sqlite import driver
 
 HOST = "api.example.com"
 USERS = 1_000
@@ -41,7 +42,16 @@ ADDRESSES_PER_USER = 4
 EXPIRED = 5_000
 CHANGES_PER_SECOND = 10
 _CHUNK = 10_000
+_LONG = 1_000  # of 8 kB each
 _SERVICES = ("storage", "storage", "storage", "llm", "dns")
+# Of the areas that are asked for; the others lie beside them, below the same first segment.
+_PATHS = ('path = "/v1/storage"', 'path = "/v1/chat/completions"', 'path = "/v1/dns"')
+_AREA = """\
+path = "/v1/more-{number}"
+service = "storage"
+accepts = ["service_key"]
+rules = [{{ methods = ["GET"], scope = "storage:read" }}]
+"""
 _ENVIRONMENTS = (None, "dev", "staging", "production")
 _ACTOR = Actor(name="local:benchmark", tenant_id=None)
 
@@ -56,6 +66,7 @@ class Question(NamedTuple):
 
     def spelled(self) -> bytes:
         """Return what nginx sends with deploy/nginx/latchgate-server.conf."""
+        presented = f"Authorization: {self.authorization}\r\n" if self.authorization else ""
         return (
             "GET /nginx HTTP/1.1\r\n"
             "Host: latchgate\r\n"
@@ -64,6 +75,18 @@ class Question(NamedTuple):
             f"X-Original-Host: {HOST}\r\n"
             "X-Original-Scheme: https\r\n"
             f"X-Real-IP: {self.address}\r\n"
+            f"{presented}"
+            "User-Agent: python-requests/2.34.2\r\n"
+            "Accept: */*\r\n"
+            "\r\n"
+        ).encode()
+
+    def sent(self) -> bytes:
+        """Return what the client sent to a gateway that has a load balancer before it."""
+        return (
+            f"{self.method} {self.target} HTTP/1.1\r\n"
+            f"Host: {HOST}\r\n"
+            f"X-Forwarded-For: {self.address}\r\n"
             f"Authorization: {self.authorization}\r\n"
             "User-Agent: python-requests/2.34.2\r\n"
             "Accept: */*\r\n"
@@ -80,17 +103,25 @@ class Stock:
     questions: Path  # as JSON, for a program that decides by itself
     accepted: Path
     everywhere: Path  # as accepted, but each from an address of its own
+    sent: Path  # as accepted, but what clients send to a gateway
     refused: Mapping[str, Path]
     seconds: float
 
 
-def stock(folder: Path, keys: int) -> Stock:
-    """Make a Latchgate with `keys` keys that verify, and files of questions about them."""
+def stock(folder: Path, keys: int, *, unused: int = 0, areas: int | None = None) -> Stock:
+    """Make a Latchgate with `keys` keys that verify, and files of questions about them.
+
+    `unused` more are stored that nobody asks with. With `areas`, its policy has that number of
+    them; else it is the one that is shipped.
+    """
     begun = time.monotonic()
     config = _initialized(folder)
     rng = random.Random(1)
     store = Store(config.database, clock=time.time)
     try:
+        if areas is not None:
+            with store.change(_ACTOR) as change:
+                publish(change, {"wayscloud.toml": _with_areas(areas)})
         kind, policy = _policy(store)
         with store.change(_ACTOR) as change:
             book = _Book(change, kind, policy, rng)
@@ -100,11 +131,10 @@ def stock(folder: Path, keys: int) -> Stock:
             book.close()
     finally:
         store.close()
+    _fill(config, unused)
     for asked in (good, late):
         rng.shuffle(asked)
-    unknown = [_with(one, _issued(kind, rng, "storage")[1]) for one in good]
-    wrong = [_with(one, _other_secret(one.authorization[7:], kind, rng)) for one in good]
-    malformed = [one._replace(authorization=_broken(one, i)) for i, one in enumerate(good)]
+    refused = _refused(good, kind, rng) | {"expired": late}
     far = [one._replace(address=_far(i, rng)) for i, one in enumerate(good)]
     questions = folder / "questions.json"
     questions.write_text(json.dumps(good))
@@ -114,11 +144,10 @@ def stock(folder: Path, keys: int) -> Stock:
         questions=questions,
         accepted=_written(folder / "accepted", good),
         everywhere=_written(folder / "everywhere", far),
+        sent=_written(folder / "sent", good, Question.sent),
         refused={
-            "unknown key": _written(folder / "unknown", unknown),
-            "wrong secret": _written(folder / "wrong", wrong),
-            "malformed": _written(folder / "malformed", malformed),
-            "expired": _written(folder / "expired", late),
+            name: _written(folder / name.replace(" ", "-"), asked)
+            for name, asked in refused.items()
         },
         seconds=time.monotonic() - begun,
     )
@@ -166,6 +195,29 @@ def _initialized(folder: Path) -> Config:
     if done.returncode:
         raise UnableError(f"latchgate init failed: {done.stderr}")
     return load(file)
+
+
+def _with_areas(number: int) -> str:
+    """Return WAYSCloud's policy with those areas that are asked for, and others up to a number."""
+    head, *areas = providers.text("wayscloud.toml").split("\n[[areas]]\n")
+    asked = [one for one in areas if one.startswith(_PATHS)]
+    more = [_AREA.format(number=i) for i in range(number - len(asked))]
+    return "\n[[areas]]\n".join([head, *more, *asked])
+
+
+def _fill(config: Config, number: int) -> None:
+    """Store keys as rows, without journal: what decisions read is there, and it takes seconds."""
+    told = {"id": "substr(lower(hex(randomblob(8))), 1, 12)", "digest": "randomblob(32)"}
+    names = [column.name for column in schema.credential.c]
+    rows = ", ".join(told.get(name, f"c.{name}") for name in names)
+    with contextlib.closing(driver.connect(str(config.database))) as connection, connection:
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"  # noqa: S608 - columns of our own
+            f" INSERT OR IGNORE INTO credential ({', '.join(names)}) SELECT {rows} FROM"
+            " (SELECT * FROM credential WHERE kind = 'wayscloud.service_key' LIMIT 1) AS c, n"
+            " WHERE i <= ?",
+            (number, number),
+        )
 
 
 class _Book:
@@ -289,6 +341,31 @@ def _asked(service: str, i: int) -> tuple[str, str]:
     return method, f"/v1/storage/bucket-{i % 977}/2026/photo-{i}.jpg{query}"
 
 
+def _refused(
+    good: list[Question], kind: IssuedKind, rng: random.Random
+) -> dict[str, list[Question]]:
+    """Return questions like good ones, each sort with one thing wrong."""
+    return {
+        "unknown key": [_with(one, _issued(kind, rng, "storage")[1]) for one in good],
+        "wrong secret": [
+            _with(one, _other_secret(one.authorization[7:], kind, rng)) for one in good
+        ],
+        "malformed": [one._replace(authorization=_broken(one, i)) for i, one in enumerate(good)],
+        "nothing presented": [one._replace(authorization="") for one in good],
+        # Neither may be what it isn't: a key of one service is asked for another's scope.
+        "another service": [one._replace(target=_elsewhere(one, i)) for i, one in enumerate(good)],
+        "no area": [one._replace(target=f"/nowhere/{i}") for i, one in enumerate(good)],
+        "long path": [
+            one._replace(target=f"/nowhere/{i}{'/x' * 4_000}") for i, one in enumerate(good[:_LONG])
+        ],
+    }
+
+
+def _elsewhere(question: Question, i: int) -> str:
+    dns = question.target.startswith("/v1/dns/")
+    return f"/v1/storage/bucket-{i}/photo.jpg" if dns else f"/v1/dns/zones/zone-{i}.example/records"
+
+
 def _with(question: Question, key: str) -> Question:
     return question._replace(authorization=f"Bearer {key}")
 
@@ -317,6 +394,10 @@ def _far(i: int, rng: random.Random) -> str:
     return f"10.{rng.randrange(256)}.{rng.randrange(256)}.{i % 256}"
 
 
-def _written(path: Path, questions: list[Question]) -> Path:
-    path.write_bytes(b"".join(question.spelled() for question in questions))
+def _written(
+    path: Path,
+    questions: list[Question],
+    spelled: Callable[[Question], bytes] = Question.spelled,
+) -> Path:
+    path.write_bytes(b"".join(map(spelled, questions)))
     return path

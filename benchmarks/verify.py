@@ -1,7 +1,8 @@
-"""What a decision costs: `python benchmarks/verify.py [--write]`, in about four minutes.
+"""What a decision costs: `python benchmarks/verify.py [--write]`, in about ten minutes.
 
-Beside nginx's `return 204` and the same server with a constant answer, in interleaved rounds of
-one run. Needs two cores, Debian's nginx and wrk, and `latchgate[server]`.
+Beside nginx's `return 204`, Go's net/http, the same server with a constant answer and programs that
+tell too whether a credential stands (benchmarks/peers.py), in interleaved rounds of one run. Needs
+two quiet cores, Debian's nginx, wrk and Go, `latchgate[server]`, and `make rivals`.
 """
 
 from __future__ import annotations
