@@ -19,10 +19,6 @@ _TOP = """\
 What `make bench`, `make soak` and the programs in `benchmarks/` measured. Each section is one run:
 its figures may be compared with each other, those of two machines only through the calibration. A
 figure that was missed says so.
-
-The picture is of the newest run of `make bench`.
-
-![CPU of one answer: the verify door, and what runs beside it](requests.svg)
 """
 _SECTION = re.compile(r"^(?=## )", re.MULTILINE)
 _HEADING = re.compile(
