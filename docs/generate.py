@@ -173,6 +173,13 @@ CONFIGURATION: Words = {
     "gateways.trusted": "Addresses and networks. Over TCP only they may ask on `listen.verify`; on"
     " either address, only from them do `X-Forwarded-For` and `X-Forwarded-Proto` count. Whoever"
     " may open the unix socket may ask.",
+    "gateways.cache_seconds": "Seconds that an nginx which asks at `/nginx/cached` may remember an"
+    " accept; 0: not at all, else 2 to 30, and over PostgreSQL no more than `node.lease` (or"
+    " `node.stale_while_unreachable`). Every receipt of every node waits 1.25 × (this + 1 +"
+    " `gateways.clock_margin`) longer, and go on to after it was lowered until nothing that was"
+    " remembered by it can be left.",
+    "gateways.clock_margin": "Seconds that the time of day of any gateway and any node may differ"
+    " by, 0.1 to 30.",
     "leaks": "Who may report leaked secrets without a credential, below.",
     "leaks.partners": "Those who sign reports to `POST /leaks`, each a table `[[leaks.partners]]`."
     " Nobody unless told.",

@@ -74,6 +74,14 @@ class Member:
             env={"HOME": str(self.host.folder)},
         )  # fmt: skip
 
+    def revive(self) -> None:
+        """Start Patroni again where it gave up by itself, as a machine's init does for a service.
+
+        It does when it starts while etcd does not answer.
+        """
+        if self._patroni is not None and self._patroni.ended:
+            self.start()
+
     def abandon(self) -> None:
         """Kill Patroni alone: its server goes on as what it is, whatever the others decide."""
         if self._patroni is not None:
@@ -138,6 +146,8 @@ class Database:
         return None
 
     def _whole(self) -> bool:
+        for member in self.members:
+            member.revive()
         states = [member.state() for member in self.members]
         leading = [one for one in states if one.get("role") in {"master", "primary"}]
         if len(leading) != 1 or any(one.get("state") != "running" for one in states):
@@ -215,6 +225,10 @@ def _settings(host: Host, etcd: Etcd, data: Path) -> dict[str, Any]:
             "data_dir": str(data),
             "bin_dir": str(binaries()),
             "pg_hba": trusted,
+            # A member whose history can't be taken back, as where its disk is full meanwhile, is
+            # copied anew.
+            "remove_data_directory_on_rewind_failure": True,
+            "remove_data_directory_on_diverged_timelines": True,
             "authentication": {
                 "superuser": {"username": "postgres"},
                 "replication": {"username": "replicator"},

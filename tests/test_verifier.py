@@ -14,12 +14,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.world import FILES, Server, World, raw_rows, until
+from tests.store.test_shadows import asked, in_area
+from tests.world import FILES, Server, World, raw_rows, run, until
 
 from latchgate import Verifier
 from latchgate.config import ConfigError
 from latchgate.core.model import Noun
-from latchgate.store import schema
+from latchgate.core.reason import Reason
+from latchgate.core.shadow import Outcome
+from latchgate.store import schema, shadows
 from latchgate.store.bell import Bell
 from latchgate.store.errors import StoreError
 from latchgate.store.recorder import Usage
@@ -303,6 +306,20 @@ def test_closing_leaves_no_thread(config):
     assert threads_of_ours() == {"latchgate-follow", "usage"}
     verifier.close()
     until(lambda: not threads_of_ours(), what="the end of the threads")
+
+
+def test_what_cannot_be_written_keeps_nothing_from_being_closed(config, world, monkeypatch):
+    monkeypatch.setattr(shadows, "BATCH_SECONDS", 3_600.0)  # nothing is written before
+    verifier = Verifier(config)
+    differences = verifier._parts().differences
+    assert differences is not None
+    noted = in_area(Reason.CREDENTIAL_UNKNOWN)
+    differences.note(Outcome.STRICTER, noted, asked(), 200, 1_800_000_000.0)
+    run(world.usage_database, "ALTER TABLE shadow_difference RENAME TO away")
+    with pytest.raises(StoreError, match="shadow_difference"):
+        verifier.close()
+    until(lambda: not threads_of_ours(), what="the end of the threads")
+    assert world.store.bell.listeners() == []
 
 
 def test_closing_leaves_no_file_open(config):

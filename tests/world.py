@@ -57,7 +57,7 @@ from latchgate.store.postgres_feed import PostgresFeed, Standing
 from latchgate.store.reads import read_records
 from latchgate.store.sqlite import connect, driver
 from latchgate.verify.bell_engine import BellEngine
-from latchgate.verify.engine import Engine
+from latchgate.verify.engine import Engine, EngineParts
 from latchgate.verify.lease_engine import Lease, LeaseEngine
 
 if TYPE_CHECKING:
@@ -391,13 +391,7 @@ class World:
         fetch: Callable[[str], bytes] = fetch,
     ) -> Engine:
         """Return a new engine over the database; closed with the world."""
-        database = self.database
-        make: Callable[..., Engine] = (
-            functools.partial(Following, Lease(self._feed(database), 2.0))
-            if isinstance(database, Postgres)
-            else functools.partial(BellEngine, database)
-        )
-        engine = make(
+        parts = EngineParts(
             clock=clock or self.clock,
             ticks=ticks,
             entropy=secrets.token_bytes,
@@ -406,6 +400,11 @@ class World:
             assertions=self.assertions(fetch),
             on_decision=on_decision or (lambda *_: None),
         )
+        engine: Engine
+        if isinstance(self.database, Postgres):
+            engine = Following(Lease(self._feed(self.database), 2.0), **parts)
+        else:
+            engine = BellEngine(self.database, **parts)
         self._engines.append(engine)
         return engine
 
@@ -652,6 +651,16 @@ class Server:
         template, told = _initialized()
         shutil.copytree(template, folder)
         return cls(folder, told["token"], told, workers)
+
+    @classmethod
+    def over(cls, folder: Path, uri: str) -> Self:
+        """Make a configuration whose records are in an empty PostgreSQL; not started yet."""
+        folder.mkdir(parents=True)
+        file, anywhere = str(folder / "latchgate.toml"), "127.0.0.1:0"
+        options = ["--listen", anywhere, "--console-listen", anywhere, "--verify-listen", anywhere]
+        done = latchgate("init", "--config", file, "--json", "--database", uri, *options)
+        assert done.code == 0, done.err
+        return cls(folder, done.json["token"], done.json)
 
     @classmethod
     def started(cls, folder: Path, *, workers: int = 1) -> Self:

@@ -25,6 +25,7 @@ from latchgate.config_entries import (
     NodeEntry,
     UsageEntry,
 )
+from latchgate.config_gateways import GatewayCaches, read_caches
 from latchgate.config_sign_in import read_providers
 from latchgate.core.duration import parse_duration
 from latchgate.core.identity_provider import IdentityProvider
@@ -140,6 +141,7 @@ class Config:
     translations: Path | None
     verify: Address
     trusted: Networks
+    gateway_caches: GatewayCaches | None
     tls: TlsFiles | None
     webhook_networks: Networks
     workload_networks: Networks
@@ -249,6 +251,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         raise at("console.url", "must be an origin such as https://login.example.com, no path")
     mail = _mail(entry.mail, folder, at)
     database, usage_database = _databases(entry, folder, at)
+    node = _node(entry.node, at)
     names = [Path(name).name for name in entry.policy]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -257,7 +260,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         file=file.absolute(),
         database=database,
         usage_database=usage_database,
-        node=_node(entry.node, at),
+        node=node,
         master_key=folder / entry.master_key,
         policy=tuple(folder / name for name in entry.policy),
         api=found["api"],
@@ -266,6 +269,7 @@ def _checked(file: Path, text: str, entry: ConfigEntry) -> Config:
         translations=_translations(entry.console.translations, folder, at),
         verify=found["verify"],
         trusted=trusted,
+        gateway_caches=read_caches(entry.gateways, at, trust=_trust(node, database)),
         tls=None,
         webhook_networks=_networks(own, "webhooks.allowed_networks", at),
         workload_networks=_networks(issuers, "workloads.allowed_networks", at),
@@ -439,6 +443,11 @@ def _databases(
     if (folder / entry.master_key).resolve() in files:
         raise at("master_key", "must be another file than the databases")
     return found["database"], found["usage_database"]
+
+
+def _trust(node: Node, database: Location) -> float | None:
+    """Return for how long memory is believed; None beside a SQLite file, which is looked at."""
+    return (node.stale or node.lease) if isinstance(database, Postgres) else None
 
 
 def _node(entry: NodeEntry, at: Callable[[str, object], ConfigError]) -> Node:

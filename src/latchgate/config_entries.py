@@ -52,10 +52,14 @@ class ConsoleEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class GatewaysEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """`[gateways]`: `trusted` lists the addresses and networks whose word is believed.
 
-    Only they may ask on the verify address, and only what they forward counts.
+    Only they may ask on the verify address, and only what they forward counts. With `cache_seconds`
+    one that asks at `/nginx/cached` may remember an accept for as long, and every receipt waits for
+    that; 0 is off. Their clocks and this machine's differ by `clock_margin` seconds at the most.
     """
 
     trusted: tuple[str, ...] = ("127.0.0.1", "::1")
+    cache_seconds: Annotated[int, msgspec.Meta(ge=0, le=30)] = 0
+    clock_margin: Annotated[float, msgspec.Meta(ge=0.1, le=30)] = 1.0
 
 
 class TlsEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, Unpack
@@ -98,6 +99,17 @@ class _Opened:
     def written(self) -> tuple[Usage | ShadowLog, ...]:
         """What writes to a database."""
         return tuple(one for one in (self.differences, self.usage) if one is not None)
+
+    def close(self) -> None:
+        """End everything, whatever some of it raises; StoreError when something was not written."""
+        self.stop.set()
+        with ExitStack() as ending:  # from the last to the first
+            for one in reversed(self.written):
+                ending.callback(one.close)
+            ending.callback(self.engine.close)
+            ending.callback(self.shadows.close)
+            ending.callback(self.assertions.close)
+            ending.callback(self.passwords.close)
 
 
 class Verifier:
@@ -213,13 +225,7 @@ class Verifier:
         with self._open_lock:
             opened, self._opened = self._opened, None
         if opened is not None:
-            opened.stop.set()
-            opened.passwords.close()
-            opened.assertions.close()
-            opened.shadows.close()
-            opened.engine.close()
-            for one in opened.written:
-                one.close()
+            opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -265,7 +271,9 @@ class Verifier:
             node = self._config.node
             try:
                 trust = Trust(node.name or socket.gethostname(), node.lease, node.stale)
-                engine = engine_over(self._config.database, trust)(
+                engine = engine_over(
+                    self._config.database,
+                    trust,
                     clock=time.time,
                     ticks=time.monotonic,
                     entropy=secrets.token_bytes,

@@ -364,3 +364,16 @@ def test_a_range_is_the_networks_that_cover_it_exactly(text, networks):
 def test_what_is_no_range_is_named(text):
     with pytest.raises(ValueError, match="address"):
         range_networks(text)
+
+
+@FUZZ
+@given(address=ADDRESSES, found=st.lists(networks(), min_size=5, max_size=40))
+def test_many_networks_hold_what_each_of_them_holds(address, found):
+    held = Networks.of([text for text, _ in found])
+    edges = [one for _, net in found for one in (net.network_address, net.broadcast_address)]
+    around = {
+        type(one)((int(one) + step) % 2**one.max_prefixlen) for one in edges for step in (-1, 0, 1)
+    }
+    for asked in (address, *around):
+        parsed = parse_address(str(asked))
+        assert (parsed in held) == any(parsed in Networks((one,)) for one in held.entries)

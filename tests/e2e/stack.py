@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -430,7 +431,7 @@ class Gateway(Nginx):
     """nginx with the shipped configuration, its EDIT lines filled in and nothing else changed.
 
     Without `api` nobody is behind the paths of Latchgate's own API. `edit` may change the main
-    file's text further, as an operator would.
+    file's text further, as an operator would. With `remembers` it keeps accepts, below /dev/shm.
     """
 
     def __init__(
@@ -442,6 +443,7 @@ class Gateway(Nginx):
         llm: Port,
         api: Port | None = None,
         edit: Callable[[str], str] = str,
+        remembers: bool = False,
     ) -> None:
         super().__init__("gateway", folder)
         for file in DEPLOY.glob("*.conf"):
@@ -463,7 +465,35 @@ class Gateway(Nginx):
         )
         text = main.read_text(encoding="utf-8")
         text = text.replace("http {", f"http {{\n{self.temporary()}", 1)
+        self.memory: Path | None = None
+        if remembers:
+            text = self._remembering(text)
         main.write_text(edit(text), encoding="utf-8")
+
+    def _remembering(self, text: str) -> str:
+        """Do what docs/howto/nginx.md says of it; returns the main file's text."""
+        self.memory = Path(tempfile.mkdtemp(prefix="latchgate-test-", dir="/dev/shm"))
+        _replace(
+            self.folder / "latchgate-cache-http.conf",
+            {"/dev/shm/latchgate-nginx": str(self.memory)},  # noqa: S108 - as it is shipped
+        )
+        server = self.folder / "latchgate-server.conf"
+        lines = server.read_text(encoding="utf-8").replace(
+            "# include latchgate-cache", "include latchgate-cache"
+        )
+        kept = [line for line in lines.splitlines() if "EDIT: cache" not in line]
+        assert len(kept) == len(lines.splitlines()) - 2
+        server.write_text("\n".join(kept), encoding="utf-8")
+        http = "include latchgate-http.conf;"
+        assert http in text
+        return text.replace(http, f"{http}\n    include latchgate-cache-http.conf;", 1)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int | None:
+        """End it; what it remembered is gone with it."""
+        ended = super().stop(how)
+        if self.memory is not None:
+            shutil.rmtree(self.memory, ignore_errors=True)
+        return ended
 
     @property
     def access_log(self) -> str:

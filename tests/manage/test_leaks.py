@@ -199,6 +199,27 @@ def test_only_the_own_tenants_leaks_and_digests_are_shown(world, policy):
     assert len(leaks.known(world.store, everybody, asked, now=time.time())) == 2
 
 
+def test_a_thousand_digests_cost_as_many_statements_as_one(world):
+    key = world.key()
+    held = stored(world, key.id).digest.hex()
+    digests = [held, *(f"{at:064x}" for at in range(999))]
+    asked = msgspec.convert({"digests": [{"kind": KIND, "digest": d} for d in digests]}, LeakLookup)
+    sent = []
+
+    def count(_connection, _cursor, statement, *_):
+        sent.append(statement)
+
+    with world.store.reading():
+        pass  # its connections are made
+    sa.event.listen(sa.Engine, "before_cursor_execute", count)
+    try:
+        (found,) = leaks.known(world.store, world.acting(key), asked, now=time.time())
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", count)
+    assert found.credential_id == key.id
+    assert len(sent) <= 3
+
+
 def test_a_developers_token_is_told_of(world, policy):
     token = new_token(secrets.token_bytes).reveal()
     names = ("id", "name", "vendor", "contact", "purpose", "developer", "state", "reason")

@@ -33,6 +33,9 @@ def tick(model: Model, state: State) -> tuple[str, State]:
         gateway = gateway._replace(
             stored=max(gateway.stored - 1, 0), limit=limit, reply=reply if limit and reply else -1
         )
+    if gateway is not None and (gateway.fresh or gateway.quiet):
+        fresh = max(gateway.fresh - 1, 0) if model.keeps("13e") else gateway.fresh
+        gateway = gateway._replace(fresh=fresh, quiet=max(gateway.quiet - 1, 0))
     observer = state.observer
     if observer is not None and observer[1]:
         observer = (observer[0], observer[1] - 1)

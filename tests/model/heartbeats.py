@@ -57,6 +57,9 @@ def _at_once(model: Model, state: State, index: int, beat: Beat) -> Iterator[tup
         got = answered.nodes[index].beat
         assert got is not None
         for _, done in _acted(model, answered, index, got):
+            gateway = done.gateway
+            if gateway is not None and gateway.fresh and not index:
+                done = done._replace(gateway=gateway._replace(renewed=True))  # noqa: PLW2901
             yield f"{NAMES[index]}'s heartbeat is committed, and acted on", done
 
 

@@ -99,11 +99,30 @@ def accepted(model: Model, state: State, index: int, node: Node, *, through: boo
         keep = model.world.gateway.keep
         if model.keeps("17"):
             keep = 0 if through else min(keep, node.trust)
+        if not _may_remember(model, state):
+            keep = 0
         if keep and model.world.gateway.absolute:
             keep += 1  # a gateway's clock may be slow
     decided = ask._replace(stage="decided", keep=keep)
     broken = _wrong(state, index, ask, "decided")
     return _put(state, index, node._replace(ask=decided))._replace(broken=broken)
+
+
+def _may_remember(model: Model, state: State) -> bool:
+    """Whether the tail was declared, not too long ago, and memory was renewed since (rule 13)."""
+    edge, gateway = model.world.gateway, state.gateway
+    if edge is None or gateway is None or edge.fresh is None or not model.keeps("13c"):
+        return True
+    return bool(gateway.fresh) and (gateway.renewed or not model.keeps("13d"))
+
+
+def _declared(model: Model, gateway: Gateway, fresh: int) -> Gateway:
+    """Write the tail down; what nobody goes by any more, and nobody remembers, is withdrawn."""
+    quiet = fresh + (model.tail if model.keeps("13f") else 0)
+    new = not gateway.told or not gateway.fresh
+    return gateway._replace(
+        told=True, fresh=fresh, quiet=quiet, renewed=gateway.renewed and not new
+    )
 
 
 def _wrong(state: State, index: int, ask: Ask, what: str) -> str:
@@ -119,13 +138,24 @@ def _sends(model: Model, state: State, index: int, ask: Ask) -> tuple[str, State
     broken = _wrong(state, index, ask, "sent")
     after = _put(state, index, node._replace(ask=None))._replace(broken=broken)
     if ask.limit > 0 and ask.keep > 0:
-        after = after._replace(gateway=Gateway(0, ask.keep, ask.limit))
+        told = state.gateway or Gateway(0, -1, 0)
+        on_its_way = told._replace(stored=0, reply=ask.keep, limit=ask.limit)
+        after = after._replace(gateway=on_its_way)
     return f"{NAMES[index]} sends: accepted", after
 
 
 def gateway_steps(model: Model, state: State) -> Iterator[tuple[str, State]]:
     """An answer reaches the gateway in time, is remembered, and given again."""
-    gateway = state.gateway
+    gateway, edge = state.gateway, model.world.gateway
+    if gateway is not None and edge is not None and edge.fresh is not None:
+        if gateway.quiet < _declared(model, gateway, edge.fresh).quiet:
+            yield (
+                "a declares the gateway tail",
+                state._replace(gateway=_declared(model, gateway, edge.fresh)),
+            )
+        if gateway.told and not gateway.quiet:
+            gone = gateway._replace(told=False, renewed=False)
+            yield "the gateway tail is withdrawn", state._replace(gateway=gone)
     if gateway is not None and gateway.stored:
         broken = "a request that started after the receipt was accepted by a gateway"
         hit = state._replace(broken=broken if state.closed else "")
@@ -133,7 +163,7 @@ def gateway_steps(model: Model, state: State) -> Iterator[tuple[str, State]]:
     if gateway is not None and gateway.reply > 0:
         # One more: a slow clock, and whole seconds. An absolute end has it since the decision.
         more = 0 if model.world.gateway is None or model.world.gateway.absolute else 1
-        kept = Gateway(gateway.reply + more, -1, 0)
+        kept = gateway._replace(stored=gateway.reply + more, reply=-1, limit=0)
         yield "the gateway gets the answer, and remembers it", state._replace(gateway=kept)
 
 

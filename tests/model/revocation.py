@@ -97,7 +97,9 @@ def _lists(model: Model, state: State, index: int, revoker: Revoker) -> Iterator
             if server is state.primary:
                 after = noticed(model, state)
         full = full and model.keeps("15b")
-        listed = revoker._replace(stage="listed", listed=rows, full=full)
+        gateway, edge = state.gateway, model.world.gateway
+        told = gateway is None or edge is None or edge.fresh is None or gateway.told
+        listed = revoker._replace(stage="listed", listed=rows, full=full, told=told)
         yield f"the revoker lists {what}", _put(after, index, listed)
 
 
@@ -145,7 +147,10 @@ def overdue(model: Model, state: State) -> bool:
 def _ends(model: Model, state: State, index: int, revoker: Revoker) -> tuple[str, State]:
     """All are done: wait the gateway tail, and give the receipt."""
     acked = tuple(row for row in revoker.listed if _acknowledged(model, state, revoker, row))
-    waits = model.tail if revoker.listed or model.keeps("13") else 0
+    has_tail = revoker.told and (bool(revoker.listed) or model.keeps("13a"))
+    if not model.keeps("13b"):
+        has_tail = has_tail and any(row.node == 0 for row in revoker.listed)
+    waits = model.tail if has_tail else 0
     ended = revoker._replace(stage="tail", tail=waits, listed=acked)
     lapsed = len(acked) < len(revoker.listed)
     what = "by lapse" if lapsed else "by acknowledgement"

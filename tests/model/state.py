@@ -126,7 +126,7 @@ class Revoker(NamedTuple):
     """A revocation: `stage` is "begun", "returned" (its commit has), "listed", "tail" or "done".
 
     `timer` counts from the commit's return, `since` likewise but is never put back; `full`:
-    acknowledgements don't shorten the wait.
+    acknowledgements don't shorten the wait. `told`: a gateway tail was read with the rows.
     """
 
     stage: str
@@ -136,14 +136,24 @@ class Revoker(NamedTuple):
     listed: tuple[Row, ...] = ()
     full: bool = False
     tail: int = 0
+    told: bool = True
 
 
 class Gateway(NamedTuple):
-    """A gateway's memory of one accept: how long it lasts, and an answer on its way to it."""
+    """A gateway's memory of one accept: how long it lasts, and an answer on its way to it.
+
+    Where its tail has to be declared: `told`: the database says it; `fresh` for how long the
+    verifier may go by that, `renewed` whether a heartbeat has come since; `quiet` what is left
+    until it is withdrawn, if it is not declared again.
+    """
 
     stored: int
     reply: int
     limit: int
+    told: bool = False
+    fresh: int = 0
+    renewed: bool = False
+    quiet: int = 0
 
 
 class State(NamedTuple):

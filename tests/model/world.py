@@ -12,11 +12,13 @@ class Edge:
     """How a gateway remembers accepts: `keep` is max-age, `limit` the sub-request's whole time.
 
     `absolute`: the answer names the moment at which it ends, as nginx is told, rather than an age.
+    `fresh`: for how long one declaration of the tail counts; None where all know it from the start.
     """
 
     keep: int
     limit: int
     absolute: bool = False
+    fresh: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 from tests.postgres import Postgres as Server
-from tests.world import ACTOR, World, chain_faults, until, where
+from tests.world import ACTOR, START_SECONDS, World, chain_faults, until, where
 
 from latchgate.core.location import Postgres
 from latchgate.core.model import Noun
@@ -31,6 +31,7 @@ from latchgate.store.errors import (
 )
 from latchgate.store.journal import Store
 from latchgate.store.migrate import migrate
+from latchgate.store.postgres_feed import PostgresFeed, Standing
 
 pytestmark = pytest.mark.enable_socket  # what ends a connection that waits too long is one
 
@@ -358,6 +359,74 @@ def test_so_may_who_is_told_so_by_the_commit(world, outsider):
             change(world, a_tenant)
     finally:
         outsider.execute("DROP FUNCTION collide CASCADE")
+    assert world.head() == before
+    assert note(world.store) == before + 1
+
+
+def test_nobody_who_writes_or_beats_comes_in_anothers_way(world, name, outsider, monkeypatch):
+    """Whatever isolation a database is set to; each takes the head first, or one row alone."""
+    monkeypatch.setattr(postgres_store, "ATTEMPTS", 1)  # nothing is tried again
+    outsider.execute(
+        sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'serializable'").format(
+            sql.Identifier(name)
+        )
+    )
+    before, each, faults = world.head(), 8, []
+    stores = [Store(world.database, clock=time.time) for _ in range(3)]
+    standing = Standing("here", 1, "0", trust=60.0, stale=False)
+    feed = PostgresFeed(world.database, standing, limit=START_SECONDS)
+    place, *_ = feed.register("f" * 16)
+    done = threading.Event()
+
+    def write(store):
+        for _ in range(each):
+            note(store)
+
+    def beat(place):
+        while not done.is_set():
+            told = feed.beat("f" * 16, place)
+            assert told is not None
+            place = told.place
+            feed.read_through("f" * 16, [(Noun.USER, "u-1")])
+
+    def guarded(work, *told):
+        try:
+            work(*told)
+        except Exception as error:  # noqa: BLE001 - shown by the test
+            faults.append(error)
+
+    beating = threading.Thread(target=guarded, args=(beat, place))
+    writing = [threading.Thread(target=guarded, args=(write, store)) for store in stores * 2]
+    for thread in (beating, *writing):
+        thread.start()
+    for thread in writing:
+        thread.join()
+    done.set()
+    beating.join()
+    feed.close()
+    for store in stores:
+        store.close()
+    assert faults == []
+    assert world.head() == before + each * len(writing)
+
+
+def test_a_deadlock_with_somebody_elses_session_changes_nothing(world, outsider):
+    change(world, a_tenant)
+    before = world.head()
+
+    outsider.execute("BEGIN")
+    outsider.execute("UPDATE tenant SET name = 'by hand' WHERE id = 't-new'")
+    wants = threading.Timer(0.3, outsider.execute, ["SELECT n FROM journal_head FOR UPDATE"])
+    rename = sa.update(schema.tenant).where(schema.tenant.c.id == "t-new").values(name="ours")
+
+    def collide(under_way):
+        wants.start()
+        under_way.execute(rename)  # who waited first looks first for a deadlock, and gives way
+
+    with pytest.raises(RetryError):
+        change(world, a_note, collide)
+    wants.join()
+    outsider.execute("COMMIT")
     assert world.head() == before
     assert note(world.store) == before + 1
 

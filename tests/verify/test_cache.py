@@ -18,14 +18,39 @@ from tests.world import World
 from latchgate.core.model import Credential, Facts, Noun, Tenant
 from latchgate.core.scope import NONE
 from latchgate.verify.cache import MISSING, Cache
+from latchgate.verify.known import Known
 
 IDS = [f"t{number}" for number in range(6)]
 KEYS = [(Noun.TENANT, name) for name in IDS]
-NOUN_KEYS = st.sampled_from(KEYS)
+CREDENTIAL_IDS = [f"c{number}" for number in range(4)]
+ALL_KEYS = KEYS + [(Noun.CREDENTIAL, name) for name in CREDENTIAL_IDS]
+NOUN_KEYS = st.sampled_from(ALL_KEYS)
 
 
 def tenant(name, version=0):
     return Tenant(id=name, name=f"version {version}", active=True)
+
+
+def credential(name, version=0):
+    return Credential(
+        id=name,
+        kind="service_key",
+        tenant_id="t",
+        project_id="p",
+        owner_id="u",
+        parent_id=None,
+        services=None,
+        scopes=NONE,
+        networks=None,
+        issues=False,
+        environment=None,
+        external_id=None,
+        digest=b"",
+        created_at=0.0,
+        expires_at=None,
+        revoked_at=None,
+        name=f"version {version}",
+    )
 
 
 def record(name, version=0):
@@ -40,7 +65,8 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
     """A database with a journal, reads that arrive late and in any order, and one cache.
 
     Each record's history is kept, so that what the cache answers can be dated: it must be the
-    record as it stood at the cache's position or later, never earlier.
+    record as it stood at the cache's position or later, never earlier. Now and then all ids of
+    credentials are read, a page at a time and each at another number, while all the rest goes on.
     """
 
     @initialize(
@@ -52,10 +78,18 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
     def begin(self, before, records, absents, changes):
         self.bounds = records, absents, changes
         self.journal = []
-        self.history = {key: [(0, None)] for key in KEYS}
+        self.history = {key: [(0, None)] for key in ALL_KEYS}
         for number in range(before):
-            self.alter(KEYS[number % len(KEYS)], exists=True)
-        self.cache = Cache(self.head, max_records=records, max_absent=absents, max_changes=changes)
+            self.alter(ALL_KEYS[-1 - number], exists=True)
+        self.cache = Cache(
+            self.head,
+            max_credentials=records,
+            max_records=records,
+            max_absent=absents,
+            max_changes=changes,
+        )
+        self.learning, self.pages, self.learnt = False, list[list[str]](), Known(0)
+        self.told = False
         self.registered = self.head
         self.reads = []
         self.positions = [self.cache.position]
@@ -70,7 +104,8 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
 
     def alter(self, key, *, exists):
         self.journal.append(key)
-        value = tenant(key[1], self.head) if exists else None
+        made = tenant if key[0] is Noun.TENANT else credential
+        value = made(key[1], self.head) if exists else None
         self.history[key].append((self.head, value))
 
     @rule(key=NOUN_KEYS, exists=st.booleans())
@@ -86,11 +121,11 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
     def arrive(self, data):
         """A read reaches the cache, however old it is by now."""
         number, found = self.reads.pop(data.draw(st.integers(0, len(self.reads) - 1)))
-        before = {key: self.cache.recall(key) for key in KEYS}
+        before = {key: self.cache.recall(key) for key in ALL_KEYS}
         self.cache.insert(number, found)
         if all(value is None for _, value in found):
             for key, value in before.items():
-                if isinstance(value, Tenant):
+                if isinstance(value, Tenant | Credential):
                     assert self.cache.recall(key) == value, "an absent id pushed out a record"
 
     @precondition(lambda self: self.cache.position < self.head)
@@ -101,16 +136,53 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
         many = data.draw(st.integers(1, self.head - position))
         changes = [(n, self.journal[n - 1]) for n in range(position + 1, position + many + 1)]
         self.cache.derive(facts("anybody"))
+        for name in CREDENTIAL_IDS:
+            self.cache.derive(of(name))
         assert self.cache.advance(changes) is False
         self.positions.append(self.cache.position)
         assert self.cache.position == position + many
-        assert self.cache.facts == {}, "what was derived outlived its position"
+        changed = {name for _, (noun, name) in changes if noun is Noun.CREDENTIAL}
+        # What anybody may be part of takes everything along, a credential what is made of it.
+        left = {*CREDENTIAL_IDS, FACTS_OF["anybody"].id} - changed
+        wanted = left if len(changed) == len({key for _, key in changes}) else set()
+        assert set(self.cache.facts) == wanted, "what was derived outlived its position"
         for _, key in changes:
             assert self.cache.recall(key) is MISSING, "a changed record was not evicted"
 
+    @precondition(lambda self: not self.learning)
+    @rule()
+    def begin_to_know(self):
+        """All ids are to be read from here on: what is told of them until then is of before."""
+        self.cache.known = None
+        self.cache.begin_to_know()
+        self.pages, self.learnt = [CREDENTIAL_IDS[:2], CREDENTIAL_IDS[2:]], Known(0)
+        self.learning, self.told = True, False
+
+    @precondition(lambda self: self.pages)
+    @rule()
+    def read_page_of_ids(self):
+        page = self.pages.pop()
+        there = [one for one in page if self.at((Noun.CREDENTIAL, one), self.head) is not None]
+        self.learnt.add_all(there)
+
+    @precondition(lambda self: self.learning and not self.pages)
+    @rule(late=st.booleans())
+    def end_to_know(self, late):
+        if late:
+            self.learnt.add_all(self.cache.noted())
+        else:
+            self.cache.end_to_know(self.learnt)
+            self.learning, self.told = False, True
+
+    @precondition(lambda self: self.told)
+    @rule(name=st.sampled_from(CREDENTIAL_IDS))
+    def an_unknown_id_costs_no_read(self, name):
+        if name not in self.learnt:
+            assert self.cache.recall((Noun.CREDENTIAL, name)) is None
+
     @invariant()
     def answers_are_never_older_than_the_position(self):
-        for key in KEYS if hasattr(self, "cache") else ():
+        for key in ALL_KEYS if hasattr(self, "cache") else ():
             found = self.cache.recall(key)
             possible = [self.at(key, n) for n in range(self.cache.position, self.head + 1)]
             assert isinstance(found, type(MISSING)) or found in possible
@@ -120,9 +192,11 @@ class CacheAgainstDatabase(RuleBasedStateMachine):
         if hasattr(self, "cache"):
             records, absents, changes = self.bounds
             assert len(self.cache._records) <= records
+            assert len(self.cache._credentials) <= records
             assert len(self.cache._absent) <= absents
             assert len(self.cache._changes) <= changes
-            assert len(self.cache) == len(self.cache._records) + len(self.cache._absent)
+            held = len(self.cache._records) + len(self.cache._credentials)
+            assert len(self.cache) == held + len(self.cache._absent)
 
     @invariant()
     def the_floor_covers_what_is_forgotten(self):
@@ -334,8 +408,75 @@ def test_what_is_derived_again_goes_again(family):
     assert not {"a", "child"} & set(family.facts)
 
 
+def known(*names):
+    made = Known(0)
+    made.add_all(names)
+    return made
+
+
+def test_where_all_ids_are_known_an_absent_one_needs_no_read_and_no_room():
+    cache = Cache(0)
+    cache.begin_to_know()
+    cache.end_to_know(known("a"))
+    assert cache.recall((Noun.CREDENTIAL, "a")) is MISSING
+    assert cache.recall((Noun.CREDENTIAL, "b")) is None
+    assert cache.recall((Noun.USER, "b")) is MISSING
+    assert len(cache) == 0
+
+
+def test_a_credential_made_while_ids_are_read_or_after_is_not_told_absent():
+    cache = Cache(0)
+    cache.begin_to_know()
+    cache.advance([(1, (Noun.CREDENTIAL, "during"))])
+    cache.end_to_know(known("a"))
+    cache.advance([(2, (Noun.CREDENTIAL, "after"))])
+    assert cache.recall((Noun.CREDENTIAL, "during")) is MISSING
+    assert cache.recall((Noun.CREDENTIAL, "after")) is MISSING
+    assert cache.recall((Noun.CREDENTIAL, "never")) is None
+
+
+def test_ids_that_could_not_be_read_are_told_by_nobody():
+    cache = Cache(0)
+    cache.begin_to_know()
+    cache.end_to_know(None)
+    assert cache.recall((Noun.CREDENTIAL, "a")) is MISSING
+
+
+def test_more_ids_than_were_thought_of_are_read_again():
+    cache = Cache(0)
+    cache.begin_to_know()
+    cache.end_to_know(known("a"))
+    cache.advance([(n, (Noun.CREDENTIAL, f"k{n}")) for n in range(1, 7_000)])
+    assert cache.known is None
+    assert cache.recall((Noun.CREDENTIAL, "never")) is MISSING
+
+
+def derived(cache, number, name):
+    """Have a credential read and its facts made, as a decision does."""
+    cache.recall((Noun.CREDENTIAL, name))
+    cache.insert(number, [((Noun.CREDENTIAL, name), credential(name))])
+    cache.derive(of(name))
+
+
+def test_good_keys_stay_through_a_flood_of_keys_that_are_used_once():
+    cache = Cache(0, max_credentials=300, max_facts=100)
+    good = [f"good{number}" for number in range(50)]
+    for name in good:
+        derived(cache, 0, name)
+    for number in range(100):  # pushed out once: from then on they are known
+        derived(cache, 0, f"first{number}")
+    for name in good:
+        assert cache.recall((Noun.CREDENTIAL, name)) is not MISSING
+        cache.derive(of(name))
+    for number in range(5_000):
+        derived(cache, 0, f"once{number}")
+    assert all(name in cache.facts for name in good)
+    assert all(cache.recall((Noun.CREDENTIAL, name)) is not MISSING for name in good)
+    assert len(cache.facts) <= 100
+
+
 def test_what_is_derived_is_bounded():
-    cache = Cache(0, max_records=1)
+    cache = Cache(0, max_facts=1)
     cache.derive(facts("anybody"))
     cache.derive(facts("somebody"))
     assert list(cache.facts) == [FACTS_OF["somebody"].id]

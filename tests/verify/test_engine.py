@@ -16,7 +16,7 @@ from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
-from tests.world import FILES, WAYSCLOUD, World, asking, until
+from tests.world import FILES, WAYSCLOUD, MadeKey, World, asking, compiled, until
 
 from latchgate.core.kinds.service_key import ENTROPY_BYTES
 from latchgate.core.kinds.spec import Spec
@@ -27,6 +27,7 @@ from latchgate.manage import keys
 from latchgate.signin.jwks import fetch
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
+from latchgate.store import reads as reads_module
 from latchgate.store import schema, sqlite
 from latchgate.store.bell import Bell, BellFullError
 from latchgate.store.errors import NotMigratedError, StoreError
@@ -227,6 +228,136 @@ def test_a_key_made_after_it_was_asked_for_is_known_at_once(world):
             owner=(owner.tenant_id, owner.project_id, owner.user_id),
         )
     assert engine.decide(asking(headers=headers)).allowed
+
+
+def stranger(like):
+    """A key of ours that nobody made."""
+    kind = compiled(FILES, 1).issued("wayscloud.service_key")
+    issued = kind.issue(Spec(service="storage"), secrets.token_bytes(ENTROPY_BYTES))
+    return MadeKey(issued.id, issued.secret.reveal(), like.owner)
+
+
+def ids_of(engine, *names):
+    """Which of some ids an engine takes for ones that exist."""
+    known = engine._cache.known
+    assert known is not None
+    return {one for one in names if one in known}
+
+
+def small_pages(monkeypatch, rows):
+    for module in (reads_module, engine_module):
+        monkeypatch.setattr(module, "PAGE", rows)
+
+
+def learnt(engine):
+    with engine._lock:
+        engine.learn()
+    until(lambda: engine._cache.known is not None, seconds=30, what="reading ids")
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """How many times records were read."""
+    made = []
+    read = reads_module.read_records
+
+    def counted(connection, wanted):
+        made.append(tuple(wanted))
+        return read(connection, wanted)
+
+    monkeypatch.setattr(engine_module, "read_records", counted)
+    return made
+
+
+def test_after_many_unknown_keys_the_ids_are_read_and_unknown_keys_cost_no_read(
+    world, reads, monkeypatch
+):
+    monkeypatch.setattr(engine_module, "LEARN_AFTER", 5)
+    key, engine = world.key(), world.engine()
+    for _ in range(5):
+        assert engine.decide(asking(stranger(key))).reason is Reason.CREDENTIAL_UNKNOWN
+    until(lambda: engine._cache.known is not None, seconds=30, what="reading ids")
+    held = len(engine._cache)
+    reads.clear()
+    for _ in range(200):
+        assert engine.decide(asking(stranger(key))).reason is Reason.CREDENTIAL_UNKNOWN
+    assert len(reads) <= 5, "1 unknown key in 600 costs a read"
+    assert len(engine._cache) - held == len(reads), "each other one takes no room"
+    assert engine.decide(asking(key)).allowed
+
+
+def test_a_key_made_after_the_ids_were_read_is_known_at_once(world):
+    key, engine = world.key(), world.engine()
+    learnt(engine)
+    late = [world.key() for _ in range(5)]
+    assert all(engine.decide(asking(one)).allowed for one in (key, *late))
+
+
+def test_keys_made_while_ids_are_read_are_known_whichever_page_missed_them(world, monkeypatch):
+    small_pages(monkeypatch, 3)
+    engine, made = world.engine(), [world.key() for _ in range(20)]
+    read, counted = reads_module.read_ids, []
+
+    def between(connection, after):
+        found = read(connection, after)
+        counted.append(after)
+        made.append(world.key())  # after each page: of some the page that would have it is past
+        return found
+
+    monkeypatch.setattr(engine_module, "read_ids", between)
+    with engine._lock:
+        engine.learn()
+    deadline = time.monotonic() + 30
+    while engine._cache.known is None and time.monotonic() < deadline:
+        for key in (made[0], made[-1]):
+            assert engine.decide(asking(key)).allowed
+    assert engine._cache.known is not None
+    assert len(counted) > 7
+    assert all(engine.decide(asking(key)).allowed for key in made)
+    wanted = {key.id for key in made}
+    assert ids_of(engine, *wanted) == wanted
+
+
+def test_a_restored_database_has_its_ids_read_anew(world):
+    key, engine = world.key(), world.engine()
+    learnt(engine)
+    with world.changing() as change:
+        change.execute(sa.update(schema.journal_head).values(epoch="another"))
+        # What the database holds from here on came without a journal row, as in a backup.
+        table = schema.credential
+        change.execute(sa.update(table).where(table.c.id == key.id).values(id="restored0000"))
+    assert engine.decide(asking(key)).reason is Reason.CREDENTIAL_UNKNOWN
+    assert engine._cache.known is None
+    learnt(engine)
+    assert ids_of(engine, "restored0000", key.id) == {"restored0000"}
+
+
+def test_ids_that_cannot_be_read_leave_unknown_keys_to_be_read(world, monkeypatch):
+    key, engine = world.key(), world.engine()
+
+    def fails(*_told):
+        raise StoreError("made to fail")
+
+    monkeypatch.setattr(engine_module, "count_ids", fails)
+    with engine._lock:
+        engine.learn()
+    until(lambda: engine._learning is None, seconds=30, what="giving up")
+    assert engine._cache.known is None
+    assert engine.decide(asking(stranger(key))).reason is Reason.CREDENTIAL_UNKNOWN
+    assert engine.decide(asking(key)).allowed
+
+
+def test_an_engine_closes_while_ids_are_read(world, monkeypatch):
+    small_pages(monkeypatch, 1)
+    engine = world.engine()
+    for _ in range(20):
+        world.key()
+    with engine._lock:
+        engine.learn()
+    engine.close()
+    world._engines.remove(engine)
+    assert engine._learning is None
+    assert engine._cache.known is None
 
 
 def test_more_changes_than_a_page_are_followed_at_once(world):

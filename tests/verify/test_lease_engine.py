@@ -293,6 +293,40 @@ def test_past_its_lease_a_request_that_no_record_is_needed_for_goes_by_the_newes
     assert node.engine.decide(request).allowed
 
 
+def test_it_says_for_how_long_memory_may_be_believed(nodes, world):
+    node = nodes()
+    follow(node)
+    assert node.engine.trust_left(0.0) == LEASE
+    node.boot[0] += 0.5
+    assert node.engine.trust_left(0.0) == LEASE - 0.5
+    node.boot[0] += LEASE
+    assert node.engine.trust_left(0.0) == 0.0
+
+
+def test_memory_that_was_not_renewed_since_counts_for_nothing_there(nodes):
+    node = nodes()
+    follow(node)
+    began = node.boot[0]
+    assert node.engine.trust_left(began) == LEASE
+    assert node.engine.trust_left(began + 0.1) == 0.0
+    node.boot[0] += 0.2
+    follow(node)
+    assert node.engine.trust_left(began + 0.1) == LEASE
+
+
+def test_where_it_believes_stale_it_says_for_how_long_that_is(nodes, world):
+    node = nodes(stale=STALE)
+    follow(node)
+    node.boot[0] += 0.5
+    assert node.engine.trust_left(0.0) == LEASE - 0.5
+    node.line.cut = True
+    node.boot[0] += LEASE
+    assert node.engine.decide(asking(world.key())).reason is Reason.STORE_UNAVAILABLE
+    assert node.engine.trust_left(0.0) == STALE - LEASE - 0.5
+    node.boot[0] += STALE
+    assert node.engine.trust_left(0.0) == 0.0
+
+
 def test_reads_renew_nothing(nodes, world):
     node, keys = nodes(), [world.key() for _ in range(3)]
     node.boot[0] += LEASE - 0.1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from itertools import count
+from itertools import count, product
 
+import msgspec
 import pytest
 from tests.core.makers import MAKERS
 from tests.core.worlds import NOW, OWNER, decide, entropy, request, shipped, world
@@ -14,6 +15,7 @@ from latchgate.core.kinds.spec import Spec
 from latchgate.core.path import last_parameters, without_parameters
 from latchgate.core.reason import Reason
 from latchgate.core.redact import redactor
+from latchgate.verify import locate
 
 KEY = "0123456789ABCDEF0123456789ABCDEF"
 
@@ -75,6 +77,58 @@ def test_places_without_parameters_are_remembered_and_decided_the_same_from_memo
     first = decide(asked, world(), policy=policy)
     assert list(policy.located) == [("GET", "api.example.com", "/v1/storage/a")]
     assert decide(asked, world(), policy=policy) == first
+
+
+METHODS = ("GET", "PATCH", "OPTIONS", "PROPFIND", "COPY", "get", "X" * 40)
+HOSTS = ("api.example.com", "API.example.com:443", "", "a b", "[::1]")
+TARGETS = (
+    *("/v1/storage", "/v1/storage/", "/v1/storage/a?b=/../c", "/v1/storage/.a", "/v1/storage/..a"),
+    *(
+        "/v1/storage/../a",
+        "/v1/storage//a",
+        "/v1/storage/a%2Fb",
+        "/v1/storage/%C3%BC",
+        "/v1/models",
+    ),
+    *(
+        "/v1/models/",
+        "/v1/models/x",
+        "/v1/storage-admin",
+        "/",
+        "",
+        "*",
+        "/v1/storage/a;b=c",
+        "/dav/a",
+    ),
+    *(
+        "/v2/api/x",
+        "/v2/api/x?api_key=1",
+        "/nothing",
+        "/v1/nothing/.",
+        "/v1/storage/\u00fc",
+        "/1.3/x",
+    ),
+    *(f"/v1/storage/{'a' * 600}", f"/v1/storage/{'a' * 17_000}", f"/v1/storage?{'a' * 17_000}"),
+)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target[:40])
+def test_what_reads_as_it_stands_is_found_as_a_whole_search_finds_it(target, monkeypatch):
+    """Asked once, from memory, and from memory of the same place under another query."""
+    searching, knowing = shipped(), shipped()
+    for method, host in product(METHODS, HOSTS):
+        asked = [request(method, told, host=host) for told in (target, target, f"{target}?more")]
+        known = [decide(one, world(), policy=knowing) for one in asked]
+        with monkeypatch.context() as patched:
+            patched.setattr(locate, "_known", lambda *_: locate._UNKNOWN)
+            searched = [decide(one, world(), policy=searching) for one in asked]
+        assert [told(one) for one in known] == [told(one) for one in searched]
+
+
+def told(decision):
+    """Return what a decision says: areas of two compilations are alike, not the same."""
+    whole = msgspec.structs.asdict(decision)
+    return {name: repr(value) for name, value in whole.items()}
 
 
 def test_a_remembered_place_still_asks_for_tls_each_time():

@@ -152,6 +152,14 @@ def test_gateways_are_waited_for_as_was_told_last():
     assert Wait(9, Promise(2.0, 9.0), begun=0.0).tail == 9.0
 
 
+def test_a_history_that_may_lack_a_declaration_shortens_nothing():
+    told = Promise(2.0, 9.0)
+    assert listed(promise=told, gateway_tail=3.0, settled=False).tail == 9.0
+    wait = listed(follower("a", 8), promise=told, gateway_tail=9.0)
+    hear(wait, follower("a", 8), gateway_tail=0.0, timeline="00000002")
+    assert wait.tail == 9.0
+
+
 def test_a_receipt_names_each_verifier_with_its_trust():
     late = follower("b", 8, trust=30.0, kind="edge", stale=True)
     receipt = Receipt(9, 0.5, (follower("a", 9),), (late,))

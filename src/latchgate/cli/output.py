@@ -59,6 +59,7 @@ def print_receipt(receipt: dict[str, Any], before: list[tuple[str, object]]) -> 
         print_fields([*before, ("journal", journal), ("verifiers", later)])
         return
     unknown = "not known: waited until none trusts what it remembers"
+    tail = receipt.get("gateway_tail_seconds")
     print_fields(
         [
             *before,
@@ -66,6 +67,7 @@ def print_receipt(receipt: dict[str, Any], before: list[tuple[str, object]]) -> 
             ("elapsed", f"{receipt['elapsed_ms']} ms"),
             ("verifiers", [_verifier(one) for one in receipt["verifiers"]]),
             *([] if receipt["known"] else [("who follows", unknown)]),
+            *([("gateways", f"waited {tail:g} s for what they remember")] if tail else []),
         ]
     )
 

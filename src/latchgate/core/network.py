@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,6 +21,10 @@ _V4_BITS = 32
 _V6_BITS = 128
 _MAPPED_HIGH = 0xFFFF
 _PORT = re.compile(r"[0-9]{1,5}")
+_FEW = 4  # entries that are looked at one by one sooner than searched
+
+# Of each version the first and the last addresses of the spans, in order.
+_Spans = dict[int, tuple[list[int], list[int]]]
 
 
 class Address(NamedTuple):
@@ -96,6 +101,8 @@ class Networks:
     """Where a credential may be used from; no entry at all means nowhere."""
 
     entries: tuple[tuple[int, int, int], ...]
+    # Of many entries, once they were asked for: 100 then cost hardly more than one.
+    _sorted: _Spans | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Networks:
@@ -104,10 +111,24 @@ class Networks:
 
     def __contains__(self, address: Address) -> bool:
         version, value = address
+        if len(self.entries) > _FEW:
+            firsts, lasts = (self._sorted or self._sort())[version]
+            at = bisect_right(firsts, value) - 1
+            return at >= 0 and value <= lasts[at]
         for kind, network, mask in self.entries:
             if kind == version and value & mask == network:
                 return True
         return False
+
+    def _sort(self) -> _Spans:
+        """Put the entries in an order in which one is found by halving."""
+        found: _Spans = {4: ([], []), 6: ([], [])}
+        for version, first, last in self._spans():
+            firsts, lasts = found[version]
+            firsts.append(first)
+            lasts.append(last)
+        object.__setattr__(self, "_sorted", found)
+        return found
 
     def within(self, other: Networks) -> bool:
         """Whether every address of these networks is in `other`; nowhere is in everything."""

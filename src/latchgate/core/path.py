@@ -14,8 +14,8 @@ import msgspec
 
 MAX_TARGET = 16_384
 
-# A path that needs no decoding and has no segment to argue about: the common case, one match.
-_PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-._~!$&'()*+,=:@]+)*/?")
+# What a path that needs no decoding is made of: no text is looked through faster than bytes are.
+_PLAIN = b"/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@"
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LOOKS_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _SLASH = re.compile(r"%2f", re.IGNORECASE)
@@ -47,9 +47,21 @@ def read_path(target: str) -> Path | PathFault:
     if len(target) > MAX_TARGET:
         return PathFault(f"the request target is longer than {MAX_TARGET} characters")
     path = target.partition("?")[0]
-    if _PLAIN.fullmatch(path) and path:
-        return Path(text=path, encoded_slash=False)
-    return _slow(path)
+    return Path(text=path, encoded_slash=False) if is_plain(path) else _slow(path)
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path reads as it stands: nothing encoded, no segment to argue about.
+
+    One with a segment that begins with a dot may still read as it stands.
+    """
+    return (
+        path[:1] == "/"
+        and path.isascii()
+        and not path.encode().translate(None, _PLAIN)
+        and "//" not in path
+        and "/." not in path
+    )
 
 
 def without_parameters(target: str) -> str:

@@ -109,6 +109,38 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """The kinds that an area takes nothing of, and the headers that any of them is read from.
+
+    `targets` says that one of them is read from the request target too.
+    """
+
+    kinds: tuple[AnyKind, ...]
+    carriers: frozenset[str]
+    targets: bool
+
+    @classmethod
+    def of(cls, area: Area, kinds: Mapping[str, AnyKind]) -> Others:
+        """Find them among all kinds of the policy."""
+        found = tuple(
+            kind
+            for kind in kinds.values()
+            if kind not in area.kinds and kind is not area.application
+        )
+        targets = any(
+            isinstance(kind, ApplicationKeyKind) and kind.matrix_parameter is not None
+            for kind in found
+        )
+        return cls(found, frozenset(name for kind in found for name in kind.carriers), targets)
+
+    def may_read(self, request: Request) -> bool:
+        """Whether any of them may find something in a request: where not, none need try."""
+        if self.targets and (";" in request.target or "%3" in request.target):
+            return True
+        return not self.carriers.isdisjoint(request.headers)
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All policy files at one version, ready to be asked."""
 
@@ -117,13 +149,16 @@ class Policy:
     services: Mapping[str, Service]
     kinds: Mapping[str, AnyKind]
     covers: Mapping[str, str]  # path prefix -> dialect of what no area covers below it
-    # What was found for a method, host and target, remembered by the decision (verify/check).
+    # What was found for a method, host and path, and for a method in an area (by its identity),
+    # remembered by the decision (verify/locate).
     located: dict[tuple[str, str, str], object] = field(repr=False)
+    places: dict[tuple[int, str], object] = field(repr=False)
     # One rule for each scope that applications ask for themselves: use is counted by the rule.
     _asked: dict[str, Rule] = field(repr=False)
     _by_host: Mapping[str | None, Mapping[str, Area]] = field(repr=False)
     _depth: int = field(repr=False)
     _shadowed: bool = field(repr=False)
+    _others: Mapping[int, Others] = field(repr=False)
 
     @classmethod
     def compiled(
@@ -143,12 +178,30 @@ class Policy:
         prefixes = [area.path for area in areas] + list(covers)
         depth = max((prefix.count("/") for prefix in prefixes), default=0)
         shadowed = any(area.shadow is not None for area in areas)
-        return cls(version, areas, services, kinds, covers, {}, {}, by_host, depth, shadowed)
+        others = {id(area): Others.of(area, kinds) for area in areas}
+        return cls(
+            version=version,
+            areas=areas,
+            services=services,
+            kinds=kinds,
+            covers=covers,
+            located={},
+            places={},
+            _asked={},
+            _by_host=by_host,
+            _depth=depth,
+            _shadowed=shadowed,
+            _others=others,
+        )
 
     @property
     def shadowed(self) -> bool:
         """Whether any area has an old system."""
         return self._shadowed
+
+    def others(self, area: Area) -> Others:
+        """Return the kinds that one of its areas takes nothing of."""
+        return self._others[id(area)]
 
     def match(self, host: str, path: str) -> Area | None:
         """Return the area of a host (lower case, no port) and a decoded path."""
@@ -165,6 +218,8 @@ class Policy:
         if found is not None:
             return found
         head = self._head(path)
+        if head is path:
+            head = head[: head.rfind("/")]
         while len(head) > 1:
             found = areas.get(head)
             if found is not None and not found.exact:

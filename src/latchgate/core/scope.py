@@ -15,7 +15,7 @@ SCOPE_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,31}:[a-z][a-z0-9._-]{0,63}")
 EVERY = "*"
 
 
-class Scopes(msgspec.Struct, frozen=True):
+class Scopes(msgspec.Struct, frozen=True, gc=False):
     """An immutable set of scopes, or all of them (`every`)."""
 
     names: frozenset[str]
@@ -35,11 +35,16 @@ class Scopes(msgspec.Struct, frozen=True):
             return other
         if other.every:
             return self
-        return Scopes(names=self.names & other.names, every=False)
+        both = self.names & other.names
+        if len(both) == len(self.names):
+            return self  # one set for many credentials, which are remembered
+        return Scopes(names=both, every=False)
 
     def __or__(self, other: Scopes) -> Scopes:
         if self.every or other.every:
             return ALL
+        if not self.names:
+            return other
         return Scopes(names=self.names | other.names, every=False)
 
     def lacking(self, wanted: Scopes) -> list[str]:

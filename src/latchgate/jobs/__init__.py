@@ -10,6 +10,7 @@ from __future__ import annotations
 from latchgate.jobs import alerts, audit_export, rotation, source_alerts
 from latchgate.jobs.access_log import ACCESS_LOG
 from latchgate.jobs.deliveries import Deliveries
+from latchgate.jobs.gateway_tails import GATEWAY_TAILS
 from latchgate.jobs.job import Job
 from latchgate.jobs.oauth import FORGETTING
 from latchgate.jobs.retention import RETENTION, SIGN_INS
@@ -20,6 +21,7 @@ JOBS: tuple[Job, ...] = (
     Job("warnings", 5.0, Warnings().run),
     Job("deliveries", 1.0, Deliveries().run),
     VERIFIERS,
+    GATEWAY_TAILS,
     rotation.JOB,
     rotation.ENDED,
     audit_export.JOB,

@@ -6,7 +6,7 @@ What a text looks like only says where to look: a key that looks like no key is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,19 +78,30 @@ def proven(store: Store, policy: Policy, text: str) -> Proven | None:
 
 def by_digest(connection: sa.Connection, kind: str, told: bytes) -> Proven | None:
     """Return the record of a kind that a digest is stored with."""
-    if kind == DEVELOPER_TOKEN:
+    return by_digests(connection, {(kind, told)}).get((kind, told))
+
+
+def by_digests(
+    connection: sa.Connection, asked: Collection[tuple[str, bytes]]
+) -> dict[tuple[str, bytes], Proven]:
+    """Return the records that digests, each of a kind, are stored with; a statement a table."""
+    found: dict[tuple[str, bytes], Proven] = {}
+    owners = {told for kind, told in asked if kind == DEVELOPER_TOKEN}
+    digests = {told for kind, told in asked if kind not in OWN}
+    if owners:
         table = schema.application
-        mine = sa.select(table).where(table.c.owner_digest == told)
-        row = connection.execute(mine).mappings().first()
-        return Proven(Noun.APPLICATION, kind, dict(row)) if row is not None else None
-    if kind in OWN:
-        return None
-    for table, noun in _TABLES:
-        mine = sa.select(table).where(table.c.digest == told, table.c.kind == kind)
-        row = connection.execute(mine).mappings().first()
-        if row is not None:
-            return Proven(noun, kind, stored(row))
-    return None
+        mine = sa.select(table).where(table.c.owner_digest.in_(owners))
+        for row in connection.execute(mine).mappings():
+            one = Proven(Noun.APPLICATION, DEVELOPER_TOKEN, dict(row))
+            found[DEVELOPER_TOKEN, bytes(row["owner_digest"])] = one
+    if digests:
+        for table, noun in _TABLES:
+            mine = sa.select(table).where(table.c.digest.in_(digests))
+            for row in connection.execute(mine).mappings():
+                name = row["kind"], bytes(row["digest"])
+                if name in asked:
+                    found.setdefault(name, Proven(noun, row["kind"], stored(row)))
+    return found
 
 
 def _claims(policy: Policy, text: str) -> Iterator[Presented]:

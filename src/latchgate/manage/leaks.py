@@ -20,7 +20,7 @@ from latchgate.core.model import Noun
 from latchgate.core.policy import Policy
 from latchgate.core.secret import CROCKFORD_LOWER, digest, spell
 from latchgate.manage.actor import Caller
-from latchgate.manage.leak_proof import Proven, by_digest, by_work, proven
+from latchgate.manage.leak_proof import Proven, by_digests, by_work, proven
 from latchgate.manage.leak_rules import EVERY
 from latchgate.manage.listing import Listing, Query, by, equals, page
 from latchgate.manage.notifications import notify
@@ -293,8 +293,9 @@ def known(store: Store, caller: Caller, asked: LeakLookup, *, now: float) -> lis
     everywhere = EVERYWHERE in caller.rights
     found: list[Known] = []
     with store.reading() as connection:
+        proofs = by_digests(connection, {(one.kind, one.raw) for one in asked.digests})
         for one in asked.digests:
-            proof = by_digest(connection, one.kind, one.raw)
+            proof = proofs.get((one.kind, one.raw))
             if proof is None or not (everywhere or proof.tenant_id == caller.tenant_id):
                 continue
             row = proof.row

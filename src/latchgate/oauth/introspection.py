@@ -18,7 +18,7 @@ from latchgate.oauth.clients import Client, GrantType
 from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.scopes import OPENID_SCOPES, of_services
 from latchgate.oauth.server import AuthorizationServer, standing
-from latchgate.verify.engine import Moment
+from latchgate.verify.cache import Moment
 
 INACTIVE = b'{"active":false}'
 MAX_KNOWN = 20_000

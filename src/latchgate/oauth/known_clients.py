@@ -11,7 +11,7 @@ import threading
 from latchgate.core.kinds.client_secret import secret_digest
 from latchgate.oauth.clients import Proven, proven
 from latchgate.oauth.server import AuthorizationServer
-from latchgate.verify.engine import Moment
+from latchgate.verify.cache import Moment
 
 MAX_CLIENTS = 10_000
 _Key = tuple[str, bytes]

@@ -12,7 +12,8 @@ from latchgate.oauth.errors import Code, OAuthError
 from latchgate.oauth.grants import TOKEN_KIND
 from latchgate.store.journal import Store
 from latchgate.tokens.signers import Signers
-from latchgate.verify.engine import Engine, Moment
+from latchgate.verify.cache import Moment
+from latchgate.verify.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)

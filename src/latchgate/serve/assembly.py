@@ -13,6 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import msgspec
@@ -41,6 +42,7 @@ from latchgate.doors.console.site import Site
 from latchgate.doors.door import Door, Readiness
 from latchgate.doors.gate import gate
 from latchgate.doors.verify import VerifyDoor
+from latchgate.doors.verify.caching import Caching
 from latchgate.jobs import HERE, JOBS, USAGE
 from latchgate.jobs.duty import FileDuty, TableDuty
 from latchgate.jobs.job import AccessFiles, Export, Work
@@ -64,6 +66,7 @@ from latchgate.signin.pool import Passwords
 from latchgate.signin.quota import Quota
 from latchgate.store.access_log import AccessLog
 from latchgate.store.access_read import AccessReader
+from latchgate.store.gateway_tails import GatewayTails
 from latchgate.store.journal import Store
 from latchgate.store.recorder import Usage
 from latchgate.store.retention import Retention
@@ -72,6 +75,8 @@ from latchgate.store.usage import UsageReader
 from latchgate.store.verifiers import Verifiers
 from latchgate.tokens.signers import Signers
 from latchgate.verify.engine import Engine
+from latchgate.verify.gateway_tail import GatewayTail, Remembering, tail
+from latchgate.verify.lease_engine import boot_clock
 from latchgate.verify.news import News
 from latchgate.verify.opening import Trust, engine_over
 from latchgate.verify.receipts import Receipts
@@ -140,7 +145,9 @@ class Deciders:
         assertions = Assertions(ticks=ticks, entropy=entropy, fetch=fetch)
         node = config.node
         trust = Trust(_node_name(config), node.lease, node.stale)
-        engine = engine_over(config.database, trust)(
+        engine = engine_over(
+            config.database,
+            trust,
             clock=time.time,
             ticks=ticks,
             entropy=entropy,
@@ -204,7 +211,9 @@ class Assembly:
                 **pages(door, Site.of(config.issuer), Languages.beside(config.translations)),
             }
         )
-        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows)
+        self._tail = _gateway_tail(config, self._databases.store)
+        caching = Caching(self.engine, self._tail, clock=time.time) if self._tail else None
+        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows, caching)
         work = _work(config, self._databases, self.engine, redact)
         self._jobs = _runners(config, work)
 
@@ -212,26 +221,61 @@ class Assembly:
         """Begin what runs beside the doors."""
         self._databases.usage.start()
         self._receipts.start()
+        if self._tail is not None:
+            self._tail.start()
         for runner in self._jobs:
             runner.start()
 
     def close(self) -> None:
-        """End everything: what writes before what is written to."""
-        for runner in self._jobs:
-            runner.close()
-        self._receipts.close()
-        self._deciders.passwords.close()
-        self._deciders.rehash.close()
-        self._deciders.assertions.close()
-        self._deciders.issuers.close()
-        self._partners.close()
-        self._providers.close()
-        self.engine.close()
-        self._databases.differences.close()
-        self._databases.usage.close()
-        self._databases.compared.close()
-        self._databases.counts.close()
-        self._databases.store.close()
+        """End everything, what writes before what is written to; raises the first fault of all."""
+        deciders, databases = self._deciders, self._databases
+        in_order: tuple[Callable[[], None], ...] = (
+            *(() if self._tail is None else (self._tail.close,)),
+            *(runner.close for runner in self._jobs),
+            self._receipts.close,
+            deciders.passwords.close,
+            deciders.rehash.close,
+            deciders.assertions.close,
+            deciders.issuers.close,
+            self._partners.close,
+            self._providers.close,
+            self.engine.close,
+            databases.differences.close,
+            databases.usage.close,
+            databases.compared.close,
+            databases.counts.close,
+            databases.store.close,
+        )
+        with ExitStack() as ending:
+            for close in reversed(in_order):
+                ending.push(_after_faults(close))
+
+
+def _after_faults(close: Callable[[], None]) -> Callable[[object, object, object], None]:
+    """Return what closes a part after another failed, too; the fault of that one stays the one."""
+
+    def end(_kind: object, before: object, _trace: object) -> None:
+        try:
+            close()
+        except Exception:
+            if before is None:
+                raise
+            _log.exception("besides, %s failed", close.__qualname__)
+
+    return end
+
+
+def _gateway_tail(config: Config, store: Store) -> GatewayTail | None:
+    """Return what keeps it known that gateways remember; None where none is let to."""
+    told = config.gateway_caches
+    if told is None:
+        return None
+    return GatewayTail(
+        GatewayTails(store),
+        Remembering(float(told.seconds), tail(told.seconds, told.clock_margin)),
+        boot=boot_clock,
+        distant=isinstance(store.database, Postgres),
+    )
 
 
 def _door(

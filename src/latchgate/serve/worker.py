@@ -138,7 +138,10 @@ async def serve_all(
     running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
     while not all(server.started for server, _ in servers) and not any(t.done() for t in running):  # noqa: ASYNC110 - uvicorn tells it by a flag alone
         await asyncio.sleep(0.005)
-    # What exists now lives as long as the process: the collector need not look at it again.
+    # What exists now lives as long as the process: the collector need not look at it again. What is
+    # remembered from here on it does not look at either (core/model.py, verify/packed.py), so that
+    # its thresholds are as Python has them: a whole collection is as short with a million
+    # remembered as with none.
     gc.collect()
     gc.freeze()
     on_ready()

@@ -24,9 +24,9 @@ def read_within(connection: sa.Connection, keys: Sequence[Key]) -> dict[Key, Rec
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == POSTGRES:
         # Only here: not every server has the driver for it.
-        from latchgate.store import postgres_feed  # noqa: PLC0415 - see above
+        from latchgate.store import postgres_records  # noqa: PLC0415 - see above
 
-        return postgres_feed.read_within(driver, keys)
+        return postgres_records.read_within(driver, keys)
     return reads.read_within(driver, keys)
 
 

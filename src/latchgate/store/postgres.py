@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from latchgate.core.location import Postgres
 from latchgate.store.errors import OutcomeUnknownError, StoreError
+from latchgate.store.rows import Row
 
 STATEMENT_MS = 5_000
 # A process that is stopped within a change must not keep all others waiting until they give up.
@@ -110,6 +111,16 @@ def said(error: psycopg.Error) -> str:
     """Return the server's message, without the statement and its values."""
     primary = error.diag.message_primary
     return primary if primary is not None else str(error).strip().partition("\n")[0]
+
+
+def results_of(cursor: psycopg.Cursor[Row]) -> list[list[Row]]:
+    """Return the rows of each statement that has any to give."""
+    found = []
+    while True:
+        if cursor.description is not None:
+            found.append(cursor.fetchall())
+        if not cursor.nextset():
+            return found
 
 
 class Watchdog:

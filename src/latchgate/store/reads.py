@@ -32,6 +32,8 @@ _POLICY = "SELECT version, files FROM policy_version ORDER BY version DESC LIMIT
 _SCHEMA = "SELECT version_num FROM alembic_version"
 _OLDEST = "SELECT oldest FROM schema_window"
 PAGE = 1_000
+_IDS = "SELECT id FROM credential WHERE id > ? ORDER BY id LIMIT ?"
+_COUNTED = f"SELECT count(*), max(id) FROM ({_IDS})"  # noqa: S608 - a statement of our own
 
 
 def read_records(connection: Connection, keys: Iterable[Key]) -> Snapshot:
@@ -79,6 +81,19 @@ def read_policy_files(connection: Connection) -> tuple[int, dict[str, str]]:
     with faults():
         row = connection.execute(_POLICY).fetchone()
     return (row[0], rows.files_of(row[1])) if row is not None else (0, {})
+
+
+def read_ids(connection: Connection, after: str) -> list[str]:
+    """Return up to `PAGE` credentials' ids after one, in order."""
+    with faults():
+        return [one for (one,) in connection.execute(_IDS, (after, PAGE)).fetchall()]
+
+
+def count_ids(connection: Connection, after: str) -> tuple[int, str | None]:
+    """Count up to `PAGE` credentials' ids after one, and return the last of them."""
+    with faults():
+        count, last = connection.execute(_COUNTED, (after, PAGE)).fetchone()
+    return count, last
 
 
 def check_schema(connection: Connection, expected: str) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -50,6 +52,8 @@ ROLE = "id, tenant_id, scopes, implies, name"
 SIGNING_KEY = "id, purpose, public, retired_at"
 
 Row = Sequence[Any]
+_ALIKE = 1_024
+_NOTHING = frozenset[str]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,16 @@ def credential(row: Row) -> Credential:
     """Read a row of `CREDENTIAL`."""
     return Credential(
         id=row[0],
-        kind=row[1],
-        tenant_id=row[2],
-        project_id=row[3],
-        owner_id=row[4],
+        kind=intern(row[1]),
+        tenant_id=intern(row[2]),
+        project_id=intern(row[3]),
+        owner_id=intern(row[4]),
         parent_id=row[5],
         services=_services(row[6]),
-        scopes=Scopes.of(_strings(row[7])),
-        networks=Networks.of(_strings(row[8])) if row[8] is not None else None,
+        scopes=_scopes(row[7]),
+        networks=_networks(row[8]) if row[8] is not None else None,
         issues=bool(row[15]),
-        environment=row[9],
+        environment=intern(row[9]) if row[9] is not None else None,
         external_id=row[10],
         digest=bytes(row[11]),
         created_at=row[12],
@@ -86,7 +90,7 @@ def credential(row: Row) -> Credential:
         name=row[16],
         roles=tuple(_strings(row[17])) if row[17] is not None else None,
         access_rules=_rules(row[18]) if row[18] is not None else None,
-        denied_tokens=frozenset(_denied(row[19])) if row[19] is not None else frozenset(),
+        denied_tokens=frozenset(_denied(row[19])) if row[19] is not None else _NOTHING,
         tokens_after=row[20],
         superseded_by=row[21],
         superseded_at=row[22],
@@ -148,7 +152,7 @@ def role(row: Row) -> Role:
     return Role(
         id=row[0],
         tenant_id=row[1],
-        scopes=Scopes.of(_strings(row[2])),
+        scopes=_scopes(row[2]),
         implies=tuple(_strings(row[3])),
         name=row[4],
     )
@@ -159,6 +163,20 @@ def signing_key(row: Row) -> SigningKey:
     return SigningKey(id=row[0], purpose=row[1], public=bytes(row[2]), retired_at=row[3])
 
 
+# What many rows spell alike is read once, and is one object in all the records that are remembered.
+
+
+@lru_cache(_ALIKE)
+def _scopes(text: str) -> Scopes:
+    return Scopes.of(_strings(text))
+
+
+@lru_cache(_ALIKE)
+def _networks(text: str) -> Networks:
+    return Networks.of(_strings(text))
+
+
+@lru_cache(_ALIKE)
 def _services(text: str) -> frozenset[str] | None:
     """Read services; `["*"]` stands for every one."""
     names = frozenset(_strings(text))

@@ -10,14 +10,34 @@ from __future__ import annotations
 import operator
 from collections import OrderedDict
 from collections.abc import Iterable
+from itertools import islice
+from typing import Any
 
 import msgspec
 
-from latchgate.core.model import Application, ApplicationKey, Facts, Grant, Key, Noun, Record
+from latchgate.core.model import (
+    Application,
+    ApplicationKey,
+    Credential,
+    Facts,
+    Grant,
+    Key,
+    Noun,
+    Record,
+)
+from latchgate.verify.hot import MAX_FACTS, Hot
+from latchgate.verify.known import Known
+from latchgate.verify.packed import Packed
 
-MAX_RECORDS = 200_000
+Moment = tuple[int, int]  # a history that memory was of, and the journal's number in it
+
+MAX_CREDENTIALS = 1_000_000
+MAX_RECORDS = 200_000  # of every other sort
 MAX_ABSENT = 20_000
 MAX_CHANGES = 50_000
+_MAX_FRESH = 4_096
+# A dict's first entry is found by going past all that were there before: not for each one.
+_AT_ONCE = 512
 # No credential's facts are made from these.
 _UNDERIVED = frozenset(
     {
@@ -47,17 +67,20 @@ MISSING = Missing()
 class Cache:
     """Bounded memory of records that exist and of ids that don't, followed by number.
 
-    Absent ids are kept apart and bounded on their own, so that a flood of made-up ids cannot push
-    out a record in use.
+    Credentials, of which there are many, are packed. Absent ids are kept apart and bounded on their
+    own, so that a flood of made-up ids cannot push out a record in use; where `known` is there, it
+    tells of credentials' ids that they are absent, and none of them is kept.
     """
 
     def __init__(
         self,
         position: int,
         *,
+        max_credentials: int = MAX_CREDENTIALS,
         max_records: int = MAX_RECORDS,
         max_absent: int = MAX_ABSENT,
         max_changes: int = MAX_CHANGES,
+        max_facts: int = MAX_FACTS,
     ) -> None:
         self.position = position
         self.newest = position  # the highest number that anything here was read at
@@ -69,15 +92,25 @@ class Cache:
         self._max_absent = max_absent
         self._max_changes = max_changes
         # What was derived from records, by credential id; right at this position only.
-        self.facts: dict[str, Facts] = {}
-        self._with_parents: set[str] = set()
+        self._hot = Hot(max_facts)
+        self.facts = self._hot.facts
+        self._credentials = Packed(max_credentials, in_use=self.facts.__contains__)
+        self._fresh: set[str | bytes] = set()  # what came in since, and no facts were made of
+        self.known: Known | None = None
+        self._made: list[str] | None = None  # ids that changed while `known` is being made
         # Digests of tokens whose signature was right, under the keys as they are.
         self.signed: dict[bytes, None] = {}
         self._together: dict[tuple[str, str], tuple[Grant, Application, ApplicationKey, Grant]] = {}
 
     def recall(self, key: Key) -> Record | Missing | None:
         """Return a remembered record, None for an id known to be absent, or MISSING."""
-        found = self._records.get(key)
+        found: Record | None
+        if key[0] is Noun.CREDENTIAL:
+            found = self._credentials.get(key[1])
+            if found is None and self.known is not None and key[1] not in self.known:
+                return None
+        else:
+            found = self._records.get(key)
         if found is not None:
             return found
         return None if key in self._absent else MISSING
@@ -91,7 +124,11 @@ class Cache:
         policy = False
         for number, key in listed:
             self._underive(key)
-            self._records.pop(key, None)
+            if key[0] is Noun.CREDENTIAL:
+                self._credentials.drop(key[1])
+                self._learn(key[1])
+            else:
+                self._records.pop(key, None)
             self._absent.pop(key, None)
             self._changes[key] = number
             self._changes.move_to_end(key)
@@ -112,24 +149,30 @@ class Cache:
             if record is None:
                 _bound(self._absent, self._max_absent)
                 self._absent[key] = None
+            elif isinstance(record, Credential):
+                self._credentials.put(record)
+                self._freshen(record.id)
             else:
                 _bound(self._records, self._max_records)
                 self._records[key] = record
 
     def derive(self, facts: Facts) -> None:
         """Remember facts assembled from records at least as new as the position."""
-        if len(self.facts) >= self._max_records:
-            self.facts.clear()
-            self._with_parents.clear()
-        self.facts[facts.credential.id] = facts
-        if facts.credential.parent_id is not None:
-            self._with_parents.add(facts.credential.id)
+        credential = facts.credential
+        came: str | bytes = credential.digest if credential.minted else credential.id
+        self._hot.keep(facts, again=came not in self._fresh)
+        self._fresh.discard(came)
 
     def remember_signed(self, told: bytes) -> None:
         """Remember that a token's signature was right, by the digest of its text."""
-        while len(self.signed) >= self._max_records:
-            del self.signed[next(iter(self.signed))]
+        _bound(self.signed, self._max_records)
         self.signed[told] = None
+        self._freshen(told)
+
+    def _freshen(self, came: str | bytes) -> None:
+        if len(self._fresh) >= _MAX_FRESH:
+            self._fresh.clear()  # what was left has no facts made of it, or counts as known longer
+        self._fresh.add(came)
 
     def together(self, grant: Grant, application: Application, key: ApplicationKey) -> Grant:
         """Return a user's grant with the program they use, the same one for the same three.
@@ -140,8 +183,7 @@ class Cache:
         known = self._together.get(both)
         if known is not None and all(map(operator.is_, known, parts)):
             return known[3]
-        if len(self._together) >= self._max_records:
-            self._together.clear()
+        _bound(self._together, self._max_records)
         made = msgspec.structs.replace(
             grant,
             application=application,
@@ -159,19 +201,43 @@ class Cache:
         if noun is Noun.SIGNING_KEY:
             self.signed.clear()
         if noun is not Noun.CREDENTIAL:
-            self.facts.clear()
-            self._with_parents.clear()
+            self._hot.clear()
             return
-        self.facts.pop(record_id, None)
-        for child in self._with_parents:
-            self.facts.pop(child, None)
-        self._with_parents.clear()
+        self._hot.drop(record_id)
+
+    # --- which credentials there are
+
+    def begin_to_know(self) -> None:
+        """Note the ids that change from here on, for a `known` that is being made."""
+        self._made = []
+
+    def noted(self) -> list[str]:
+        """Take the ids that changed since this was asked last."""
+        taken, self._made = self._made or [], []
+        return taken
+
+    def end_to_know(self, known: Known | None) -> None:
+        """Tell absent ids by `known` from here on; it holds all ids but those yet to be `noted`."""
+        for credential_id in self.noted():
+            if known is not None:
+                known.add(credential_id)
+        self.known, self._made = known, None
+
+    def _learn(self, credential_id: str) -> None:
+        """Take note of a credential that changed: it may be a new one."""
+        if self._made is not None:
+            self._made.append(credential_id)
+        if self.known is not None:
+            self.known.add(credential_id)
+            if self.known.full:
+                self.known = None  # it would tell too little: a larger one is made when it is due
 
     def __len__(self) -> int:
-        return len(self._records) + len(self._absent)
+        return len(self._credentials) + len(self._records) + len(self._absent)
 
 
-def _bound(entries: dict[Key, Record] | dict[Key, None], limit: int) -> None:
+def _bound(entries: dict[Any, Any], limit: int) -> None:
     """Drop the oldest insertions; a record in use comes back with one cheap read."""
-    while len(entries) >= limit:
-        del entries[next(iter(entries))]
+    if len(entries) >= limit:
+        for oldest in list(islice(entries, max(1, limit // _AT_ONCE))):
+            del entries[oldest]

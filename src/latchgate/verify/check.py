@@ -18,6 +18,7 @@ from latchgate.core.kinds import ApplicationKeyKind, Kind
 from latchgate.core.model import (
     AccessRule,
     Credential,
+    Decision,
     Facts,
     Grant,
     Presented,
@@ -28,9 +29,10 @@ from latchgate.core.path import Path, read_path, without_parameters
 from latchgate.core.policy import Area, Policy
 from latchgate.core.reason import Reason, Step
 from latchgate.core.secret import DIGEST_LENGTH, Secret
-from latchgate.verify.cache import Cache
-from latchgate.verify.gather import account, gather, gather_application
+from latchgate.verify.cache import Cache, Missing
+from latchgate.verify.gather import account, at_hand, gather, gather_application
 from latchgate.verify.locate import is_preflight, locate
+from latchgate.verify.passes import Passes
 from latchgate.verify.walk import Claim, Derive, Need, Prove, Steps, Told, Walk
 
 
@@ -42,15 +44,38 @@ def check(
     cache: Cache,
     new_id: Callable[[], str],
     claim: Claim | None = None,
+    passes: Passes | None = None,
 ) -> Steps:
     """Decide one request at one moment (`now`, Unix seconds); `new_id` names a refusal.
 
     With a `claim`, whether that stands is decided instead of what the request's headers present.
+    With `passes`, an acceptance is remembered there; not one of a claim.
+    """
+    begun = begin(
+        request, policy=policy, now=now, cache=cache, new_id=new_id, claim=claim, passes=passes
+    )
+    return begun if isinstance(begun, Decision) else (yield from begun)
+
+
+def begin(
+    request: Request,
+    *,
+    policy: Policy,
+    now: float,
+    cache: Cache,
+    new_id: Callable[[], str],
+    claim: Claim | None = None,
+    passes: Passes | None = None,
+) -> Decision | Steps:
+    """Decide as `check` does where memory has all that it takes; else return the steps to go on by.
+
+    Most requests end here, refused ones too: a generator would cost them as much as a look-up.
     """
     walk = Walk(request, policy, now, cache, new_id, [])
-    walk.claim = claim
-    if claim is not None and claim.anywhere:
-        return (yield from _stands(walk, claim))
+    if claim is not None:
+        walk.claim = claim
+        if claim.anywhere:
+            return _stands(walk, claim)
     refused = locate(walk)
     area = walk.area
     if refused is not None or area is None:
@@ -62,18 +87,53 @@ def check(
     claims = _read(walk, area) if claim is None else _told(walk, claim)
     if isinstance(claims, Refused):
         return walk.end(claims.reason)
+    kind, presented = claims[0]
+    if len(claims) == 1 and presented.password is None and presented.assertion is None:
+        facts = at_hand(walk, presented)
+        if not isinstance(facts, Missing):
+            best = _judge(walk, area, kind, presented, facts)
+            if best.grant is None or area.application is None or best.reason is not _ALLOWED:
+                return _concluded(walk, best, claims, passes)
+            return _finished(walk, area, best, claims, passes)
+    return _gone_on(walk, area, claims, passes)
+
+
+_Claims = list[tuple[Kind, Presented]]
+_ALLOWED = Reason.ALLOWED
+
+
+def _gone_on(walk: Walk, area: Area, claims: _Claims, passes: Passes | None) -> Steps:
+    """Decide where records have to be read, where work is slow, or several things were sent."""
     best = yield from _weigh(walk, area, claims)
     if isinstance(best, Refused):
         return walk.end(best.reason)
+    return (yield from _finished(walk, area, best, claims, passes))
+
+
+def _finished(
+    walk: Walk, area: Area, best: _Finding, claims: _Claims, passes: Passes | None
+) -> Steps:
+    """Judge the program that was used, where the area asks for one, of whoever may come in."""
+    if area.application is None or walk.claim is not None or best.reason is not _ALLOWED:
+        return _concluded(walk, best, claims, passes)
     walk.credential = best.credential
-    if best.reason is not Reason.ALLOWED or best.grant is None:
-        return walk.end(best.reason)
-    if area.application is None or claim is not None:
-        return walk.end(Reason.ALLOWED, best.grant)
+    if best.grant is None:
+        return walk.end(Reason.FAULT)
     grant = yield from _with_application(walk, area.application, best.grant)
     if isinstance(grant, Refused):
         return walk.end(grant.reason)
     return walk.end(Reason.ALLOWED, grant)
+
+
+def _concluded(walk: Walk, best: _Finding, claims: _Claims, passes: Passes | None) -> Decision:
+    """Decide by what was found, and remember an acceptance that may be repeated."""
+    walk.credential = best.credential
+    if best.reason is not _ALLOWED or best.grant is None:
+        return walk.end(best.reason)
+    decision = walk.end(Reason.ALLOWED, best.grant)
+    if passes is not None and len(claims) == 1 and best.facts is not None:
+        passes.remember(walk.request, walk.policy, claims[0][1], best.facts, decision)
+    return decision
 
 
 def _stands(walk: Walk, claim: Claim) -> Steps:
@@ -104,6 +164,7 @@ class _Finding(msgspec.Struct, frozen=True):
     reason: Reason
     credential: Credential | None
     grant: Grant | None
+    facts: Facts | None = None
 
 
 _UNPROVEN, _FALLEN, _LACKING, _OPENS = range(4)
@@ -176,8 +237,10 @@ def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
         stray = _stray(request, area)
         return claims if stray is None else _unread(walk, area, stray)
     accepted = tuple(kind.name for kind in area.kinds)
-    for other in walk.policy.kinds.values():
-        if other not in area.kinds and other is not area.application and other.parse(request):
+    # Most who send nothing send nothing of any kind.
+    others = walk.policy.others(area)
+    for other in others.kinds if others.may_read(request) else ():
+        if other.parse(request):
             trace.append((Step.READ, False, (other.name, "this area does not accept it", accepted)))
             return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
     for name in area.carriers:
@@ -202,10 +265,15 @@ def _stray(request: Request, area: Area) -> str | None:
     """
     if len(area.carriers) < 2:  # noqa: PLR2004 - one alone is what was read
         return None
-    sent = [name for name in area.carriers if name in request.headers]
-    if len(sent) < 2:  # noqa: PLR2004 - as above
+    headers, number = request.headers, 0
+    for name in area.carriers:
+        if name in headers:
+            number += 1
+    if number < 2:  # noqa: PLR2004 - as above
         return None
-    for name in sent:
+    for name in area.carriers:
+        if name not in headers:
+            continue
         value = request.headers[name]
         alone = msgspec.structs.replace(request, headers={name: value})
         if any(kind.parse(alone) for kind in area.kinds):
@@ -282,7 +350,7 @@ def _judge(
         lacking = _authorize(walk, area, found, facts) if area is not None else Reason.NO_AREA
     if lacking is not None:
         return _Finding(_LACKING, lacking, facts.credential, found)
-    return _Finding(_OPENS, Reason.ALLOWED, facts.credential, found)
+    return _Finding(_OPENS, Reason.ALLOWED, facts.credential, found, facts)
 
 
 def _authorize(walk: Walk, area: Area, grant: Grant, facts: Facts) -> Reason | None:

@@ -15,7 +15,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, Future
-from typing import TypeVar
+from typing import TypedDict, TypeVar, Unpack
 
 import msgspec
 
@@ -24,6 +24,7 @@ from latchgate.core.model import (
     Credential,
     Decision,
     Facts,
+    Grant,
     Key,
     Presented,
     Record,
@@ -36,55 +37,43 @@ from latchgate.core.reason import Reason, Step
 from latchgate.signin.oidc import Assertions
 from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
-from latchgate.verify.cache import Cache
-from latchgate.verify.check import check
+from latchgate.verify.cache import Cache, Moment
+from latchgate.verify.check import begin, check
+from latchgate.verify.decision_ids import DecisionIds
+from latchgate.verify.ends import ends_at
 from latchgate.verify.gather import person, proven, recalled, stand_for
+from latchgate.verify.given import NOTHING, Aside, Given, given_by, read_for
+from latchgate.verify.passes import Passes
 from latchgate.verify.walk import Claim, Derive, Fetch, Need, Prove, Records, Slow, Told
 
 _MAX_ATTEMPTS = 8  # some reads and a password; more only where all changes as fast as it is read
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
-Moment = tuple[int, int]  # a history of this engine, and the journal's number in it
-Compile = Callable[[dict[str, str], int], Policy]
 
+class EngineParts(TypedDict):
+    """What every engine is made with.
 
-class Aside(msgspec.Struct, frozen=True):
-    """What was read for one request alone, when memory could not be believed.
-
-    Good for as long as memory is at `moment`, where it was before `keys` were read: once it has
-    moved on, it may have said that it dropped what this still holds.
+    `clock` gives Unix seconds, `ticks` a clock that never jumps, `entropy` n random bytes,
+    `compile_policy` turns published policy files and their version into a Policy, `passwords` works
+    out digests of chosen passwords and `assertions` those of whom signed statements name,
+    `on_decision` is told each decision, its request and its time.
     """
 
-    keys: tuple[Key, ...]
-    cache: Cache
-    policy: Policy
-    moment: Moment
-
-
-class Given(msgspec.Struct, frozen=True):
-    """What slow work came to: why it was not done, what was read aside, or that a read failed."""
-
-    refused: Refused | None = None
-    aside: Aside | None = None
-    failed: bool = False
-
-    def then(self, more: Given) -> Given:
-        """Return this with what more came of further work."""
-        return Given(more.refused or self.refused, more.aside or self.aside, more.failed)
-
-
-NOTHING = Given()
+    clock: Callable[[], float]
+    ticks: Callable[[], float]
+    entropy: Callable[[int], bytes]
+    compile_policy: Callable[[dict[str, str], int], Policy]
+    passwords: Passwords
+    assertions: Assertions
+    on_decision: Callable[[Decision, Request, float], None]
 
 
 class Engine(ABC):
     """One cache, and the decisions made with it.
 
-    `clock` gives Unix seconds, `ticks` a clock that never jumps, `entropy` n random bytes,
-    `compile_policy` turns published policy files and their version into a Policy, `passwords` works
-    out digests of chosen passwords and `assertions` those of whom signed statements name,
-    `on_decision` is told each decision, its request and its time. `settle` returns once what had
-    been decided before was answered; whoever answers by way of an event loop sets it.
+    `settle` returns once what had been decided before was answered; whoever answers by way of an
+    event loop sets it.
     """
 
     policy: Policy
@@ -93,25 +82,17 @@ class Engine(ABC):
     waits = False  # whether what reads records may wait for a network
     settle: Callable[[], None]
 
-    def __init__(
-        self,
-        *,
-        clock: Callable[[], float],
-        ticks: Callable[[], float],
-        entropy: Callable[[int], bytes],
-        compile_policy: Compile,
-        passwords: Passwords,
-        assertions: Assertions,
-        on_decision: Callable[[Decision, Request, float], None],
-    ) -> None:
-        self._clock = clock
-        self._ticks = ticks
-        self._entropy = entropy
-        self._compile = compile_policy
-        self._passwords = passwords
-        self._assertions = assertions
-        self._on_decision = on_decision
+    def __init__(self, **parts: Unpack[EngineParts]) -> None:
+        self._clock = parts["clock"]
+        self._ticks = parts["ticks"]
+        self._entropy = parts["entropy"]
+        self._compile = parts["compile_policy"]
+        self._passwords = parts["passwords"]
+        self._assertions = parts["assertions"]
+        self._on_decision = parts["on_decision"]
         self._lock = threading.Lock()
+        self._passes = Passes(self._entropy)
+        self._new_id = DecisionIds(self._entropy).draw
         self._told = -1.0
         self._cache: Cache
         self.settle = _nothing
@@ -174,8 +155,8 @@ class Engine(ABC):
         if isinstance(need, Fetch):
             return self._fetch(need)
         if isinstance(need, Prove):
-            return _given(self._assertions.submit(need))
-        return _given(self._passwords.submit(need))
+            return given_by(self._assertions.submit(need))
+        return given_by(self._passwords.submit(need))
 
     def _recall(self, need: Derive | Prove) -> bytes | Refused | None:
         if isinstance(need, Prove):
@@ -201,6 +182,11 @@ class Engine(ABC):
                 self._tell("a decision could not be made")
                 return self._fault(Reason.FAULT, request)
 
+    def ends_at(self, grant: Grant) -> float | None:
+        """Return when a grant ends by itself (Unix seconds, infinity: never); None if unknown."""
+        with self._lock:
+            return ends_at(self._cache, grant)
+
     def explain(self, request: Request) -> Decision:
         """Decide a request that nobody made: the same path, but neither kept nor counted.
 
@@ -209,7 +195,7 @@ class Engine(ABC):
         # Nobody guesses passwords here: one that is not remembered is not worked out.
         busy = Given(Refused(Reason.PASSWORDS_BUSY, "explain works out no password or signature"))
         decision = self._waited(
-            lambda given: self._decided(request, self._clock(), given, None), busy
+            lambda given: self._decided(request, self._clock(), given, None, self._believed()), busy
         )
         return decision if isinstance(decision, Decision) else self._fault(Reason.FAULT, request)
 
@@ -276,7 +262,7 @@ class Engine(ABC):
             aside = self._aside(given)
             # Which records it takes shows from an empty memory; they are read with proof.
             cache = aside.cache if aside is not None else Cache(0)
-            return _read_for(aside, self._run(steps(cache), given, cache), given)
+            return read_for(aside, self._run(steps(cache), given, cache), given)
 
         found = self._waited(ask, NOTHING)
         if isinstance(found, Derive | Prove | Fetch):
@@ -300,28 +286,41 @@ class Engine(ABC):
             given = given.then(self._fetch(found).result())
 
     def _decide(self, request: Request, given: Given, claim: Claim | None) -> Decision | Slow:
-        now = self._clock()
-        decision = self._decided(request, now, given, claim)
+        # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
+        cache, now = self._believed(), self._clock()
+        passes = self._passes if claim is None else None
+        if cache is not None and passes is not None:
+            known = passes.recall(request, self.policy, cache, now)
+            if known is not None:
+                self._on_decision(known, request, now)
+                return known
+        decision = self._decided(request, now, given, claim, cache, passes)
         if isinstance(decision, Decision):
             self._on_decision(decision, request, now)
         return decision
 
     def _decided(
-        self, request: Request, now: float, given: Given, claim: Claim | None
+        self,
+        request: Request,
+        now: float,
+        given: Given,
+        claim: Claim | None,
+        believed: Cache | None,
+        passes: Passes | None = None,
     ) -> Decision | Slow:
-        # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
-        cache, policy = self._believed(), self.policy
-        if cache is not None:
-            steps = check(
-                request, policy=policy, now=now, cache=cache, new_id=self._new_id, claim=claim
-            )
-            return self._run(steps, given, cache)
+        policy = self.policy
+        if believed is not None:
+            begun = begin(
+                request, policy=policy, now=now, cache=believed, new_id=self._new_id, claim=claim,
+                passes=passes,
+            )  # fmt: skip
+            return begun if isinstance(begun, Decision) else self._run(begun, given, believed)
         aside = self._aside(given)
         cache, policy = (aside.cache, aside.policy) if aside is not None else (Cache(0), policy)
         steps = check(
             request, policy=policy, now=now, cache=cache, new_id=self._new_id, claim=claim
         )
-        return _read_for(aside, self._run(steps, given, cache), given)
+        return read_for(aside, self._run(steps, given, cache), given)
 
     def _aside(self, given: Given) -> Aside | None:
         """Return what was read aside, unless memory has moved on since."""
@@ -347,14 +346,11 @@ class Engine(ABC):
                     continue
                 records = self._read(need.keys, cache)
                 if isinstance(records, Fetch):
-                    return _wanted(records, given)
+                    return given.further(records)
                 need = walk.send(records)
         except StopIteration as done:
             found: _T = done.value
             return found
-
-    def _new_id(self) -> str:
-        return self._entropy(10).hex()
 
     def _tell(self, what: str) -> None:
         """Log the exception under way, once a second at most: an outage must not fill a disk."""
@@ -400,6 +396,14 @@ class Engine(ABC):
         """Catch up with the journal where that takes no wait; for idle times."""
 
     @abstractmethod
+    def trust_left(self, since: float) -> float:
+        """Return for how long memory may be believed if nothing is heard (seconds).
+
+        0 where that rests on what was heard before `since`, on the clock of leases. Infinity where
+        each decision looks anew.
+        """
+
+    @abstractmethod
     def head(self) -> int:
         """Return the journal's head as the database has it now; StoreError where it has none."""
 
@@ -422,38 +426,3 @@ class Engine(ABC):
 
 def _nothing() -> None:
     """Wait for nothing: who asks has the answer at once."""
-
-
-def _wanted(need: Fetch, given: Given) -> Fetch:
-    """Return a read that is needed; StoreError where the one before it failed."""
-    if given.failed:
-        msg = "the database can't be reached"
-        raise StoreError(msg)
-    return need
-
-
-def _read_for(aside: Aside | None, found: _T | Slow, given: Given) -> _T | Slow:
-    """Return what was found where it was all read aside, or all the reads that it takes at once.
-
-    Even what needs no record was decided by a policy, which may have been replaced.
-    """
-    if isinstance(found, Fetch):
-        return Fetch((*(aside.keys if aside is not None else ()), *found.keys), None)
-    return found if aside is not None else _wanted(Fetch((), None), given)
-
-
-def _given(work: Future[Refused | None]) -> Future[Given]:
-    """Return a future of what slow work came to, as a decision is given it."""
-    told: Future[Given] = Future()
-
-    def done(finished: Future[Refused | None]) -> None:
-        if finished.cancelled():
-            told.cancel()
-            told.set_running_or_notify_cancel()
-        elif (error := finished.exception()) is not None:
-            told.set_exception(error)
-        else:
-            told.set_result(Given(finished.result()))
-
-    work.add_done_callback(done)
-    return told

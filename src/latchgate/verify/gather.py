@@ -31,15 +31,27 @@ from latchgate.core.model import (
 from latchgate.core.scope import ALL, NONE
 from latchgate.core.secret import DIGEST_LENGTH, same
 from latchgate.core.standing import MAX_PARENTS, assemble, rights_of, roles_left
-from latchgate.verify.cache import Cache, Missing
+from latchgate.verify.cache import MISSING, Cache, Missing
 from latchgate.verify.signature import is_signed
 from latchgate.verify.walk import Need, Told, Walk
 
 # Another worker may mint with a key for a moment after it was replaced.
 _LATE_SECONDS = 60.0
 MAX_PREDECESSORS = 3  # of a login's newest credential, so many before it are looked at
+_NO_ROLES = frozenset[str]()  # one for all: Python makes a new empty one each time
 _Get = Callable[[Key], Record | None]
 _Found = TypeVar("_Found")
+
+
+def at_hand(walk: Walk, presented: Presented) -> Facts | Missing | None:
+    """Return what `gather` would, from memory alone; MISSING where it would have to read."""
+    known = _recalled(walk, presented)
+    if known is not None:
+        return known
+    if presented.login is not None or presented.signed is not None:
+        return MISSING
+    absent = walk.cache.recall((Noun.CREDENTIAL, presented.credential_id)) is None
+    return None if absent else MISSING
 
 
 def gather(walk: Walk, presented: Presented) -> Generator[Need, Told, Facts | None]:
@@ -332,7 +344,7 @@ def _assemble(credential: Credential, get: _Get, parents_left: int) -> Facts:
         project=project if isinstance(project, Project) else None,
         owner_rights=owner_rights,
         parent=parent,
-        roles=frozenset(left),
+        roles=frozenset(left) if left else _NO_ROLES,
         application=application if isinstance(application, Application) else None,
     )
 

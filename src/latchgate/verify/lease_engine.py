@@ -15,15 +15,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Unpack
 
-from latchgate.core.model import Decision, Key, Noun, Request
+from latchgate.core.model import Key, Noun
 from latchgate.core.policy import Policy
-from latchgate.signin.oidc import Assertions
-from latchgate.signin.pool import Passwords
 from latchgate.store.errors import StoreError
 from latchgate.store.source import Beat, Source
 from latchgate.verify.cache import Cache
-from latchgate.verify.engine import Aside, Compile, Engine, Given
+from latchgate.verify.engine import Engine, EngineParts
+from latchgate.verify.given import Aside, Given
 from latchgate.verify.walk import Fetch, Records
 
 READS = 4  # at once; more wait
@@ -60,32 +60,13 @@ class LeaseEngine(Engine):
 
     waits = True
 
-    def __init__(
-        self,
-        lease: Lease,
-        *,
-        clock: Callable[[], float],
-        ticks: Callable[[], float],
-        entropy: Callable[[int], bytes],
-        compile_policy: Compile,
-        passwords: Passwords,
-        assertions: Assertions,
-        on_decision: Callable[[Decision, Request, float], None],
-    ) -> None:
-        super().__init__(
-            clock=clock,
-            ticks=ticks,
-            entropy=entropy,
-            compile_policy=compile_policy,
-            passwords=passwords,
-            assertions=assertions,
-            on_decision=on_decision,
-        )
+    def __init__(self, lease: Lease, **parts: Unpack[EngineParts]) -> None:
+        super().__init__(**parts)
         self._source = source = lease.source
         self._lease = lease.seconds
         self._stale = lease.stale if lease.stale is not None else lease.seconds
         self._boot = lease.boot
-        self._until = self._stale_until = 0.0
+        self._until = self._stale_until = self._renewed = 0.0
         self._unreachable = False
         self._policy_due = False
         self._unsettled = False  # whether what was decided before it followed may not have left
@@ -240,6 +221,7 @@ class LeaseEngine(Engine):
                 self.policy, self._policy_due = policy, False
             if told.reached:
                 from_then = began - told.age
+                self._renewed = max(self._renewed, began)
                 self._until = max(self._until, from_then + self._lease)
                 self._stale_until = max(self._stale_until, from_then + self._stale)
                 self._unreachable = False
@@ -277,6 +259,17 @@ class LeaseEngine(Engine):
 
     def follow(self) -> None:
         """Do nothing: a thread of its own follows."""
+
+    def trust_left(self, since: float) -> float:
+        """Return for how long memory may be believed if nothing is heard (seconds).
+
+        0 where no heartbeat that began after `since` has renewed it.
+        """
+        with self._lock:
+            if self._renewed < since:
+                return 0.0
+            until = self._stale_until if self._unreachable else self._until
+            return max(0.0, until - self._boot())
 
     def head(self) -> int:
         """Return the journal's head; StoreError when the source can't be reached."""

@@ -7,13 +7,22 @@ anybody is asked for.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import product
+from typing import TypeVar
 
 import msgspec
 
 from latchgate.core.model import Refused, Request, TraceStep
-from latchgate.core.path import Path, PathFault, read_path, without_parameters
+from latchgate.core.path import (
+    MAX_TARGET,
+    Path,
+    PathFault,
+    is_plain,
+    read_path,
+    without_parameters,
+)
 from latchgate.core.policy import Area, Policy, Rule
 from latchgate.core.reason import Reason, Step
 from latchgate.verify.walk import Walk
@@ -39,41 +48,138 @@ _LONG = 512
 _PORT_DIGITS = 5
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """What was found for one method, host and target; the same for every request under a policy."""
+class Place(msgspec.Struct, frozen=True):
+    """What was found for one method in one area; the same for every request under a policy.
+
+    `carriers` are the headers of which one alone carries a secret there; none where nobody is asked
+    for, or where more than a secret is looked at.
+    """
 
     area: Area
     rule: Rule
     trace: tuple[TraceStep, ...]
+    carriers: tuple[str, ...]
+
+
+class Nowhere(msgspec.Struct, frozen=True):
+    """Why a method and a path lead nowhere; the same for every request under a policy.
+
+    `refused` is None where that has to be looked for each time.
+    """
+
+    area: Area | None = None
+    dialect: str = ""
+    trace: tuple[TraceStep, ...] = ()
+    refused: Refused | None = None
+
+
+_UNKNOWN = Nowhere()
+_Found = TypeVar("_Found", Place, Nowhere)
 
 
 def locate(walk: Walk) -> Refused | None:
     """Find the area and the rule, from memory where the same place was asked for before."""
-    request, located = walk.request, walk.policy.located
-    if request.fault is not None or not _OVERRIDES.isdisjoint(request.headers):
+    request = walk.request
+    if request.fault is not None or is_overridden(request.headers):
         return _search(walk)
-    key = (request.method, request.host, request.target)
-    place = located.get(key)
-    if isinstance(place, _Place):
+    place = _known(request, walk.policy)
+    if isinstance(place, Nowhere):
+        if place.refused is not None:
+            walk.area, walk.dialect = place.area, place.dialect
+            walk.trace += place.trace
+            return place.refused
+    else:
         walk.area, walk.rule, walk.dialect = place.area, place.rule, place.area.dialect
         walk.trace += place.trace
         return None if not place.area.tls else _in_the_clear(walk, place.area)
     refused = _search(walk)
     area, rule = walk.area, walk.rule
-    found = tuple(walk.trace)  # of the place alone: over what one came is its own step
     if refused is None and area is not None:
         refused = _in_the_clear(walk, area)
-    # A preflight depends on its headers; long targets would fill memory as fast as a flood wants.
-    if refused is not None or area is None or rule is None or len(request.target) >= _LONG:
-        return refused
-    # Matrix parameters may hold a secret, which is remembered nowhere; COPY names a second path.
-    if area.parameters or request.method in _TWO_PATHS:
-        return None
-    if not (area.preflight and request.method == "OPTIONS"):
+    if refused is None and area is not None and rule is not None:
+        _remember(request, walk.policy, area, rule)
+    return refused
+
+
+def placed(request: Request, policy: Policy) -> Place | None:
+    """Return the place of a request whose path reads as it stands, or was read before.
+
+    None where `locate` has to look: that is not to say that nothing is there. Whether the request
+    may come as it does, its headers and its connection, is not looked at.
+    """
+    found = _known(request, policy)
+    return found if isinstance(found, Place) else None
+
+
+def _known(request: Request, policy: Policy) -> Place | Nowhere:
+    target = request.target
+    if len(target) > MAX_TARGET:
+        return _UNKNOWN
+    # The query leads nowhere else, and is kept nowhere.
+    path = target if "?" not in target else target[: target.index("?")]
+    known = policy.located.get((request.method, request.host, path))
+    return known if isinstance(known, Place | Nowhere) else _straight(request, policy, path)
+
+
+def _straight(request: Request, policy: Policy, path: str) -> Place | Nowhere:
+    """Find what `_search` would, where the path and the method leave nothing to argue about."""
+    method, host = request.method, read_host(request.host)
+    if host is None or method not in _METHODS or not is_plain(path):
+        return _UNKNOWN
+    area = policy.match(host, path)
+    if area is None:
+        trace = ((Step.AREA, False, (path, host)),)
+        reason = Reason.NO_AREA if policy.version else Reason.POLICY_MISSING
+        nowhere = Nowhere(None, policy.dialect(path), trace, Refused(reason))
+        return _keep(request, policy, path, nowhere)
+    rule = area.rule(method)
+    if rule is None:
+        if area.preflight and method == "OPTIONS":
+            return _UNKNOWN
+        steps = (Step.AREA, True, (area, policy.version)), (Step.RULE, False, (method, area, None))
+        nowhere = Nowhere(area, area.dialect, steps, Refused(Reason.METHOD_NOT_ALLOWED))
+        return _keep(request, policy, path, nowhere)
+    return _remember(request, policy, area, rule) or _UNKNOWN
+
+
+def _keep(request: Request, policy: Policy, path: str, found: _Found) -> _Found:
+    # Long paths would fill memory as fast as a flood wants.
+    if len(path) < _LONG:
+        located = policy.located
         if len(located) >= _MAX_PLACES:
             located.clear()
-        located[key] = _Place(area, rule, found)
-    return None
+        located[request.method, request.host, path] = found
+    return found
+
+
+def _remember(request: Request, policy: Policy, area: Area, rule: Rule) -> Place | None:
+    """Keep where a request leads, if its path and method alone say so."""
+    method, path = request.method, request.target.partition("?")[0]
+    # A preflight depends on its headers; COPY names a second path.
+    if (area.preflight and method == "OPTIONS") or method in _TWO_PATHS:
+        return None
+    # Matrix parameters may hold a secret, which is remembered nowhere.
+    if area.parameters:
+        return None
+    places = policy.places
+    place = places.get((id(area), method))
+    if not isinstance(place, Place):
+        if len(places) >= _MAX_PLACES:
+            places.clear()
+        trace = ((Step.AREA, True, (area, policy.version)), (Step.RULE, True, (method, area, rule)))
+        place = places[id(area), method] = Place(area, rule, trace, _carriers(area, rule))
+    return _keep(request, policy, path, place)
+
+
+def is_overridden(headers: Mapping[str, str]) -> bool:
+    """Whether a header asks for another method than the request's own."""
+    return not _OVERRIDES.isdisjoint(headers)
+
+
+def _carriers(area: Area, rule: Rule) -> tuple[str, ...]:
+    if area.closed or area.public or rule.public or area.application or area.shadow:
+        return ()
+    return area.carriers
 
 
 def _search(walk: Walk) -> Refused | None:
@@ -150,7 +256,7 @@ def _faulty(walk: Walk) -> Refused | None:
     if request.method not in _METHODS and not _METHOD.fullmatch(request.method):
         walk.trace.append((Step.REQUEST, False, ("the method is not an upper-case HTTP method",)))
         return Refused(Reason.METHOD_INVALID)
-    if not _OVERRIDES.isdisjoint(request.headers):
+    if is_overridden(request.headers):
         # A server behind the gateway may honour it: what was checked would not be served (D2.20).
         walk.trace.append((Step.REQUEST, False, ("a header asks for another method",)))
         return Refused(Reason.METHOD_INVALID)

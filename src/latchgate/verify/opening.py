@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Unpack
 
 from latchgate.core.location import Location, Postgres
 from latchgate.store.errors import StoreError
 from latchgate.verify.bell_engine import BellEngine
-from latchgate.verify.engine import Engine
+from latchgate.verify.engine import Engine, EngineParts
 from latchgate.verify.lease_engine import Lease, LeaseEngine
 
 
@@ -24,11 +23,11 @@ class Trust:
     stale: float | None
 
 
-def engine_over(database: Location, trust: Trust) -> Callable[..., Engine]:
-    """Return what makes an engine over a database, given what every `Engine` is; StoreError."""
+def engine_over(database: Location, trust: Trust, **parts: Unpack[EngineParts]) -> Engine:
+    """Return a new engine over a database; StoreError, PolicyError when it can't start."""
     if isinstance(database, Postgres):
-        return functools.partial(LeaseEngine, _lease(database, trust))
-    return functools.partial(BellEngine, database)
+        return LeaseEngine(_lease(database, trust), **parts)
+    return BellEngine(database, **parts)
 
 
 def _lease(database: Postgres, trust: Trust) -> Lease:

@@ -44,7 +44,8 @@ class Receipt:
     """Who dropped it: each verifier, and whether it said so or its trust ran out.
 
     `elapsed` is seconds. Without `known` nobody could list them: so long was waited that none
-    trusts what it remembers from before. Without `waited` nobody was waited for.
+    trusts what it remembers from before. Without `waited` nobody was waited for. `gateway_tail` is
+    for how much of it gateways that remember were waited for (seconds).
     """
 
     journal: int
@@ -53,6 +54,7 @@ class Receipt:
     lapsed: tuple[Listener | Follower, ...]
     known: bool = True
     waited: bool = True
+    gateway_tail: float = 0.0
 
     @property
     def verifiers(self) -> tuple[Named, ...]:
@@ -159,9 +161,13 @@ class Wait:
         shaken = not now.settled or now.history != listed.history
         if heard.listed is not None and not dropped and not gone and not shaken:
             return False
-        worst = max(now.max_trust, heard.promise.max_trust if heard.promise is not None else 0.0)
+        before = heard.promise or Promise(0.0, 0.0)
+        tail = now.gateway_tail
+        if heard.shaken or shaken:
+            # What this history tells may lack what was declared on the one before.
+            tail = max(tail, before.gateway_tail)
         self._heard = _Heard(
-            promise=Promise(worst, now.gateway_tail),
+            promise=Promise(max(now.max_trust, before.max_trust), tail),
             listed=listed,
             dropped=heard.dropped | dropped,
             gone=heard.gone | gone,

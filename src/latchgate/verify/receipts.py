@@ -102,7 +102,8 @@ class Receipts:
         finally:
             with self._changed:
                 self._waits.pop(one, None)
-        await self._pass(one.tail)
+        tail = one.tail
+        await self._pass(tail)
         known, done, late = one.known
         given = Receipt(
             journal=journal,
@@ -110,6 +111,7 @@ class Receipts:
             acknowledged=here + done,
             lapsed=lapsed + late,
             known=known,
+            gateway_tail=tail,
         )
         self._give(given)
         return given

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -131,10 +132,11 @@ class Edge:
         return cls(engine, shadows, passwords, assertions)
 
     def close(self) -> None:
-        """Stop following, and end what it asks."""
-        self.passwords.close()
-        self.assertions.close()
-        self.engine.close()
+        """Stop following, and end what it asks, whatever some of that raises."""
+        with ExitStack() as ending:  # from the last to the first
+            ending.callback(self.engine.close)
+            ending.callback(self.assertions.close)
+            ending.callback(self.passwords.close)
 
 
 def _uncounted(_decision: Decision, _request: Request, _now: float) -> None:

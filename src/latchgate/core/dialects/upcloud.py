@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -29,6 +30,7 @@ _NO_XML = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # XML 1.0 §2.
 _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _DECISION = re.compile("[0-9a-f]{20}")
 _ULID_TIME, _ULID_RANDOM = 10, 16
+_USUAL_ACCEPT = 128  # characters; longer ones are remembered nowhere
 
 
 class Form(Enum):
@@ -103,6 +105,18 @@ def wanted_form(accept: str) -> Form | None:
     if xml[0] > 0 and xml > json:
         return Form.XML
     return Form.JSON if json[0] > 0 else None
+
+
+def plainest(accept: str) -> str:
+    """Return the plainest `Accept` that a refusal is worded alike for."""
+    if len(accept) > _USUAL_ACCEPT:
+        return _plainest.__wrapped__(accept)
+    return _plainest(accept)
+
+
+@lru_cache(maxsize=256)
+def _plainest(accept: str) -> str:
+    return Form.XML.value if wanted_form(accept) is Form.XML else ""
 
 
 def _wanted(kind: str, told: Mapping[str, float]) -> tuple[float, int]:

@@ -15,7 +15,8 @@ from latchgate.core.secret import digest
 from latchgate.doors.keystone.answers import encode
 from latchgate.doors.keystone.identity import Identity
 from latchgate.doors.keystone.reading import APPLICATION_CREDENTIAL, PASSWORD
-from latchgate.verify.engine import Engine, Moment
+from latchgate.verify.cache import Moment
+from latchgate.verify.engine import Engine
 
 _MAX_REMEMBERED = 20_000
 

@@ -22,7 +22,7 @@ from latchgate.doors.keystone.bodies import Said, token_body
 from latchgate.doors.keystone.call import Call
 from latchgate.doors.keystone.reading import flag
 from latchgate.manage import project_tokens
-from latchgate.verify.engine import Moment
+from latchgate.verify.cache import Moment
 from latchgate.verify.walk import Claim
 
 EXPIRED_SECONDS = 2 * 86_400  # how long an ended token can be looked at, as with Keystone

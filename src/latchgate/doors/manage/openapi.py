@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -145,6 +146,8 @@ def _operation(
         content |= {media: {"schema": {"type": "string"}} for media in op.accepts}
         described["requestBody"] = {"required": not op.optional, "content": content}
     responses = {str(op.status): _answer(op.summary, op.answer, refs, examples, media=op.media)}
+    if op.status == HTTPStatus.NO_CONTENT:
+        del responses[str(op.status)]["content"]
     for media in op.others:
         responses[str(op.status)]["content"][media] = {"schema": {"type": "string"}}
     if op.replay is not None:

@@ -74,12 +74,13 @@ class Verifier(msgspec.Struct, frozen=True):
     stale: bool
 
 
-class ReceiptShape(msgspec.Struct, frozen=True):
+class ReceiptShape(msgspec.Struct, frozen=True, omit_defaults=True):
     """From `at` on, no verifier accepts a request that starts later.
 
     Without `known` nobody could list the verifiers: so long was waited that none of them trusts
     what it remembers. Without `waited` (`Prefer: respond-async`) none of this holds yet: ask for
-    the receipt of `journal`.
+    the receipt of `journal`. `gateway_tail_seconds` is there where gateways may remember what was
+    accepted: for how long of `elapsed_ms` they were waited for.
     """
 
     journal: int
@@ -88,6 +89,7 @@ class ReceiptShape(msgspec.Struct, frozen=True):
     verifiers: list[Verifier]
     known: bool
     waited: bool
+    gateway_tail_seconds: float = 0.0
 
 
 class Switched(msgspec.Struct, frozen=True):
@@ -188,6 +190,7 @@ def receipt_shape(receipt: Receipt, now: float) -> ReceiptShape:
         verifiers=[verifier_shape(asdict(one)) for one in receipt.verifiers],
         known=receipt.known,
         waited=receipt.waited,
+        gateway_tail_seconds=receipt.gateway_tail,
     )
 
 

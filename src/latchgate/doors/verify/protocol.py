@@ -22,9 +22,11 @@ from latchgate.core.network import Networks, parse_address
 from latchgate.core.policy import Rule
 from latchgate.core.reason import Reason
 from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
-from latchgate.doors.verify.gateways import FAMILIES, envoy
+from latchgate.doors.verify.caching import CACHED, Caching, forgotten, remembered
+from latchgate.doors.verify.gateways import FAMILIES, envoy, nginx
+from latchgate.doors.verify.prepared import Prepared
 from latchgate.doors.verify.questions import read_questions, word_answers
-from latchgate.doors.verify.wording import allowed, as_json, passed, problem, told, worded
+from latchgate.doors.verify.wording import allowed, as_json, passed, problem, told
 from latchgate.verify.shadow import Settled, Shadows
 from latchgate.verify.walk import Slow
 
@@ -70,14 +72,23 @@ class Engine(Protocol):
 class VerifyDoor:
     """What all connections of the verify listener share.
 
-    Without `shadows`, whatever falls into an area with an old system is refused.
+    Without `shadows`, whatever falls into an area with an old system is refused; without `caching`
+    no gateway is let remember anything.
     """
 
-    def __init__(self, engine: Engine, trusted: Networks, shadows: Shadows | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        trusted: Networks,
+        shadows: Shadows | None = None,
+        caching: Caching | None = None,
+    ) -> None:
         self.engine = engine
         self.trusted = trusted
         self.shadows = shadows
+        self.caching = caching
         self._prepared: dict[str, tuple[Grant, Rule | None, bytes]] = {}
+        self.refused = Prepared().worded
 
     def allowed(self, decision: Decision) -> bytes:
         """Return the answer that passes a request on, identity included.
@@ -282,7 +293,7 @@ class VerifyProtocol(Listener):
         if family is None and url.startswith("/envoy/"):
             family = envoy
         if family is None:
-            return self._other(method, url, body)
+            return self._cacheable(asked) if url == CACHED else self._other(method, url, body)
         request = family(method, url, headers, repeated, self._door.trusted)
         decision = self._attempt(request)
         accept = headers.get("accept", "")
@@ -293,7 +304,27 @@ class VerifyProtocol(Listener):
             return self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
             return self._door.allowed(decision)
-        return worded(decision, method, url, accept)
+        return self._door.refused(decision, method, url, accept)
+
+    def _cacheable(self, asked: _Asked) -> bytes | Awaitable[bytes]:
+        """Answer an nginx that remembers what it may, and nothing else."""
+        method, url, headers, repeated, _ = asked
+        caching = self._door.caching
+        moment = caching.moment() if caching is not None else None
+        request = nginx(method, url, headers, repeated, self._door.trusted)
+        decision = self._attempt(request)
+        accept = headers.get("accept", "")
+        if not isinstance(decision, Decision):
+            return _forgetting(self._later(request, decision, method, url, accept))
+        if decision.area is not None and decision.area.shadow is not None:
+            return _forgetting(self._shadowed(request, decision, method, url, accept))
+        if decision.reason is not Reason.ALLOWED:
+            return forgotten(self._door.refused(decision, method, url, accept))
+        written = self._door.allowed(decision)
+        if caching is None or moment is None:
+            return forgotten(written)
+        until = caching.until(request, decision, moment)
+        return forgotten(written) if until is None else remembered(written, until, moment)
 
     async def _later(
         self, request: Request, need: Slow, method: str, url: str, accept: str
@@ -303,7 +334,7 @@ class VerifyProtocol(Listener):
             return await self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
             return self._door.allowed(decision)
-        return worded(decision, method, url, accept)
+        return self._door.refused(decision, method, url, accept)
 
     async def _shadowed(
         self, request: Request, decision: Decision, method: str, url: str, accept: str
@@ -315,7 +346,7 @@ class VerifyProtocol(Listener):
         if settled.told is None:
             if settled.allowed:
                 return self._door.allowed(settled.decision)
-            return worded(settled.decision, method, url, accept)
+            return self._door.refused(settled.decision, method, url, accept)
         if settled.allowed:
             return passed(settled.passed)
         return told(settled, method, url)
@@ -380,6 +411,10 @@ class VerifyProtocol(Listener):
             msg = "an area has a shadow, and nobody asks its old system"
             raise RuntimeError(msg)
         return request, settled
+
+
+async def _forgetting(answer: Awaitable[bytes]) -> bytes:
+    return forgotten(await answer)
 
 
 def _waits(asked: tuple[Request, Decision | Slow]) -> bool:

@@ -1,0 +1,161 @@
+"""Acceptances that are remembered, so that the next request with the same secret repeats no work.
+
+Rule of this file: a pass is believed only while it says nothing new. It is found by a digest of
+what was sent, under keys that this process drew; it holds the very facts that were judged, and
+counts while the cache still derives the same ones, so that whatever drops them ends it too. What
+differs between requests is looked at for each: the place, the client's address, the time. Whatever
+is unusual is not remembered, and takes the whole way through `check`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from itertools import islice
+
+import msgspec
+
+from latchgate.core.model import Decision, Facts, Presented, Request
+from latchgate.core.network import Networks
+from latchgate.core.policy import Policy
+from latchgate.verify.cache import Cache
+from latchgate.verify.locate import Place, is_overridden, placed
+
+MAX_PASSES = 50_000
+MAX_OPENED = 16  # rules that one pass is remembered for
+# A dict's first entry is found by going past all that were there before: not for each one.
+_AT_ONCE = 512
+_KEY_BYTES = 16
+_MAX_SENT = 8_192  # characters: digesting what is longer is work that nobody is owed
+
+
+class Pass(msgspec.Struct, gc=False, eq=False):
+    """What one secret came to: valid before `until` (Unix seconds), from within all `networks`.
+
+    `opened` are the decisions of the rules that it was used for. The collector of cycles need not
+    look at it: what it holds holds no pass.
+    """
+
+    facts: Facts
+    until: float
+    networks: tuple[Networks, ...]
+    opened: list[Decision]
+
+
+class Passes:
+    """The passes of one engine; used under its lock. `entropy` gives n random bytes."""
+
+    def __init__(self, entropy: Callable[[int], bytes]) -> None:
+        self._entropy = entropy
+        self._keys: dict[str, bytes] = {}  # by the header that a secret is sent in
+        self._kept: dict[bytes, Pass] = {}
+
+    def recall(self, request: Request, policy: Policy, cache: Cache, now: float) -> Decision | None:
+        """Return what was decided of the same secret under the same rule, where it still holds."""
+        place = placed(request, policy)
+        if place is None:
+            return None
+        told = self._digest(request, place)
+        known = self._kept.get(told) if told is not None else None
+        if known is None or now >= known.until:
+            return None
+        facts = known.facts
+        if cache.facts.get(facts.credential.id) is not facts:
+            return None
+        for networks in known.networks:
+            if request.client is None or request.client not in networks:
+                return None
+        area, rule = place.area, place.rule
+        for decision in known.opened:
+            if decision.rule is rule and decision.area is area:
+                return decision
+        return None
+
+    def remember(
+        self,
+        request: Request,
+        policy: Policy,
+        presented: Presented,
+        facts: Facts,
+        decision: Decision,
+    ) -> None:
+        """Keep an acceptance whose only credential was `presented`, where it may be repeated."""
+        place = placed(request, policy)
+        if place is None or not _repeats(presented, facts):
+            return
+        told = self._digest(request, place)
+        if told is None:
+            return
+        kept = msgspec.structs.replace(decision, trace=())
+        known = self._kept.get(told)
+        if known is not None and known.facts is facts:
+            if len(known.opened) < MAX_OPENED:
+                known.opened.append(kept)
+            return
+        if len(self._kept) >= MAX_PASSES:
+            for oldest in list(islice(self._kept, max(1, MAX_PASSES // _AT_ONCE))):
+                del self._kept[oldest]
+        until, networks = _bounds(facts)
+        self._kept[told] = Pass(facts, until, networks, [kept])
+
+    def _digest(self, request: Request, place: Place) -> bytes | None:
+        """Return what the sent secret is known by; None where more than it would have to be read.
+
+        One header carries it, once, and nothing that asks for another method came with it.
+        """
+        headers, name = request.headers, None
+        for carrier in place.carriers:
+            if carrier in headers:
+                if name is not None:
+                    return None
+                name = carrier
+        if (
+            name is None
+            or request.repeated
+            or request.fault is not None
+            or request.scope is not None
+            or (place.area.tls and not request.tls)
+            or is_overridden(headers)
+        ):
+            return None
+        sent = headers[name]
+        if len(sent) > _MAX_SENT or not sent.isascii():
+            return None
+        key = self._keys.get(name)
+        if key is None:
+            key = self._keys[name] = self._entropy(_KEY_BYTES)
+        return sha256(key + sent.encode()).digest()
+
+
+def _repeats(presented: Presented, facts: Facts) -> bool:
+    """Whether the same secret comes to the same again, but for what a pass looks at."""
+    return (
+        presented.login is None  # its throttle, and which of several secrets it is, are asked anew
+        and presented.password is None
+        and presented.assertion is None
+        and facts.credential.access_rules is None  # they name paths
+    )
+
+
+def _bounds(facts: Facts) -> tuple[float, tuple[Networks, ...]]:
+    """Return until when, and from where, a credential and all above it stand."""
+    chain = [*_chain(facts)]
+    ends = [one.credential.expires_at for one in chain]
+    until = min((end for end in ends if end is not None), default=math.inf)
+    return until, tuple(dict.fromkeys(_networks(chain)))
+
+
+def _chain(facts: Facts) -> Iterator[Facts]:
+    above: Facts | None = facts
+    while above is not None:
+        yield above
+        above = above.parent
+
+
+def _networks(chain: Sequence[Facts]) -> Iterator[Networks]:
+    for facts in chain:
+        if facts.credential.networks is not None:
+            yield facts.credential.networks
+        if facts.grant is not None and facts.grant.owner.networks is not None:
+            yield facts.grant.owner.networks

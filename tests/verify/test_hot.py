@@ -1,0 +1,98 @@
+"""Facts in use: bounded, one by one, and kept through floods of what is used once."""
+
+from __future__ import annotations
+
+import pytest
+
+from latchgate.core.model import Credential, Facts
+from latchgate.core.scope import NONE
+from latchgate.verify.hot import Hot
+
+
+def facts(credential_id, parent_id=None):
+    credential = Credential(
+        id=credential_id,
+        kind="service_key",
+        tenant_id="t",
+        project_id="p",
+        owner_id="u",
+        parent_id=parent_id,
+        services=None,
+        scopes=NONE,
+        networks=None,
+        issues=False,
+        environment=None,
+        external_id=None,
+        digest=b"",
+        created_at=0.0,
+        expires_at=None,
+        revoked_at=None,
+    )
+    return Facts(credential=credential, owner_rights=NONE, parent=None, gap=None, grant=None)
+
+
+def keep(hot, *names, again=False):
+    for name in names:
+        hot.keep(facts(name), again=again)
+
+
+def consistent(hot):
+    return (
+        set(hot.facts) == set(hot._once) | set(hot._again)
+        and not set(hot._once) & set(hot._again)
+        and hot._with_parents <= set(hot.facts)
+    )
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_the_oldest_makes_room_one_by_one(again):
+    hot = Hot(3)
+    keep(hot, "a", "b", "c", again=again)
+    keep(hot, "d", again=again)
+    assert list(hot.facts) == ["b", "c", "d"]
+    assert consistent(hot)
+
+
+def test_what_is_used_once_pushes_out_nothing_that_came_back():
+    hot = Hot(100)
+    good = [f"good{number}" for number in range(80)]
+    keep(hot, *good, again=True)
+    keep(hot, *(f"once{number}" for number in range(10_000)))
+    assert set(good) <= set(hot.facts)
+    assert len(hot.facts) == 100
+    assert consistent(hot)
+
+
+def test_what_came_back_makes_room_for_others_that_did():
+    hot = Hot(100)
+    keep(hot, *(f"old{number}" for number in range(100)), again=True)
+    keep(hot, *(f"new{number}" for number in range(100)), again=True)
+    assert all(name.startswith("new") for name in hot.facts)
+
+
+def test_what_is_new_has_a_tenth_of_the_places_at_least():
+    hot = Hot(100)
+    keep(hot, *(f"good{number}" for number in range(100)), again=True)
+    keep(hot, *(f"once{number}" for number in range(100)))
+    assert sum(name.startswith("once") for name in hot.facts) > 10
+    assert consistent(hot)
+
+
+def test_facts_that_are_made_anew_take_one_place():
+    hot = Hot(3)
+    for again in (False, True, False):
+        hot.keep(facts("a"), again=again)
+        assert consistent(hot)
+    assert list(hot.facts) == ["a"]
+
+
+def test_a_changed_credential_takes_all_that_have_a_parent_along():
+    hot = Hot(10)
+    keep(hot, "a", "b")
+    hot.keep(facts("child", "a"), again=False)
+    hot.drop("a")
+    assert list(hot.facts) == ["b"]
+    assert consistent(hot)
+    hot.clear()
+    assert hot.facts == {}
+    assert consistent(hot)
