@@ -2,12 +2,14 @@
 
     python -m benchmarks.instructions make FOLDER            a database and questions about it
     python -m benchmarks.instructions ask FOLDER REQUESTS    asks them, and prints what it asked
+    python -m benchmarks.instructions count FOLDER REQUESTS  the same, under callgrind
 
 Bytes go through the door's own protocol, engine and counters over a real database; only the socket
 is left out, whose cost is the kernel's, and so is the thread that writes what was counted. Before
 and after what is to be counted the program calls getpriority(2), which callgrind was told to write
-its count at (`--dump-before=getpriority`): starting and warming up stay out of the figures. Clocks
-go on by the same step at every look, or a slower run would do more of what is done now and then.
+its count at (`--dump-before=getpriority`): starting and warming up stay out of the figures, and
+counting begins only after the start, which it would make four times as long. Clocks go on by the
+same step at every look, or a slower run would do more of what is done now and then.
 """
 
 from __future__ import annotations
@@ -18,13 +20,15 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import uvloop
+from benchmarks.machine import program
 from benchmarks.stock import stock
 from uvicorn.server import ServerState
 
@@ -74,7 +78,17 @@ def make(folder: Path, requests: int) -> None:
     (folder / _ASKED).write_text(json.dumps({"config": str(made.config.file), "asked": told}))
 
 
-def ask(folder: Path, requests: int) -> None:
+def count(folder: Path, requests: int) -> None:
+    """Ask, and have callgrind count from when all is ready."""
+    ask(folder, requests, ready=_count)
+
+
+def _count() -> None:
+    command = [program("callgrind_control"), "--instr=on", str(os.getpid())]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def ask(folder: Path, requests: int, ready: Callable[[], None] = lambda: None) -> None:
     """Ask every sort of question, and print how many were counted of each."""
     told = json.loads((folder / _ASKED).read_text())
     for clock in ("time", "monotonic"):
@@ -89,6 +103,7 @@ def ask(folder: Path, requests: int) -> None:
         protocol = factory(server.config, ServerState(), {}, asyncio.get_running_loop())
         wire = Wire()
         protocol.connection_made(wire)
+        ready()
         counted = {}
         for name, file in told["asked"].items():
             questions = _questions(Path(file))
@@ -131,4 +146,4 @@ def _questions(file: Path) -> list[bytes]:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once: the loop would wait for its turn
     what, where, number = sys.argv[1:]
-    {"make": make, "ask": ask}[what](Path(where), int(number))
+    {"make": make, "ask": ask, "count": count}[what](Path(where), int(number))

@@ -99,7 +99,7 @@ class Server:
         return sum((cpu(one) for one in self.beside), cpu(self.process_id))
 
     def ask(self, question: bytes) -> bytes:
-        """Return the head of the answer to one question."""
+        """Return the head of the answer to one question, with what came along of its body."""
         return _ask(self.port, question)
 
 
@@ -236,7 +236,7 @@ def _ask(port: int, question: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=_START_SECONDS) as connection:
         connection.sendall(question)
         head = b""
-        while not head.endswith(b"\r\n\r\n"):
+        while b"\r\n\r\n" not in head:
             piece = connection.recv(65_536)
             if not piece:
                 raise UnableError(f"the connection ended after {head!r}")

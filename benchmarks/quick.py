@@ -94,9 +94,9 @@ def counted(tree: Path, folder: Path, requests: int) -> Counts:
     _run([*asking, "make", str(folder), str(requests)], tree, env)
     _run([*asking, "ask", str(folder), str(requests)], tree, env)  # and fill caches of files
     found = folder / "counts"
-    valgrind = [program("valgrind"), "--tool=callgrind", "--dump-line=no"]
-    valgrind += ["--dump-before=getpriority", f"--callgrind-out-file={found}"]
-    said = _run([*valgrind, *asking, "ask", str(folder), str(requests)], tree, env)
+    valgrind = [program("valgrind"), "--tool=callgrind", "--instr-atstart=no"]
+    valgrind += ["--dump-line=no", "--dump-before=getpriority", f"--callgrind-out-file={found}"]
+    said = _run([*valgrind, *asking, "count", str(folder), str(requests)], tree, env)
     asked: dict[str, int] = json.loads(said.splitlines()[-1])
     # Each sort ends one part that was not meant, then the one that was.
     parts = [_total(found.with_suffix(f".{2 * at}")) for at in range(1, len(asked) + 1)]
