@@ -28,9 +28,9 @@ FAULTY = """
 import asyncio, gc, logging, sys, threading, traceback, warnings
 from latchgate.verify import engine
 
-right, SAYS = engine.check, sys.argv.pop()
+right, SAYS = engine.begin, sys.argv.pop()
 
-def check(request, **told):
+def begin(request, **told):
     if request.target == "/v1/storage/spread":
         with open(SAYS) as file:
             for text in file.read().split():
@@ -75,7 +75,7 @@ def spread(text):
     sys.stderr.write(text[9:] + chr(10))
     sys.excepthook(RuntimeError, RuntimeError(text), None)
 
-engine.check = check
+engine.begin = begin
 from latchgate.cli import main
 main()
 """

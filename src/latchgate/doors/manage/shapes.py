@@ -89,7 +89,7 @@ class ReceiptShape(msgspec.Struct, frozen=True, omit_defaults=True):
     verifiers: list[Verifier]
     known: bool
     waited: bool
-    gateway_tail_seconds: float = 0.0
+    gateway_tail_seconds: float | None = None
 
 
 class Switched(msgspec.Struct, frozen=True):
@@ -190,7 +190,7 @@ def receipt_shape(receipt: Receipt, now: float) -> ReceiptShape:
         verifiers=[verifier_shape(asdict(one)) for one in receipt.verifiers],
         known=receipt.known,
         waited=receipt.waited,
-        gateway_tail_seconds=receipt.gateway_tail,
+        gateway_tail_seconds=receipt.gateway_tail or None,
     )
 
 
