@@ -120,7 +120,7 @@ def test_what_reads_as_it_stands_is_found_as_a_whole_search_finds_it(target, mon
         asked = [request(method, told, host=host) for told in (target, target, f"{target}?more")]
         known = [decide(one, world(), policy=knowing) for one in asked]
         with monkeypatch.context() as patched:
-            patched.setattr(locate, "_known", lambda *_: locate._UNKNOWN)
+            patched.setattr(locate, "find", lambda *_: locate._UNKNOWN)
             searched = [decide(one, world(), policy=searching) for one in asked]
         assert [told(one) for one in known] == [told(one) for one in searched]
 

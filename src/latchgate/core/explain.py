@@ -34,7 +34,7 @@ def record(
         # Cut before it is masked: masking 8 KB takes milliseconds.
         "method": redact(request.method[:80])[:40],
         "host": redact(request.host[:520])[:260],
-        "path": masked_path(request.target.partition("?")[0][:3072], redact)[:2048],
+        "path": masked_path(request.target.partition("?")[0][:1536], redact)[:1024],
         "client": str(request.client) if request.client is not None else None,
         "allowed": decision.allowed,
         "reason": str(decision.reason),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from latchgate.core.kinds import AnyKind, ApplicationKeyKind, IssuedKind, Kind
 from latchgate.core.model import Request
@@ -151,7 +152,7 @@ class Policy:
     covers: Mapping[str, str]  # path prefix -> dialect of what no area covers below it
     # What was found for a method, host and path, and for a method in an area (by its identity),
     # remembered by the decision (verify/locate).
-    located: dict[tuple[str, str, str], object] = field(repr=False)
+    located: dict[tuple[str, str, str], Any] = field(repr=False)
     places: dict[tuple[int, str], object] = field(repr=False)
     # One rule for each scope that applications ask for themselves: use is counted by the rule.
     _asked: dict[str, Rule] = field(repr=False)

@@ -58,7 +58,16 @@ class Count(msgspec.Struct, gc=False, eq=False):
     wording: int = -1
 
 
-_NOWHERE: tuple[None, None, None, None] = (None, None, None, None)
+class _Counted(msgspec.Struct, gc=False, eq=False, frozen=True):
+    """Where a remembered decision is counted, while its counter is of this age, for whom."""
+
+    age: object = None
+    client: Address | None = None
+    agent: str | None = None
+    count: Count | None = None
+
+
+_NOWHERE = _Counted()
 
 # Of one minute (its first second): how often each was seen in it.
 Minute = tuple[int, dict[Count, int]]
@@ -95,8 +104,14 @@ class Tally:
         """Count one decision of a moment (Unix seconds)."""
         agent = request.headers.get("user-agent")
         memo = decision.memo
-        age, client, known, count = _NOWHERE if memo is None else memo.counted or _NOWHERE
-        if age is not self._age or client is not request.client or known != agent:
+        known: _Counted = _NOWHERE if memo is None else memo.counted or _NOWHERE
+        count = known.count
+        if (
+            count is None
+            or known.age is not self._age
+            or known.client is not request.client
+            or known.agent != agent
+        ):
             count = self._find(decision, request, agent, now)
             if count is None:
                 return
@@ -132,7 +147,7 @@ class Tally:
         count = self._counts.get(key) or self._first(key, decision, request, now)
         memo = decision.memo
         if memo is not None and count is not None and (agent is None or len(agent) <= AGENT_READ):
-            memo.counted = age, request.client, agent, count
+            memo.counted = _Counted(age, request.client, agent, count)
         return count
 
     def _agent(self, told: str) -> str:

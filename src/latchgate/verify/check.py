@@ -33,7 +33,7 @@ from latchgate.verify.cache import Cache, Missing
 from latchgate.verify.gather import account, at_hand, gather, gather_application
 from latchgate.verify.locate import is_preflight, locate
 from latchgate.verify.passes import Passes
-from latchgate.verify.walk import Claim, Derive, Need, Prove, Steps, Told, Walk
+from latchgate.verify.walk import Claim, Derive, Found, Need, Prove, Steps, Told, Walk
 
 
 def check(
@@ -66,12 +66,14 @@ def begin(
     new_id: Callable[[], str],
     claim: Claim | None = None,
     passes: Passes | None = None,
+    found: Found | None = None,
 ) -> Decision | Steps:
     """Decide as `check` does where memory has all that it takes; else return the steps to go on by.
 
     Most requests end here, refused ones too: a generator would cost them as much as a look-up.
+    `found` is where the request leads, where that was looked for already.
     """
-    walk = Walk(request, policy, now, cache, new_id, [])
+    walk = Walk(request, policy, now, cache, new_id, [], found=found)
     if claim is not None:
         walk.claim = claim
         if claim.anywhere:

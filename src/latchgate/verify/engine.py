@@ -43,8 +43,20 @@ from latchgate.verify.decision_ids import DecisionIds
 from latchgate.verify.ends import ends_at
 from latchgate.verify.gather import person, proven, recalled, stand_for
 from latchgate.verify.given import NOTHING, Aside, Given, given_by, read_for
+from latchgate.verify.locate import find
 from latchgate.verify.passes import Passes
-from latchgate.verify.walk import Claim, Derive, Fetch, Need, Prove, Records, Slow, Told
+from latchgate.verify.walk import (
+    Claim,
+    Derive,
+    Fetch,
+    Found,
+    Need,
+    Place,
+    Prove,
+    Records,
+    Slow,
+    Told,
+)
 
 _MAX_ATTEMPTS = 8  # some reads and a password; more only where all changes as fast as it is read
 _T = TypeVar("_T")
@@ -175,13 +187,16 @@ class Engine(ABC):
             try:
                 # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
                 cache, now = self._believed(), self._clock()
+                found = find(request, self.policy) if cache is not None else None
                 passes = self._passes if claim is None else None
-                if cache is not None and passes is not None:
-                    known = passes.recall(request, self.policy, cache, now)
+                if cache is not None and passes is not None and isinstance(found, Place):
+                    known = passes.recall(request, found, cache, now)
                     if known is not None:
                         self._on_decision(known, request, now)
                         return known
-                decision = self._decided(request, now, given or NOTHING, claim, cache, passes)
+                decision = self._decided(
+                    request, now, given or NOTHING, claim, cache, passes, found
+                )
                 if isinstance(decision, Decision):
                     self._on_decision(decision, request, now)
             except StoreError:
@@ -304,12 +319,13 @@ class Engine(ABC):
         claim: Claim | None,
         believed: Cache | None,
         passes: Passes | None = None,
+        found: Found | None = None,
     ) -> Decision | Slow:
         policy = self.policy
         if believed is not None:
             begun = begin(
                 request, policy=policy, now=now, cache=believed, new_id=self._new_id, claim=claim,
-                passes=passes,
+                passes=passes, found=found,
             )  # fmt: skip
             return begun if isinstance(begun, Decision) else self._run(begun, given, believed)
         aside = self._aside(given)

@@ -12,9 +12,7 @@ from functools import lru_cache
 from itertools import product
 from typing import TypeVar
 
-import msgspec
-
-from latchgate.core.model import Refused, Request, TraceStep
+from latchgate.core.model import Refused, Request
 from latchgate.core.path import (
     MAX_TARGET,
     Path,
@@ -25,7 +23,7 @@ from latchgate.core.path import (
 )
 from latchgate.core.policy import Area, Policy, Rule
 from latchgate.core.reason import Reason, Step
-from latchgate.verify.walk import Walk
+from latchgate.verify.walk import Found, Nowhere, Place, Walk
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]*)(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]{2,45}\]")
@@ -48,33 +46,8 @@ _LONG = 512
 _PORT_DIGITS = 5
 
 
-class Place(msgspec.Struct, frozen=True):
-    """What was found for one method in one area; the same for every request under a policy.
-
-    `carriers` are the headers of which one alone carries a secret there; none where nobody is asked
-    for, or where more than a secret is looked at.
-    """
-
-    area: Area
-    rule: Rule
-    trace: tuple[TraceStep, ...]
-    carriers: tuple[str, ...]
-
-
-class Nowhere(msgspec.Struct, frozen=True):
-    """Why a method and a path lead nowhere; the same for every request under a policy.
-
-    `refused` is None where that has to be looked for each time.
-    """
-
-    area: Area | None = None
-    dialect: str = ""
-    trace: tuple[TraceStep, ...] = ()
-    refused: Refused | None = None
-
-
 _UNKNOWN = Nowhere()
-_Found = TypeVar("_Found", Place, Nowhere)
+_Kept = TypeVar("_Kept", Place, Nowhere)
 
 
 def locate(walk: Walk) -> Refused | None:
@@ -82,7 +55,7 @@ def locate(walk: Walk) -> Refused | None:
     request = walk.request
     if request.fault is not None or is_overridden(request.headers):
         return _search(walk)
-    place = _known(request, walk.policy)
+    place = walk.found or find(request, walk.policy)
     if isinstance(place, Nowhere):
         if place.refused is not None:
             walk.area, walk.dialect = place.area, place.dialect
@@ -101,27 +74,22 @@ def locate(walk: Walk) -> Refused | None:
     return refused
 
 
-def placed(request: Request, policy: Policy) -> Place | None:
-    """Return the place of a request whose path reads as it stands, or was read before.
+def find(request: Request, policy: Policy) -> Found:
+    """Return where a request leads whose path reads as it stands, or was read before.
 
-    None where `locate` has to look: that is not to say that nothing is there. Whether the request
-    may come as it does, its headers and its connection, is not looked at.
+    An unknown place is one that `locate` has to look for. Whether the request may come as it does,
+    its headers and its connection, is not looked at.
     """
-    found = _known(request, policy)
-    return found if isinstance(found, Place) else None
-
-
-def _known(request: Request, policy: Policy) -> Place | Nowhere:
     target = request.target
     if len(target) > MAX_TARGET:
         return _UNKNOWN
     # The query leads nowhere else, and is kept nowhere.
     path = target if "?" not in target else target[: target.index("?")]
-    known = policy.located.get((request.method, request.host, path))
-    return known if isinstance(known, Place | Nowhere) else _straight(request, policy, path)
+    known: Found | None = policy.located.get((request.method, request.host, path))
+    return known or _straight(request, policy, path)
 
 
-def _straight(request: Request, policy: Policy, path: str) -> Place | Nowhere:
+def _straight(request: Request, policy: Policy, path: str) -> Found:
     """Find what `_search` would, where the path and the method leave nothing to argue about."""
     method, host = request.method, read_host(request.host)
     if host is None or method not in _METHODS or not is_plain(path):
@@ -142,7 +110,7 @@ def _straight(request: Request, policy: Policy, path: str) -> Place | Nowhere:
     return _remember(request, policy, area, rule) or _UNKNOWN
 
 
-def _keep(request: Request, policy: Policy, path: str, found: _Found) -> _Found:
+def _keep(request: Request, policy: Policy, path: str, found: _Kept) -> _Kept:
     # Long paths would fill memory as fast as a flood wants.
     if len(path) < _LONG:
         located = policy.located

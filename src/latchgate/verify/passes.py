@@ -22,7 +22,8 @@ from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.verify.cache import Cache
 from latchgate.verify.hot import Derived
-from latchgate.verify.locate import Place, is_overridden, placed
+from latchgate.verify.locate import find, is_overridden
+from latchgate.verify.walk import Place
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -55,11 +56,8 @@ class Passes:
         self._begun: dict[str, _Hash] = {}  # by the header that a secret is sent in
         self._kept: dict[bytes, Pass] = {}
 
-    def recall(self, request: Request, policy: Policy, cache: Cache, now: float) -> Decision | None:
+    def recall(self, request: Request, place: Place, cache: Cache, now: float) -> Decision | None:
         """Return what was decided of the same secret under the same rule, where it still holds."""
-        place = placed(request, policy)
-        if place is None:
-            return None
         told = self._digest(request, place)
         if told is None:
             return None
@@ -88,8 +86,8 @@ class Passes:
         decision: Decision,
     ) -> None:
         """Keep an acceptance whose only credential was `presented`, where it may be repeated."""
-        place = placed(request, policy)
-        if place is None or not _repeats(presented, facts):
+        place = find(request, policy)
+        if not isinstance(place, Place) or not _repeats(presented, facts):
             return
         told = self._digest(request, place)
         if told is None:

@@ -90,6 +90,34 @@ class Claim(msgspec.Struct, frozen=True):
     anywhere: bool = False
 
 
+class Place(msgspec.Struct, frozen=True):
+    """What was found for one method in one area; the same for every request under a policy.
+
+    `carriers` are the headers of which one alone carries a secret there; none where nobody is asked
+    for, or where more than a secret is looked at.
+    """
+
+    area: Area
+    rule: Rule
+    trace: tuple[TraceStep, ...]
+    carriers: tuple[str, ...]
+
+
+class Nowhere(msgspec.Struct, frozen=True):
+    """Why a method and a path lead nowhere; the same for every request under a policy.
+
+    `refused` is None where that has to be looked for each time.
+    """
+
+    area: Area | None = None
+    dialect: str = ""
+    trace: tuple[TraceStep, ...] = ()
+    refused: Refused | None = None
+
+
+Found = Place | Nowhere
+
+
 class Walk(msgspec.Struct):
     """One decision under way: what it was given, and what it has found so far."""
 
@@ -104,6 +132,7 @@ class Walk(msgspec.Struct):
     rule: Rule | None = None
     credential: Credential | None = None
     claim: Claim | None = None
+    found: Found | None = None  # where the request leads, if that was looked for already
 
     def end(self, reason: Reason, grant: Grant | None = None) -> Decision:
         """Freeze what was found; only refusals get an id, and leave a trace behind."""
