@@ -40,6 +40,7 @@ _NONE: frozenset[str] = frozenset()
 
 
 _Asked = tuple[str, str, dict[str, str], frozenset[str], bytes]
+_Accepts = tuple[Grant, Rule | None, bytes]
 
 
 class Engine(Protocol):
@@ -87,25 +88,27 @@ class VerifyDoor:
         self.trusted = trusted
         self.shadows = shadows
         self.caching = caching
-        self._prepared: dict[str, tuple[Grant, Rule | None, bytes]] = {}
+        self._prepared: dict[str, _Accepts] = {}
+        self._prepared_for_nginx: dict[str, _Accepts] = {}
         self.refused = Prepared().worded
 
-    def allowed(self, decision: Decision) -> bytes:
-        """Return the answer that passes a request on, identity included.
+    def allowed(self, decision: Decision, url: str) -> bytes:
+        """Return the answer that passes a request on, identity included, as was asked at `url`.
 
         Prepared once for each credential and reused while the very same grant and rule decide:
         any change of a record makes a new grant.
         """
         grant = decision.grant
         if grant is None:
-            return allowed(decision)
-        known = self._prepared.get(grant.credential.id)
+            return allowed(decision, url)
+        prepared = self._prepared_for_nginx if url.startswith("/nginx") else self._prepared
+        known = prepared.get(grant.credential.id)
         if known is not None and known[0] is grant and known[1] is decision.rule:
             return known[2]
-        if len(self._prepared) >= _MAX_PREPARED:
-            self._prepared.clear()
-        written = allowed(decision)
-        self._prepared[grant.credential.id] = grant, decision.rule, written
+        if len(prepared) >= _MAX_PREPARED:
+            prepared.clear()
+        written = allowed(decision, url)
+        prepared[grant.credential.id] = grant, decision.rule, written
         return written
 
     def protocol(
@@ -303,7 +306,7 @@ class VerifyProtocol(Listener):
         if area is not None and area.shadow is not None:
             return self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
-            return self._door.allowed(decision)
+            return self._door.allowed(decision, url)
         return self._door.refused(decision, method, url, accept)
 
     def _cacheable(self, asked: _Asked) -> bytes | Awaitable[bytes]:
@@ -320,7 +323,7 @@ class VerifyProtocol(Listener):
             return _forgetting(self._shadowed(request, decision, method, url, accept))
         if decision.reason is not Reason.ALLOWED:
             return forgotten(self._door.refused(decision, method, url, accept))
-        written = self._door.allowed(decision)
+        written = self._door.allowed(decision, url)
         if caching is None or moment is None:
             return forgotten(written)
         until = caching.until(request, decision, moment)
@@ -333,7 +336,7 @@ class VerifyProtocol(Listener):
         if decision.area is not None and decision.area.shadow is not None:
             return await self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
-            return self._door.allowed(decision)
+            return self._door.allowed(decision, url)
         return self._door.refused(decision, method, url, accept)
 
     async def _shadowed(
@@ -345,10 +348,10 @@ class VerifyProtocol(Listener):
             return problem(Reason.FAULT, method)
         if settled.told is None:
             if settled.allowed:
-                return self._door.allowed(settled.decision)
+                return self._door.allowed(settled.decision, url)
             return self._door.refused(settled.decision, method, url, accept)
         if settled.allowed:
-            return passed(settled.passed)
+            return passed(settled.passed, url)
         return told(settled, method, url)
 
     async def _settled(self, request: Request, decision: Decision) -> Settled | None:
