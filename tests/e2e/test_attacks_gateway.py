@@ -578,10 +578,10 @@ def test_what_is_looked_at_for_control_bytes_is_all_that_latchgate_is_told_of_th
     server = (ROOT / "deploy/nginx/latchgate-server.conf").read_text(encoding="utf-8")
     http = (ROOT / "deploy/nginx/latchgate-http.conf").read_text(encoding="utf-8")
     told = re.findall(r"proxy_set_header ([A-Za-z-]+) +\$http_(\w+);", server)
-    looked_at = re.search(r'map "([^" ]+)" \$latchgate_unreadable', http)
+    (looked_at,) = re.findall(r'map "([^" ]+)" \$latchgate_unreadable', http)
     assert [name for name, _ in told if name not in TOLD] == []
     assert all(name.lower().replace("-", "_") == variable for name, variable in told)
-    assert {f"$http_{variable}" for _, variable in told} == set(re.findall(r"\$\w+", looked_at[1]))
+    assert {f"$http_{variable}" for _, variable in told} == set(re.findall(r"\$\w+", looked_at))
     assert len(told) == len(TOLD)
 
 
