@@ -10,7 +10,7 @@ import pytest
 from tests.doors.verify.served import Port, served
 from tests.e2e.wire import Wire, ask, exchange, written
 
-from latchgate.core.model import Credential, Decision, Grant, Request, User
+from latchgate.core.model import Credential, Decision, Grant, Memo, Request, User
 from latchgate.core.network import Networks
 from latchgate.core.policy import Area, Rule
 from latchgate.core.reason import Reason
@@ -146,7 +146,11 @@ def address(engine: Told) -> Iterator[Port]:
         yield found
 
 
-def test_an_allowed_request_is_answered_with_its_identity(address):
+@pytest.mark.parametrize("remembered", [False, True])
+def test_an_allowed_request_is_answered_with_its_identity(address, engine, remembered):
+    memo = Memo() if remembered else None
+    decision = msgspec.structs.replace(decided(grant=granted()), memo=memo)
+    engine.say = lambda _: decision
     identity = (
         ("Tenant", "t-1"),
         ("Project", "p-1"),
