@@ -38,6 +38,8 @@ http {{
     }}
 }}
 """
+_Where = int | Path  # a port, or a unix socket
+
 # Both servers read the client's address from what wrk sends, as behind a load balancer.
 _VERIFY = "127.0.0.1:8422"
 _GATEWAY = """\
@@ -57,7 +59,7 @@ http {{
     scgi_temp_path {folder}/scgi;
     set_real_ip_from 127.0.0.1;
     real_ip_header X-Forwarded-For;
-    upstream api {{ server 127.0.0.1:{api}; keepalive 64; }}
+    upstream api {{ server 127.0.0.1:{api}; keepalive 128; keepalive_requests 1000000; }}
     server {{
         listen 127.0.0.1:{api};
         location / {{ return 204; }}
@@ -161,39 +163,48 @@ def go(stock: Stock, core: int) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def gateway(stock: Stock, core: int, verify: Server) -> Iterator[tuple[Server, Server]]:
+def gateway(stock: Stock, core: int, *, batch: bool = False) -> Iterator[tuple[Server, Server]]:
     """Run an nginx that proxies, without a question and with one, as deploy/nginx has it.
 
-    Both are one process, and so is what they proxy to; the second one's CPU is Latchgate's too.
+    Both are one process, and so is what they proxy to over TCP; the second one's CPU is also that
+    of a Latchgate of its own, behind a unix socket as docs/howto/nginx.md recommends. As a
+    `batch` it does not interrupt nginx for each question.
     """
-    folder = stock.config.file.with_name("gateway")
+    folder = stock.config.file.with_name("gateway-batch" if batch else "gateway")
     folder.mkdir()
+    verify = folder / "verify.sock"
     shipped = ROOT / "deploy" / "nginx"
     for name in ("latchgate-http.conf", "latchgate-server.conf", "latchgate-protect.conf"):
         text = (shipped / name).read_text()
-        (folder / name).write_text(text.replace(_VERIFY, f"127.0.0.1:{verify.port}"))
+        assert name != "latchgate-http.conf" or _VERIFY in text
+        (folder / name).write_text(text.replace(_VERIFY, f"unix:{verify}"))
     bare, asked, api = (_free_port() for _ in range(3))
     file = folder / "nginx.conf"
     file.write_text(_GATEWAY.format(folder=folder, bare=bare, asked=asked, api=api))
+    scheduled = [program("chrt"), "--batch", "0"] if batch else []
+    decides = [*scheduled, sys.executable, "-m", "latchgate", *_serve(stock, verify)]
     command = [program("nginx"), "-p", str(folder), "-c", str(file)]
-    with _running("nginx that proxies", command, stock, bare, core, b"HTTP/1.1 204 ") as server:
-        yield (
-            server,
-            replace(server, name="… with auth_request", port=asked, beside=(verify.process_id,)),
-        )
+    with (
+        _running("latchgate", decides, stock, verify, core, b"HTTP/1.1 200 ") as ours,
+        _running("nginx that proxies", command, stock, bare, core, b"HTTP/1.1 204 ") as server,
+    ):
+        with_question = replace(server, port=asked, beside=(ours.process_id,))
+        yield server, replace(with_question, name="… with auth_request")
 
 
-def _serve(stock: Stock, port: int) -> list[str]:
+def _serve(stock: Stock, where: _Where) -> list[str]:
     any_port = "127.0.0.1:0"
     addresses = ["--listen", any_port, "--console-listen", any_port]
-    verify = ["--verify-listen", f"127.0.0.1:{port}"]
+    listens = f"127.0.0.1:{where}" if isinstance(where, int) else f"unix:{where}"
+    verify = ["--verify-listen", listens]
     return ["serve", "--config", str(stock.config.file), *addresses, *verify]
 
 
 @contextlib.contextmanager
 def _running(
-    name: str, command: list[str], stock: Stock, port: int, core: int, wanted: bytes
+    name: str, command: list[str], stock: Stock, where: _Where, core: int, wanted: bytes
 ) -> Iterator[Server]:
+    port = where if isinstance(where, int) else 0
     log = stock.config.file.with_name(f"{port}.log")
     question = stock.sample.spelled()
     begun = time.perf_counter()
@@ -208,7 +219,7 @@ def _running(
         )
     try:
         os.sched_setaffinity(process.pid, {core})
-        answer = _first_answer(process, port, question, log)
+        answer = _first_answer(process, where, question, log)
         seconds = time.perf_counter() - begun
         if not answer.startswith(wanted):
             raise UnableError(f"{name} answered {answer!r}")
@@ -222,18 +233,23 @@ def _running(
             process.wait()
 
 
-def _first_answer(process: subprocess.Popen[bytes], port: int, question: bytes, log: Path) -> bytes:
+def _first_answer(
+    process: subprocess.Popen[bytes], where: _Where, question: bytes, log: Path
+) -> bytes:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            return _ask(port, question)
-        except ConnectionRefusedError:
+            return _ask(where, question)
+        except (ConnectionRefusedError, FileNotFoundError):
             time.sleep(0.001)
     raise UnableError(f"{process.args!r} did not start: {log.read_text()[-2000:]}")
 
 
-def _ask(port: int, question: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=_START_SECONDS) as connection:
+def _ask(where: _Where, question: bytes) -> bytes:
+    tcp = isinstance(where, int)
+    with socket.socket(socket.AF_INET if tcp else socket.AF_UNIX) as connection:
+        connection.settimeout(_START_SECONDS)
+        connection.connect(("127.0.0.1", where) if tcp else str(where))
         connection.sendall(question)
         head = b""
         while b"\r\n\r\n" not in head:

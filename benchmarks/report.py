@@ -55,8 +55,10 @@ tokens.
 
 ### Behind nginx
 
-nginx with deploy/nginx's own files before a constant 204, with and without the question; nothing is
-remembered by nginx. CPU of all processes that take part.
+nginx with deploy/nginx's own files before a constant 204 over TCP, with and without the question,
+which goes over a unix socket; nothing is remembered by nginx. Both programs are on one core, in the
+last row with Latchgate started by `chrt --batch 0` (docs/howto/nginx.md). CPU of all processes that
+take part.
 
 {gateway}
 

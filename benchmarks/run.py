@@ -167,9 +167,7 @@ def _measure(folder: Path, arguments: Arguments) -> report.Results:
         assert ours.ask(made.sample.spelled()).startswith(b"HTTP/1.1 200 ")
         flooded = memory(ours.process_id)
         _tell("behind a gateway")
-        bare, asked = running.enter_context(gateway(made, measured, ours))
-        ways = [Turn(judgement.BARE, bare, made.sent), Turn(judgement.ASKED, asked, made.sent)]
-        proxied, _ = _interleaved(load, ways, arguments.rounds, short[1])
+        proxied = _behind_nginx(load, made, measured, arguments)
     _tell("few areas and many")
     areas = _areas(load, folder, measured, arguments)
     return report.Results(
@@ -234,6 +232,21 @@ def _others(ours: Server, made: Stock) -> list[Turn]:
         ),
         *(Turn(name, ours, file, accepted=False) for name, file in made.refused.items()),
     ]
+
+
+def _behind_nginx(
+    load: Load, made: Stock, core: int, arguments: Arguments
+) -> dict[str, list[Round]]:
+    with gateway(made, core) as (bare, asked), gateway(made, core, batch=True) as (_, batch):
+        for server in (asked, batch):
+            # A file goes on where it ended: each server is asked with every key.
+            used = load.asked(made.sent)
+            while load.asked(made.sent) - used < arguments.keys:
+                load.round(server, made.sent, arguments.seconds, accepted=True)
+        named = ((judgement.BARE, bare), (judgement.ASKED, asked), (judgement.BATCH, batch))
+        ways = [Turn(name, server, made.sent) for name, server in named]
+        found, _ = _interleaved(load, ways, arguments.rounds, min(arguments.seconds, 2))
+    return found
 
 
 def _areas(load: Load, folder: Path, core: int, arguments: Arguments) -> dict[str, list[Round]]:

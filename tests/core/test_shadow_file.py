@@ -118,6 +118,7 @@ def test_a_question_goes_in_the_clear_on_this_machine_only(url):
         (f'{URL}\nsend_headers = ["x-original-uri"]', "send_headers", "x-original-uri"),
         (f'{URL}\nsend_headers = ["Cookie", "cookie"]', "send_headers", "twice"),
         (f'{URL}\ncopy_headers = ["X-Latchgate-User"]', "copy_headers", "X-Latchgate-User"),
+        (f'{URL}\ncopy_headers = ["User-Latchgate"]', "copy_headers", "User-Latchgate"),
         (f'{URL}\ncopy_headers = ["X_Latchgate_User"]', "copy_headers", "X_Latchgate_User"),
         (f'{URL}\ncopy_headers = ["X-Accel-Redirect"]', "copy_headers", "X-Accel-Redirect"),
         (f'{URL}\ncopy_headers = ["Set-Cookie"]', "copy_headers", "no header that says who"),

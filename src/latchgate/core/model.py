@@ -395,6 +395,7 @@ class Memo(msgspec.Struct, gc=False, eq=False):
     """
 
     answer: bytes | None = None
+    answer_to_nginx: bytes | None = None
     counted: Any = None
 
 

@@ -39,7 +39,7 @@ _RESERVED = re.compile(
     r"(?:x-latchgate|x-forwarded|x-original|x-accel|proxy|content|sec|access-control)-.*"
     r"|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|host|forwarded|date"
     r"|x-real-ip|x-rewrite-url|x-http-method|x-http-method-override|x-method-override|proxy|via"
-    r"|accept|accept-encoding|user-agent|range|if-.*"
+    r"|accept|accept-encoding|user-agent|range|if-.*|.*-latchgate"
 )
 _NOT_COPIED = re.compile(
     r"authorization|cookie|set-cookie2?|www-authenticate|location|server|age|vary|expires|pragma"

@@ -10,7 +10,7 @@ import pytest
 from tests.doors.verify.served import Port, served
 from tests.e2e.wire import Wire, ask, exchange, written
 
-from latchgate.core.model import Credential, Decision, Grant, Request, User
+from latchgate.core.model import Credential, Decision, Grant, Memo, Request, User
 from latchgate.core.network import Networks
 from latchgate.core.policy import Area, Rule
 from latchgate.core.reason import Reason
@@ -146,22 +146,32 @@ def address(engine: Told) -> Iterator[Port]:
         yield found
 
 
-def test_an_allowed_request_is_answered_with_its_identity(address):
-    for url, told in (("/nginx", TOLD), ("/forwarded", FORWARDED)):
-        answer = ask(address, "GET", url, told)
-        assert (answer.status, answer.body) == (200, b"")
-        assert answer.headers == (
-            ("X-Latchgate-Tenant", "t-1"),
-            ("X-Latchgate-Project", "p-1"),
-            ("X-Latchgate-User", "u-1"),
-            ("X-Latchgate-Credential", "k1"),
-            ("X-Latchgate-Kind", "wayscloud.service_key"),
-            ("X-Latchgate-Service", "storage"),
-            ("X-Latchgate-Scope", "storage:read"),
-            ("X-Latchgate-Environment", "dev"),
-            ("X-Latchgate-External-Id", "x-1"),
-            ("Content-Length", "0"),
-        )
+@pytest.mark.parametrize("remembered", [False, True])
+def test_an_allowed_request_is_answered_with_its_identity(address, engine, remembered):
+    memo = Memo() if remembered else None
+    decision = msgspec.structs.replace(decided(grant=granted()), memo=memo)
+    engine.say = lambda _: decision
+    identity = (
+        ("Tenant", "t-1"),
+        ("Project", "p-1"),
+        ("User", "u-1"),
+        ("Credential", "k1"),
+        ("Kind", "wayscloud.service_key"),
+        ("Service", "storage"),
+        ("Scope", "storage:read"),
+        ("Environment", "dev"),
+        ("External-Id", "x-1"),
+    )
+    # By one after the other: what is prepared for a gateway is not given to one of another family.
+    for _ in range(2):
+        for url, told, named in (
+            ("/nginx", TOLD, "{}-Latchgate"),
+            ("/forwarded", FORWARDED, "X-Latchgate-{}"),
+        ):
+            answer = ask(address, "GET", url, told)
+            assert (answer.status, answer.body) == (200, b"")
+            lines = tuple((named.format(field), value) for field, value in identity)
+            assert answer.headers == (*lines, ("Content-Length", "0"))
 
 
 def test_nobody_gets_an_answer_that_was_prepared_for_another(address, engine):
@@ -177,10 +187,10 @@ def test_nobody_gets_an_answer_that_was_prepared_for_another(address, engine):
         for grant in grants * 3:
             engine.say = lambda _, grant=grant: decided(grant=grant)
             told = dict(wire.ask("GET", "/nginx", TOLD).headers)
-            assert told["X-Latchgate-Credential"] == grant.credential.id
-            assert told["X-Latchgate-Tenant"] == grant.credential.tenant_id
-            assert told.get("X-Latchgate-Environment") == grant.credential.environment
-            assert told.get("X-Latchgate-External-Id") == grant.credential.external_id
+            assert told["Credential-Latchgate"] == grant.credential.id
+            assert told["Tenant-Latchgate"] == grant.credential.tenant_id
+            assert told.get("Environment-Latchgate") == grant.credential.environment
+            assert told.get("External-Id-Latchgate") == grant.credential.external_id
 
 
 def test_one_grant_under_two_rules_gets_two_answers(address, engine):
@@ -189,7 +199,7 @@ def test_one_grant_under_two_rules_gets_two_answers(address, engine):
         for rule in (RULE, other, RULE, other):
             one = msgspec.structs.replace(decided(grant=grant), rule=rule)
             engine.say = lambda _, one=one: one
-            assert wire.ask("GET", "/nginx", TOLD).one("X-Latchgate-Scope") == rule.scope
+            assert wire.ask("GET", "/nginx", TOLD).one("Scope-Latchgate") == rule.scope
 
 
 def test_who_was_not_asked_for_is_not_named(address, engine):
@@ -301,7 +311,7 @@ def test_many_connections_are_answered_each_with_its_own(address, engine):
             for number, wire in enumerate(wires):
                 wire.send(written("GET", "/nginx", [*TOLD, ("X-Key", f"k{number}-{round_}")]))
             for number, wire in enumerate(wires):
-                assert wire.answer().one("X-Latchgate-Credential") == f"k{number}-{round_}"
+                assert wire.answer().one("Credential-Latchgate") == f"k{number}-{round_}"
     finally:
         for wire in wires:
             wire.close()

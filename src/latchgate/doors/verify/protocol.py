@@ -89,16 +89,20 @@ class VerifyDoor:
         self.caching = caching
         self.refused = Prepared().worded
 
-    def allowed(self, decision: Decision) -> bytes:
-        """Return the answer that passes a request on, identity included.
+    def allowed(self, decision: Decision, url: str) -> bytes:
+        """Return the answer that passes a request on, identity included, as was asked at `url`.
 
         Worded once for a remembered decision: any change of a record makes a new one.
         """
         memo = decision.memo
         if memo is None:
-            return allowed(decision)
+            return allowed(decision, url)
+        if url.startswith("/nginx"):
+            if memo.answer_to_nginx is None:
+                memo.answer_to_nginx = allowed(decision, url)
+            return memo.answer_to_nginx
         if memo.answer is None:
-            memo.answer = allowed(decision)
+            memo.answer = allowed(decision, url)
         return memo.answer
 
     def protocol(
@@ -311,7 +315,7 @@ class VerifyProtocol(Listener):
         if area is not None and area.shadow is not None:
             return self._shadowed(request, decision, method, url, headers.get("accept", ""))
         if decision.reason is _ALLOWED:
-            return door.allowed(decision)
+            return door.allowed(decision, url)
         return door.refused(decision, method, url, headers.get("accept", ""))
 
     def _cacheable(self, asked: _Asked) -> bytes | Awaitable[bytes]:
@@ -328,7 +332,7 @@ class VerifyProtocol(Listener):
             return _forgetting(self._shadowed(request, decision, method, url, accept))
         if decision.reason is not Reason.ALLOWED:
             return forgotten(self._door.refused(decision, method, url, accept))
-        written = self._door.allowed(decision)
+        written = self._door.allowed(decision, url)
         if caching is None or moment is None:
             return forgotten(written)
         until = caching.until(request, decision, moment)
@@ -341,7 +345,7 @@ class VerifyProtocol(Listener):
         if decision.area is not None and decision.area.shadow is not None:
             return await self._shadowed(request, decision, method, url, accept)
         if decision.reason is Reason.ALLOWED:
-            return self._door.allowed(decision)
+            return self._door.allowed(decision, url)
         return self._door.refused(decision, method, url, accept)
 
     async def _shadowed(
@@ -353,10 +357,10 @@ class VerifyProtocol(Listener):
             return problem(Reason.FAULT, method)
         if settled.told is None:
             if settled.allowed:
-                return self._door.allowed(settled.decision)
+                return self._door.allowed(settled.decision, url)
             return self._door.refused(settled.decision, method, url, accept)
         if settled.allowed:
-            return passed(settled.passed)
+            return passed(settled.passed, url)
         return told(settled, method, url)
 
     async def _settled(self, request: Request, decision: Decision) -> Settled | None:
