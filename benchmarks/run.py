@@ -41,7 +41,6 @@ _OTHER_ROUNDS = 3
 _ALONE = {judgement.NGINX, judgement.OURS, judgement.GO}
 FEW_KEYS = 1_000
 WORKING_SET = 50_000
-PICTURE = ROOT / "benchmarks" / "requests.svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +93,10 @@ def main() -> None:
     if told.json is not None:
         told.json.write_text(json.dumps({"about": about, **asdict(results)}, indent=1) + "\n")
     if told.write:
+        # First: the file's head shows the picture where there is one.
+        picture = kept.FILE.with_name(kept.PICTURE)
+        picture.write_text(report.picture(about, results), encoding="utf-8")
         kept.write(text)
-        PICTURE.write_text(report.picture(about, results), encoding="utf-8")
 
 
 def facts_or_exit() -> dict[str, str]:
