@@ -63,7 +63,13 @@ def built(name: str) -> Path:
 @contextmanager
 def oathkeeper(folder: Path, core: int, tokens: int) -> Iterator[list[tuple[int, Asked]]]:
     """Run Oathkeeper before an oidc-provider on a core; its process id and what it is asked."""
-    command = [*_on(core), built("oathkeeper"), "serve", "--sqa-opt-out", "--config"]
+    command: list[str | Path] = [
+        *_on(core),
+        built("oathkeeper"),
+        "serve",
+        "--sqa-opt-out",
+        "--config",
+    ]
     listeners = {name: free_address() for name in ("api", "proxy", "prometheus")}
     address = text_of(listeners["api"])
     with issuer(folder, tokens) as made, Program("oathkeeper", folder) as server:
@@ -85,9 +91,9 @@ def oathkeeper(folder: Path, core: int, tokens: int) -> Iterator[list[tuple[int,
 def authelia(folder: Path, core: int, _keys: int) -> Iterator[list[tuple[int, Asked]]]:
     """Run Authelia with one user on a core; its process id and what it is asked."""
     program_file, listening = built("authelia"), free_address()
-    address, password = text_of(listening), secrets.token_urlsafe(24)
+    address, (password, digest) = text_of(listening), _password(program_file)
     folder.mkdir()
-    users = {"alice": {"displayname": "Alice", "password": _hashed(program_file, password)}}
+    users = {"alice": {"displayname": "Alice", "password": digest}}
     accounts = _written(folder / "users.json", {"users": users})
     file = _written(folder / "authelia.json", _authelia(folder, accounts, listening[1]))
     with Program("authelia", folder) as server:
@@ -165,12 +171,15 @@ def _authelia(folder: Path, users: Path, port: int) -> dict[str, object]:
     }
 
 
-def _hashed(authelia_file: Path, password: str) -> str:
-    command = [authelia_file, "crypto", "hash", "generate", "argon2", "--password", password]
+def _password(authelia_file: Path) -> tuple[str, str]:
+    """Return a new password and what Authelia keeps of it."""
+    command: list[str | Path] = [authelia_file, "crypto", "hash", "generate", "argon2", "--random"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode:
-        raise UnableError(f"authelia hashed nothing: {done.stderr[-500:]}")
-    return done.stdout.strip().removeprefix("Digest: ")
+    found = re.findall(r"^(Random Password|Digest): (\S+)$", done.stdout, re.MULTILINE)
+    if len(found) != 2:
+        raise UnableError(f"authelia made no password: {done.stderr[-500:]}")
+    told = dict(found)
+    return told["Random Password"], told["Digest"]
 
 
 def _session(address: str, password: str) -> str:
@@ -187,8 +196,8 @@ def _session(address: str, password: str) -> str:
 
 def _asked(server: str, address: str, path: str, sent: Sequence[Mapping[str, str]]) -> Asked:
     """Return its questions; UnableError when a credential doesn't stand, or a wrong one does."""
-    broken = {name: f"{value}x" for name, value in sent[0].items()}
-    mixed = sent[0] | {name: broken[name] for name in ("Authorization", "Cookie") if name in broken}
+    shown = next(name for name in ("Authorization", "Cookie") if name in sent[0])
+    mixed = {**sent[0], shown: f"{sent[0][shown]}x"}
     for headers, stands in ((mixed, False), *((one, True) for one in sent)):
         words = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
         told = curl(*words, f"http://{address}{path}")
