@@ -174,7 +174,7 @@ $(KEYCLOAK): Makefile
 .rivals/authelia: PACKAGE := github.com/authelia/authelia/v4/cmd/authelia
 .rivals/%: benchmarks/rivals/%/go.mod benchmarks/rivals/%/go.sum
 	@scripts/debian-packages golang-go=go gcc
-	@rm -f $@ && mkdir -p $@.building
+	@rm -f $@ && mkdir -p $@.building/go/telemetry && echo off >$@.building/go/telemetry/mode
 	@export GOPATH=$(CURDIR)/$@.building/modules GOCACHE=$(CURDIR)/$@.building/cache; \
 	    export XDG_CONFIG_HOME=$(CURDIR)/$@.building GOTOOLCHAIN=local GOWORK=off; \
 	    cd benchmarks/rivals/$* && go build -modcacherw -trimpath -o $(CURDIR)/$@ $(PACKAGE) \

@@ -24,7 +24,7 @@ from tests.e2e.stack import Program, curl, free_address, text_of
 
 WHAT = "decisions"
 OATHKEEPER = "Ory Oathkeeper"
-SESSION, PASSWORD = "Authelia, a session", "Authelia, a password"
+SESSION, PASSWORD = "Authelia (session)", "Authelia (password)"  # no comma: it would end a path
 BUILT = ROOT / ".rivals"
 _MODULES = {
     "oathkeeper": "github.com/ory/oathkeeper",

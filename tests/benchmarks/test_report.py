@@ -49,7 +49,7 @@ def results():
         },
         areas={judgement.FEW_AREAS: rounds(15.0), judgement.MANY_AREAS: rounds(15.0)},
         peers={"Ory Oathkeeper": [Peer(4_000.0, 240.0), Peer(4_000.0, 240.0)]},
-        absent={"Authelia, a session": "not built: 403 Forbidden", judgement.GO: "unused"},
+        absent={"Authelia (session)": "not built: 403 Forbidden", judgement.GO: "unused"},
         in_process={
             name: {"median": 8.0, "p99": 12.0, "cpu": 9.0}
             for name in ("Verifier.decide", "engine.decide")
@@ -96,8 +96,8 @@ def test_what_was_missed_is_marked_and_what_was_reached_too(results):
 
 def test_a_program_that_did_not_run_is_named_with_its_reason_in_table_and_figures(results):
     text = report.text(ABOUT, results)
-    assert "not measured: not built: 403 Forbidden" in row(text, "Authelia, a session")[0]
-    assert "- figure: verify door beside Authelia, a session: wanted ≥ 10, not measured: " in text
+    assert "not measured: not built: 403 Forbidden" in row(text, "Authelia (session)")[0]
+    assert "- figure: verify door beside Authelia (session): wanted ≥ 10, not measured: " in text
 
 
 def test_the_parts_of_a_request_add_up_to_it(results):
