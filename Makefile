@@ -176,10 +176,10 @@ $(KEYCLOAK): Makefile
 	@scripts/debian-packages golang-go=go gcc
 	@rm -f $@ && mkdir -p $@.building/go/telemetry && echo off >$@.building/go/telemetry/mode
 	@export GOPATH=$(CURDIR)/$@.building/modules GOCACHE=$(CURDIR)/$@.building/cache; \
-	    export XDG_CONFIG_HOME=$(CURDIR)/$@.building GOTOOLCHAIN=local GOWORK=off; \
+	    export XDG_CONFIG_HOME=$(CURDIR)/$@.building GOTOOLCHAIN=local GOWORK=off; status=0; \
 	    cd benchmarks/rivals/$* && go build -modcacherw -trimpath -o $(CURDIR)/$@ $(PACKAGE) \
-	    >$(CURDIR)/$@.log 2>&1; \
-	    status=$$?; rm -rf $(CURDIR)/$@.building; \
+	    >$(CURDIR)/$@.log 2>&1 || status=$$?; \
+	    rm -rf $(CURDIR)/$@.building; \
 	    [ $$status -eq 0 ] || tail -n 3 $(CURDIR)/$@.log >&2; exit $$status
 
 # Nothing of a package is run: none of them needs a build.
