@@ -36,7 +36,8 @@ CLIENTS := .venv-clients/clients.stamp
 NODE := tests/clients/node
 AXIOS := $(NODE)/node_modules/.package-lock.json
 # What `make bench` and benchmarks/oauth.py compare with.
-RIVALS := .venv-rivals/rivals.stamp benchmarks/rivals/node_modules/.package-lock.json
+RIVALS := .venv-rivals/rivals.stamp benchmarks/rivals/node_modules/.package-lock.json \
+    .rivals/oathkeeper .rivals/authelia
 # A real Keystone, for `make interop` and `make bench`.
 KEYSTONE := .venv-keystone/keystone.stamp
 # A real Keycloak, likewise: it takes Java 17 or later, and Maven to fetch it.
@@ -128,7 +129,7 @@ failover: $(DEV) ## fail parts of a real cluster in use: 8 minutes, as root (RUN
 RUNS := 1
 
 clean: ## remove what make made; .latchgate, which holds your data, stays
-	@rm -rf .venv .venv-clients .venv-keystone .venv-rivals .keycloak
+	@rm -rf .venv .venv-clients .venv-keystone .venv-rivals .keycloak .rivals
 	@rm -rf $(NODE)/node_modules benchmarks/rivals/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	@find src tests benchmarks soak failover examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || :
@@ -166,6 +167,20 @@ $(KEYCLOAK): Makefile
 
 .venv-rivals/rivals.stamp: locks/rivals.txt | $(DEV)
 	$(install_apart)
+
+# From the Go module proxy, by the checksums of go.sum. What it said stays beside where it failed, for
+# the report. Modules and objects are a gigabyte, in the checkout, and gone once the program is there.
+.rivals/oathkeeper: PACKAGE := github.com/ory/oathkeeper
+.rivals/authelia: PACKAGE := github.com/authelia/authelia/v4/cmd/authelia
+.rivals/%: benchmarks/rivals/%/go.mod benchmarks/rivals/%/go.sum
+	@scripts/debian-packages golang-go=go gcc
+	@rm -f $@ && mkdir -p $@.building/go/telemetry && echo off >$@.building/go/telemetry/mode
+	@export GOPATH=$(CURDIR)/$@.building/modules GOCACHE=$(CURDIR)/$@.building/cache; \
+	    export XDG_CONFIG_HOME=$(CURDIR)/$@.building GOTOOLCHAIN=local GOWORK=off; status=0; \
+	    cd benchmarks/rivals/$* && go build -modcacherw -trimpath -o $(CURDIR)/$@ $(PACKAGE) \
+	    >$(CURDIR)/$@.log 2>&1 || status=$$?; \
+	    rm -rf $(CURDIR)/$@.building; \
+	    [ $$status -eq 0 ] || tail -n 3 $(CURDIR)/$@.log >&2; exit $$status
 
 # Nothing of a package is run: none of them needs a build.
 %/node_modules/.package-lock.json: %/package-lock.json

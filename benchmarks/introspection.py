@@ -12,6 +12,7 @@ import secrets
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import ROOT, UnableError, program
@@ -37,9 +38,19 @@ def require(place: Path) -> None:
         raise UnableError("not installed: make rivals")
 
 
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An oidc-provider that runs: its process, where it listens, who may ask, what it issued."""
+
+    process_id: int
+    address: str
+    proof: str  # the header of a client that may introspect
+    tokens: Sequence[str]
+
+
 @contextmanager
-def oidc_provider(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, list[Asked]]]:
-    """Run oidc-provider on a core; its process id and what it is asked."""
+def issuer(folder: Path, tokens: int) -> Iterator[Issuer]:
+    """Run oidc-provider with so many tokens that stand for an hour."""
     require(FOLDER / "node_modules" / "oidc-provider")
     address, secret = free_address(), secrets.token_hex(16)
     with Program("oidc-provider", folder) as server:
@@ -52,11 +63,18 @@ def oidc_provider(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, l
         proof = ("--user", f"api:{secret}")
         told = ("-d", "grant_type=client_credentials", "-d", "scope=storage:read")
         made = [curl(*proof, *told, url).json()["access_token"] for _ in range(tokens)]
-        header = _basic("api", secret)
-        pin(server.pid, core)
-        asked = _asked("oidc-provider", text_of(address), "/token/introspection", header, made)
+        yield Issuer(server.pid, text_of(address), basic("api", secret), made)
+
+
+@contextmanager
+def oidc_provider(folder: Path, core: int, tokens: int) -> Iterator[tuple[int, list[Asked]]]:
+    """Run oidc-provider on a core; its process id and what it is asked."""
+    with issuer(folder, tokens) as made:
+        pin(made.process_id, core)
+        path = "/token/introspection"
+        asked = _asked("oidc-provider", made.address, path, made.proof, made.tokens)
         _answers(asked)
-        yield server.pid, [asked]
+        yield made.process_id, [asked]
 
 
 @contextmanager
@@ -118,5 +136,6 @@ def _children(process: int) -> list[int]:
     return [int(pid) for pid in told.split()]
 
 
-def _basic(name: str, secret: str) -> str:
+def basic(name: str, secret: str) -> str:
+    """Return the header that presents a name and a secret."""
     return f"Authorization: Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"

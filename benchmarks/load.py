@@ -62,6 +62,8 @@ class Round:
     disturbed: float  # … and in which other programs were
     p50: float
     p99: float
+    other_kernel: float = 0.0  # of `other_threads`, the kernel's part
+    beside: float = 0.0  # of `cpu`, what processes beside the server spent
 
 
 class Load:
@@ -83,6 +85,7 @@ class Load:
     ) -> Round:
         """Load a server; AssertionError when an answer was not what the questions are for."""
         begun, core, before = time.monotonic(), core_seconds(server.core), server.spent()
+        beside = server.spent_beside()
         said = self._wrk(server, questions, seconds, connections)
         took = time.monotonic() - begun
         busy = (server.spent().total - before.total) / took
@@ -106,6 +109,8 @@ class Load:
             disturbed=max(0.0, disturbed),
             p50=said["p50"],
             p99=said["p99"],
+            other_kernel=spent.other_kernel * per,
+            beside=(server.spent_beside() - beside) * per,
         )
 
     def asked(self, questions: Path) -> int:

@@ -40,7 +40,8 @@ class Cpu:
     total: float
     user: float
     kernel: float
-    other_threads: float  # of user and kernel: all threads but the first
+    other_threads: float  # of user and kernel: all threads but the first …
+    other_kernel: float  # … and of that the kernel
 
     def __add__(self, other: Cpu) -> Cpu:
         return Cpu(
@@ -48,6 +49,7 @@ class Cpu:
             self.user + other.user,
             self.kernel + other.kernel,
             self.other_threads + other.other_threads,
+            self.other_kernel + other.other_kernel,
         )
 
     def __sub__(self, before: Cpu) -> Cpu:
@@ -56,6 +58,7 @@ class Cpu:
             self.user - before.user,
             self.kernel - before.kernel,
             self.other_threads - before.other_threads,
+            self.other_kernel - before.other_kernel,
         )
 
 
@@ -72,8 +75,9 @@ def cpu(process_id: int) -> Cpu:
     # clock_getcpuclockid(3), which Python lacks for processes: exact, where /proc counts ticks.
     total = time.clock_gettime((~process_id << 3) | 2)
     user, kernel = _ticks(Path(f"/proc/{process_id}/stat"))
-    first = sum(_ticks(Path(f"/proc/{process_id}/task/{process_id}/stat")))
-    return Cpu(total, user, kernel, user + kernel - first)
+    own, own_kernel = _ticks(Path(f"/proc/{process_id}/task/{process_id}/stat"))
+    others = user + kernel - own - own_kernel
+    return Cpu(total, user, kernel, others, kernel - own_kernel)
 
 
 def _ticks(stat: Path) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import api_keys, introspection, keystones
+from benchmarks import access_proxies, api_keys, introspection, keystones
 from benchmarks.machine import ROOT, UnableError
 from benchmarks.tokens import WARM_UP_SECONDS, Asked, Round, measured
 
@@ -34,6 +34,10 @@ def _introspected(
     return running
 
 
+def _of_tokens(opened: Callable[[Path, int, int], Opened]) -> Callable[[Path, int, int], Opened]:
+    return lambda folder, core, _keys: opened(folder, core, TOKENS)
+
+
 # By what starts them: the names of the programs that then run.
 _PEERS: Mapping[tuple[str, ...], Callable[[Path, int, int], Opened]] = {
     ("better-auth",): api_keys.better_auth,
@@ -41,10 +45,9 @@ _PEERS: Mapping[tuple[str, ...], Callable[[Path, int, int], Opened]] = {
     ("oidc-provider",): _introspected(introspection.oidc_provider),
     ("django-oauth-toolkit",): _introspected(introspection.django_toolkit),
     ("Keystone", "keystonemiddleware"): keystones.keystone,
+    (access_proxies.OATHKEEPER,): _of_tokens(access_proxies.oathkeeper),
+    (access_proxies.SESSION, access_proxies.PASSWORD): access_proxies.authelia,
 }
-# There is nothing to build them from: asked for on 2026-11-22, it answered 403 for both modules.
-_UNREACHED = "the Go module proxy does not give its module out"
-_ABSENT = {"Ory Oathkeeper": _UNREACHED, "Authelia": _UNREACHED}
 
 
 _PINNED = re.compile(
@@ -60,6 +63,7 @@ def versions() -> str:
     told = {name: from_npm[name] for name in ("better-auth", "oidc-provider")}
     for lock in ("rivals", "keystone"):
         told |= dict(_PINNED.findall((ROOT / "locks" / f"{lock}.txt").read_text()))
+    told |= access_proxies.versions()
     return ", ".join(f"{name} {version}" for name, version in sorted(told.items()))
 
 
@@ -75,7 +79,7 @@ class Peers:
 def running(folder: Path, core: int) -> Iterator[Peers]:
     """Run every peer that is installed, each asked for a while already."""
     turns: dict[str, Callable[[int], Round]] = {}
-    absent = dict(_ABSENT)
+    absent: dict[str, str] = {}
     with ExitStack() as stack:
         for names, opened in _PEERS.items():
             try:

@@ -100,6 +100,10 @@ class Server:
         """Return the CPU time that it has used."""
         return sum((cpu(one) for one in self.beside), cpu(self.process_id))
 
+    def spent_beside(self) -> float:
+        """Return the seconds of it that the processes beside have used."""
+        return sum(cpu(one).total for one in self.beside)
+
     def ask(self, question: bytes) -> bytes:
         """Return the head of the answer to one question, with what came along of its body."""
         return _ask(self.port, question)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from benchmarks import judgement
+from benchmarks import judgement, profiled
 from benchmarks.judgement import NGINX, OURS, figure, spread
 from benchmarks.load import CONNECTIONS, Round
 from benchmarks.machine import REFERENCE_SHA256_US, Memory
@@ -35,6 +35,11 @@ of {seconds} s each, one server after the other. CPU is µs a request as the ker
 process; medians, with the lowest and highest round.
 
 {servers}
+
+Where latchgate's CPU goes, in µs a request. A stage alone is run in process with the same
+questions, its least of many rounds:
+
+{parts}
 
 CPU of latchgate over all its rounds and the pauses between them, in which it may still write what
 it noted: {whole_run} µs a request.
@@ -95,6 +100,7 @@ class Results:
     arguments: dict[str, int]
     rounds: dict[str, list[Round]]
     whole_run_cpu: float
+    stages: dict[str, float]
     cold: list[Round]
     others: dict[str, list[Round]]
     refused: list[str]  # the names of those that are refusals
@@ -124,6 +130,7 @@ def text(about: dict[str, str], results: Results) -> str:
             " | core: its own | core: others | p50 ms | nginx's CPU ÷ its own",
             (_row(results, name) for name in results.rounds),
         ),
+        parts=_table("part | CPU | share | measured", _part_rows(results)),
         single=_table(
             "server | requests/s | p50 µs | p99 µs | CPU",
             (_row_of_one(name, rounds) for name, rounds in results.single.items()),
@@ -135,8 +142,8 @@ def text(about: dict[str, str], results: Results) -> str:
         tokens=TOKENS,
         credentials=f"{CREDENTIALS:,}",
         gateway=_table(
-            "nginx | requests/s | CPU | p50 ms",
-            (_short_row(name, rounds) for name, rounds in results.gateway.items()),
+            "nginx | requests/s | CPU | p50 ms | of it nginx's | of it Latchgate's",
+            (_gateway_row(name, rounds) for name, rounds in results.gateway.items()),
         ),
         areas=_table(
             "policy | requests/s | CPU | p50 ms",
@@ -287,6 +294,20 @@ def _short_row(name: str, rounds: list[Round]) -> str:
     parts = [name, spread([one.per_second for one in rounds], ",.0f")]
     parts += [spread([one.cpu for one in rounds], ".2f")]
     return " | ".join([*parts, f"{_median(rounds, lambda one: one.p50) / 1_000:.2f}"])
+
+
+def _gateway_row(name: str, rounds: list[Round]) -> str:
+    ours = _median(rounds, lambda one: one.beside)
+    nginx = _median(rounds, lambda one: one.cpu - one.beside)
+    return f"{_short_row(name, rounds)} | {nginx:.2f} | {ours:.2f}"
+
+
+def _part_rows(results: Results) -> Iterator[str]:
+    door, constant = results.rounds[OURS], results.rounds[judgement.CONSTANT]
+    total = _median(door, lambda one: one.cpu)
+    for one in profiled.parts(door, constant, results.stages):
+        yield f"{one.name} | {one.spent:.2f} | {one.spent / total:.0%} | {one.measured}"
+    yield f"in all | {total:.2f} | 100% | rounds"
 
 
 def _peer_rows(results: Results) -> Iterator[str]:

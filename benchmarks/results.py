@@ -13,12 +13,17 @@ from pathlib import Path
 from benchmarks.machine import ROOT
 
 FILE = ROOT / "benchmarks" / "RESULTS.md"
+PICTURE = "requests.svg"  # of the newest run of the verify door, beside the file
 _TOP = """\
 # Results
 
 What `make bench`, `make soak` and the programs in `benchmarks/` measured. Each section is one run:
 its figures may be compared with each other, those of two machines only through the calibration. A
 figure that was missed says so.
+"""
+_SHOWN = f"""\
+
+![What an answer costs in the newest run of the verify door, as a bar for each program]({PICTURE})
 """
 _SECTION = re.compile(r"^(?=## )", re.MULTILINE)
 _HEADING = re.compile(
@@ -43,7 +48,12 @@ def write(section: str, *, file: Path = FILE) -> None:
     for at in reversed(there):
         del kept[at]
     kept.insert(place, section.rstrip())
-    file.write_text("\n\n".join([_TOP.rstrip(), *kept]) + "\n", encoding="utf-8")
+    file.write_text("\n\n".join([head(file).rstrip(), *kept]) + "\n", encoding="utf-8")
+
+
+def head(file: Path) -> str:
+    """Return what a file begins with: the picture too where there is one beside it."""
+    return _TOP + _SHOWN if file.with_name(PICTURE).exists() else _TOP
 
 
 def _sort(section: str) -> tuple[str, ...] | None:

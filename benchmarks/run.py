@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks import judgement, peers, report
 from benchmarks import results as kept
@@ -41,7 +42,6 @@ _OTHER_ROUNDS = 3
 _ALONE = {judgement.NGINX, judgement.OURS, judgement.GO}
 FEW_KEYS = 1_000
 WORKING_SET = 50_000
-PICTURE = ROOT / "benchmarks" / "requests.svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(prog="benchmarks/verify.py", description=__doc__)
     parser.add_argument("--seconds", type=_positive, default=2, help="of a round (default 2)")
-    parser.add_argument("--rounds", type=_positive, default=7, help="of each server (default 7)")
+    parser.add_argument("--rounds", type=_positive, default=5, help="of each server (default 5)")
     parser.add_argument("--keys", type=_positive, default=100_000, help="stored (default 100000)")
     parser.add_argument("--stored", type=_positive, default=1_000_000, help="where many are")
     parser.add_argument("--without-rivals", action="store_true", help="measure no other program")
@@ -94,8 +94,10 @@ def main() -> None:
     if told.json is not None:
         told.json.write_text(json.dumps({"about": about, **asdict(results)}, indent=1) + "\n")
     if told.write:
+        # First: the file's head shows the picture where there is one.
+        picture = kept.FILE.with_name(kept.PICTURE)
+        picture.write_text(report.picture(about, results), encoding="utf-8")
         kept.write(text)
-        PICTURE.write_text(report.picture(about, results), encoding="utf-8")
 
 
 def facts_or_exit() -> dict[str, str]:
@@ -133,8 +135,10 @@ def _measure(folder: Path, arguments: Arguments) -> report.Results:
     used = min(WORKING_SET, arguments.keys)
     many = stock(_below(folder, "many"), used, unused=arguments.stored - used)
     _tell(f"made in {made.seconds + few.seconds + many.seconds:.0f} s; deciding in process")
-    inside = _in_process(made, measured)
+    inside: dict[str, dict[str, float]] = _by_itself("in_process", made, measured)
     calibration = inside.pop("calibration")
+    _tell("dividing a request into its stages")
+    divided: dict[str, float] = _by_itself("stages", made, measured)
     _tell("starting the server again and again")
     starts, rested = _starts(made, measured)
     load = Load(folder)
@@ -176,6 +180,7 @@ def _measure(folder: Path, arguments: Arguments) -> report.Results:
         },
         rounds=rounds,
         whole_run_cpu=whole_run,
+        stages=divided,
         cold=cold,
         others=others,
         refused=list(made.refused),
@@ -317,9 +322,10 @@ def _cold(load: Load, server: Server, made: Stock, arguments: Arguments) -> Iter
         yield found
 
 
-def _in_process(made: Stock, core: int) -> dict[str, dict[str, float]]:
+def _by_itself(name: str, made: Stock, core: int) -> dict[str, Any]:
+    """Run a program of benchmarks/ on the measured core; what it prints, decoded."""
     arguments = [str(made.config.file), str(made.questions)]
-    command = [sys.executable, "-m", "benchmarks.in_process", *arguments]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as child:
@@ -330,8 +336,8 @@ def _in_process(made: Stock, core: int) -> dict[str, dict[str, float]]:
             child.kill()
             raise
     if child.returncode:
-        raise UnableError(f"in_process failed: {complaint.decode()[-2000:]}")
-    found: dict[str, dict[str, float]] = json.loads(told)
+        raise UnableError(f"{name} failed: {complaint.decode()[-2000:]}")
+    found: dict[str, Any] = json.loads(told)
     return found
 
 

@@ -72,6 +72,27 @@ def test_writing_a_section_that_is_there_changes_nothing_the_committed_file_incl
     assert copy.read_bytes() == results.FILE.read_bytes()
 
 
+def test_the_committed_file_begins_with_the_head_that_the_next_writer_gives_it():
+    assert (
+        results.FILE.read_text().partition("\n## ")[0] == results.head(results.FILE).rstrip() + "\n"
+    )
+
+
+def test_the_picture_is_shown_where_there_is_one(file):
+    shown = f"]({results.PICTURE})"
+    assert shown not in file.read_text()
+    file.with_name(results.PICTURE).write_text("<svg/>")
+    results.write(AUDIT, file=file)
+    before, first, _ = file.read_text().partition("\n## ")
+    assert first
+    assert before.count(shown) == 1
+    results.write(AUDIT, file=file)
+    assert file.read_text().count(shown) == 1
+    file.with_name(results.PICTURE).unlink()
+    results.write(AUDIT, file=file)
+    assert shown not in file.read_text()
+
+
 def test_what_has_no_date_is_refused_before_anything_is_written(file):
     before = file.read_bytes()
     with pytest.raises(ValueError, match="heading"):
