@@ -194,6 +194,20 @@ def test_a_flood_is_kept_in_samples_and_whoever_is_refused_seldom_is_kept_beside
     recorder.close()
 
 
+def test_the_first_batch_of_a_flood_leaves_room_for_whoever_is_refused_seldom(world, monkeypatch):
+    monkeypatch.setattr(refusals, "MAX_PENDING", 50)
+    monkeypatch.setattr(refusals, "RESERVE", 4)
+    recorder = Recorder(world)
+    flooding, other = (world.key(scopes=[], owner=world.somebody()) for _ in range(2))
+    for _ in range(100):
+        recorder.decide(flooding)
+    seldom = [recorder.decide(other).id for _ in range(3)]
+    recorder.recorder.flush()
+    assert all(recorder.reader.refusal(one) for one in seldom), "a flood took their room"
+    assert len(recorder.rows(REFUSALS)) <= 50
+    recorder.close()
+
+
 def test_no_number_of_sources_makes_a_flood_of_what_is_kept(world, monkeypatch):
     monkeypatch.setattr(refusals, "BURST", 0)
     monkeypatch.setattr(refusals, "RESERVE", 4)

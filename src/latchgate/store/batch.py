@@ -21,6 +21,7 @@ EVERYBODY = "*"
 AGENT_CHARACTERS = 200
 SOURCES_A_MINUTE = 100
 _MAX_REMEMBERED = 4_096
+_Source = tuple[Address | None, str]  # from where, and with which program
 _spelled = lru_cache(maxsize=8_192)(Address.__str__)
 _DROPPED = (
     "INSERT INTO use_total (counted, area, reason, count) VALUES ('dropped', '', ?, ?)"
@@ -36,7 +37,9 @@ class Batch:
         self._redact = redact
         self._wording = 0
         self._agents: dict[str, str] = {}
-        self._sources: dict[str, set[tuple[Address | None, str]]] = {}
+        # By credential. Most have one source: a set for each of 100,000 is memory from far.
+        self._source_of: dict[str, _Source] = {}
+        self._sources: dict[str, set[_Source]] = {}
 
     def add(self, lines: Sequence[Line]) -> None:
         """Add lines to every table."""
@@ -88,9 +91,12 @@ class Batch:
             count.first,
         )
 
-    def _source(self, credential_id: str, count: Count) -> tuple[Address | None, str]:
+    def _source(self, credential_id: str, count: Count) -> _Source:
         source = count.client, count.agent
-        known = self._sources.setdefault(credential_id, set())
+        first = self._source_of.setdefault(credential_id, source)
+        if source == first:
+            return source
+        known = self._sources.setdefault(credential_id, {first})
         if source not in known:
             if len(known) >= SOURCES_A_MINUTE:
                 return None, ""
@@ -101,6 +107,7 @@ class Batch:
         """Word everything anew from now on: what is a secret may have been learnt since."""
         self._wording += 1
         self._agents.clear()
+        self._source_of.clear()
         self._sources.clear()
 
     def _agent(self, told: str) -> str:

@@ -68,12 +68,11 @@ class Refusals:
         credential = decision.credential
         source = decision.reason if credential is None else credential.tenant_id
         given = self._given.get(source, 0)
-        if len(self._noted) >= MAX_PENDING:
-            self.drop(1)
-            return
-        if self._room > 0:
+        waiting = len(self._noted)
+        # The reserve's places are free of the burst too: a flood's first seconds are no exception.
+        if self._room > 0 and waiting < MAX_PENDING - self._reserve:
             self._room -= 1
-        elif self._reserve > 0 and given < SELDOM:
+        elif self._reserve > 0 and given < SELDOM and waiting < MAX_PENDING:
             self._reserve -= 1
         else:
             self.drop(1)

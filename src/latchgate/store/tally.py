@@ -231,7 +231,8 @@ class Tally:
             counts, times = log[done:length:2], log[done + 1 : length : 2]
             self._minutes.setdefault(log.since, Counter()).update(counts)
             for count, last in zip(counts, times, strict=True):
-                count.last = max(count.last, last)
+                if last > count.last:  # noqa: PLR1730 - max() is a call for each request
+                    count.last = last
         return length
 
     def put_back(self, taken: Iterable[Minute]) -> None:
