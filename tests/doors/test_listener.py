@@ -113,6 +113,29 @@ def test_a_body_that_drips_gets_no_more_time(address):
         assert BODY * 0.8 < time.monotonic() - begun < BODY + 4
 
 
+def test_a_chunks_extension_gets_no_more_time_than_a_body(address):
+    """However fast it comes: no byte of it is head or body, and nothing of it is kept."""
+    head = written("POST", "/", [("Transfer-Encoding", "chunked")])
+    with Wire(address, timeout=BODY + 10) as wire:
+        begun = time.monotonic()
+        wire.send(head + b"1;")
+        with suppress(OSError):
+            while time.monotonic() - begun < BODY + 8:
+                wire.send(b"a" * 20_000)
+        assert BODY * 0.8 < time.monotonic() - begun < BODY + 4
+
+
+def test_empty_lines_before_a_request_count_into_its_head(address):
+    """A parser takes any number of them (RFC 9112 §2.2)."""
+    with Wire(address) as wire:
+        sent = 0
+        with suppress(OSError):
+            while sent < 64 << 20:
+                wire.send(b"\r\n" * 5_000)
+                sent += 10_000
+        assert 65_536 < sent < 16 << 20  # what the kernel holds is beside it
+
+
 def test_a_connection_that_asks_nothing_is_closed_without_a_word(address):
     with Wire(address) as wire:
         begun = time.monotonic()

@@ -143,6 +143,11 @@ class Program:
                 raise RuntimeError(msg)
             time.sleep(0.01)
 
+    def tell(self, which: signal.Signals = signal.SIGTERM) -> None:
+        """Tell it something, and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(which)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int | None:
         """End it, and return how it ended; None when it did not run."""
         process, self._process = self._process, None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -89,6 +90,12 @@ class Wire:
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
         self._socket.sendall(data)
+
+    def reset(self, data: bytes) -> None:
+        """Send bytes and break the connection off, as a peer that crashed does."""
+        self._socket.sendall(data)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     def ask(self, method: str, target: str, headers: Headers = (), body: bytes = b"") -> Answer:
         """Send one request and read its answer."""

@@ -22,7 +22,7 @@ import uvloop
 
 from latchgate.config import Config
 from latchgate.core.redact import Redactor
-from latchgate.doors.door import Readiness
+from latchgate.doors.readiness import Readiness
 from latchgate.manage import signing_keys
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.assembly import Assembly

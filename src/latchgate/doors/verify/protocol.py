@@ -22,6 +22,7 @@ from latchgate.core.network import Networks, parse_address
 from latchgate.core.policy import Rule
 from latchgate.core.reason import Reason
 from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
+from latchgate.doors.readiness import Readiness
 from latchgate.doors.verify.caching import CACHED, Caching, forgotten, remembered
 from latchgate.doors.verify.gateways import FAMILIES, envoy, nginx
 from latchgate.doors.verify.prepared import Prepared
@@ -73,7 +74,7 @@ class VerifyDoor:
     """What all connections of the verify listener share.
 
     Without `shadows`, whatever falls into an area with an old system is refused; without `caching`
-    no gateway is let remember anything.
+    no gateway is let remember anything; `readiness` says when the server ends.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class VerifyDoor:
         trusted: Networks,
         shadows: Shadows | None = None,
         caching: Caching | None = None,
+        readiness: Readiness | None = None,
     ) -> None:
         self.engine = engine
         self.trusted = trusted
         self.shadows = shadows
         self.caching = caching
+        self.readiness = readiness or Readiness()
         self._prepared: dict[str, tuple[Grant, Rule | None, bytes]] = {}
         self.refused = Prepared().worded
 
@@ -377,7 +380,11 @@ class VerifyProtocol(Listener):
         return problem(Reason.NO_AREA, method)
 
     async def _ready(self, method: str) -> bytes:
-        why = await asyncio.to_thread(self._door.engine.ready)
+        why = (
+            "The server is stopping."
+            if self._door.readiness.draining
+            else await asyncio.to_thread(self._door.engine.ready)
+        )
         if why is not None:
             return problem(Reason.STORE_UNAVAILABLE, method, detail=why)
         return as_json(msgspec.json.encode({"status": "ready"}), method)
