@@ -241,13 +241,13 @@ class Latchgate(Program):
         """Run a verb with `--json` and return what it printed."""
         return json.loads(self.run(*words, "--json").stdout)
 
-    def serve(self, *options: str, workers: int = 2) -> None:
-        """Start the server and wait until every worker answers."""
+    def serve(self, *options: str, workers: int = 2, under: Sequence[str] = ()) -> None:
+        """Start the server, `under` another program if told; wait until every worker answers."""
         printed = self.folder / "latchgate.stdout"
         before = printed.stat().st_size if printed.exists() else 0
         self.launch(
             [
-                *LATCHGATE, "serve", "--config", str(self.config),
+                *under, *LATCHGATE, "serve", "--config", str(self.config),
                 "--workers", str(workers), *options,
             ],
             lambda: "Latchgate is up" in printed.read_text(encoding="utf-8")[before:],

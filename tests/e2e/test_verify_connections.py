@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
+from contextlib import ExitStack
 
 import pytest
 from tests.e2e.stack import Latchgate
@@ -282,6 +283,27 @@ def test_connections_that_are_cut_anywhere_hurt_nobody_else(latchgate, verify, k
                 cut.reset(asked + asked[:at])
             assert stays.ask("GET", "/nginx", headers).status == 200
     assert latchgate.stderr == logged
+
+
+def test_a_flood_of_connections_leaves_the_databases_and_the_other_doors_theirs(tmp_path):
+    """Here with 400 open files: half of them for the gateways' connections, and so few for them."""
+    with Latchgate(tmp_path / "latchgate") as server, ExitStack() as opened:
+        server.serve(workers=1, under=("prlimit", "--nofile=400:400"))
+        key = server.key()
+        headers = [*NGINX.items(), bearer(key.text)]
+        first = opened.enter_context(Wire(server.verify))
+        for address, limit in ((server.verify, 200), (server.api, 50), (server.console, 50)):
+            wires = [opened.enter_context(Wire(address)) for _ in range(limit + 10)]
+            refused = [wire for wire in wires if not wire.silent(0.01)]
+            assert 10 <= len(refused) <= 12
+            assert {wire.answer().status for wire in refused} == {503}
+        for _ in range(50):
+            assert first.ask("GET", "/nginx", headers).status == 200
+        assert server.stderr.count("connections are open; more are refused") == 1
+        opened.close()
+        time.sleep(0.3)
+        server.revoke(key)  # the databases could still be opened
+        assert ask(server.verify, "GET", "/nginx", headers).status == 401
 
 
 # The end of the server

@@ -125,6 +125,8 @@ class VerifyDoor:
 class VerifyProtocol(Listener):
     """One gateway's connection."""
 
+    most_connections = 1
+
     def __init__(
         self,
         door: VerifyDoor,
@@ -217,7 +219,7 @@ class VerifyProtocol(Listener):
         if self._under_way is not None:
             self._waiting.append((asked, last))
             # Not before: a transport that is not read from does not notice that its peer left.
-            self.transport.pause_reading()
+            self.flow.pause_reading()
             return
         self._respond(asked, last=last)
 
@@ -264,7 +266,7 @@ class VerifyProtocol(Listener):
         if self.idle() and self._last:
             self.transport.close()
         else:
-            self.transport.resume_reading()
+            self.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what nobody waits for any more."""
@@ -272,6 +274,20 @@ class VerifyProtocol(Listener):
             self._under_way.cancel()
         self._waiting.clear()
         super().connection_lost(exc)
+
+    def full(self) -> bool:
+        """Whether something waits behind a slow answer, or the peer leaves its answers unread."""
+        return self.flow.write_paused or bool(self._waiting)
+
+    def pause_writing(self) -> None:
+        """Take no more questions from a peer that leaves its answers unread."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Take questions again."""
+        super().resume_writing()
+        self.go_on()
 
     def shutdown(self) -> None:
         """Close, once what is under way is answered."""
