@@ -495,8 +495,7 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
         lambda: servers.MAX_VERIFY_CONNECTIONS,
     ),
     (
-        "Connections of a worker's API, and of its console, that are answered; as many more are"
-        " told 503; or a sixteenth of open files",
+        "Connections of a worker's API and of its console (twice that: 503), or a 16th of open files",
         lambda: servers.MAX_API_CONNECTIONS,
     ),
     ("Seconds for a TLS handshake", lambda: tls.HANDSHAKE_SECONDS),
