@@ -495,7 +495,7 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
         lambda: servers.MAX_VERIFY_CONNECTIONS,
     ),
     (
-        "Connections of a worker's API and of its console (twice that: 503), or a 16th of open files",
+        "Connections of a worker's API and of its console, or a 16th of open files; above: 503",
         lambda: servers.MAX_API_CONNECTIONS,
     ),
     ("Seconds for a TLS handshake", lambda: tls.HANDSHAKE_SECONDS),
