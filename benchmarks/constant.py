@@ -24,11 +24,10 @@ _answer = b""
 class ConstantProtocol(VerifyProtocol):
     """Reads a request as the verify door does, and decides nothing."""
 
-    def on_message_complete(self) -> None:
-        """Answer."""
-        self._in_body = False
-        self.transport.write(_answer)
-        self.server_state.total_requests += 1
+    def _answer(self, asked: object) -> bytes:
+        """Answer what is answered to everything."""
+        del asked
+        return _answer
 
 
 class ConstantDoor(VerifyDoor):

@@ -339,7 +339,8 @@ def test_who_breaks_off_with_requests_waiting_is_no_event(address, caplog):
 # Many connections
 
 
-def test_no_more_connections_are_taken_than_twice_the_limit(caplog):
+def test_no_more_connections_are_taken_than_twice_the_limit(caplog, monkeypatch):
+    monkeypatch.setattr(listener, "_crowded", type(listener._crowded)())  # has told nothing yet
     with served(application, Listener, connections=10) as address, ExitStack() as opened:
         first = opened.enter_context(Wire(address))
         assert first.ask("GET", "/").status == 200

@@ -309,7 +309,7 @@ def test_a_pass_is_bounded_in_its_rules(world, monkeypatch):
     for method in ("GET", "PUT", "GET", "PUT"):
         assert engine.decide(asking(key, method=method)).allowed
     (kept,) = engine._passes._kept.values()
-    assert len(kept.opened) == 1
+    assert kept.others == ()
 
 
 def test_no_secret_is_remembered_and_no_digest_that_another_process_could_tell(world):

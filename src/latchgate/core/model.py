@@ -387,11 +387,20 @@ class ApplicationFacts(msgspec.Struct, frozen=True, gc=False):
 TraceStep = tuple[Step, bool, tuple[object, ...]]
 
 
+class Memo(msgspec.Struct, gc=False, eq=False):
+    """What is kept beside a decision that is told again and again: its answer, where it is counted.
+
+    The collector of cycles need not look at it: what it holds holds no decision.
+    """
+
+    answer: bytes | None = None
+
+
 class Decision(msgspec.Struct, frozen=True):
     """Allowed (with a Grant, or anonymously on a public area) or refused; always with its trace.
 
     `id` is empty on allowed decisions, which leave no trace behind. `journal` is the position
-    of the journal that the facts were valid at.
+    of the journal that the facts were valid at. Only a remembered decision has a `memo`.
     """
 
     id: str
@@ -404,6 +413,7 @@ class Decision(msgspec.Struct, frozen=True):
     journal: int
     trace: tuple[TraceStep, ...]
     credential: Credential | None = None
+    memo: Memo | None = None
 
     @property
     def allowed(self) -> bool:

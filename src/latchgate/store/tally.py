@@ -25,8 +25,8 @@ MINUTE = 60
 # Longer agents are cut where a word ends: no part of a secret may be left that nothing masks.
 AGENT_READ = 600
 # Of entries: beyond the first number addresses and agents are counted together.
-MAX_SOURCES = 40_000
-MAX_KEYS = 50_000
+MAX_SOURCES = 160_000
+MAX_KEYS = 200_000
 MAX_SEEN = 1_000  # times in one list: then they are added up, whoever comes
 
 # What tells entries apart, cheap to make and to compare. Objects are in it by their identity: the

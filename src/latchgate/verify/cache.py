@@ -92,8 +92,8 @@ class Cache:
         self._max_absent = max_absent
         self._max_changes = max_changes
         # What was derived from records, by credential id; right at this position only.
-        self._hot = Hot(max_facts)
-        self.facts = self._hot.facts
+        self.hot = Hot(max_facts)
+        self.facts = self.hot.facts
         self._credentials = Packed(max_credentials, in_use=self.facts.__contains__)
         self._fresh: set[str | bytes] = set()  # what came in since, and no facts were made of
         self.known: Known | None = None
@@ -160,7 +160,7 @@ class Cache:
         """Remember facts assembled from records at least as new as the position."""
         credential = facts.credential
         came: str | bytes = credential.digest if credential.minted else credential.id
-        self._hot.keep(facts, again=came not in self._fresh)
+        self.hot.keep(facts, again=came not in self._fresh)
         self._fresh.discard(came)
 
     def remember_signed(self, told: bytes) -> None:
@@ -201,9 +201,9 @@ class Cache:
         if noun is Noun.SIGNING_KEY:
             self.signed.clear()
         if noun is not Noun.CREDENTIAL:
-            self._hot.clear()
+            self.hot.clear()
             return
-        self._hot.drop(record_id)
+        self.hot.drop(record_id)
 
     # --- which credentials there are
 

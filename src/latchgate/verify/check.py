@@ -132,7 +132,7 @@ def _concluded(walk: Walk, best: _Finding, claims: _Claims, passes: Passes | Non
         return walk.end(best.reason)
     decision = walk.end(Reason.ALLOWED, best.grant)
     if passes is not None and len(claims) == 1 and best.facts is not None:
-        passes.remember(walk.request, walk.policy, claims[0][1], best.facts, decision)
+        passes.remember(walk.request, walk.policy, walk.cache, claims[0][1], best.facts, decision)
     return decision
 
 

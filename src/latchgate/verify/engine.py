@@ -173,7 +173,17 @@ class Engine(ABC):
         """
         with self._lock:
             try:
-                return self._decide(request, given or NOTHING, claim)
+                # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
+                cache, now = self._believed(), self._clock()
+                passes = self._passes if claim is None else None
+                if cache is not None and passes is not None:
+                    known = passes.recall(request, self.policy, cache, now)
+                    if known is not None:
+                        self._on_decision(known, request, now)
+                        return known
+                decision = self._decided(request, now, given or NOTHING, claim, cache, passes)
+                if isinstance(decision, Decision):
+                    self._on_decision(decision, request, now)
             except StoreError:
                 self._broke()
                 self._tell("a decision could not be made: the store failed")
@@ -181,6 +191,7 @@ class Engine(ABC):
             except Exception:  # noqa: BLE001 - whatever fails is a refusal
                 self._tell("a decision could not be made")
                 return self._fault(Reason.FAULT, request)
+            return decision
 
     def ends_at(self, grant: Grant) -> float | None:
         """Return when a grant ends by itself (Unix seconds, infinity: never); None if unknown."""
@@ -284,20 +295,6 @@ class Engine(ABC):
             if not isinstance(found, Fetch) or attempts == _MAX_ATTEMPTS:
                 return found
             given = given.then(self._fetch(found).result())
-
-    def _decide(self, request: Request, given: Given, claim: Claim | None) -> Decision | Slow:
-        # Looked at after the request arrived: what was revoked before it holds (§6 rule 7).
-        cache, now = self._believed(), self._clock()
-        passes = self._passes if claim is None else None
-        if cache is not None and passes is not None:
-            known = passes.recall(request, self.policy, cache, now)
-            if known is not None:
-                self._on_decision(known, request, now)
-                return known
-        decision = self._decided(request, now, given, claim, cache, passes)
-        if isinstance(decision, Decision):
-            self._on_decision(decision, request, now)
-        return decision
 
     def _decided(
         self,

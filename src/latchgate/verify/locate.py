@@ -43,7 +43,7 @@ _OVERRIDES = frozenset(
 _TWO_PATHS = frozenset({"COPY", "MOVE"})
 # A destination on another host is for the server behind to refuse: here only the path counts.
 _ABSOLUTE = re.compile(r"\A(?i:https?)://[^/?#]*")
-_MAX_PLACES = 8_192
+_MAX_PLACES = 32_768
 _LONG = 512
 _PORT_DIGITS = 5
 

@@ -1,8 +1,8 @@
 """Acceptances that are remembered, so that the next request with the same secret repeats no work.
 
 Rule of this file: a pass is believed only while it says nothing new. It is found by a digest of
-what was sent, under keys that this process drew; it holds the very facts that were judged, and
-counts while the cache still derives the same ones, so that whatever drops them ends it too. What
+what was sent, under keys that this process drew; it is attached to the very facts that were judged,
+so that whatever drops them from the cache ends it too. What
 differs between requests is looked at for each: the place, the client's address, the time. Whatever
 is unusual is not remembered, and takes the whole way through `check`.
 """
@@ -13,34 +13,38 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from latchgate.core.model import Decision, Facts, Presented, Request
+from latchgate.core.model import Decision, Facts, Memo, Presented, Request
 from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.verify.cache import Cache
+from latchgate.verify.hot import Derived
 from latchgate.verify.locate import Place, is_overridden, placed
 
-MAX_PASSES = 50_000
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+MAX_PASSES = 131_072
 MAX_OPENED = 16  # rules that one pass is remembered for
 # A dict's first entry is found by going past all that were there before: not for each one.
 _AT_ONCE = 512
-_KEY_BYTES = 16
+_KEY_BYTES = 64  # one block of SHA-256: it is digested once, not for each secret
 _MAX_SENT = 8_192  # characters: digesting what is longer is work that nobody is owed
 
 
-class Pass(msgspec.Struct, gc=False, eq=False):
+class Pass(Derived, gc=False, eq=False, kw_only=True):
     """What one secret came to: valid before `until` (Unix seconds), from within all `networks`.
 
-    `opened` are the decisions of the rules that it was used for. The collector of cycles need not
-    look at it: what it holds holds no pass.
+    `decision` is that of the rule it was used for last that had none, `others` are those before.
     """
 
-    facts: Facts
     until: float
     networks: tuple[Networks, ...]
-    opened: list[Decision]
+    decision: Decision
+    others: tuple[Decision, ...] = ()
 
 
 class Passes:
@@ -48,7 +52,7 @@ class Passes:
 
     def __init__(self, entropy: Callable[[int], bytes]) -> None:
         self._entropy = entropy
-        self._keys: dict[str, bytes] = {}  # by the header that a secret is sent in
+        self._begun: dict[str, _Hash] = {}  # by the header that a secret is sent in
         self._kept: dict[bytes, Pass] = {}
 
     def recall(self, request: Request, policy: Policy, cache: Cache, now: float) -> Decision | None:
@@ -57,17 +61,19 @@ class Passes:
         if place is None:
             return None
         told = self._digest(request, place)
-        known = self._kept.get(told) if told is not None else None
-        if known is None or now >= known.until:
+        if told is None:
             return None
-        facts = known.facts
-        if cache.facts.get(facts.credential.id) is not facts:
+        known = self._kept.get(told)
+        if known is None or not known.live or known.era is not cache.hot.era or now >= known.until:
             return None
+        client = request.client
         for networks in known.networks:
-            if request.client is None or request.client not in networks:
+            if client is None or client not in networks:
                 return None
-        area, rule = place.area, place.rule
-        for decision in known.opened:
+        area, rule, decision = place.area, place.rule, known.decision
+        if decision.rule is rule and decision.area is area:
+            return decision
+        for decision in known.others:
             if decision.rule is rule and decision.area is area:
                 return decision
         return None
@@ -76,6 +82,7 @@ class Passes:
         self,
         request: Request,
         policy: Policy,
+        cache: Cache,
         presented: Presented,
         facts: Facts,
         decision: Decision,
@@ -87,17 +94,23 @@ class Passes:
         told = self._digest(request, place)
         if told is None:
             return
-        kept = msgspec.structs.replace(decision, trace=())
+        kept = msgspec.structs.replace(decision, trace=(), memo=Memo())
         known = self._kept.get(told)
-        if known is not None and known.facts is facts:
-            if len(known.opened) < MAX_OPENED:
-                known.opened.append(kept)
+        if known is not None and known.facts is facts and known.live:
+            if len(known.others) < MAX_OPENED - 1:
+                known.others = (known.decision, *known.others)
+                known.decision = kept
             return
-        if len(self._kept) >= MAX_PASSES:
-            for oldest in list(islice(self._kept, max(1, MAX_PASSES // _AT_ONCE))):
-                del self._kept[oldest]
         until, networks = _bounds(facts)
-        self._kept[told] = Pass(facts, until, networks, [kept])
+        made = Pass(facts=facts, until=until, networks=networks, decision=kept)
+        if not cache.hot.attach(made):
+            return
+        if known is not None:
+            cache.hot.detach(known)
+        elif len(self._kept) >= MAX_PASSES:
+            for oldest in list(islice(self._kept, max(1, MAX_PASSES // _AT_ONCE))):
+                cache.hot.detach(self._kept.pop(oldest))
+        self._kept[told] = made
 
     def _digest(self, request: Request, place: Place) -> bytes | None:
         """Return what the sent secret is known by; None where more than it would have to be read.
@@ -122,10 +135,12 @@ class Passes:
         sent = headers[name]
         if len(sent) > _MAX_SENT or not sent.isascii():
             return None
-        key = self._keys.get(name)
-        if key is None:
-            key = self._keys[name] = self._entropy(_KEY_BYTES)
-        return sha256(key + sent.encode()).digest()
+        begun = self._begun.get(name)
+        if begun is None:
+            begun = self._begun[name] = sha256(self._entropy(_KEY_BYTES))
+        told = begun.copy()
+        told.update(sent.encode())
+        return told.digest()
 
 
 def _repeats(presented: Presented, facts: Facts) -> bool:

@@ -17,14 +17,14 @@ import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from latchgate.core.model import Decision, Grant, Request
+from latchgate.core.model import Decision, Request
 from latchgate.core.network import Networks, parse_address
-from latchgate.core.policy import Rule
 from latchgate.core.reason import Reason
 from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
 from latchgate.doors.readiness import Readiness
 from latchgate.doors.verify.caching import CACHED, Caching, forgotten, remembered
-from latchgate.doors.verify.gateways import FAMILIES, envoy, nginx
+from latchgate.doors.verify.gateways import FAMILIES, Family, envoy, nginx
+from latchgate.doors.verify.head import HeadReader, request_lines
 from latchgate.doors.verify.prepared import Prepared
 from latchgate.doors.verify.questions import read_questions, word_answers
 from latchgate.doors.verify.wording import allowed, as_json, passed, problem, told
@@ -34,11 +34,11 @@ from latchgate.verify.walk import Slow
 MAX_BODY = 1_048_576
 _MAX_NAMES = 4_096
 _MAX_NAME = 64  # long ones would fill memory as fast as a flood wants
-_MAX_PREPARED = 200_000
 _log = logging.getLogger(__name__)
 _names: dict[bytes, str] = {}
 _NONE: frozenset[str] = frozenset()
-
+_ALLOWED = Reason.ALLOWED  # looked up through its class it takes as long as all that is compared
+_LINES = request_lines([*FAMILIES, CACHED])
 
 _Asked = tuple[str, str, dict[str, str], frozenset[str], bytes]
 
@@ -90,26 +90,19 @@ class VerifyDoor:
         self.shadows = shadows
         self.caching = caching
         self.readiness = readiness or Readiness()
-        self._prepared: dict[str, tuple[Grant, Rule | None, bytes]] = {}
         self.refused = Prepared().worded
 
     def allowed(self, decision: Decision) -> bytes:
         """Return the answer that passes a request on, identity included.
 
-        Prepared once for each credential and reused while the very same grant and rule decide:
-        any change of a record makes a new grant.
+        Worded once for a remembered decision: any change of a record makes a new one.
         """
-        grant = decision.grant
-        if grant is None:
+        memo = decision.memo
+        if memo is None:
             return allowed(decision)
-        known = self._prepared.get(grant.credential.id)
-        if known is not None and known[0] is grant and known[1] is decision.rule:
-            return known[2]
-        if len(self._prepared) >= _MAX_PREPARED:
-            self._prepared.clear()
-        written = allowed(decision)
-        self._prepared[grant.credential.id] = grant, decision.rule, written
-        return written
+        if memo.answer is None:
+            memo.answer = allowed(decision)
+        return memo.answer
 
     def protocol(
         self,
@@ -138,6 +131,7 @@ class VerifyProtocol(Listener):
         super().__init__(config, server_state, app_state, _loop)
         self._door = door
         self._attempt = door.engine.attempt
+        self._read_head = HeadReader(_LINES).read
         self._peer_trusted = False
         self._headers: dict[str, str] = {}
         self._repeated = _NONE
@@ -157,6 +151,23 @@ class VerifyProtocol(Listener):
             self._peer_trusted = parse_address(peer[0]) in self._door.trusted
         except ValueError:
             self._peer_trusted = False
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a whole usual request at once; all else is parsed and bounded by the listener."""
+        if not (
+            self._in_head
+            or self._in_body
+            or self._last
+            or self._held
+            or self._under_way is not None
+            or self.transport.is_closing()
+        ):
+            read = self._read_head(data)
+            if read is not None:
+                self._progress += 1
+                self._respond(("GET", *read, _NONE, b""), last=False)
+                return
+        super().data_received(data)
 
     def on_message_begin(self) -> None:
         """Start a request without any of the state that an ASGI application would need."""
@@ -308,22 +319,20 @@ class VerifyProtocol(Listener):
         method, url, headers, repeated, body = asked
         if not self._peer_trusted:
             return problem(Reason.GATEWAY_NOT_TRUSTED, method)
-        family = FAMILIES.get(url.partition("?")[0])
-        if family is None and url.startswith("/envoy/"):
-            family = envoy
+        family = FAMILIES.get(url) or _family(url)
         if family is None:
             return self._cacheable(asked) if url == CACHED else self._other(method, url, body)
-        request = family(method, url, headers, repeated, self._door.trusted)
+        door = self._door
+        request = family(method, url, headers, repeated, door.trusted)
         decision = self._attempt(request)
-        accept = headers.get("accept", "")
         if not isinstance(decision, Decision):
-            return self._later(request, decision, method, url, accept)
+            return self._later(request, decision, method, url, headers.get("accept", ""))
         area = decision.area
         if area is not None and area.shadow is not None:
-            return self._shadowed(request, decision, method, url, accept)
-        if decision.reason is Reason.ALLOWED:
-            return self._door.allowed(decision)
-        return self._door.refused(decision, method, url, accept)
+            return self._shadowed(request, decision, method, url, headers.get("accept", ""))
+        if decision.reason is _ALLOWED:
+            return door.allowed(decision)
+        return door.refused(decision, method, url, headers.get("accept", ""))
 
     def _cacheable(self, asked: _Asked) -> bytes | Awaitable[bytes]:
         """Answer an nginx that remembers what it may, and nothing else."""
@@ -438,6 +447,11 @@ class VerifyProtocol(Listener):
 
 async def _forgetting(answer: Awaitable[bytes]) -> bytes:
     return forgotten(await answer)
+
+
+def _family(url: str) -> Family | None:
+    """Return who asks with more than a target that stands for a family by itself."""
+    return envoy if url.startswith("/envoy/") else FAMILIES.get(url.partition("?")[0])
 
 
 def _waits(asked: tuple[Request, Decision | Slow]) -> bool:
