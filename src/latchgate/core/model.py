@@ -54,7 +54,7 @@ class Noun(StrEnum):
 Key = tuple[Noun, str]
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What a gateway (or the application itself) says of one original request.
 
     `target` is the raw request target, path and query, as it arrived. `headers` has lower-case
@@ -396,7 +396,7 @@ class Memo(msgspec.Struct, gc=False, eq=False):
     answer: bytes | None = None
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Allowed (with a Grant, or anonymously on a public area) or refused; always with its trace.
 
     `id` is empty on allowed decisions, which leave no trace behind. `journal` is the position

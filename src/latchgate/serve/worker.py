@@ -34,6 +34,9 @@ from latchgate.verify.engine import Engine
 
 FOLLOW_SECONDS = 0.01
 SETTLE_SECONDS = 5.0
+# Containers made and not gone before the youngest are walked over (1 ms), how many such walks
+# before those that outlived one are (5 ms), how many of these before all are (50 ms and more).
+GC_THRESHOLDS = (2_000, 10, 50)
 _log = logging.getLogger(__name__)
 
 
@@ -138,18 +141,24 @@ async def serve_all(
     running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
     while not all(server.started for server, _ in servers) and not any(t.done() for t in running):  # noqa: ASYNC110 - uvicorn tells it by a flag alone
         await asyncio.sleep(0.005)
-    # What exists now lives as long as the process: the collector need not look at it again. What is
-    # remembered from here on it does not look at either (core/model.py, verify/packed.py), so that
-    # its thresholds are as Python has them: a whole collection is as short with a million
-    # remembered as with none.
-    gc.collect()
-    gc.freeze()
+    _tune_collector()
     on_ready()
     try:
         await asyncio.gather(*running)
     finally:
         following.cancel()
         parts.engine.settle = _nothing  # nobody answers any more
+
+
+def _tune_collector() -> None:
+    """Have the collector of cycles look at what is made from here on, and rarely at all of it.
+
+    What exists now lives as long as the process, so it is never walked over again. What decides and
+    what is remembered is out of its sight (docs/decisions/0030).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _nothing() -> None:
