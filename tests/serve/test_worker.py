@@ -70,20 +70,23 @@ def test_a_server_at_rest_takes_90_mib_at_most(server, monkeypatch):
     assert int(resident) < 90 << 10
 
 
-def test_the_collector_is_tuned_once_a_worker_is_ready(server, monkeypatch):
-    """docs/decisions/0030: what exists then is frozen, and thresholds are ours."""
+def test_the_interpreter_is_tuned_once_a_worker_is_ready(server, monkeypatch):
+    """docs/decisions/0030: what exists then is frozen; thresholds and turns of threads are ours."""
     program = (
         "import gc, signal, sys; tell = lambda *_: print(gc.get_threshold(), gc.get_freeze_count(),"
-        " file=sys.stderr, flush=True); signal.signal(signal.SIGUSR2, tell);"
+        " sys.getswitchinterval(), file=sys.stderr, flush=True);"
+        " signal.signal(signal.SIGUSR2, tell);"
         " from latchgate.cli import main; main()"
     )
     monkeypatch.setattr(server, "command", (sys.executable, "-c", program))
     server.start()
     os.kill(server.pid, signal.SIGUSR2)
     until(lambda: ")" in server.log, what="what the server told")
-    threshold, frozen = re.findall(r"^\((.*)\) (\d+)$", server.log, re.MULTILINE)[0]
+    told = re.findall(r"^\((.*)\) (\d+) (.*)$", server.log, re.MULTILINE)[0]
+    threshold, frozen, turn = told
     assert threshold == "2000, 10, 50"
     assert int(frozen) > 50_000
+    assert float(turn) == 0.0005
 
 
 def test_a_server_goes_on_when_the_shell_that_started_it_ends(tmp_path):
