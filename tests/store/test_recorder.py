@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from datetime import UTC, datetime
@@ -169,6 +170,40 @@ def test_more_refusals_than_a_batch_holds_are_dropped_and_counted(world, monkeyp
     assert len(recorder.rows(REFUSALS)) == 5
     recorder.decide()
     assert recorder.recorder.dropped == 3
+    recorder.close()
+
+
+def test_a_flood_is_kept_in_samples_and_whoever_is_refused_seldom_is_kept_beside_it(
+    world, monkeypatch
+):
+    monkeypatch.setattr(refusals, "BURST", 60)
+    recorder = Recorder(world)
+    flooding, other = (world.key(scopes=[], owner=world.somebody()) for _ in range(2))
+    kept = []
+    for _ in range(5):
+        for _ in range(100):
+            recorder.decide(flooding)
+        seldom = [recorder.decide(other).id, recorder.decide().id]
+        recorder.recorder.flush()
+        assert all(recorder.reader.refusal(one) for one in seldom), "a flood took their room"
+        kept.append(len(recorder.rows(REFUSALS)))
+    most = refusals.PER_BATCH + 2
+    assert kept[0] == refusals.BURST + 2
+    assert [later - sooner for sooner, later in itertools.pairwise(kept)] == [most] * 4
+    assert recorder.recorder.dropped == 5 * 102 - kept[-1]
+    recorder.close()
+
+
+def test_no_number_of_sources_makes_a_flood_of_what_is_kept(world, monkeypatch):
+    monkeypatch.setattr(refusals, "BURST", 0)
+    monkeypatch.setattr(refusals, "RESERVE", 4)
+    monkeypatch.setattr(refusals, "SELDOM", 2)
+    recorder = Recorder(world)
+    keys = [world.key(scopes=[], owner=world.somebody()) for _ in range(5)]
+    for key in keys * 3:
+        recorder.decide(key)
+    recorder.recorder.flush()
+    assert len(recorder.rows(REFUSALS)) == 4
     recorder.close()
 
 

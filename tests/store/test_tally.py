@@ -30,11 +30,11 @@ class Counting:
         decision, request, _ = self.noted[-1]
         self.tally.add(decision, request, at)
 
-    def taken(self, *, everything=False):
+    def taken(self):
         """Return what was taken as (minute, credential, times), nothing left out."""
         return [
             (minute - int(NOON), count.credential.id if count.credential else "", times)
-            for minute, more in self.tally.take(everything=everything)
+            for minute, more in self.tally.take()
             for count, times in more.items()
         ]
 
@@ -111,7 +111,7 @@ def test_where_there_is_no_more_room_it_says_so_and_counts_what_is_lost(
 
 
 def test_threads_that_add_while_another_takes_lose_and_double_nothing(world, counting, monkeypatch):
-    monkeypatch.setattr(tallying, "MAX_SEEN", 7)
+    monkeypatch.setattr(tallying, "MAX_LOG", 7)
     keys = [world.key() for _ in range(3)]
     for key in keys:
         counting.add(key)
@@ -145,7 +145,7 @@ def test_threads_that_add_while_another_takes_lose_and_double_nothing(world, cou
         taker.join(60)
     finally:
         sys.setswitchinterval(before)
-    taken.append(counting.taken(everything=True))
+    taken.append(counting.taken())
     sums: Counter[str] = Counter()
     for minute, key_id, times in itertools.chain.from_iterable(taken):
         sums[key_id] += times

@@ -388,12 +388,14 @@ TraceStep = tuple[Step, bool, tuple[object, ...]]
 
 
 class Memo(msgspec.Struct, gc=False, eq=False):
-    """What is kept beside a decision that is told again and again: its answer, where it is counted.
+    """What is kept beside a decision that is told again and again, by whoever words or counts it.
 
-    The collector of cycles need not look at it: what it holds holds no decision.
+    `counted` is for the counter alone. The collector of cycles need not look at it: what it holds
+    holds no decision.
     """
 
     answer: bytes | None = None
+    counted: tuple[Any, ...] | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):

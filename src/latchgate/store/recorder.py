@@ -31,7 +31,7 @@ TRIM_SECONDS = 60.0
 COUNTED_SECONDS = 0.55
 KEY_SECONDS = 0.005
 SETTLED_SECONDS = 30.0
-SETTLED_KEYS = 60_000
+SETTLED_KEYS = 250_000
 TELL_SECONDS = 30.0
 PIECE = 1_000  # of keys to a transaction, so that nothing else waits for the database for long
 _ALLOWED = Reason.ALLOWED  # looked up through its class it takes a third of a count
@@ -125,7 +125,7 @@ class Usage:
         if not everything and ticks - self._counted < COUNTED_SECONDS:
             return False
         self._counted = ticks
-        self._untold += self._tally.take(everything=everything)
+        self._untold += self._tally.take()
         return True
 
     def _full(self) -> bool:

@@ -1,6 +1,8 @@
 """Refusals, kept whole for whoever asks why: a bounded number waits, a bounded number is stored.
 
-Rule of this file: what does not fit, or can't be written, is counted as dropped.
+Rule of this file: what does not fit, or can't be written, is counted as dropped. A flood is kept in
+samples, so that it costs the door no more than what it asks: thousands at once are kept whole, then
+so many a batch; and whoever is refused seldom is kept whole beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ from latchgate.store.usage_database import UsageDatabase, removed
 KEEP_SECONDS = 7 * 86_400
 KEEP_PER_RING = 100_000
 MAX_PENDING = 400
+BURST = 4_000  # kept of what comes at once, …
+PER_BATCH = 40  # … and of what goes on, with five batches a second
+RESERVE = 40  # of a batch, for sources that had fewer than SELDOM of it
+SELDOM = 8
 _encode = msgspec.json.Encoder().encode
 _Noted = tuple[Decision, Request, float]
 Rows = list[tuple[Any, ...]]
@@ -49,15 +55,31 @@ class Refusals:
         self._redact = redact
         self._keep_per_ring = keep_per_ring
         self._noted: deque[_Noted] = deque()
+        self._room, self._reserve = BURST, RESERVE
+        self._given: dict[str, int] = {}  # of this batch, by source
         self._lock = threading.Lock()
         self.dropped = 0
 
     def note(self, decision: Decision, request: Request, now: float) -> None:
-        """Keep a refusal for the next batch, or count that there was no room."""
-        if len(self._noted) < MAX_PENDING:
-            self._noted.append((decision, request, now))
+        """Keep a refusal for the next batch, or count that there was no room.
+
+        A source is a tenant, or whoever was refused for one reason without a credential.
+        """
+        credential = decision.credential
+        source = decision.reason if credential is None else credential.tenant_id
+        given = self._given.get(source, 0)
+        if len(self._noted) >= MAX_PENDING:
+            self.drop(1)
+            return
+        if self._room > 0:
+            self._room -= 1
+        elif self._reserve > 0 and given < SELDOM:
+            self._reserve -= 1
         else:
             self.drop(1)
+            return
+        self._given[source] = given + 1
+        self._noted.append((decision, request, now))
 
     def drop(self, number: int) -> None:
         """Count refusals that are kept nowhere."""
@@ -67,6 +89,8 @@ class Refusals:
     def take(self) -> Rows:
         """Return what was noted, worded without secrets."""
         taken = [self._noted.popleft() for _ in range(len(self._noted))]
+        self._given, self._reserve = {}, RESERVE
+        self._room = min(BURST, self._room + PER_BATCH)
         return [row for row in map(self._row, taken) if row is not None]
 
     def _row(self, noted: _Noted) -> tuple[Any, ...] | None:
