@@ -63,6 +63,10 @@ class Wire(asyncio.Transport):
         """Never."""
         return False
 
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits to be taken."""
+        return 0
+
     def pause_reading(self) -> None:
         """Do nothing: no more is sent than was answered."""
 

@@ -79,6 +79,9 @@ class _Wire(asyncio.Transport):
     def close(self) -> None:
         pass
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def pause_reading(self) -> None:
         pass
 

@@ -85,7 +85,7 @@ from latchgate.manage.passwords import FirstPassword, PasswordChange
 from latchgate.manage.published_key import PublishedKeySpec
 from latchgate.manage.tokens import TokenSpec
 from latchgate.manage.webhooks import WebhookSpec
-from latchgate.serve import tls
+from latchgate.serve import servers, tls
 from latchgate.store import recorder, refusals, verifiers
 from latchgate.verify import cache, receipts
 
@@ -489,6 +489,15 @@ LIMITS: Sequence[tuple[str, Callable[[], object]]] = (
     ("Seconds to send a head", lambda: listener.HEAD_SECONDS),
     ("Seconds to send a body", lambda: listener.BODY_SECONDS),
     ("Seconds a connection may be idle", lambda: listener.IDLE_SECONDS),
+    ("Seconds a peer may leave its answers unread", lambda: listener.UNREAD_SECONDS),
+    (
+        "Connections of a worker's verify address, or half as many as open files",
+        lambda: servers.MAX_VERIFY_CONNECTIONS,
+    ),
+    (
+        "Connections of a worker's API and of its console, or a 16th of open files; above: 503",
+        lambda: servers.MAX_API_CONNECTIONS,
+    ),
     ("Seconds for a TLS handshake", lambda: tls.HANDSHAKE_SECONDS),
     ("Seconds a closed TLS connection waits for its peer", lambda: tls.CLOSE_SECONDS),
     ("Bytes of a body, management API", lambda: door.MAX_BODY),

@@ -76,7 +76,7 @@ def test_the_base_install_decides_without_anything_of_the_server(world):
 
 
 def test_the_blocked_modules_are_those_of_the_server_extra():
-    named = {"sqlalchemy", "starlette", "uvicorn", "click", "structlog", "cryptography", "alembic"}
+    named = {"sqlalchemy", "starlette", "uvicorn", "click", "cryptography", "alembic"}
     assert named | {"rich_click", "httptools", "uvloop", "httpx2"} <= BLOCKED
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+
 import pytest
 from tests.core.worlds import (
     OWNER,
@@ -116,3 +118,9 @@ def test_a_grant_names_credential_owner_and_rights():
     assert isinstance(DECISION.grant, Grant)
     assert DECISION.grant.credential is RECORD
     assert DECISION.grant.owner is OWNER
+
+
+def test_requests_and_decisions_are_nothing_to_the_collector_of_cycles():
+    """Each is made of what was there before it; its walks would grow with every request."""
+    assert not gc.is_tracked(ASKED)
+    assert not gc.is_tracked(DECISION)

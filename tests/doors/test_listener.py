@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from typing import ClassVar
 
 import pytest
 from tests.doors.verify.served import Port, served
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.enable_socket
 HEAD = 0.4
 BODY = 0.8
 IDLE = 0.6
+UNREAD = 0.7
 HOST = "Host: localhost\r\n"
 
 
@@ -39,6 +41,8 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     if scope["path"].startswith("/slow/"):
         await asyncio.sleep(float(scope["path"].removeprefix("/slow/")))
     text = str(size).encode()
+    if scope["path"].startswith("/large/"):
+        text = bytes(int(scope["path"].removeprefix("/large/")))
     await send(
         {
             "type": "http.response.start",
@@ -55,9 +59,34 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[Port]:
     monkeypatch.setattr(listener, "HEAD_SECONDS", HEAD)
     monkeypatch.setattr(listener, "BODY_SECONDS", BODY)
     monkeypatch.setattr(listener, "IDLE_SECONDS", IDLE)
+    monkeypatch.setattr(listener, "UNREAD_SECONDS", UNREAD)
     monkeypatch.setattr(listener, "_TICK_SECONDS", 0.05)
-    with served(application, Listener) as found:
+    with served(application, Seen) as found:
         yield found
+
+
+class Seen(Listener):
+    """A listener whose connections a test can look at."""
+
+    latest: ClassVar[list[Seen]] = []
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.latest[:] = [self]
+        self.most_waiting = 0
+        super().connection_made(transport)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.most_waiting = max(self.most_waiting, len(self.pipeline))
+
+
+def until_gone(connection: Seen) -> float:
+    """Return after how long the server has given a connection up."""
+    begun = time.monotonic()
+    while connection in connection.connections:
+        assert time.monotonic() - begun < 10
+        time.sleep(0.01)
+    return time.monotonic() - begun
 
 
 def test_a_head_that_is_never_finished_is_ended(address):
@@ -111,6 +140,29 @@ def test_a_body_that_drips_gets_no_more_time(address):
                 wire.send(b"a")
                 time.sleep(0.02)
         assert BODY * 0.8 < time.monotonic() - begun < BODY + 4
+
+
+def test_a_chunks_extension_gets_no_more_time_than_a_body(address):
+    """However fast it comes: no byte of it is head or body, and nothing of it is kept."""
+    head = written("POST", "/", [("Transfer-Encoding", "chunked")])
+    with Wire(address, timeout=BODY + 10) as wire:
+        begun = time.monotonic()
+        wire.send(head + b"1;")
+        with suppress(OSError):
+            while time.monotonic() - begun < BODY + 8:
+                wire.send(b"a" * 20_000)
+        assert BODY * 0.8 < time.monotonic() - begun < BODY + 4
+
+
+def test_empty_lines_before_a_request_count_into_its_head(address):
+    """A parser takes any number of them (RFC 9112 §2.2)."""
+    with Wire(address) as wire:
+        sent = 0
+        with suppress(OSError):
+            while sent < 64 << 20:
+                wire.send(b"\r\n" * 5_000)
+                sent += 10_000
+        assert 65_536 < sent < 16 << 20  # what the kernel holds is beside it
 
 
 def test_a_connection_that_asks_nothing_is_closed_without_a_word(address):
@@ -215,3 +267,103 @@ def test_the_length_of_a_target_is_bounded_by_what_is_configured(address, monkey
                 wire.send(b"a")
                 time.sleep(0.001)
         assert wire.answer().status == 414
+
+
+# Peers that leave their answers unread
+
+
+def test_who_sends_without_end_and_reads_nothing_is_not_read_from_and_cut_off(address, caplog):
+    """As requests, one packet of them takes a hundred times its size."""
+    with Wire(address, timeout=3) as wire:
+        begun = time.monotonic()
+        with suppress(OSError):
+            while time.monotonic() - begun < 10:
+                wire.send(written("GET", "/") * 1_000)
+        (connection,) = Seen.latest
+        assert connection.most_waiting < 200
+        assert until_gone(connection) < UNREAD + 4
+    assert ask(address, "GET", "/").status == 200
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("close", [[], [("Connection", "close")]])
+def test_who_leaves_a_large_answer_unread_is_cut_off(address, close):
+    with Wire(address) as wire:
+        wire.send(written("GET", "/large/50000000", close))
+        time.sleep(0.2)
+        (connection,) = Seen.latest
+        assert UNREAD * 0.5 < until_gone(connection) < UNREAD + 4
+        with pytest.raises(ConnectionError):
+            wire.answer()
+
+
+def test_who_reads_slowly_but_steadily_gets_all_of_it(address, monkeypatch):
+    monkeypatch.setattr(listener, "_READ_BYTES", 1_000)
+    with Wire(address) as wire:
+        wire.send(written("GET", "/large/16000000"))
+        begun, found = time.monotonic(), 0
+        while found < 16_000_000:
+            found += len(wire.piece(65_536))
+            time.sleep(0.01)
+        assert time.monotonic() - begun > UNREAD * 2
+
+
+def test_requests_behind_a_slow_one_are_all_answered_in_order(address):
+    many = b"".join(written("POST", "/", [], b"x" * (size % 300 + 1)) for size in range(2_000))
+    with Wire(address) as wire:
+        wire.send(written("GET", "/slow/0.3") + many)
+        assert wire.answer().body == b"0"
+        for size in range(2_000):
+            assert wire.answer().body == str(size % 300 + 1).encode()
+        assert wire.ask("GET", "/").status == 200
+
+
+def test_time_that_is_waited_for_an_answer_is_not_the_peers(address):
+    """Half a head behind a slow request: its time begins when it is read."""
+    rest = written("GET", "/") * 200
+    with Wire(address) as wire:
+        wire.send(written("GET", f"/slow/{HEAD + 1}") + rest[:-5])
+        assert [wire.answer().status for _ in range(200)] == [200] * 200
+        wire.send(rest[-5:])
+        assert wire.answer().status == 200
+
+
+def test_who_breaks_off_with_requests_waiting_is_no_event(address, caplog):
+    for _ in range(20):
+        Wire(address).reset(written("GET", "/slow/0.1") + written("GET", "/") * 50)
+    time.sleep(0.4)
+    assert ask(address, "GET", "/").status == 200
+    assert caplog.text == ""
+
+
+# Many connections
+
+
+def test_no_more_connections_are_taken_than_twice_the_limit(caplog, monkeypatch):
+    monkeypatch.setattr(listener, "_crowded", type(listener._crowded)())  # has told nothing yet
+    with served(application, Listener, connections=10) as address, ExitStack() as opened:
+        first = opened.enter_context(Wire(address))
+        assert first.ask("GET", "/").status == 200
+        for _ in range(19):
+            opened.enter_context(Wire(address))
+        for _ in range(5):
+            with Wire(address) as wire:
+                answer = wire.answer()  # before it has asked anything
+                assert (answer.status, answer.one("Connection")) == (503, "close")
+                assert answer.json()["code"] == "service_unavailable"
+                assert wire.rest() == b""
+        assert first.ask("GET", "/").status == 503  # what uvicorn says from the limit on
+    assert caplog.text.count("connections are open") == 1
+
+
+def test_there_is_room_again_when_connections_end():
+    with served(application, Listener, connections=2) as address:
+        for _ in range(5):
+            with ExitStack() as opened:
+                for _ in range(4):
+                    wire = opened.enter_context(Wire(address))
+                    assert wire.silent(0.05)
+                with Wire(address) as refused:
+                    assert refused.answer().status == 503
+            time.sleep(0.1)
+        assert ask(address, "GET", "/").status == 200

@@ -143,6 +143,11 @@ class Program:
                 raise RuntimeError(msg)
             time.sleep(0.01)
 
+    def tell(self, which: signal.Signals = signal.SIGTERM) -> None:
+        """Tell it something, and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(which)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int | None:
         """End it, and return how it ended; None when it did not run."""
         process, self._process = self._process, None
@@ -236,13 +241,13 @@ class Latchgate(Program):
         """Run a verb with `--json` and return what it printed."""
         return json.loads(self.run(*words, "--json").stdout)
 
-    def serve(self, *options: str, workers: int = 2) -> None:
-        """Start the server and wait until every worker answers."""
+    def serve(self, *options: str, workers: int = 2, under: Sequence[str] = ()) -> None:
+        """Start the server, `under` another program if told; wait until every worker answers."""
         printed = self.folder / "latchgate.stdout"
         before = printed.stat().st_size if printed.exists() else 0
         self.launch(
             [
-                *LATCHGATE, "serve", "--config", str(self.config),
+                *under, *LATCHGATE, "serve", "--config", str(self.config),
                 "--workers", str(workers), *options,
             ],
             lambda: "Latchgate is up" in printed.read_text(encoding="utf-8")[before:],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -54,14 +55,27 @@ def written(
 class Wire:
     """One connection; a context manager."""
 
-    def __init__(self, address: Address, *, timeout: float = 15, source: str | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout: float = 15,
+        source: str | None = None,
+        receive: int | None = None,
+    ) -> None:
+        """Connect; `receive` bounds what the kernel keeps for us, in bytes."""
         if isinstance(address, str):
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(timeout)
             self._socket.connect(address)
         else:
-            bound = (source, 0) if source is not None else None
-            self._socket = socket.create_connection(address, timeout, source_address=bound)
+            self._socket = socket.socket()
+            self._socket.settimeout(timeout)
+            if receive is not None:  # before it connects, or its window is larger
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+            if source is not None:
+                self._socket.bind((source, 0))
+            self._socket.connect(address)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._held = b""
 
@@ -90,6 +104,12 @@ class Wire:
         """Send bytes as they are."""
         self._socket.sendall(data)
 
+    def reset(self, data: bytes) -> None:
+        """Send bytes and break the connection off, as a peer that crashed does."""
+        self._socket.sendall(data)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
     def ask(self, method: str, target: str, headers: Headers = (), body: bytes = b"") -> Answer:
         """Send one request and read its answer."""
         self.send(written(method, target, headers, body))
@@ -112,6 +132,12 @@ class Wire:
         else:
             body = self.rest()
         return Answer(code, headers, body)
+
+    def piece(self, size: int) -> bytes:
+        """Read what is there, `size` bytes at most."""
+        piece = self._socket.recv(size)
+        assert piece
+        return piece
 
     def chunk(self) -> bytes:
         """Read one chunk of a chunked body; empty for the last one."""

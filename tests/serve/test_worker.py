@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from tests.world import LATCHGATE, Server, environment, http_request, until
@@ -49,6 +52,41 @@ def test_an_idle_worker_acknowledges_within_a_moment(server):
         receipt = server.call("DELETE", f"/manage/v1/keys/{made['id']}").json["receipt"]
         times.append(receipt["elapsed_ms"])
     assert min(times) < 100
+
+
+def test_a_server_at_rest_takes_90_mib_at_most(server, monkeypatch):
+    """What it needs on some days only is loaded on those: it took 107 MiB with these."""
+    command = (sys.executable, "-X", "importtime", "-m", "latchgate")
+    monkeypatch.setattr(server, "command", command)
+    server.start()
+    made = server.create()
+    assert server.allows(made["key"])
+    loaded = set(re.findall(r"\| +([a-z_0-9.]+)$", server.log, re.MULTILINE))
+    assert "sqlalchemy" in loaded
+    assert not loaded & {"alembic", "fido2.server", "httpx2", "segno", "zxcvbn", "rich.console"}
+    time.sleep(1)  # jobs, too, have had their first turn
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    (resident,) = re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert int(resident) < 90 << 10
+
+
+def test_the_interpreter_is_tuned_once_a_worker_is_ready(server, monkeypatch):
+    """docs/decisions/0030: what exists then is frozen; thresholds and turns of threads are ours."""
+    program = (
+        "import gc, signal, sys; tell = lambda *_: print(gc.get_threshold(), gc.get_freeze_count(),"
+        " sys.getswitchinterval(), file=sys.stderr, flush=True);"
+        " signal.signal(signal.SIGUSR2, tell);"
+        " from latchgate.cli import main; main()"
+    )
+    monkeypatch.setattr(server, "command", (sys.executable, "-c", program))
+    server.start()
+    os.kill(server.pid, signal.SIGUSR2)
+    until(lambda: ")" in server.log, what="what the server told")
+    told = re.findall(r"^\((.*)\) (\d+) (.*)$", server.log, re.MULTILINE)[0]
+    threshold, frozen, turn = told
+    assert threshold == "2000, 10, 50"
+    assert int(frozen) > 50_000
+    assert float(turn) == 0.0005
 
 
 def test_a_server_goes_on_when_the_shell_that_started_it_ends(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import random
@@ -1172,3 +1173,17 @@ def test_two_stores_and_three_engines_agree(world):
     keys.revoke(other, world.acting(key), key.id)
     assert {engine.decide(asking(key)).reason for engine in engines} == {Reason.CREDENTIAL_REVOKED}
     other.close()
+
+
+def test_what_is_remembered_is_nothing_to_the_collector_of_cycles(world):
+    """Its walks hold everybody up; they must not grow with the number of keys (decisions/0030)."""
+    made = [world.key() for _ in range(300)]
+    engine = world.engine()
+    for key in made[:50]:
+        engine.attempt(asking(key))
+    gc.collect()
+    before = len(gc.get_objects())
+    for key in made:
+        assert engine.attempt(asking(key)).reason is Reason.ALLOWED
+    gc.collect()  # what is only found to be no container when it is looked at
+    assert len(gc.get_objects()) - before < 50

@@ -269,7 +269,7 @@ def serve(
 
 def _announce(up: Config, *, as_json: bool) -> None:
     """Show where everything answers."""
-    from latchgate.serve.local import opened_at
+    from latchgate.doors.console.site import Site
 
     if as_json:
         print_json({"api": up.api.url, "console": up.console.url, "verify": up.verify.url})
@@ -277,7 +277,7 @@ def _announce(up: Config, *, as_json: bool) -> None:
         print_fields(
             [
                 ("api", f"{up.api.url}  (management: /manage/v1/openapi.json)"),
-                ("console", f"{opened_at(up)}  (sign in here with a browser)"),
+                ("console", f"{Site.of(up.issuer).opened_at}  (sign in here with a browser)"),
                 ("verify", f"{up.verify.url}  (for gateways only)"),
             ]
         )

@@ -54,7 +54,7 @@ class Noun(StrEnum):
 Key = tuple[Noun, str]
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """What a gateway (or the application itself) says of one original request.
 
     `target` is the raw request target, path and query, as it arrived. `headers` has lower-case

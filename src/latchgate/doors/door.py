@@ -15,6 +15,7 @@ from starlette.requests import Request as HttpRequest
 
 from latchgate.core.model import Decision
 from latchgate.core.network import Networks
+from latchgate.doors.readiness import Readiness
 from latchgate.keyring.jwt import JwtSigner
 from latchgate.keyring.signing import Signer
 from latchgate.manage.actor import Caller
@@ -38,15 +39,6 @@ MAX_BODY = 1_048_576
 _T = TypeVar("_T")
 _TRACE_WAIT = 1.0  # a refusal is written within a batch's time; whoever asks why waits for it
 _TRACE_POLL = 0.05
-
-
-class Readiness:
-    """Whether this process still takes what is new; told by whoever stops it."""
-
-    __slots__ = ("draining",)
-
-    def __init__(self) -> None:
-        self.draining = False
 
 
 @dataclass(frozen=True, slots=True)

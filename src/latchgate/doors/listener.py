@@ -8,12 +8,14 @@ and a request whose framing could be read in two ways ends its connection (RFC 9
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 MAX_HEADERS = 100
@@ -22,7 +24,11 @@ MAX_TARGET_BYTES = 16_384
 HEAD_SECONDS = 10.0
 IDLE_SECONDS = 75.0
 BODY_SECONDS = 30.0
+UNREAD_SECONDS = 30.0
 _TICK_SECONDS = 2.5
+_READ_BYTES = 16_384  # of its answers that a peer must take in `UNREAD_SECONDS`
+_PIECE_BYTES = 4_096  # parsed at a time: 150 of the shortest requests
+_WARN_SECONDS = 60.0
 # Fixed here, because the standard library's phrases differ between versions of Python.
 _LIMITS = {
     400: ("Bad Request", "request_invalid"),
@@ -30,14 +36,28 @@ _LIMITS = {
     413: ("Content Too Large", "request_too_large"),
     414: ("URI Too Long", "uri_too_long"),
     431: ("Request Header Fields Too Large", "request_header_fields_too_large"),
+    503: ("Service Unavailable", "service_unavailable"),
     505: ("HTTP Version Not Supported", "version_not_supported"),
 }
+_UNREADABLE = "The request could not be read as one HTTP/1.1 request within limits."
+_CROWDED = "As many connections are open as this server takes."
 _VERSIONS = frozenset({"1.0", "1.1"})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_log = logging.getLogger(__name__)
 
 
 class Listener(HttpToolsProtocol):
-    """One connection: at most 100 headers, 64 KiB of head, 10 s to send it, 30 s for a body."""
+    """One connection: at most 100 headers, 64 KiB of head, 10 s to send it, 30 s for a body.
+
+    Requests that came behind one that is being answered are not parsed until it is: as bytes they
+    are at most one packet, as requests they would be a hundred times as large. Who doesn't take
+    its answers for 30 s is cut off.
+
+    uvicorn answers 503 when as many connections as its `limit_concurrency` are open, but goes on
+    taking more; none is taken here above twice that number.
+    """
+
+    most_connections = 2  # times the limit
 
     def __init__(
         self,
@@ -59,20 +79,72 @@ class Listener(HttpToolsProtocol):
         self._progress = 0
         self._progress_seen = 0
         self._waited = 0.0
+        self._unsent = 0
+        self._unread = 0.0
+        self._held = b""
+        self._running: RequestResponseCycle | None = None
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin the connection and watch its pace."""
+        """Begin the connection and watch its pace; refuse it where too many are open."""
         super().connection_made(transport)
         self._watch = self.loop.call_later(_TICK_SECONDS, self._check_pace)
+        limit = self.limit_concurrency
+        if limit is not None and len(self.connections) > limit * self.most_connections:
+            _crowded.warn(self.loop.time(), len(self.connections) - 1)
+            self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the watch with the connection."""
         if self._watch is not None:
             self._watch.cancel()
+        if self._running is not None:
+            # uvicorn tells the request that was parsed last, which may wait behind this one.
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self.pipeline.clear()
+        self._held = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came, or as much of it as may be answered now."""
+        if not self._held and len(data) <= _PIECE_BYTES and not self.full():
+            self._parse(data)
+            return
+        data, self._held = self._held + data, b""
+        for at in range(0, len(data), _PIECE_BYTES):
+            if self.full():
+                self._held = data[at:]
+                self.flow.pause_reading()
+                return
+            self._parse(data[at : at + _PIECE_BYTES])
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Note which request is being answered."""
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def full(self) -> bool:
+        """Whether more requests are read than can be answered now."""
+        return bool(self.pipeline)
+
+    def go_on(self) -> None:
+        """Read on where reading stopped, unless too much still waits."""
+        if self._held and not self.transport.is_closing() and not self.full():
+            self.data_received(b"")
+        if self._held or self.transport.is_closing() or self.full():
+            return
+        self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """Turn to the next request; what is behind it stays unread until its answer is begun."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()  # uvicorn reads on, and a peer could send without end
+        elif self._held:
+            self.go_on()
+
+    def _parse(self, data: bytes) -> None:
         """Count the bytes of a head before the parser keeps any of them, then parse."""
         if self._last:
             return
@@ -98,6 +170,11 @@ class Listener(HttpToolsProtocol):
         """Whether the head is over its bound, or merely a body in the same packet."""
         end = data.find(b"\r\n\r\n")
         return end < 0 or self._head_bytes - len(data) + end > MAX_HEAD_BYTES
+
+    def resume_writing(self) -> None:
+        """Note that the peer takes its answers."""
+        super().resume_writing()
+        self._unread = 0.0
 
     def on_message_begin(self) -> None:
         """Start counting a new request."""
@@ -184,7 +261,7 @@ class Listener(HttpToolsProtocol):
                 "type": f"urn:latchgate:problem:{code}",
                 "title": title,
                 "status": self._status,
-                "detail": "The request could not be read as one HTTP/1.1 request within limits.",
+                "detail": _CROWDED if self._status == 503 else _UNREADABLE,  # noqa: PLR2004
                 "code": code,
             }
         )
@@ -210,24 +287,39 @@ class Listener(HttpToolsProtocol):
         return False
 
     def _check_pace(self) -> None:
-        """Close a connection that is slow with a head or a body, or idle for too long."""
-        if self.transport.is_closing():
+        """Close a connection that is slow with a head, a body or our answers, or idle too long."""
+        if self._leaves_unread():
+            self.transport.abort()  # whatever else waits for what was written to be taken
             return
-        if self._progress == self._progress_seen:
+        if not self.transport.is_closing():
+            self._end_slow()
+        self._watch = self.loop.call_later(_TICK_SECONDS, self._check_pace)
+
+    def _leaves_unread(self) -> bool:
+        """Say whether the peer has taken next to nothing of its answers for too long.
+
+        The next request of a peer that is read from counts as taking: what it leaves is bounded.
+        """
+        unsent = self.transport.get_write_buffer_size()
+        moved = self._progress != self._progress_seen and not self.transport.is_closing()
+        if not unsent or moved or unsent <= self._unsent - _READ_BYTES:
+            self._unsent, self._unread = unsent, 0.0
+            return False
+        self._unsent = max(unsent, self._unsent)
+        self._unread += _TICK_SECONDS
+        return self._unread > UNREAD_SECONDS
+
+    def _end_slow(self) -> None:
+        """Refuse or close what its peer takes too long for; time that we don't read is not its."""
+        if self._progress == self._progress_seen and not self.full():
             self._waited += _TICK_SECONDS
         else:
             self._progress_seen, self._waited = self._progress, 0.0
         waited = self._waited
-        if self._in_head and waited > HEAD_SECONDS:
+        if (self._in_head and waited > HEAD_SECONDS) or (self._in_body and waited > BODY_SECONDS):
             self._refuse(408)
-            return
-        if self._in_body and waited > BODY_SECONDS:
-            self._refuse(408)
-            return
-        if waited > IDLE_SECONDS and self.idle():
+        elif waited > IDLE_SECONDS and self.idle():
             self.transport.close()
-            return
-        self._watch = self.loop.call_later(_TICK_SECONDS, self._check_pace)
 
     def _unsupported_upgrade_warning(self) -> None:
         """An upgrade is the client's wish, not an event (RFC 9110 §7.8)."""
@@ -236,3 +328,19 @@ class Listener(HttpToolsProtocol):
         """Whether no answer is under way."""
         cycle: object = self.cycle  # None before the first request, whatever uvicorn declares
         return cycle is None or self.cycle.response_complete
+
+
+class _Crowded:
+    """Tells the log that connections are refused, once a minute however many are."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def warn(self, now: float, open_: int) -> None:
+        """Say it, unless it was just said."""
+        if now >= self._until:
+            self._until = now + _WARN_SECONDS
+            _log.warning("%d connections are open; more are refused", open_)
+
+
+_crowded = _Crowded()

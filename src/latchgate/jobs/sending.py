@@ -14,8 +14,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import httpx2
-
 from latchgate.core.destination import Destination
 from latchgate.core.network import Address, Networks
 from latchgate.signin import outgoing
@@ -78,6 +76,8 @@ def _first(
     watch: Watch,
 ) -> int:
     """Post to the first address that a connection can be made to."""
+    import httpx2  # noqa: PLC0415 - loaded when something is first sent
+
     for address in addresses:
         try:
             return _post(to, address, body, headers, watch)
@@ -96,6 +96,8 @@ def _post(
     headers: Mapping[str, str],
     watch: Watch,
 ) -> int:
+    import httpx2  # noqa: PLC0415 - as above
+
     sent = {
         "Host": to.authority,
         "Content-Type": "application/json",
@@ -130,6 +132,8 @@ def _post(
 
 def _worded(error: Exception, watch: Watch) -> str:
     """Say why, without what the peer said: that is not the tenant's to read."""
+    import httpx2  # noqa: PLC0415 - as above
+
     if watch.ended or isinstance(error, httpx2.TimeoutException):
         return f"it took longer than {SEND_SECONDS:.0f} s"
     if "CERTIFICATE_VERIFY_FAILED" in str(error):

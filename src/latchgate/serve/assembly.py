@@ -39,8 +39,9 @@ from latchgate.doors.console import console
 from latchgate.doors.console.app import pages
 from latchgate.doors.console.languages import Languages
 from latchgate.doors.console.site import Site
-from latchgate.doors.door import Door, Readiness
+from latchgate.doors.door import Door
 from latchgate.doors.gate import gate
+from latchgate.doors.readiness import Readiness
 from latchgate.doors.verify import VerifyDoor
 from latchgate.doors.verify.caching import Caching
 from latchgate.jobs import HERE, JOBS, USAGE
@@ -213,7 +214,7 @@ class Assembly:
         )
         self._tail = _gateway_tail(config, self._databases.store)
         caching = Caching(self.engine, self._tail, clock=time.time) if self._tail else None
-        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows, caching)
+        self.verify = VerifyDoor(self.engine, config.trusted, self.shadows, caching, self.readiness)
         work = _work(config, self._databases, self.engine, redact)
         self._jobs = _runners(config, work)
 

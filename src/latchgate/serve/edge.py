@@ -19,7 +19,7 @@ from latchgate.core.network import Networks
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.redact import Redactor
-from latchgate.doors.door import Readiness
+from latchgate.doors.readiness import Readiness
 from latchgate.doors.verify import VerifyDoor
 from latchgate.serve.logs import configure, guard
 from latchgate.serve.servers import verify_server
@@ -72,7 +72,8 @@ def serve_edge(
     with bound:
         edge = Edge.of(upstream, compile_policy)
         try:
-            door = VerifyDoor(edge.engine, listening.trusted, edge.shadows)
+            readiness = Readiness()
+            door = VerifyDoor(edge.engine, listening.trusted, edge.shadows, readiness=readiness)
             at = listening.verify
             if at.path is None:
                 at = Address(at.host, bound.getsockname()[1], None)
@@ -81,7 +82,7 @@ def serve_edge(
                     runner.run(
                         serve_all(
                             [(verify_server(door), bound)],
-                            _Parts(edge.engine, Readiness()),
+                            _Parts(edge.engine, readiness),
                             None,
                             lambda: announce(at),
                             supervised=False,

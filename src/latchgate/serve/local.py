@@ -17,7 +17,6 @@ from latchgate.core.location import Postgres
 from latchgate.core.policy import Policy
 from latchgate.core.policy_file import with_built_in
 from latchgate.core.secret import Secret
-from latchgate.doors.console.site import Site
 from latchgate.keyring import master
 from latchgate.manage import own_client, setup, signing_keys
 from latchgate.manage.setup import FirstRecords
@@ -160,12 +159,6 @@ def _first_records(config: Config) -> FirstRecords:
         return first
     finally:
         store.close()
-
-
-def opened_at(config: Config) -> str:
-    """Return where people open the console: by its name where it has one, for passkeys."""
-    site = Site.of(config.issuer)
-    return site.with_a_name or site.origin
 
 
 def recover(config: Config, *, who: str) -> tuple[Secret, OSError | None]:

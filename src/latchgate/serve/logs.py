@@ -7,14 +7,14 @@ or third-party logger can carry a secret past it; JSON escapes what could forge 
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
-
-import structlog
 
 _SERVERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "httpx2", "httpcore2")
 # These tell rows and statements, digests and all, when they are asked to tell much.
@@ -23,27 +23,33 @@ _log = logging.getLogger(__name__)
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats with structlog, then masks every secret in the finished line."""
+    """Makes one line of JSON of a record, then masks every secret in the finished line.
+
+    By the standard library alone: structlog loads a terminal's colours and takes 6 MiB for them.
+    """
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__()
         self._redact = redact
-        self._inner = structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[
-                structlog.stdlib.add_log_level,
-                structlog.stdlib.add_logger_name,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-            ],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without secrets."""
-        return self._redact(self._inner.format(record))
+        told = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "timestamp": _instant(record.created),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            told["stack"] = self.formatStack(record.stack_info)
+        return self._redact(json.dumps(told))
+
+
+def _instant(at: float) -> str:
+    """Return a time as RFC 3339 writes it, to the microsecond."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 class RedactedStream(io.TextIOBase):

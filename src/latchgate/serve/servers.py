@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ from latchgate.serve.tls import CLOSE_SECONDS, HANDSHAKE_SECONDS, Certificate
 
 DRAIN_SECONDS = 10
 MAX_API_CONNECTIONS = 1_000
+MAX_VERIFY_CONNECTIONS = 10_000
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 _COMMON: dict[str, Any] = {
     "ws": "none",
@@ -81,7 +83,7 @@ def api_server(application: Application, certificate: Certificate | None) -> Wor
         uvicorn.Config(
             application,
             http=Listener,
-            limit_concurrency=MAX_API_CONNECTIONS,
+            limit_concurrency=min(MAX_API_CONNECTIONS, _open_files() // 16),
             ssl_context_factory=(lambda *_: context) if context is not None else None,
             **_COMMON,
         )
@@ -92,4 +94,12 @@ def verify_server(door: VerifyDoor) -> WorkerServer:
     """Return the server that gateways ask."""
     # The door answers in its protocol; uvicorn only wants an application to exist.
     factory: Any = door.protocol  # uvicorn calls it like a class
-    return WorkerServer(uvicorn.Config(console({}), http=factory, **_COMMON))
+    limit = min(MAX_VERIFY_CONNECTIONS, _open_files() // 2)
+    return WorkerServer(
+        uvicorn.Config(console({}), http=factory, limit_concurrency=limit, **_COMMON)
+    )
+
+
+def _open_files() -> int:
+    """Return how many this process may have; connections leave databases a quarter of them."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

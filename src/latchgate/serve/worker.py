@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -22,7 +23,7 @@ import uvloop
 
 from latchgate.config import Config
 from latchgate.core.redact import Redactor
-from latchgate.doors.door import Readiness
+from latchgate.doors.readiness import Readiness
 from latchgate.manage import signing_keys
 from latchgate.manage.applications import DEVELOPER_PATTERN
 from latchgate.serve.assembly import Assembly
@@ -34,6 +35,12 @@ from latchgate.verify.engine import Engine
 
 FOLLOW_SECONDS = 0.01
 SETTLE_SECONDS = 5.0
+# Containers made and not gone before the youngest are walked over (1 ms), how many such walks
+# before those that outlived one are (5 ms), how many of these before all are (50 ms and more).
+GC_THRESHOLDS = (2_000, 10, 50)
+# For how long a thread that works in Python may hold up the loop, which lets go of the interpreter
+# in each of its rounds: Python's 5 ms are what a gateway's request then takes.
+SWITCH_SECONDS = 0.0005
 _log = logging.getLogger(__name__)
 
 
@@ -138,18 +145,25 @@ async def serve_all(
     running = [asyncio.create_task(server.serve(sockets=[bound])) for server, bound in servers]
     while not all(server.started for server, _ in servers) and not any(t.done() for t in running):  # noqa: ASYNC110 - uvicorn tells it by a flag alone
         await asyncio.sleep(0.005)
-    # What exists now lives as long as the process: the collector need not look at it again. What is
-    # remembered from here on it does not look at either (core/model.py, verify/packed.py), so that
-    # its thresholds are as Python has them: a whole collection is as short with a million
-    # remembered as with none.
-    gc.collect()
-    gc.freeze()
+    _tune_interpreter()
     on_ready()
     try:
         await asyncio.gather(*running)
     finally:
         following.cancel()
         parts.engine.settle = _nothing  # nobody answers any more
+
+
+def _tune_interpreter() -> None:
+    """Have the collector look at what is made from here on, and threads give way to the loop soon.
+
+    What exists now lives as long as the process, so it is never walked over again. What decides and
+    what is remembered is out of its sight (docs/decisions/0030).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _nothing() -> None:

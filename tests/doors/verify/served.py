@@ -23,8 +23,9 @@ def served(
     application: ASGI3Application,
     protocol: Callable[..., Any],
     tls: ssl.SSLContext | None = None,
+    connections: int | None = None,
 ) -> Iterator[Port]:
-    """Serve an application over a protocol class, as the worker does; with TLS if told."""
+    """Serve an application over a protocol class, as the worker does; TLS or a limit if told."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as bound:
         config = uvicorn.Config(
             application,
@@ -36,6 +37,7 @@ def served(
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=1,
+            limit_concurrency=connections,
             ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         )
         server = TlsServer(config)

@@ -10,7 +10,6 @@ import base64
 import logging
 from collections.abc import Mapping
 
-import segno
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
@@ -283,6 +282,8 @@ async def _app(browser: Browser, begun: Ceremony, *, problem: str = "") -> Reply
     secret = await run_in_threadpool(_unsealed, browser, begun)
     login = await run_in_threadpool(identities.login_name, door.store, NAMESPACE, who.user_id)
     address = totp.address(secret, login=login or who.user_id, issuer="Latchgate")
+    import segno  # noqa: PLC0415 - loaded when an authenticator is first shown
+
     drawn = segno.make(address.reveal(), error="m", micro=False)
     text = secret.reveal()
     return browser.page(

@@ -47,6 +47,11 @@ class Site:
         """Return the origin that passkeys can be made for; None where there is none."""
         return next((one for one in sorted(self.origins) if relying_party(one)), None)
 
+    @property
+    def opened_at(self) -> str:
+        """Where people open the console: by a name where it has one, for passkeys."""
+        return self.with_a_name or self.origin
+
 
 def relying_party(origin: str) -> str | None:
     """Return the id that passkeys of an origin are bound to; None where it has no name.

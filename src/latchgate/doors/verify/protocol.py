@@ -21,6 +21,7 @@ from latchgate.core.model import Decision, Request
 from latchgate.core.network import Networks, parse_address
 from latchgate.core.reason import Reason
 from latchgate.doors.listener import MAX_HEADERS, MAX_TARGET_BYTES, Listener
+from latchgate.doors.readiness import Readiness
 from latchgate.doors.verify.caching import CACHED, Caching, forgotten, remembered
 from latchgate.doors.verify.gateways import FAMILIES, Family, envoy, nginx
 from latchgate.doors.verify.head import HeadReader, request_lines
@@ -73,7 +74,7 @@ class VerifyDoor:
     """What all connections of the verify listener share.
 
     Without `shadows`, whatever falls into an area with an old system is refused; without `caching`
-    no gateway is let remember anything.
+    no gateway is let remember anything; `readiness` says when the server ends.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class VerifyDoor:
         trusted: Networks,
         shadows: Shadows | None = None,
         caching: Caching | None = None,
+        readiness: Readiness | None = None,
     ) -> None:
         self.engine = engine
         self.trusted = trusted
         self.shadows = shadows
         self.caching = caching
+        self.readiness = readiness or Readiness()
         self.refused = Prepared().worded
 
     def allowed(self, decision: Decision, url: str) -> bytes:
@@ -118,6 +121,8 @@ class VerifyDoor:
 
 class VerifyProtocol(Listener):
     """One gateway's connection."""
+
+    most_connections = 1
 
     def __init__(
         self,
@@ -157,6 +162,7 @@ class VerifyProtocol(Listener):
             self._in_head
             or self._in_body
             or self._last
+            or self._held
             or self._under_way is not None
             or self.transport.is_closing()
         ):
@@ -228,7 +234,7 @@ class VerifyProtocol(Listener):
         if self._under_way is not None:
             self._waiting.append((asked, last))
             # Not before: a transport that is not read from does not notice that its peer left.
-            self.transport.pause_reading()
+            self.flow.pause_reading()
             return
         self._respond(asked, last=last)
 
@@ -275,7 +281,7 @@ class VerifyProtocol(Listener):
         if self.idle() and self._last:
             self.transport.close()
         else:
-            self.transport.resume_reading()
+            self.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what nobody waits for any more."""
@@ -283,6 +289,20 @@ class VerifyProtocol(Listener):
             self._under_way.cancel()
         self._waiting.clear()
         super().connection_lost(exc)
+
+    def full(self) -> bool:
+        """Whether something waits behind a slow answer, or the peer leaves its answers unread."""
+        return self.flow.write_paused or bool(self._waiting)
+
+    def pause_writing(self) -> None:
+        """Take no more questions from a peer that leaves its answers unread."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Take questions again."""
+        super().resume_writing()
+        self.go_on()
 
     def shutdown(self) -> None:
         """Close, once what is under way is answered."""
@@ -389,7 +409,11 @@ class VerifyProtocol(Listener):
         return problem(Reason.NO_AREA, method)
 
     async def _ready(self, method: str) -> bytes:
-        why = await asyncio.to_thread(self._door.engine.ready)
+        why = (
+            "The server is stopping."
+            if self._door.readiness.draining
+            else await asyncio.to_thread(self._door.engine.ready)
+        )
         if why is not None:
             return problem(Reason.STORE_UNAVAILABLE, method, detail=why)
         return as_json(msgspec.json.encode({"status": "ready"}), method)
