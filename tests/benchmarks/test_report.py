@@ -46,6 +46,7 @@ def results():
         gateway={
             judgement.BARE: rounds(26.0),
             judgement.ASKED: rounds(60.0, beside=22.5),
+            judgement.BATCH: rounds(60.0, beside=22.5),
         },
         areas={judgement.FEW_AREAS: rounds(15.0), judgement.MANY_AREAS: rounds(15.0)},
         peers={"Ory Oathkeeper": [Peer(4_000.0, 240.0), Peer(4_000.0, 240.0)]},
