@@ -68,7 +68,7 @@ class Question(NamedTuple):
         """Return what nginx sends with deploy/nginx/latchgate-server.conf."""
         presented = f"Authorization: {self.authorization}\r\n" if self.authorization else ""
         return (
-            "GET /nginx HTTP/1.1\r\n"
+            "GET /nginx/short HTTP/1.1\r\n"
             "Host: latchgate\r\n"
             f"X-Original-Method: {self.method}\r\n"
             f"X-Original-URI: {self.target}\r\n"

@@ -40,12 +40,7 @@ ENVOY = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"}
 
 
 def identity_of(answer: Answer) -> dict[str, str]:
-    """Return who is asking by the headers' own names, however a family was told them."""
-    return {
-        f"X-Latchgate-{name.removesuffix('-Latchgate').removeprefix('X-Latchgate-')}": value
-        for name, value in answer.headers
-        if "Latchgate" in name
-    }
+    return {name: value for name, value in answer.headers if name.startswith("X-Latchgate-")}
 
 
 def expected(key, scope: str) -> dict[str, str]:
@@ -66,8 +61,6 @@ def expected(key, scope: str) -> dict[str, str]:
 def test_each_family_tells_who_is_asking(verify, keys, url, told):
     answer = ask(verify, "GET", url, [*told.items(), bearer(keys.storage.text)])
     assert (answer.status, answer.body) == (200, b"")
-    prefixed = [name for name, _ in answer.headers if name.startswith("X-Latchgate-")]
-    assert len(prefixed) == (0 if url == "/nginx" else 7)
     found = identity_of(answer)
     assert found.pop("X-Latchgate-Tenant").startswith("t-")
     assert found == expected(keys.storage, "storage:read")

@@ -21,9 +21,9 @@ from latchgate.store.usage_database import UsageDatabase, removed
 KEEP_SECONDS = 7 * 86_400
 KEEP_PER_RING = 100_000
 MAX_PENDING = 400
-BURST = 4_000  # kept of what comes at once, …
-PER_BATCH = 40  # … and of what goes on, with five batches a second
-RESERVE = 40  # of a batch, for sources that had fewer than SELDOM of it
+BURST = 2_000  # kept of what comes at once, …
+PER_BATCH = 20  # … and of what goes on, with five batches a second
+RESERVE = 20  # of a batch, for sources that had fewer than SELDOM of it
 SELDOM = 8
 _encode = msgspec.json.Encoder().encode
 _Noted = tuple[Decision, Request, float]

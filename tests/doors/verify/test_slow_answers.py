@@ -82,7 +82,7 @@ def asked(key: str, seconds: float = 0.0, **more: str) -> bytes:
 def key_of(wire: Wire) -> str:
     answer = wire.answer()
     assert answer.status == 200
-    return str(answer.one("Credential-Latchgate"))
+    return str(answer.one("X-Latchgate-Credential"))
 
 
 def test_answers_keep_their_order_on_a_pipelined_connection(address, engine):

@@ -27,7 +27,7 @@ from latchgate.doors.verify.gateways import FAMILIES, Family, envoy, nginx
 from latchgate.doors.verify.head import HeadReader, request_lines
 from latchgate.doors.verify.prepared import Prepared
 from latchgate.doors.verify.questions import read_questions, word_answers
-from latchgate.doors.verify.wording import allowed, as_json, passed, problem, told
+from latchgate.doors.verify.wording import BELOW_NGINX, allowed, as_json, passed, problem, told
 from latchgate.verify.shadow import Settled, Shadows
 from latchgate.verify.walk import Slow
 
@@ -100,7 +100,7 @@ class VerifyDoor:
         memo = decision.memo
         if memo is None:
             return allowed(decision, url)
-        if url.startswith("/nginx"):
+        if url.startswith(BELOW_NGINX):
             if memo.answer_to_nginx is None:
                 memo.answer_to_nginx = allowed(decision, url)
             return memo.answer_to_nginx

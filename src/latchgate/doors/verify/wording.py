@@ -20,6 +20,7 @@ _NO_BODY = b"Content-Length: 0\r\n\r\n"
 _OK = b"HTTP/1.1 200 OK\r\n"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _PREFIX = "X-Latchgate-"
+BELOW_NGINX = "/nginx/"
 
 
 def allowed(decision: Decision, url: str) -> bytes:
@@ -33,7 +34,7 @@ def passed(pairs: Iterable[tuple[str, str]], url: str) -> bytes:
     An old system's are among them even where it sent none, as empty ones: so a gateway that sets
     what it is given leaves none of the client's own standing (D1.1).
     """
-    if url.startswith("/nginx"):
+    if url.startswith(BELOW_NGINX):
         pairs = [(_told_nginx(name), value) for name, value in pairs]
     lines = "".join([f"{name}: {value}\r\n" for name, value in pairs])
     return _OK + lines.encode("latin-1") + _NO_BODY
@@ -43,7 +44,8 @@ def _told_nginx(name: str) -> str:
     """Return `Tenant-Latchgate` for `X-Latchgate-Tenant`.
 
     nginx looks each of its variables up in all lines of an answer, letter by letter: names that
-    begin alike take it 2 µs a request. The service behind gets them as everywhere else.
+    begin alike take it 2 µs a request. deploy/nginx asks below /nginx/, and passes them on as
+    everywhere else; whoever asks at /nginx itself is told the names that are passed on.
     """
     field = name.removeprefix(_PREFIX)
     return name if field == name else f"{field}-Latchgate"
