@@ -66,6 +66,36 @@ def test_each_minute_has_what_was_seen_in_it_though_an_entry_goes_on(world, coun
     ]
 
 
+def test_a_remembered_decision_is_counted_for_whoever_it_is_told_to(world, counting):
+    key = world.key()
+    for _ in range(3):
+        for client, agent in (("192.0.2.1", "curl"), ("192.0.2.1", "wget"), ("192.0.2.2", "curl")):
+            counting.add(key, client=client, headers={"user-agent": agent})
+        counting.add(key)
+    assert counting.noted[-1][0].memo is not None
+    found = {
+        (str(count.client), count.agent): times
+        for _, more in counting.tally.take()
+        for count, times in more.items()
+    }
+    assert found == {
+        ("192.0.2.1", "curl"): 3,
+        ("192.0.2.1", "wget"): 3,
+        ("192.0.2.2", "curl"): 3,
+        ("192.0.2.1", ""): 3,
+    }
+
+
+def test_two_counters_that_are_told_one_decision_count_it_each(world, counting):
+    key, other = world.key(), Tally()
+    for _ in range(4):
+        counting.add(key)
+        decision, request, _ = counting.noted[-1]
+        other.add(decision, request, NOON)
+    assert counting.taken() == [(0, key.id, 4)]
+    assert [times for _, more in other.take() for times in more.values()] == [4]
+
+
 def test_what_nobody_used_between_two_agings_is_let_go_of_and_the_rest_is_kept(world, counting):
     used, idle = world.key(), world.key()
     counting.add(used)

@@ -6,7 +6,7 @@ import pytest
 
 from latchgate.core.model import Credential, Facts
 from latchgate.core.scope import NONE
-from latchgate.verify.hot import Hot
+from latchgate.verify.hot import Derived, Hot
 
 
 def facts(credential_id, parent_id=None):
@@ -96,3 +96,61 @@ def test_a_changed_credential_takes_all_that_have_a_parent_along():
     hot.clear()
     assert hot.facts == {}
     assert consistent(hot)
+
+
+# --- what was made of facts
+
+
+def attached(hot, name):
+    derived = Derived(facts=hot.facts[name])
+    assert hot.attach(derived)
+    return derived
+
+
+def lives(hot, derived):
+    return derived.live and derived.era is hot.era
+
+
+def test_what_was_made_of_facts_dies_with_them_and_with_nothing_else():
+    hot = Hot(10)
+    keep(hot, "a", "b")
+    hot.keep(facts("child", parent_id="a"), again=False)
+    first, second, other, child = (attached(hot, name) for name in ("a", "a", "b", "child"))
+    assert all(lives(hot, one) for one in (first, second, other, child))
+    hot.drop("a")
+    assert [lives(hot, one) for one in (first, second, other, child)] == [False, False, True, False]
+    hot.keep(facts("b"), again=True)  # put together anew
+    assert not lives(hot, other)
+
+
+def test_what_was_made_of_facts_dies_when_they_make_room_or_all_are_dropped():
+    hot = Hot(1)
+    keep(hot, "a")
+    one = attached(hot, "a")
+    keep(hot, "b")
+    other = attached(hot, "b")
+    assert (lives(hot, one), lives(hot, other)) == (False, True)
+    hot.clear()
+    assert not lives(hot, other)
+    assert not lives(Hot(1), other)
+
+
+def test_nothing_is_attached_to_facts_that_are_not_there():
+    hot = Hot(10)
+    stranger = Derived(facts=facts("a"))
+    assert not hot.attach(stranger)
+    keep(hot, "a")  # equal facts, but not the very ones
+    assert not hot.attach(stranger)
+    assert not stranger.live
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_what_is_detached_is_dead_and_the_others_die_later(which):
+    hot = Hot(10)
+    keep(hot, "a")
+    made = [attached(hot, "a") for _ in range(3)]
+    hot.detach(made[which])
+    hot.detach(made[which])
+    assert [lives(hot, one) for one in made] == [number != which for number in range(3)]
+    hot.drop("a")
+    assert not any(lives(hot, one) for one in made)

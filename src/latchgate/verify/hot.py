@@ -14,7 +14,7 @@ import msgspec
 
 from latchgate.core.model import Facts
 
-MAX_FACTS = 131_072
+MAX_FACTS = 114_688
 _ONCE = 10  # of so many places, one at least is for what is new
 
 

@@ -28,7 +28,7 @@ from latchgate.verify.walk import Place
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-MAX_PASSES = 131_072
+MAX_PASSES = 114_688
 MAX_OPENED = 16  # rules that one pass is remembered for
 # A dict's first entry is found by going past all that were there before: not for each one.
 _AT_ONCE = 512
@@ -55,6 +55,7 @@ class Passes:
         self._entropy = entropy
         self._begun: dict[str, _Hash] = {}  # by the header that a secret is sent in
         self._kept: dict[bytes, Pass] = {}
+        self._once: set[int] = set()  # of secrets that were accepted once, in brief
 
     def recall(self, request: Request, place: Place, cache: Cache, now: float) -> Decision | None:
         """Return what was decided of the same secret under the same rule, where it still holds."""
@@ -94,6 +95,8 @@ class Passes:
             return
         kept = msgspec.structs.replace(decision, trace=(), memo=Memo())
         known = self._kept.get(told)
+        if known is None and self._is_new(told):
+            return
         if known is not None and known.facts is facts and known.live:
             if len(known.others) < MAX_OPENED - 1:
                 known.others = (known.decision, *known.others)
@@ -109,6 +112,17 @@ class Passes:
             for oldest in list(islice(self._kept, max(1, MAX_PASSES // _AT_ONCE))):
                 cache.hot.detach(self._kept.pop(oldest))
         self._kept[told] = made
+
+    def _is_new(self, told: bytes) -> bool:
+        """Whether a secret comes for the first time: many are used once, and take no place."""
+        once, brief = self._once, hash(told)
+        if brief in once:
+            once.discard(brief)
+            return False
+        if len(once) >= MAX_PASSES:
+            once.clear()
+        once.add(brief)
+        return True
 
     def _digest(self, request: Request, place: Place) -> bytes | None:
         """Return what the sent secret is known by; None where more than it would have to be read.
