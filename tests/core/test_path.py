@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+import tracemalloc
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 from hypothesis import example, given
@@ -226,9 +227,25 @@ def test_a_target_of_exactly_the_limit_is_read(filler):
     assert isinstance(read_path(target), Path)
 
 
+@pytest.mark.parametrize(
+    "unit", ["%41", "%25", "%2541", "%c3%a9", "%2F", "a%2F", "%2ea/", "%5c", "%%", ".a/"]
+)
+def test_a_long_hostile_path_costs_no_object_for_each_piece(unit):
+    target = "/" + unit * ((MAX_TARGET - 1) // len(unit))
+    read_path(target)
+    tracemalloc.start()
+    try:
+        read_path(target)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Texts as long as the target, in a few spellings at once; a list of pieces is ten times that.
+    assert peak < 20 * MAX_TARGET
+
+
 PARTS = [*"/.%;\\#? a", "%2e", "%2E", "%2f", "%2F", "%5c", "%3b", "%00", "%25", "%252e", "%c0%ae"]
 PARTS += ["é", "%c3%a9", "..", "//", "%0a", "\x00", "%7f", "v1", "2", "f", "%", "%4", "\u2024"]
-PARTS += ["%e2%80%8b"]
+PARTS += ["%e2%80%8b", "%ef%bf%be", "%ef", "%BE", "\ufffe", "x", "u", "N"]
 PIECES = st.sampled_from(PARTS)
 TARGETS = st.one_of(
     st.text(max_size=60),
@@ -236,6 +253,27 @@ TARGETS = st.one_of(
     st.lists(PIECES, max_size=12).map(lambda parts: "/" + "".join(parts)),
     st.binary(max_size=40).map(lambda raw: "/" + quote(raw)),
 )
+
+
+def is_sound(raw: str) -> bool:
+    """Whether a path is to be read, by the rules one after the other and a piece at a time."""
+    if len(raw) > MAX_TARGET or not re.fullmatch(r"/(?:[!-$&-\[\]-~]|%[0-9A-Fa-f]{2})*", raw):
+        return False
+    if "//" in raw or "#" in raw:
+        return False
+    try:
+        parts = re.split("%2f", raw, flags=re.IGNORECASE)
+        pieces = [unquote_to_bytes(one).decode() for one in parts]
+    except UnicodeDecodeError:
+        return False
+    segments = [one for piece in pieces for one in piece.split("/")]
+    empty = "" in segments[1:-1] or (segments[-1] == "" and not raw.endswith("/"))
+    text = "/".join(pieces)
+    return not (
+        empty
+        or {".", ".."} & {*segments}
+        or re.search(r"[\x00-\x1f\x7f-\x9f;\\\ufffe]|%[0-9A-Fa-f]{2}", text)
+    )
 
 
 @FUZZ
@@ -248,6 +286,7 @@ def test_d2_17_what_is_accepted_decodes_to_one_unmistakable_path(target):
     found = read_path(target)
     if isinstance(found, PathFault):
         assert found.why
+        assert not is_sound(target.partition("?")[0])
         return
     raw = target.partition("?")[0]
     independent = decoded_once(raw).decode()
