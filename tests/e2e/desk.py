@@ -74,7 +74,8 @@ def a_page(context: BrowserContext) -> Iterator[Page]:
     made.on("console", lambda told: wrong.append(told.text) if told.type == "error" else None)
     yield made
     # A refused form is no fault of the page.
-    assert [one for one in wrong if "the server responded with a status of 4" not in one] == []
+    left = [one for one in wrong if "the server responded with a status of 4" not in one]
+    assert not left, left
 
 
 def sign_in(page: Page, desk: Desk, person: Person, at: str = "/security") -> None:

@@ -87,8 +87,9 @@ def _migrating(at: Postgres) -> Iterator[sa.Connection]:
         if not isinstance(driver, Connection):
             msg = "not a connection of ours"
             raise StoreError(msg)
-        # Of two who make it at once, one is told that it is there.
-        with suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
+        # Of two who make it at once, one is told that it is there: its row, the type, or the table.
+        there = psycopg.errors.UniqueViolation, psycopg.errors.DuplicateObject
+        with suppress(*there, psycopg.errors.DuplicateTable):
             driver.execute(_VERSIONS)
         connection.exec_driver_sql(f"{_BEGIN}{LOCK_MS}")
         connection.exec_driver_sql(_LOCK)
