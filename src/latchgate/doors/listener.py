@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -39,6 +41,9 @@ _LIMITS = {
     503: ("Service Unavailable", "service_unavailable"),
     505: ("HTTP Version Not Supported", "version_not_supported"),
 }
+ANSWERS_UNREAD = "answers_unread"
+TURNED_AWAY = (*(code for _, code in _LIMITS.values()), ANSWERS_UNREAD)
+"""Why a listener turns requests away: a problem's code, or for what no answer can be given."""
 _UNREADABLE = "The request could not be read as one HTTP/1.1 request within limits."
 _CROWDED = "As many connections are open as this server takes."
 _VERSIONS = frozenset({"1.0", "1.1"})
@@ -55,6 +60,8 @@ class Listener(HttpToolsProtocol):
 
     uvicorn answers 503 when as many connections as its `limit_concurrency` are open, but goes on
     taking more; none is taken here above twice that number.
+
+    `turned_away` is told why, one of `TURNED_AWAY`, of whatever no application is asked about.
     """
 
     most_connections = 2  # times the limit
@@ -65,8 +72,11 @@ class Listener(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        turned_away: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._turned_away = turned_away or _untold
         self._status = 400
         self._head_bytes = 0
         self._in_head = False
@@ -120,8 +130,10 @@ class Listener(HttpToolsProtocol):
             self._parse(data[at : at + _PIECE_BYTES])
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Note which request is being answered."""
+        """Note which request is being answered, or that uvicorn has too many to."""
         self._running = cycle
+        if app is service_unavailable:
+            self._turned_away(_LIMITS[503][1])
         super()._start_asgi_task(cycle, app)
 
     def full(self) -> bool:
@@ -250,12 +262,14 @@ class Listener(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what can't be read, as a problem document, and close; uvicorn words `msg`."""
         del msg
-        self._last = True
+        title, code = _LIMITS[self._status]
+        told, self._last = self._last, True
         if self.transport.is_closing():
             return
+        if not told:
+            self._turned_away(code)
         if not self.idle() and not self._give_up():
             return
-        title, code = _LIMITS[self._status]
         body = msgspec.json.encode(
             {
                 "type": f"urn:latchgate:problem:{code}",
@@ -289,6 +303,7 @@ class Listener(HttpToolsProtocol):
     def _check_pace(self) -> None:
         """Close a connection that is slow with a head, a body or our answers, or idle too long."""
         if self._leaves_unread():
+            self._turned_away(ANSWERS_UNREAD)
             self.transport.abort()  # whatever else waits for what was written to be taken
             return
         if not self.transport.is_closing():
@@ -328,6 +343,10 @@ class Listener(HttpToolsProtocol):
         """Whether no answer is under way."""
         cycle: object = self.cycle  # None before the first request, whatever uvicorn declares
         return cycle is None or self.cycle.response_complete
+
+
+def _untold(_why: str) -> None:
+    """Where nobody counts what is turned away."""
 
 
 class _Crowded:

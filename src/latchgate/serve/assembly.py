@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -217,6 +218,10 @@ class Assembly:
         self.verify = VerifyDoor(self.engine, config.trusted, self.shadows, caching, self.readiness)
         work = _work(config, self._databases, self.engine, redact)
         self._jobs = _runners(config, work)
+
+    def turned_away(self, listener: str) -> Callable[[str], None]:
+        """Return what counts requests that a listener turned away, by why."""
+        return partial(self._databases.usage.turned_away, listener)
 
     def start(self) -> None:
         """Begin what runs beside the doors."""

@@ -76,13 +76,18 @@ class WorkerServer(TlsServer):
         yield
 
 
-def api_server(application: Application, certificate: Certificate | None) -> WorkerServer:
+def api_server(
+    application: Application,
+    certificate: Certificate | None,
+    turned_away: Callable[[str], None],
+) -> WorkerServer:
     """Return the server of API or console, over TLS where there is a certificate."""
     context = certificate.context if certificate is not None else None
+    factory: Any = functools.partial(Listener, turned_away=turned_away)
     return WorkerServer(
         uvicorn.Config(
             application,
-            http=Listener,
+            http=factory,
             limit_concurrency=min(MAX_API_CONNECTIONS, _open_files() // 16),
             ssl_context_factory=(lambda *_: context) if context is not None else None,
             **_COMMON,
@@ -90,10 +95,12 @@ def api_server(application: Application, certificate: Certificate | None) -> Wor
     )
 
 
-def verify_server(door: VerifyDoor) -> WorkerServer:
-    """Return the server that gateways ask."""
+def verify_server(
+    door: VerifyDoor, turned_away: Callable[[str], None] | None = None
+) -> WorkerServer:
+    """Return the server that gateways ask; what it turns away is counted where somebody counts."""
     # The door answers in its protocol; uvicorn only wants an application to exist.
-    factory: Any = door.protocol  # uvicorn calls it like a class
+    factory: Any = functools.partial(door.protocol, turned_away=turned_away)
     limit = min(MAX_VERIFY_CONNECTIONS, _open_files() // 2)
     return WorkerServer(
         uvicorn.Config(console({}), http=factory, limit_concurrency=limit, **_COMMON)

@@ -70,9 +70,9 @@ def run_worker(
     configure(redact, level=logging.getLevelNamesMapping()[config.log_level.upper()])
     parts = Assembly(config, redact)
     servers = [
-        (api_server(parts.api, certificate), sockets.api),
-        (api_server(parts.console, certificate), sockets.console),
-        (verify_server(parts.verify), sockets.verify),
+        (api_server(parts.api, certificate, parts.turned_away("api")), sockets.api),
+        (api_server(parts.console, certificate, parts.turned_away("console")), sockets.console),
+        (verify_server(parts.verify, parts.turned_away("verify")), sockets.verify),
     ]
     _warn_of_master_key(config)
     parts.start()

@@ -21,10 +21,11 @@ EVERYBODY = "*"
 AGENT_CHARACTERS = 200
 SOURCES_A_MINUTE = 100
 _MAX_REMEMBERED = 4_096
+Total = tuple[str, str, str]  # what is counted, where, and of which sort
 _Source = tuple[Address | None, str]  # from where, and with which program
 _spelled = lru_cache(maxsize=8_192)(Address.__str__)
-_DROPPED = (
-    "INSERT INTO use_total (counted, area, reason, count) VALUES ('dropped', '', ?, ?)"
+_TOTAL = (
+    "INSERT INTO use_total (counted, area, reason, count) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (counted, area, reason) DO UPDATE SET count = use_total.count + excluded.count"
 )
 
@@ -46,11 +47,11 @@ class Batch:
         if lines:
             self._database.add(lines)
 
-    def drop(self, dropped: Mapping[str, int]) -> None:
-        """Add numbers of what was dropped, by what it was."""
-        for what, number in sorted(dropped.items()):
+    def total(self, numbers: Mapping[Total, int]) -> None:
+        """Add to what is counted since the beginning and is no decision."""
+        for (counted, where, why), number in sorted(numbers.items()):
             if number:
-                self._database.execute(_DROPPED, (what, number))
+                self._database.execute(_TOTAL, (counted, where, why, number))
 
     def describe(self, count: Count) -> Row:
         """Return what a count is of, in columns; agents without secrets."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -17,7 +18,7 @@ from latchgate.core.location import Location
 from latchgate.core.model import Decision, Request
 from latchgate.core.reason import Reason
 from latchgate.store.access_log import AccessLog
-from latchgate.store.batch import Batch
+from latchgate.store.batch import Batch, Total
 from latchgate.store.errors import OutcomeUnknownError, StoreError
 from latchgate.store.pending import STALE_SECONDS, Due, Pending, adopt, left
 from latchgate.store.refusals import KEEP_PER_RING, Refusals
@@ -69,7 +70,8 @@ class Usage:
         self._current = self._former = Pending(self._database)
         self._pieces: list[list[Due]] = []  # of the former, on the way into the tables
         self._doubt: Callable[[bool], None] | None = None  # to be told if the last was written
-        self._told = {"refusal": 0, "count": 0, "line": 0}  # dropped, as the database knows it
+        self._away: Counter[tuple[str, str]] = Counter()
+        self._told: Counter[Total] = Counter()  # of totals, what the database knows
         self._trimmed = self._counted = self._settled = ticks()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="usage", daemon=True)
@@ -83,6 +85,10 @@ class Usage:
         self._add(decision, request, now)
         if decision.reason is not _ALLOWED:
             self._refusals.note(decision, request, now)
+
+    def turned_away(self, listener: str, why: str) -> None:
+        """Count a request that a listener answered or ended itself; of one thread only."""
+        self._away[listener, why] += 1
 
     @property
     def dropped(self) -> int:
@@ -137,16 +143,16 @@ class Usage:
     def _write(self, *, settle: bool) -> None:
         """Write refusals, and counts down, or into the tables at once where they are few."""
         refusals, untold = self._refusals.take(), self._untold
-        dropped = self._dropped()
+        totals = self._totals()
         held = self._current.held + sum(len(more) for _, more in untold)
-        if not (refusals or untold or any(dropped.values()) or (settle and held)):
+        if not (refusals or untold or any(totals.values()) or (settle and held)):
             return
         at_once = settle and held <= PIECE
 
         def work() -> None:
             self._look_after_current()
             self._refusals.write(self._database, refusals)
-            self._batch.drop(dropped)
+            self._batch.total(totals)
             if at_once:
                 self._batch.add(self._lines(_due(self._current, untold)))
                 self._current.clear()
@@ -159,8 +165,7 @@ class Usage:
                 self._refusals.drop(len(refusals))
                 self._tally.put_back(untold)
                 return
-            for what, number in dropped.items():
-                self._told[what] += number
+            self._told.update(totals)
             if at_once:
                 self._settled = self._ticks()
                 self._current = Pending(self._database)
@@ -171,11 +176,18 @@ class Usage:
 
         self._transact(work, after)
 
-    def _dropped(self) -> dict[str, int]:
-        """Return how much was dropped that the database does not know of yet."""
+    def _totals(self) -> dict[Total, int]:
+        """Return what was dropped or turned away that the database does not know of yet."""
         unlisted = self._access_log.dropped if self._access_log is not None else 0
-        lost = {"refusal": self.dropped, "count": self.uncounted, "line": unlisted}
-        return {what: number - self._told[what] for what, number in lost.items()}
+        now: dict[Total, int] = {
+            ("dropped", "", "refusal"): self.dropped,
+            ("dropped", "", "count"): self.uncounted,
+            ("dropped", "", "line"): unlisted,
+        }
+        # One step of the interpreter: the listeners' thread goes on counting.
+        away = dict(self._away)
+        now |= {("turned_away", listener, why): number for (listener, why), number in away.items()}
+        return {total: number - self._told[total] for total, number in now.items()}
 
     def _begin_to_settle(self) -> None:
         """Have the tables told what was written down, and write down elsewhere from now on."""

@@ -124,7 +124,10 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Ever:
-    """How many since the beginning: of a `decision`, or of what was `dropped`."""
+    """How many since the beginning: of a `decision`, of what was `dropped` or `turned_away`.
+
+    What was turned away has its listener for an area.
+    """
 
     counted: str
     area: str

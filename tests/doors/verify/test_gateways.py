@@ -154,4 +154,4 @@ def test_envoys_path_is_what_follows_its_prefix():
 
 
 def test_the_families_of_one_url():
-    assert dict(FAMILIES) == {"/nginx": nginx, "/forwarded": forwarded}
+    assert dict(FAMILIES) == {"/nginx": nginx, "/nginx/short": nginx, "/forwarded": forwarded}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
+from itertools import product
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -19,6 +20,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from latchgate.core.reason import Reason
+from latchgate.doors.listener import TURNED_AWAY
 from latchgate.doors.manage.door import Door
 from latchgate.doors.manage.openapi import Operation
 from latchgate.store.usage import Ever
@@ -60,17 +62,29 @@ def _of_use(counts: Iterable[Ever]) -> Iterator[Metric]:
         " in the access log, for want of room",
         labels=("what",),
     )
+    turned_away = CounterMetricFamily(
+        "latchgate_requests_turned_away",
+        "Requests that a listener answered or ended itself: unreadable, over a limit, too slow",
+        labels=("listener", "reason"),
+    )
     lost = {"count": 0, "line": 0, "refusal": 0}
+    away = dict.fromkeys(product(("api", "console", "verify"), TURNED_AWAY), 0)
     for one in counts:
         if one.counted == "dropped":
             lost[one.reason] = one.count
+            continue
+        if one.counted == "turned_away":
+            away[one.area, one.reason] = one.count
             continue
         outcome = "allowed" if one.reason == Reason.ALLOWED else "refused"
         decisions.add_metric((one.area, outcome, one.reason), one.count)
     for what, number in lost.items():
         dropped.add_metric((what,), number)
+    for where, number in away.items():
+        turned_away.add_metric(where, number)
     yield decisions
     yield dropped
+    yield turned_away
 
 
 def _of_records(door: Door) -> Iterator[Metric]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -114,9 +114,11 @@ class VerifyDoor:
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        turned_away: Callable[[str], None] | None = None,
     ) -> VerifyProtocol:
         """Make the protocol of one connection, as uvicorn asks for it."""
-        return VerifyProtocol(self, config, server_state, app_state, _loop)
+        return VerifyProtocol(self, config, server_state, app_state, _loop, turned_away=turned_away)
 
 
 class VerifyProtocol(Listener):
@@ -131,8 +133,10 @@ class VerifyProtocol(Listener):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        turned_away: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, app_state, _loop, turned_away=turned_away)
         self._door = door
         self._attempt = door.engine.attempt
         self._read_head = HeadReader(_LINES).read
@@ -254,6 +258,9 @@ class VerifyProtocol(Listener):
         self._under_way.add_done_callback(self.server_state.tasks.discard)
 
     def _write(self, written: bytes, *, last: bool) -> None:
+        if last:
+            # RFC 9112 §9.6: whoever is going to close says so with the last answer.
+            written = written.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
         self.transport.write(written)
         self.server_state.total_requests += 1
         if last:
@@ -272,15 +279,11 @@ class VerifyProtocol(Listener):
         self._under_way = None
         if self.transport.is_closing():
             return
-        self._write(written, last=last)
+        self._write(written, last=last or (self._last and not self._waiting))
         while self._waiting and self.idle() and not self.transport.is_closing():
             asked, last = self._waiting.popleft()
-            self._respond(asked, last=last)
-        if self.transport.is_closing() or self._waiting:
-            return
-        if self.idle() and self._last:
-            self.transport.close()
-        else:
+            self._respond(asked, last=last or (self._last and not self._waiting))
+        if not self.transport.is_closing() and not self._waiting:
             self.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:

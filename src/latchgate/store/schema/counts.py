@@ -81,9 +81,9 @@ use_source = sa.Table(
 use_total = sa.Table(
     "use_total",  # since the beginning; only ever more
     usage,
-    sa.Column("counted", sa.Text, primary_key=True),  # decision, or dropped
-    sa.Column("area", sa.Text, primary_key=True),
-    sa.Column("reason", sa.Text, primary_key=True),  # or what was dropped
+    sa.Column("counted", sa.Text, primary_key=True),  # decision, dropped, or turned_away
+    sa.Column("area", sa.Text, primary_key=True),  # or the listener
+    sa.Column("reason", sa.Text, primary_key=True),  # or what was dropped, or why
     sa.Column("count", sa.BigInteger, nullable=False),
 )
 
