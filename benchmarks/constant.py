@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,13 @@ class ConstantDoor(VerifyDoor):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        turned_away: Callable[[str], None] | None = None,
     ) -> VerifyProtocol:
         """Make the protocol of one connection, as uvicorn asks for it."""
-        return ConstantProtocol(self, config, server_state, app_state, _loop)
+        return ConstantProtocol(
+            self, config, server_state, app_state, _loop, turned_away=turned_away
+        )
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -367,3 +369,72 @@ def test_there_is_room_again_when_connections_end():
                     assert refused.answer().status == 503
             time.sleep(0.1)
         assert ask(address, "GET", "/").status == 200
+
+
+# What is turned away is counted, each once
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Port, Counter[str]]]:
+    monkeypatch.setattr(listener, "HEAD_SECONDS", HEAD)
+    monkeypatch.setattr(listener, "BODY_SECONDS", BODY)
+    monkeypatch.setattr(listener, "UNREAD_SECONDS", UNREAD)
+    monkeypatch.setattr(listener, "_TICK_SECONDS", 0.05)
+    told: Counter[str] = Counter()
+
+    def count(why: str) -> None:
+        told[why] += 1
+
+    with served(application, partial(Listener, turned_away=count)) as found:
+        yield found, told
+
+
+def test_each_request_that_is_turned_away_is_counted_once_by_why(counted):
+    address, told = counted
+    long = "x" * listener.MAX_TARGET_BYTES
+    many = "".join(f"X-{number}: a\r\n" for number in range(listener.MAX_HEADERS))
+    cases = {
+        "request_timeout": f"GET / HTTP/1.1\r\n{HOST}",
+        "uri_too_long": f"GET /{long} HTTP/1.1\r\n{HOST}\r\n",
+        "request_header_fields_too_large": f"GET / HTTP/1.1\r\n{HOST}{many}\r\n",
+        "version_not_supported": f"GET / HTTP/2.0\r\n{HOST}\r\n",
+        "request_invalid": "GET / HTTP/1.1\r\n\r\n",
+    }
+    for why, sent in cases.items():
+        before = Counter(told)
+        with Wire(address) as wire:
+            wire.send(sent.encode())
+            assert wire.answer().json()["code"] == why
+            assert wire.rest() == b""
+        assert told - before == Counter([why])
+    with Wire(address) as wire:  # behind one that is answered: the answer is all that is said
+        wire.send(written("GET", "/slow/0.3") + b"\0")
+        assert wire.answer().status == 200
+        assert wire.rest() == b""
+    assert told == Counter([*cases, "request_invalid"])
+    assert ask(address, "GET", "/").status == 200
+    assert told.total() == len(cases) + 1
+    assert set(told) <= set(listener.TURNED_AWAY)
+
+
+def test_answers_that_nobody_takes_are_counted(counted):
+    address, told = counted
+    with Wire(address) as wire:
+        wire.send(written("GET", f"/large/{50 << 20}"))
+        begun = time.monotonic()
+        while not told and time.monotonic() - begun < 10:
+            time.sleep(0.02)
+    assert told == Counter([listener.ANSWERS_UNREAD])
+
+
+def test_connections_over_the_limit_are_counted_whoever_refuses_them():
+    told: Counter[str] = Counter()
+    factory = partial(Listener, turned_away=lambda why: told.update([why]))
+    with served(application, factory, connections=2) as address, ExitStack() as opened:
+        wires = [opened.enter_context(Wire(address)) for _ in range(4)]
+        assert all(wire.silent(0.05) for wire in wires)
+        with Wire(address) as refused:
+            assert refused.answer().status == 503
+        assert told == Counter(["service_unavailable"])
+        assert wires[0].ask("GET", "/").status == 503  # uvicorn's own answer
+        assert told == Counter({"service_unavailable": 2})

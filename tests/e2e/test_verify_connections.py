@@ -194,7 +194,8 @@ def test_a_connection_ends_when_its_client_says_so(verify, keys, version, connec
     data = f"GET /nginx HTTP/{version}\r\n{HOST}{told}\r\n".encode() + body
     with Wire(verify) as wire:
         wire.send(data + written("GET", "/healthz"))
-        assert wire.answer().status == 200
+        answer = wire.answer()
+        assert (answer.status, answer.every("Connection")) == (200, [] if stays else ["close"])
         if stays:
             assert wire.answer().json()["status"] == "ok"
         else:

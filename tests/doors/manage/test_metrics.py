@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.e2e.wire import Wire
 from tests.world import Server, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
@@ -30,6 +32,12 @@ def scraped(server, token=None):
         for family in families
         for sample in family.samples
     }
+
+
+def at(server, listener):
+    """Return where a listener answers, as a socket is told."""
+    parts = urlsplit(server.addresses[listener])
+    return parts.hostname, parts.port
 
 
 def decisions(found, **labels):
@@ -96,3 +104,25 @@ def test_a_token_with_the_scope_alone_opens_metrics(server):
     assert server.call("GET", path, headers={"Authorization": ""}).status == 401
     assert server.call("POST", path).status == 405
     assert server.call("HEAD", path).body == b""
+
+
+def test_what_listeners_turn_away_is_counted_by_listener_and_why(server):
+    def away(listener, why):
+        labels = (("listener", listener), ("reason", why))
+        return scraped(server)["latchgate_requests_turned_away_total", labels]
+
+    doors = {listener: at(server, listener) for listener in ("api", "console", "verify")}
+    before = {listener: away(listener, "request_invalid") for listener in doors}
+    for times, address in enumerate(doors.values(), 1):
+        for _ in range(times):
+            with Wire(address) as wire:
+                wire.send(b"GET / HTTP/1.1\r\n\r\n")  # without a Host
+                assert wire.answer().status == 400
+
+    def told():
+        return [away(listener, "request_invalid") - before[listener] for listener in doors]
+
+    until(lambda: told() == [1, 2, 3], seconds=30, what="the counts")
+    server.stop()
+    server.start()
+    assert told() == [1, 2, 3]
