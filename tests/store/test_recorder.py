@@ -18,9 +18,10 @@ from latchgate.store import batch, refusals, schema, sqlite, tally
 from latchgate.store import recorder as recording
 from latchgate.store.batch import HOUR
 from latchgate.store.errors import NotMigratedError, StoreError
-from latchgate.store.recorder import TRIM_SECONDS, Usage
+from latchgate.store.recorder import AGE_SECONDS, TRIM_SECONDS, Usage
 from latchgate.store.refusals import KEEP_SECONDS
 from latchgate.store.sqlite import connect
+from latchgate.store.tally import Tally
 from latchgate.store.usage import Ever, LastUse, Source, UsageReader
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
@@ -746,3 +747,24 @@ def test_records_of_the_main_database_are_untouched_by_use(world, recorder):
     assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
     connection.close()
     assert world.journal()[-1].noun == Noun.CREDENTIAL
+
+
+def test_entries_outlive_a_minute_in_which_nobody_used_them(world, monkeypatch):
+    ages = []
+    age = Tally.age
+
+    def counted(self):
+        ages.append(self)
+        age(self)
+
+    monkeypatch.setattr(Tally, "age", counted)
+    recorder = Recorder(world)
+    recorder.decide(world.key())
+    for ticks, wanted in ((TRIM_SECONDS, 0), (AGE_SECONDS - 1, 0), (AGE_SECONDS, 1)):
+        recorder.ticks = ticks
+        recorder.recorder.flush()
+        assert len(ages) == wanted
+    recorder.ticks += AGE_SECONDS - 1
+    recorder.recorder.flush()
+    assert len(ages) == 1
+    recorder.close()

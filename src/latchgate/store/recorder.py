@@ -27,6 +27,9 @@ from latchgate.store.usage_database import Line, usage_database
 
 BATCH_SECONDS = 0.2
 TRIM_SECONDS = 60.0
+# An entry that is gone is made anew, which costs ten times what counting does: of 100,000 keys many
+# come a few times in ten minutes. Where there is no room, entries age at once.
+AGE_SECONDS = 300.0
 # Counts are written down after the first, and into their tables after a time that grows with
 # their number: what many keys cost is then shared by many requests of each.
 COUNTED_SECONDS = 0.55
@@ -72,7 +75,7 @@ class Usage:
         self._doubt: Callable[[bool], None] | None = None  # to be told if the last was written
         self._away: Counter[tuple[str, str]] = Counter()
         self._told: Counter[Total] = Counter()  # of totals, what the database knows
-        self._trimmed = self._counted = self._settled = ticks()
+        self._trimmed = self._aged = self._counted = self._settled = ticks()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="usage", daemon=True)
 
@@ -116,14 +119,18 @@ class Usage:
             if everything and self._current.held:  # those before had waited for the database
                 self._begin_to_settle()
                 self._settle_rest()
-            if taken and self._tally.crowded:
-                self._tally.age()
+            self._age(crowded=taken and self._tally.crowded)
             if self._ticks() - self._trimmed >= TRIM_SECONDS:
                 self._trimmed = self._ticks()
-                self._tally.age()
                 self._batch.forget()
                 self.trim()
                 self.adopt(before=self._clock() - STALE_SECONDS)
+
+    def _age(self, *, crowded: bool) -> None:
+        """Let go of entries that nobody used for a while, at once where there is no room."""
+        if crowded or self._ticks() - self._aged >= AGE_SECONDS:
+            self._aged = self._ticks()
+            self._tally.age()
 
     def _take(self, *, everything: bool) -> bool:
         """Take what was counted when it is time to; whether it is."""
