@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -114,3 +116,34 @@ def test_several_processes_are_allowed_only_without_the_wal_reset_fault():
 
 def test_without_the_wheel_the_interpreters_own_library_is_used():
     subprocess.run([sys.executable, "-c", WITHOUT_WHEEL], check=True)
+
+
+def test_many_may_open_a_file_at_once_that_has_no_log_yet(tmp_path):
+    at_once = threading.Barrier(6)
+
+    def opened(path):
+        at_once.wait()
+        connection = connect(path, durable=False)
+        try:
+            return pragma(connection, "journal_mode")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        for number in range(60):
+            path = tmp_path / f"{number}.db"
+            path.touch()
+            assert [*threads.map(opened, [path] * 6)] == ["wal"] * 6
+
+
+def test_a_file_that_another_keeps_locked_is_told_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_MS", 50)
+    path = tmp_path / "a.db"
+    with driver.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(
+            StoreError, match=r"cannot open the database .*a\.db: database is locked"
+        ):
+            connect(path, durable=False)
+        other.execute("ROLLBACK")
+    other.close()
