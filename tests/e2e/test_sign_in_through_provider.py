@@ -184,7 +184,7 @@ def test_a_second_factor_of_ones_own_is_asked_for_unless_the_provider_asked(desk
     sign_in_there(page, "dora")
     page.get_by_role("button", name="Add an authenticator app").click()
     key = page.locator(".secret").inner_text().replace(" ", "")
-    page.get_by_label("Code that the app shows now").fill(pyotp.TOTP(key).at(time.time() - 30))
+    page.get_by_label("Code that the app shows now").fill(pyotp.TOTP(key).now())
     page.get_by_role("button", name="Add it").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     codes = page.locator(".codes code").all_inner_texts()
