@@ -126,7 +126,7 @@ def test_only_an_access_token_tells_of_its_user(get, given, world):
     tokens = given(["openid"])
     for text in (
         tokens["id_token"],
-        tokens["access_token"][:-2] + "AA",
+        tokens["access_token"][:-8] + "AAAAAAAA",
         world.admin.text,
         "no-token",
     ):
