@@ -75,7 +75,8 @@ class Usage:
         self._doubt: Callable[[bool], None] | None = None  # to be told if the last was written
         self._away: Counter[tuple[str, str]] = Counter()
         self._told: Counter[Total] = Counter()  # of totals, what the database knows
-        self._trimmed = self._aged = self._counted = self._settled = ticks()
+        self._trimmed = self._aged = self._counted = ticks()
+        self._since: float | None = None  # when counting began of what the tables do not have yet
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="usage", daemon=True)
 
@@ -137,15 +138,19 @@ class Usage:
         ticks = self._ticks()
         if not everything and ticks - self._counted < COUNTED_SECONDS:
             return False
-        self._counted = ticks
+        before, self._counted = self._counted, ticks
         self._untold += self._tally.take()
+        if self._untold and self._since is None:
+            self._since = before
         return True
 
     def _full(self) -> bool:
-        """Whether it is time to write into the tables."""
+        """Whether it is time to write into the tables: after a burst, not in its midst."""
+        if self._since is None:
+            return False
         held = self._current.held + sum(len(more) for _, more in self._untold)
         waits = min(SETTLED_SECONDS, held * KEY_SECONDS)
-        return held >= SETTLED_KEYS or self._ticks() - self._settled >= waits
+        return held >= SETTLED_KEYS or self._ticks() - self._since >= waits
 
     def _write(self, *, settle: bool) -> None:
         """Write refusals, and counts down, or into the tables at once where they are few."""
@@ -174,7 +179,7 @@ class Usage:
                 return
             self._told.update(totals)
             if at_once:
-                self._settled = self._ticks()
+                self._since = None
                 self._current = Pending(self._database)
                 return
             self._current.owe(untold)
@@ -198,7 +203,7 @@ class Usage:
 
     def _begin_to_settle(self) -> None:
         """Have the tables told what was written down, and write down elsewhere from now on."""
-        self._settled = self._ticks()
+        self._since = None
         self._former, self._current = self._current, Pending(self._database)
         self._pieces = in_pieces(_due(self._former, []))
 
