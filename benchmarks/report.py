@@ -41,8 +41,8 @@ questions, its least of many rounds:
 
 {parts}
 
-CPU of latchgate over all its rounds and the pauses between them, in which it may still write what
-it noted: {whole_run} µs a request.
+CPU of latchgate over all its rounds, those of the other questions below included, and the pauses
+between them, in which it writes what it noted: {whole_run} µs a request.
 
 ### One connection
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,6 @@ from benchmarks.tokens import Round as Peer
 STARTS = 5
 _REST_SECONDS = 1.0
 _COLD_ROUNDS = 3
-_OTHER_ROUNDS = 3
 _ALONE = {judgement.NGINX, judgement.OURS, judgement.GO}
 FEW_KEYS = 1_000
 WORKING_SET = 50_000
@@ -160,14 +159,16 @@ def _measure(folder: Path, arguments: Arguments) -> report.Results:
         names = ", ".join([*(one.name for one in turns), *beside.turns])
         _tell(f"{arguments.rounds} rounds of {names}")
         total = _Total(ours)
-        rounds, theirs = _interleaved(load, turns, arguments.rounds, arguments.seconds, beside)
-        whole_run = total.per_request(rounds[ours.name])
-        short = min(arguments.rounds, _OTHER_ROUNDS), min(arguments.seconds, 2)
-        _tell(f"{short[0]} rounds of one connection")
+        last = _others(ours, made)
+        rounds, theirs = _interleaved(
+            load, turns, arguments.rounds, arguments.seconds, beside, last=last
+        )
+        others = {turn.name: rounds.pop(turn.name) for turn in last}
+        others = {judgement.ACCEPTED: rounds[ours.name], **others}
+        whole_run = total.per_request([one for asked in others.values() for one in asked])
+        _tell(f"{arguments.rounds} rounds of one connection")
         alone = [replace(turn, connections=1) for turn in turns if turn.name in _ALONE]
         single, _ = _interleaved(load, alone, arguments.rounds, 1)
-        _tell(f"{short[0]} rounds of each refusal")
-        others, _ = _interleaved(load, _others(ours, made), *short)
         assert ours.ask(made.sample.spelled()).startswith(b"HTTP/1.1 200 ")
         flooded = memory(ours.process_id)
         _tell("behind a gateway")
@@ -227,7 +228,7 @@ def _use(load: Load, server: Server, questions: Path, number: int, seconds: int)
 
 def _others(ours: Server, made: Stock) -> list[Turn]:
     return [
-        Turn("accepted", ours, made.accepted),
+        *(Turn(name, ours, file, accepted=False) for name, file in made.refused.items()),
         Turn("accepted, each from an address of its own", ours, made.everywhere),
         Turn(
             f"accepted, while {CHANGES_PER_SECOND} keys a second are made",
@@ -235,7 +236,6 @@ def _others(ours: Server, made: Stock) -> list[Turn]:
             made.accepted,
             meanwhile=lambda: changing(made),
         ),
-        *(Turn(name, ours, file, accepted=False) for name, file in made.refused.items()),
     ]
 
 
@@ -292,13 +292,23 @@ class Turn:
 
 
 def _interleaved(
-    load: Load, turns: list[Turn], rounds: int, seconds: int, beside: peers.Peers | None = None
+    load: Load,
+    turns: list[Turn],
+    rounds: int,
+    seconds: int,
+    beside: peers.Peers | None = None,
+    last: Sequence[Turn] = (),
 ) -> tuple[dict[str, list[Round]], dict[str, list[Peer]]]:
-    """Take rounds in turn: of our own programs, and of those beside them."""
-    found: dict[str, list[Round]] = {turn.name: [] for turn in turns}
+    """Take rounds in turn: of our own programs, of those beside them, and `last` more of ours.
+
+    What a server put off in its turn it does while others have theirs: turns of one server that
+    are compared stand far apart.
+    """
+    found: dict[str, list[Round]] = {turn.name: [] for turn in (*turns, *last)}
     theirs: dict[str, list[Peer]] = {}
-    for _ in range(rounds):
-        for turn in turns:
+
+    def take_all(some: Sequence[Turn]) -> None:
+        for turn in some:
             with turn.meanwhile():
                 one = load.round(
                     turn.server,
@@ -308,8 +318,12 @@ def _interleaved(
                     connections=turn.connections,
                 )
             found[turn.name].append(one)
+
+    for _ in range(rounds):
+        take_all(turns)
         for name, take in beside.turns.items() if beside is not None else ():
             theirs.setdefault(name, []).append(take(seconds))
+        take_all(last)
     return found, theirs
 
 

@@ -137,6 +137,9 @@ class _Transport:
     def write(self, data: bytes) -> None:
         self.last = data
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def is_closing(self) -> bool:
         return self.closed
 
