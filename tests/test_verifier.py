@@ -77,6 +77,15 @@ def test_an_allowed_request_says_for_whom(verifier, world):
     }
 
 
+def test_what_an_application_writes_into_an_identity_stays_its_own(verifier, world):
+    key = world.key()
+    first = decide(verifier, key)
+    for _ in range(3):  # from the second on it is remembered
+        verdict = decide(verifier, key)
+        assert verdict == first
+        verdict.identity["X-Latchgate-User"] = "somebody else"
+
+
 def test_a_refused_request_says_what_to_answer(verifier, world):
     verdict = decide(verifier, world.key(scopes=[]))
     assert (verdict.allowed, verdict.status, verdict.identity) == (False, 403, {})

@@ -16,9 +16,11 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, Unpack
+
+import msgspec
 
 from latchgate import providers
 from latchgate.config import AccessFiles, ConfigError, load
@@ -52,8 +54,7 @@ _log = logging.getLogger(__name__)
 _redact = Redactor()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What to do with a request.
 
     Allowed: `identity` says for whom (`X-Latchgate-*` names; empty where nobody was asked for), and
@@ -69,7 +70,7 @@ class Verdict:
     body: bytes
     identity: Mapping[str, str]
     decision_id: str | None
-    replaced: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @classmethod
     def unavailable(cls) -> Self:
@@ -168,14 +169,7 @@ class Verifier:
         the one that the policy names there: for a second decision, on what the policy can't see.
         `doubt` says why something else than `target` might be served, and refuses the request.
         """
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        folded: dict[str, str] = {}
-        repeated: set[str] = set()
-        for name, value in pairs:
-            key = name.lower()
-            if key in folded:
-                repeated.add(key)
-            folded[key] = f"{folded[key]}, {value}" if key in folded else value
+        folded, repeated = _folded(headers)
         address, fault = None, None
         if client is not None:
             try:
@@ -189,7 +183,7 @@ class Verifier:
             host=host or folded.get("host", ""),
             target=target,
             headers=folded,
-            repeated=frozenset(repeated),
+            repeated=repeated,
             client=address,
             tls=tls,
             fault=fault,
@@ -337,14 +331,39 @@ def _follow(engine: Engine, stop: threading.Event) -> None:
         engine.follow()
 
 
+_NONE = frozenset[str]()
+
+
+def _folded(
+    headers: Mapping[str, str] | Iterable[tuple[str, str]],
+) -> tuple[dict[str, str], frozenset[str]]:
+    """Return headers by their names in lower case, several values as one list; whose were several.
+
+    The list is what RFC 9110 §5.3 reads.
+    """
+    pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+    folded = {name.lower(): value for name, value in pairs}
+    if len(folded) == len(pairs):
+        return folded, _NONE
+    folded.clear()
+    repeated: set[str] = set()
+    for name, value in pairs:
+        key = name.lower()
+        if key in folded:
+            repeated.add(key)
+        folded[key] = f"{folded[key]}, {value}" if key in folded else value
+    return folded, frozenset(repeated)
+
+
 def _verdict(decision: Decision, accept: str) -> Verdict:
     if decision.allowed:
+        told, whose = _passed(decision)
         return Verdict(
             allowed=True,
             status=200,
-            headers=notices(decision),
+            headers=told,
             body=b"",
-            identity=dict(identity(decision)),
+            identity=whose.copy(),  # the application's own, which it may write to
             decision_id=None,
         )
     reply = refusal(decision, accept)
@@ -360,6 +379,16 @@ def _verdict(decision: Decision, accept: str) -> Verdict:
         identity={},
         decision_id=decision.id,
     )
+
+
+def _passed(decision: Decision) -> tuple[tuple[tuple[str, str], ...], dict[str, str]]:
+    """Return the notices and identity of an acceptance, worked out once for a remembered one."""
+    memo = decision.memo
+    if memo is None:
+        return notices(decision), dict(identity(decision))
+    if memo.passed is None:
+        memo.passed = notices(decision), dict(identity(decision))
+    return memo.passed
 
 
 def _enforced(settled: Settled, accept: str) -> Verdict:

@@ -85,6 +85,22 @@ def test_many_keys_are_written_down_at_once_and_into_the_tables_later(world, cra
     assert sums(world) == ({6}, 0)
 
 
+def test_what_comes_after_a_pause_is_not_written_into_the_tables_in_its_midst(world, crashing):
+    one, key = crashing(), world.key()
+    one.ticks += 100 * SETTLED_SECONDS
+    one.recorder.flush(everything=False)
+    one.use(key)
+    one.write_down()
+    assert sums(world) == ({0}, 1)
+    one.ticks += SETTLED_SECONDS - 10
+    one.use(key)
+    one.write_down()
+    assert sums(world) == ({0}, 2)
+    one.ticks += 10  # since the first: more of them make it no later
+    one.recorder.flush(everything=False)
+    assert sums(world) == ({2}, 0)
+
+
 def test_what_a_crash_left_is_added_once_by_whoever_starts_next(world, crashing):
     dead, key, other = crashing(), world.key(), world.key()
     for at in range(3):

@@ -390,12 +390,14 @@ TraceStep = tuple[Step, bool, tuple[object, ...]]
 class Memo(msgspec.Struct, gc=False, eq=False):
     """What is kept beside a decision that is told again and again, by whoever words or counts it.
 
+    `passed` are the notices and the identity that an application is told; nobody writes to them.
     `counted` is for the counter alone. The collector of cycles need not look at it: what it holds
     holds no decision.
     """
 
     answer: bytes | None = None
     answer_to_nginx: bytes | None = None
+    passed: tuple[tuple[tuple[str, str], ...], dict[str, str]] | None = None
     counted: Any = None
 
 
