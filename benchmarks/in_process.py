@@ -21,6 +21,7 @@ from latchgate.core.model import Request
 from latchgate.core.network import parse_address
 
 _ROUNDS = 3
+_USES = 3  # as in run.py: from then on all that is remembered of a key is
 
 
 def _timed(decisions: int, decide: Callable[[int], None]) -> dict[str, float]:
@@ -75,7 +76,7 @@ def main() -> None:
 
         gc.collect()
         gc.freeze()  # the questions are the benchmark's, not the application's
-        cold = _timed(len(asked), through_verifier)
+        cold, *_ = [_timed(len(asked), through_verifier) for _ in range(_USES)]
         for _ in range(_ROUNDS):
             found["Verifier.decide"].append(_timed(len(asked), through_verifier))
             found["engine.decide"].append(_timed(len(asked), through_engine))
