@@ -18,6 +18,7 @@ from latchgate.core.price import Price
 from latchgate.core.shadow import Shadow
 
 _MAX_ASKED = 10_000
+_LONG = 512  # characters, from which on looking at all of them is what takes the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Area:
     that old system decides is enforced, and what Latchgate decides is compared with it.
     `environment` is a label that keys are compared with afterwards, and decides nothing.
     `carriers` are the headers that its kinds read, in their order, and `schemes` what stands before
-    a credential in `Authorization`, in lower case.
+    a credential in `Authorization`, in lower case; `accepted` are the names of its kinds.
     """
 
     provider: str
@@ -68,10 +69,12 @@ class Area:
     plain: Networks
     shadow: Shadow | None = None
     environment: str | None = None
+    accepted: tuple[str, ...] = field(init=False, repr=False, compare=False)
     carriers: tuple[str, ...] = field(init=False, repr=False, compare=False)
     schemes: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "accepted", tuple(kind.name for kind in self.kinds))
         carriers = dict.fromkeys(name for kind in self.kinds for name in kind.carriers)
         object.__setattr__(self, "carriers", tuple(carriers))
         schemes = frozenset(kind.scheme.lower() for kind in self.kinds)
@@ -96,6 +99,10 @@ class Area:
     def methods(self) -> tuple[str, ...]:
         """The methods that the area takes, for `Allow`."""
         return tuple(sorted({*self.rules, "OPTIONS"} if self.preflight else self.rules))
+
+    def may_read(self, request: Request) -> bool:
+        """Whether any of its kinds may find something in a request: where not, none need try."""
+        return not request.headers.keys().isdisjoint(self.carriers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +145,7 @@ class Others:
         """Whether any of them may find something in a request: where not, none need try."""
         if self.targets and (";" in request.target or "%3" in request.target):
             return True
-        return not self.carriers.isdisjoint(request.headers)
+        return not request.headers.keys().isdisjoint(self.carriers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +250,11 @@ class Policy:
         """Return the part of a path that an area's could equal: no area is deeper than that."""
         if path[:1] != "/":
             return ""
-        if path.count("/") <= self._depth:
+        if len(path) < _LONG and path.count("/") <= self._depth:
             return path
-        return "/".join(path.split("/", self._depth + 1)[: self._depth + 1])
+        most = self._depth + 1  # of slashes: what follows is not looked at
+        parts = path.split("/", most)
+        return path if len(parts) <= most else path[: -1 - len(parts[most])]
 
     def issued(self, name: str) -> IssuedKind:
         """Return a kind whose credentials are issued; KeyError when the policy has none of it."""

@@ -225,7 +225,7 @@ def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
     """Let each accepted kind read the request; one that is ours but broken ends it."""
     request, trace = walk.request, walk.trace
     claims: list[tuple[Kind, Presented]] = []
-    for kind in area.kinds:
+    for kind in area.kinds if area.may_read(request) else ():
         found = kind.parse(request)
         if found is None:
             continue
@@ -238,24 +238,23 @@ def _read(walk: Walk, area: Area) -> list[tuple[Kind, Presented]] | Refused:
             trace.append((Step.READ, True, (presented.kind, presented.label)))
         stray = _stray(request, area)
         return claims if stray is None else _unread(walk, area, stray)
-    accepted = tuple(kind.name for kind in area.kinds)
     # Most who send nothing send nothing of any kind.
     others = walk.policy.others(area)
     for other in others.kinds if others.may_read(request) else ():
         if other.parse(request):
-            trace.append((Step.READ, False, (other.name, "this area does not accept it", accepted)))
+            why = "this area does not accept it"
+            trace.append((Step.READ, False, (other.name, why, area.accepted)))
             return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
     for name in area.carriers:
         if name in request.headers:
             return _unread(walk, area, name)
-    trace.append((Step.READ, False, (None, "no credential was sent", accepted)))
+    trace.append((Step.READ, False, (None, "no credential was sent", area.accepted)))
     return Refused(Reason.CREDENTIAL_MISSING)
 
 
 def _unread(walk: Walk, area: Area, name: str) -> Refused:
     why = f"the header {name} holds nothing that this area accepts"
-    accepted = tuple(kind.name for kind in area.kinds)
-    walk.trace.append((Step.READ, False, (None, why, accepted)))
+    walk.trace.append((Step.READ, False, (None, why, area.accepted)))
     return Refused(Reason.CREDENTIAL_NOT_ACCEPTED)
 
 

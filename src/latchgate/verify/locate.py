@@ -47,6 +47,9 @@ _PORT_DIGITS = 5
 
 
 _UNKNOWN = Nowhere()
+_NO_AREA = Refused(Reason.NO_AREA)
+_POLICY_MISSING = Refused(Reason.POLICY_MISSING)
+_METHOD_NOT_ALLOWED = Refused(Reason.METHOD_NOT_ALLOWED)
 _Kept = TypeVar("_Kept", Place, Nowhere)
 
 
@@ -70,7 +73,8 @@ def locate(walk: Walk) -> Refused | None:
     if refused is None and area is not None:
         refused = _in_the_clear(walk, area)
     if refused is None and area is not None and rule is not None:
-        _remember(request, walk.policy, area, rule)
+        path = request.target.partition("?")[0]
+        _remember(request, walk.policy, path, area, rule)
     return refused
 
 
@@ -85,6 +89,8 @@ def find(request: Request, policy: Policy) -> Found:
         return _UNKNOWN
     # The query leads nowhere else, and is kept nowhere.
     path = target if "?" not in target else target[: target.index("?")]
+    if len(path) >= _LONG:
+        return _straight(request, policy, path)
     known: Found | None = policy.located.get((request.method, request.host, path))
     return known or _straight(request, policy, path)
 
@@ -97,17 +103,17 @@ def _straight(request: Request, policy: Policy, path: str) -> Found:
     area = policy.match(host, path)
     if area is None:
         trace = ((Step.AREA, False, (path, host)),)
-        reason = Reason.NO_AREA if policy.version else Reason.POLICY_MISSING
-        nowhere = Nowhere(None, policy.dialect(path), trace, Refused(reason))
+        refused = _NO_AREA if policy.version else _POLICY_MISSING
+        nowhere = Nowhere(None, policy.dialect(path), trace, refused)
         return _keep(request, policy, path, nowhere)
     rule = area.rule(method)
     if rule is None:
         if area.preflight and method == "OPTIONS":
             return _UNKNOWN
         steps = (Step.AREA, True, (area, policy.version)), (Step.RULE, False, (method, area, None))
-        nowhere = Nowhere(area, area.dialect, steps, Refused(Reason.METHOD_NOT_ALLOWED))
+        nowhere = Nowhere(area, area.dialect, steps, _METHOD_NOT_ALLOWED)
         return _keep(request, policy, path, nowhere)
-    return _remember(request, policy, area, rule) or _UNKNOWN
+    return _remember(request, policy, path, area, rule) or _UNKNOWN
 
 
 def _keep(request: Request, policy: Policy, path: str, found: _Kept) -> _Kept:
@@ -120,9 +126,9 @@ def _keep(request: Request, policy: Policy, path: str, found: _Kept) -> _Kept:
     return found
 
 
-def _remember(request: Request, policy: Policy, area: Area, rule: Rule) -> Place | None:
+def _remember(request: Request, policy: Policy, path: str, area: Area, rule: Rule) -> Place | None:
     """Keep where a request leads, if its path and method alone say so."""
-    method, path = request.method, request.target.partition("?")[0]
+    method = request.method
     # A preflight depends on its headers; COPY names a second path.
     if (area.preflight and method == "OPTIONS") or method in _TWO_PATHS:
         return None
@@ -171,7 +177,7 @@ def _search(walk: Walk) -> Refused | None:
         return refused
     if area is None:
         trace.append((Step.AREA, False, (path.text, host)))
-        return Refused(Reason.NO_AREA if policy.version else Reason.POLICY_MISSING)
+        return _NO_AREA if policy.version else _POLICY_MISSING
     walk.area = area
     if path.encoded_slash:
         why = _slash_fault(walk, area, host or "", path.text)
@@ -238,7 +244,7 @@ def _find_rule(walk: Walk, area: Area) -> Refused | None:
         return _find_preflight(walk, area)
     walk.trace.append((Step.RULE, rule is not None, (method, area, rule)))
     if rule is None:
-        return Refused(Reason.METHOD_NOT_ALLOWED)
+        return _METHOD_NOT_ALLOWED
     walk.rule = rule
     if method in _TWO_PATHS and "destination" in walk.request.headers:
         return _check_destination(walk, area)
@@ -266,7 +272,7 @@ def _find_preflight(walk: Walk, area: Area) -> Refused | None:
     wanted = walk.request.headers["access-control-request-method"]
     known = area.rule(wanted) is not None
     walk.trace.append((Step.RULE, known, (wanted, area, None)))
-    return None if known else Refused(Reason.METHOD_NOT_ALLOWED)
+    return None if known else _METHOD_NOT_ALLOWED
 
 
 def is_preflight(request: Request) -> bool:

@@ -103,10 +103,11 @@ class Place(msgspec.Struct, frozen=True):
     carriers: tuple[str, ...]
 
 
-class Nowhere(msgspec.Struct, frozen=True):
+class Nowhere(msgspec.Struct, frozen=True, gc=False):
     """Why a method and a path lead nowhere; the same for every request under a policy.
 
-    `refused` is None where that has to be looked for each time.
+    `refused` is None where that has to be looked for each time. A flood leaves thousands of them,
+    which the collector of cycles need not look at: nothing in them holds one.
     """
 
     area: Area | None = None
