@@ -15,7 +15,20 @@ from latchgate.core.policy import Area, Policy, Rule, Service
 HOSTS = ("a.example", "b.example", "c.example")
 SEGMENTS = st.sampled_from(["v1", "v2", "storage", "storage-admin", "a", "ab", "a%2Fb", "v1.", "%"])
 PATHS = st.lists(SEGMENTS, max_size=4).map(lambda parts: "/" + "/".join(parts))
-ASKED = st.tuples(PATHS, st.sampled_from(["", "/", "x", "-admin", ".", "/x/y/z/w"])).map("".join)
+# Long ones too, with few segments and with many: those are not looked through to their end.
+MORE = [
+    "",
+    "/",
+    "x",
+    "-admin",
+    ".",
+    "/x/y/z/w",
+    "x" * 600,
+    "/" + "x" * 600,
+    "/x" * 300,
+    "/x" * 300 + "/",
+]
+ASKED = st.tuples(PATHS, st.sampled_from(MORE)).map("".join)
 
 
 def area(path: str, *, hosts: tuple[str, ...] = (), exact: bool = False, **more: object) -> Area:
