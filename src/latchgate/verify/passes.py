@@ -28,11 +28,12 @@ from latchgate.verify.walk import Place
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-MAX_PASSES = 114_688
+MAX_PASSES = 112_640
 MAX_OPENED = 16  # rules that one pass is remembered for
 # A dict's first entry is found by going past all that were there before: not for each one.
 _AT_ONCE = 512
 _KEY_BYTES = 64  # one block of SHA-256: it is digested once, not for each secret
+_BRIEF = 1 << 22  # bits for secrets that were accepted once: one in 37 is taken for another
 _MAX_SENT = 8_192  # characters: digesting what is longer is work that nobody is owed
 
 
@@ -55,7 +56,8 @@ class Passes:
         self._entropy = entropy
         self._begun: dict[str, _Hash] = {}  # by the header that a secret is sent in
         self._kept: dict[bytes, Pass] = {}
-        self._once: set[int] = set()  # of secrets that were accepted once, in brief
+        self._once = bytearray(_BRIEF >> 3)  # of secrets that were accepted once, a bit each
+        self._ones = 0
 
     def recall(self, request: Request, place: Place, cache: Cache, now: float) -> Decision | None:
         """Return what was decided of the same secret under the same rule, where it still holds."""
@@ -115,13 +117,14 @@ class Passes:
 
     def _is_new(self, told: bytes) -> bool:
         """Whether a secret comes for the first time: many are used once, and take no place."""
-        once, brief = self._once, hash(told)
-        if brief in once:
-            once.discard(brief)
+        brief = hash(told) % _BRIEF
+        at, bit = brief >> 3, 1 << (brief & 7)
+        if self._once[at] & bit:
             return False
-        if len(once) >= MAX_PASSES:
-            once.clear()
-        once.add(brief)
+        if self._ones >= MAX_PASSES:
+            self._once, self._ones = bytearray(_BRIEF >> 3), 0
+        self._once[at] |= bit
+        self._ones += 1
         return True
 
     def _digest(self, request: Request, place: Place) -> bytes | None:
