@@ -53,6 +53,18 @@ def test_the_oldest_makes_room_one_by_one(again):
     assert consistent(hot)
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_of_many_a_five_hundredth_makes_room_at_once_and_it_is_the_oldest(again):
+    hot = Hot(1_024)
+    names = [str(number) for number in range(3_000)]
+    for done, name in enumerate(names, 1):
+        keep(hot, name, again=again)
+        assert min(done, 1_023) <= len(hot.facts) <= 1_024
+        assert name in hot.facts
+    assert list(hot.facts) == names[-len(hot.facts) :]
+    assert consistent(hot)
+
+
 def test_what_is_used_once_pushes_out_nothing_that_came_back():
     hot = Hot(100)
     good = [f"good{number}" for number in range(80)]

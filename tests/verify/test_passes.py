@@ -315,7 +315,17 @@ def test_a_secret_that_is_used_once_takes_no_place(world, monkeypatch):
     assert engine.decide(asking(used)) is found
     assert len(engine._passes._kept) == 1
     assert engine._passes._ones <= 3
-    assert sum(engine._passes._once).bit_count() <= 3
+    assert int.from_bytes(engine._passes._once, "big").bit_count() <= 3
+
+
+def test_a_secret_that_comes_again_takes_a_place_though_many_came_once_in_between(world):
+    engine, used = world.engine(), world.key()
+    engine.decide(asking(used))
+    for _ in range(9):
+        engine.decide(asking(world.key()))
+    assert len(engine._passes._kept) == 0
+    engine.decide(asking(used))
+    assert [one.facts.credential.id for one in engine._passes._kept.values()] == [used.id]
 
 
 def test_a_pass_whose_secret_made_room_is_dead_and_found_by_nobody(world, monkeypatch):
