@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
@@ -68,10 +69,19 @@ def made(identity: Identity, **fields: object) -> Key:
     return Key(told["id"], name, told["secret"])
 
 
-def deleted(identity: Identity, key: Key) -> None:
-    """Delete an access key."""
-    path = f"/users/{identity.alice.id}/application_credentials/{key.id}"
-    asked(identity, "DELETE", path, logged_in(identity))
+def deleted(identity: Identity, *ids: str) -> None:
+    """Delete access keys."""
+    token = logged_in(identity)
+    for one in ids:
+        path = f"/users/{identity.alice.id}/application_credentials/{one}"
+        asked(identity, "DELETE", path, token)
+
+
+def left(identity: Identity) -> list[str]:
+    """Return the ids of the access keys that there are."""
+    path = f"/users/{identity.alice.id}/application_credentials"
+    told = asked(identity, "GET", path, logged_in(identity))
+    return [one["id"] for one in told["application_credentials"]]
 
 
 def held(cloud: KakaoCloud) -> str:
@@ -92,9 +102,10 @@ def sent(cloud: KakaoCloud, path: str, method: str = "GET") -> int:
 
 
 @pytest.fixture
-def identity(theirs: Identity) -> Identity:
-    """A real Keystone."""
-    return theirs
+def identity(theirs: Identity) -> Iterator[Identity]:
+    """A real Keystone, which other tests compare with: nothing made here is left in it."""
+    yield theirs
+    deleted(theirs, *left(theirs))
 
 
 def stopped(cloud: KakaoCloud, path: str) -> bool:
@@ -183,7 +194,7 @@ def test_a_deleted_access_key_is_revoked(identity):
     key = made(identity)
     cloud = KakaoCloud(key.id, key.secret, url=identity.url, cache=None)
     assert sent(cloud, projects(identity)) == 200
-    deleted(identity, key)
+    deleted(identity, key.id)
     # Keystone remembers for a moment what it once looked up.
     until(lambda: stopped(cloud, projects(identity)), seconds=30, what="the end of its token")
     with pytest.raises(KeyRevoked, match="the access key was deleted"):
