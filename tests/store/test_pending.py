@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from latchgate.store import recorder as recording
 from latchgate.store import tally
 from latchgate.store.errors import StoreError
 from latchgate.store.pending import STALE_SECONDS
-from latchgate.store.recorder import SETTLED_SECONDS, TRIM_SECONDS, Usage
+from latchgate.store.recorder import AGE_SECONDS, SETTLED_SECONDS, TRIM_SECONDS, Usage
 from latchgate.store.sqlite import driver
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
@@ -28,9 +29,10 @@ class Crashing:
 
     def __init__(self, world):
         self.world, self.now, self.ticks = world, NOON, 0.0
+        self.redact = redactor()
         self.recorder = Usage(
             world.usage_database,
-            redact=redactor(),
+            redact=self.redact,
             ticks=lambda: self.ticks,
             clock=lambda: self.now,
         )
@@ -42,6 +44,10 @@ class Crashing:
 
     def write_down(self):
         self.ticks += recording.COUNTED_SECONDS + 0.1
+        self.recorder.flush(everything=False)
+
+    def settle(self):
+        self.ticks += SETTLED_SECONDS
         self.recorder.flush(everything=False)
 
 
@@ -79,7 +85,7 @@ def test_many_keys_are_written_down_at_once_and_into_the_tables_later(world, cra
     for _ in range(3):
         one.use(key, times=2)
         one.write_down()
-    assert sums(world) == ({0}, 3)
+    assert sums(world) == ({0}, 1 + 3)  # what it is, and how often three times
     one.ticks += SETTLED_SECONDS
     one.recorder.flush(everything=False)
     assert sums(world) == ({6}, 0)
@@ -91,11 +97,11 @@ def test_what_comes_after_a_pause_is_not_written_into_the_tables_in_its_midst(wo
     one.recorder.flush(everything=False)
     one.use(key)
     one.write_down()
-    assert sums(world) == ({0}, 1)
+    assert sums(world) == ({0}, 1 + 1)
     one.ticks += SETTLED_SECONDS - 10
     one.use(key)
     one.write_down()
-    assert sums(world) == ({0}, 2)
+    assert sums(world) == ({0}, 1 + 2)
     one.ticks += 10  # since the first: more of them make it no later
     one.recorder.flush(everything=False)
     assert sums(world) == ({2}, 0)
@@ -171,7 +177,7 @@ def test_what_nobody_touches_is_added_within_minutes_and_what_lives_is_left_alon
     alive.write_down()
     one.ticks += TRIM_SECONDS
     one.recorder.flush(everything=False)
-    assert sums(world) == ({1}, 1)
+    assert sums(world) == ({1}, 1 + 1)
 
 
 def test_a_crash_between_two_pieces_loses_and_doubles_nothing(
@@ -235,7 +241,7 @@ def test_what_can_not_be_read_of_a_crash_is_lost_aloud_and_the_rest_is_added(
     for _ in range(3):
         dead.use(key)
         dead.write_down()
-    (_, (second,), _) = raw_rows(world.usage_database, "SELECT id FROM use_pending ORDER BY id")
+    (_, _, (second,), _) = raw_rows(world.usage_database, "SELECT id FROM use_pending ORDER BY id")
     spoilt = f"UPDATE use_pending SET counts = '[[1, 5, 0.5, null]]' WHERE id = {second}"  # noqa: S608
     run(world.usage_database, spoilt)
     crashing().recorder.adopt(before=math.inf)
@@ -257,3 +263,141 @@ def test_what_is_counted_while_the_database_fails_for_long_does_not_fill_memory(
     one.recorder.flush()
     assert one.recorder.uncounted == 8
     assert raw_rows(world.usage_database, "SELECT SUM(count) FROM use_day") == [(2,)]
+
+
+def named(world):
+    """Return what rows say that numbers are of: the credentials, in order."""
+    rows = raw_rows(world.usage_database, "SELECT counts FROM use_pending ORDER BY id")
+    return [row[2] for (text,) in rows for _, row in json.loads(text)[1]]
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    """As where more than a transaction's number of keys is settled."""
+    monkeypatch.setattr(recording, "PIECE", 2)
+
+
+def test_what_many_counts_are_is_told_once_however_often_they_are_settled(world, crashing, pieces):
+    one, keys, late = crashing(), [world.key() for _ in range(5)], world.key()
+    for times in range(1, 4):
+        one.use(*keys)
+        one.write_down()
+        one.settle()
+        assert sums(world)[0] == {5 * times}
+        assert sorted(named(world)) == sorted(key.id for key in keys)
+    one.use(*keys, late)
+    one.write_down()
+    assert named(world)[5:] == [late.id]
+    crashing().recorder.adopt(before=math.inf)
+    assert sums(world) == ({21}, 0)
+
+
+def test_a_crash_after_counts_were_settled_adds_what_came_later_once(world, crashing, pieces):
+    dead, keys = crashing(), [world.key() for _ in range(5)]
+    dead.use(*keys)
+    dead.write_down()
+    dead.settle()
+    dead.use(*keys[:3], times=2)
+    dead.write_down()
+    assert sums(world)[0] == {5}
+    crashing().recorder.adopt(before=math.inf)
+    assert sums(world) == ({11}, 0)
+    dead.use(*keys)  # it lives, after all
+    dead.write_down()
+    assert len(named(world)) == 5
+    dead.settle()
+    assert sums(world)[0] == {16}
+
+
+def test_what_was_added_by_another_in_the_midst_of_settling_is_not_added_again(
+    world, crashing, usage_at, pieces
+):
+    alive, other, keys = crashing(), crashing(), [world.key() for _ in range(5)]
+    alive.use(*keys)
+    alive.write_down()
+    alive.settle()
+    alive.use(*keys)
+    alive.write_down()
+    settle, calls = alive.recorder._batch.add, []
+
+    def fail(lines):
+        calls.append(lines)
+        if len(calls) == 2:
+            raise FAULTS[usage_at]("the database is away")
+        settle(lines)
+
+    alive.recorder._batch.add = fail
+    with pytest.raises(StoreError):
+        alive.settle()
+    assert sums(world)[0] == {7}
+    other.recorder.adopt(before=math.inf)
+    assert sums(world) == ({10}, 0)
+    alive.use(*keys)
+    alive.write_down()
+    assert sums(world)[0] == {10}
+    alive.recorder.flush()
+    assert sums(world) == ({15}, 0)
+
+
+def test_names_alone_are_not_taken_for_what_somebody_dead_left(world, crashing, pieces):
+    alive, other, keys = crashing(), crashing(), [world.key() for _ in range(5)]
+    alive.use(*keys)
+    alive.write_down()
+    for ticks in (SETTLED_SECONDS, TRIM_SECONDS, TRIM_SECONDS):
+        alive.now += ticks
+        alive.ticks += ticks
+        alive.recorder.flush(everything=False)
+        # All that it wrote before this was written earlier than that.
+        other.recorder.adopt(before=alive.now - 1)
+        assert sums(world)[0] == {5}
+        assert len(named(world)) == 5
+
+
+def test_names_of_a_recorder_that_counts_nothing_any_more_are_let_go_of(world, crashing, pieces):
+    one, keys = crashing(), [world.key() for _ in range(5)]
+    one.use(*keys)
+    one.write_down()
+    one.settle()
+    assert len(named(world)) == 5
+    one.ticks += AGE_SECONDS
+    one.recorder.flush(everything=False)
+    assert sums(world) == ({5}, 0)
+    one.use(*keys)
+    one.write_down()
+    assert len(named(world)) == 5
+
+
+def test_names_are_told_anew_when_counts_have_aged(world, crashing, pieces):
+    one, old, key = crashing(), [world.key() for _ in range(5)], [world.key() for _ in range(3)]
+    one.use(*old)
+    one.write_down()
+    one.ticks += AGE_SECONDS
+    one.use(*key)
+    one.write_down()
+    one.settle()
+    one.use(*key)
+    one.write_down()
+    assert sorted(named(world)) == sorted(one.id for one in key)
+
+
+def test_what_is_learnt_to_be_a_secret_is_masked_in_what_is_told_next(world, crashing, pieces):
+    one, keys = crashing(), [world.key() for _ in range(5)]
+
+    def agents():
+        rows = raw_rows(world.usage_database, "SELECT counts FROM use_pending ORDER BY id")
+        return {row[11] for (text,) in rows for _, row in json.loads(text)[1]}
+
+    one.use(*keys, headers={"user-agent": "tool hush_abc"})
+    one.write_down()
+    one.settle()
+    assert agents() == {"tool hush_abc"}
+    one.redact.learn([r"(hush_)[a-z]+"])
+    one.ticks += TRIM_SECONDS
+    one.write_down()
+    for _ in range(2):
+        one.use(*keys, headers={"user-agent": "tool hush_abc"})
+        one.write_down()
+        one.settle()
+    one.use(*keys, headers={"user-agent": "tool hush_abc"})
+    one.write_down()
+    assert agents() == {"tool hush_***"}

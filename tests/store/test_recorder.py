@@ -717,7 +717,7 @@ def test_a_batch_is_written_whole_or_not_at_all(world, recorder):
 
 def test_a_file_without_its_tables_is_refused_at_once(tmp_path):
     with pytest.raises(NotMigratedError):
-        Usage(tmp_path / "u.db", redact=str, ticks=time.monotonic, clock=time.time)
+        Usage(tmp_path / "u.db", redact=redactor(), ticks=time.monotonic, clock=time.time)
 
 
 @pytest.mark.parametrize("usage_at", ["sqlite"], indirect=True)

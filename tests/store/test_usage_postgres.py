@@ -24,6 +24,7 @@ from latchgate.core.location import Postgres
 from latchgate.core.model import Request
 from latchgate.core.network import parse_address
 from latchgate.core.reason import Reason
+from latchgate.core.redact import redactor
 from latchgate.core.secret import Secret
 from latchgate.store import recorder as recording
 from latchgate.store import usage_postgres
@@ -64,7 +65,9 @@ class Recorder:
 
     def __init__(self, at):
         self.now, self.ticks = NOON, 0.0
-        self.recorder = Usage(at, redact=str, ticks=lambda: self.ticks, clock=lambda: self.now)
+        self.recorder = Usage(
+            at, redact=redactor(), ticks=lambda: self.ticks, clock=lambda: self.now
+        )
         self._decision = decided(Reason.ALLOWED, granted())
         self._known = granted().credential
         self._request = Request(

@@ -39,8 +39,13 @@ class Redactor:
     def learn(self, patterns: Iterable[str]) -> None:
         """Mask these too from now on; nothing is ever forgotten, for old keys are keys still."""
         new = tuple(dict.fromkeys(pattern for pattern in patterns if pattern not in self._known))
-        self._known |= frozenset(new)
         self._patterns = (*(re.compile(pattern) for pattern in new), *self._patterns)
+        self._known |= frozenset(new)  # last: whoever sees that more is learnt has it masked
+
+    @property
+    def learnt(self) -> int:
+        """How many patterns were learnt: the same number, the same masking."""
+        return len(self._known)
 
     def __call__(self, text: str) -> str:
         """Return the text with every secret masked."""

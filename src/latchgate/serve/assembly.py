@@ -101,7 +101,7 @@ class Databases:
     compared: ShadowReader
 
     @classmethod
-    def of(cls, config: Config, redact: Callable[[str], str]) -> Databases:
+    def of(cls, config: Config, redact: Redactor) -> Databases:
         """Open them."""
         file, ticks, clock = config.usage_database, time.monotonic, time.time
         kept, log = config.access_log, None

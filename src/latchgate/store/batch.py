@@ -7,11 +7,12 @@ own (store/usage_sqlite.py, store/usage_postgres.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from latchgate.core.network import Address
 from latchgate.core.reason import Reason
+from latchgate.core.redact import Redactor
 from latchgate.store.tally import AGENT_READ, Count, Row
 from latchgate.store.usage_database import Line, UsageDatabase
 
@@ -23,6 +24,7 @@ SOURCES_A_MINUTE = 100
 _MAX_REMEMBERED = 4_096
 Total = tuple[str, str, str]  # what is counted, where, and of which sort
 _Source = tuple[Address | None, str]  # from where, and with which program
+_ANY: _Source = (None, "")
 _spelled = lru_cache(maxsize=8_192)(Address.__str__)
 _TOTAL = (
     "INSERT INTO use_total (counted, area, reason, count) VALUES (?, ?, ?, ?)"
@@ -33,10 +35,10 @@ _TOTAL = (
 class Batch:
     """Writes batches on one connection, inside the caller's transaction."""
 
-    def __init__(self, database: UsageDatabase, redact: Callable[[str], str]) -> None:
+    def __init__(self, database: UsageDatabase, redact: Redactor) -> None:
         self._database = database
         self._redact = redact
-        self._wording = 0
+        self.wording = redact.learnt  # another one where more secrets are masked
         self._agents: dict[str, str] = {}
         # By credential. Most have one source: a set for each of 100,000 is memory from far.
         self._source_of: dict[str, _Source] = {}
@@ -56,12 +58,15 @@ class Batch:
     def describe(self, count: Count) -> Row:
         """Return what a count is of, in columns; agents without secrets."""
         row = count.row
-        if row is None or count.wording != self._wording:
-            row = count.row = self._describe(count)
-            count.wording = self._wording
+        if row is None or count.wording != self.wording:
+            credential = count.credential
+            source = _ANY if credential is None else self._source(credential.source_id, count)
+            row = self._describe(count, source or _ANY)
+            if source is not None:
+                count.row, count.wording = row, self.wording
         return row
 
-    def _describe(self, count: Count) -> Row:
+    def _describe(self, count: Count, source: _Source) -> Row:
         area, rule, reason = count.area, count.rule, count.reason.value
         credential, grant = count.credential, count.grant
         scope, price = "", None
@@ -73,13 +78,12 @@ class Batch:
         by = application = ""
         if grant is not None and grant.application is not None:
             by, application = grant.application_key_id, grant.application.id
-        known = credential.source_id
-        client, told = self._source(known, count)
+        client, told = source
         millionths, currency = (price if count.reason is Reason.ALLOWED else None) or (0, "")
         return (
             credential.tenant_id,
             credential.project_id,
-            known,
+            credential.source_id,
             application,
             path,
             scope,
@@ -92,7 +96,8 @@ class Batch:
             count.first,
         )
 
-    def _source(self, credential_id: str, count: Count) -> _Source:
+    def _source(self, credential_id: str, count: Count) -> _Source | None:
+        """Return from where and with what; None where this minute had enough of a credential."""
         source = count.client, count.agent
         first = self._source_of.setdefault(credential_id, source)
         if source == first:
@@ -100,14 +105,15 @@ class Batch:
         known = self._sources.setdefault(credential_id, {first})
         if source not in known:
             if len(known) >= SOURCES_A_MINUTE:
-                return None, ""
+                return None
             known.add(source)
         return source
 
     def forget(self) -> None:
-        """Word everything anew from now on: what is a secret may have been learnt since."""
-        self._wording += 1
-        self._agents.clear()
+        """Begin another minute of sources; word all anew where more is known to be a secret."""
+        if self.wording != self._redact.learnt:
+            self.wording = self._redact.learnt
+            self._agents.clear()
         self._source_of.clear()
         self._sources.clear()
 

@@ -17,10 +17,11 @@ from functools import partial
 from latchgate.core.location import Location
 from latchgate.core.model import Decision, Request
 from latchgate.core.reason import Reason
+from latchgate.core.redact import Redactor
 from latchgate.store.access_log import AccessLog
 from latchgate.store.batch import Batch, Total
 from latchgate.store.errors import OutcomeUnknownError, StoreError
-from latchgate.store.pending import STALE_SECONDS, Due, Pending, adopt, left
+from latchgate.store.pending import STALE_SECONDS, Due, Names, Pending, adopt, left
 from latchgate.store.refusals import KEEP_PER_RING, Refusals
 from latchgate.store.tally import Minute, Tally
 from latchgate.store.usage_database import Line, usage_database
@@ -53,7 +54,7 @@ class Usage:
         self,
         database: Location,
         *,
-        redact: Callable[[str], str],
+        redact: Redactor,
         ticks: Callable[[], float],
         clock: Callable[[], float],
         keep_per_ring: int = KEEP_PER_RING,
@@ -70,7 +71,7 @@ class Usage:
         self._add = self._tally.add
         self._refusals = Refusals(redact, keep_per_ring=keep_per_ring)
         self._untold: list[Minute] = []
-        self._current = self._former = Pending(self._database)
+        self._current = self._former = self._anew()
         self._pieces: list[list[Due]] = []  # of the former, on the way into the tables
         self._doubt: Callable[[bool], None] | None = None  # to be told if the last was written
         self._away: Counter[tuple[str, str]] = Counter()
@@ -121,7 +122,10 @@ class Usage:
                 self._begin_to_settle()
                 self._settle_rest()
             self._age(crowded=taken and self._tally.crowded)
-            if self._ticks() - self._trimmed >= TRIM_SECONDS:
+            due = self._ticks() - self._trimmed >= TRIM_SECONDS
+            if everything or due:
+                self._look_after_names(let_go=everything)
+            if due:
                 self._trimmed = self._ticks()
                 self._batch.forget()
                 self.trim()
@@ -132,6 +136,7 @@ class Usage:
         if crowded or self._ticks() - self._aged >= AGE_SECONDS:
             self._aged = self._ticks()
             self._tally.age()
+            self._current.names.worn = True
 
     def _take(self, *, everything: bool) -> bool:
         """Take what was counted when it is time to; whether it is."""
@@ -167,7 +172,7 @@ class Usage:
             self._batch.total(totals)
             if at_once:
                 self._batch.add(self._lines(_due(self._current, untold)))
-                self._current.clear()
+                self._current.names.clear()
             elif untold:
                 self._current.append(untold, self._batch, self._clock())
 
@@ -180,7 +185,7 @@ class Usage:
             self._told.update(totals)
             if at_once:
                 self._since = None
-                self._current = Pending(self._database)
+                self._current = self._anew()
                 return
             self._current.owe(untold)
             if settle:
@@ -201,10 +206,16 @@ class Usage:
         now |= {("turned_away", listener, why): number for (listener, why), number in away.items()}
         return {total: number - self._told[total] for total, number in now.items()}
 
+    def _anew(self) -> Pending:
+        """Return where to write down under names that nobody has told yet."""
+        return Pending(self._database, Names(self._database, self._batch.wording))
+
     def _begin_to_settle(self) -> None:
         """Have the tables told what was written down, and write down elsewhere from now on."""
         self._since = None
-        self._former, self._current = self._current, Pending(self._database)
+        self._former, names = self._current, self._current.names
+        again = not names.worn and names.wording == self._batch.wording
+        self._current = Pending(self._database, names) if again else self._anew()
         self._pieces = in_pieces(_due(self._former, []))
 
     def _settle_rest(self) -> None:
@@ -216,15 +227,19 @@ class Usage:
 
     def _settle(self) -> None:
         """Write the next piece into the tables, inside a transaction."""
-        if self._former.taken():
+        names = self._former.names
+        if names.taken():
             self._pieces = []
             return
         piece = self._pieces[0]
         self._batch.add(self._lines(piece))
-        if len(self._pieces) == 1:
-            self._former.clear()
-        else:
+        if len(self._pieces) > 1:
             self._former.settled(piece, self._clock())
+        elif self._current.names is names:
+            self._former.clear()
+            self._current.live(self._clock())
+        else:
+            names.clear()
 
     def _after_piece(self, written: bool) -> None:  # noqa: FBT001 - as it is asked for
         if written:
@@ -232,8 +247,29 @@ class Usage:
 
     def _look_after_current(self) -> None:
         """Begin anew when somebody else has added what was written down, believing this dead."""
-        if self._current.taken():
-            self._current = Pending(self._database)
+        if self._current.names.taken():
+            self._current = self._anew()
+
+    def _look_after_names(self, *, let_go: bool) -> None:
+        """Delete names under which nothing waits once they are worn; before, keep them alive."""
+        current, names = self._current, self._current.names
+        if self._pieces or current.held or not names.told:
+            return
+        ends = let_go or names.worn
+
+        def work() -> None:
+            if names.taken():
+                return
+            if ends:
+                names.clear()
+            else:
+                current.live(self._clock())
+
+        def after(written: bool) -> None:  # noqa: FBT001 - as it is asked for
+            if written and ends:
+                self._former = self._current = self._anew()
+
+        self._transact(work, after)
 
     def _lines(self, piece: list[Due]) -> list[Line]:
         describe = self._batch.describe
@@ -282,7 +318,7 @@ class Usage:
     def adopt(self, *, before: float) -> None:
         """Add what recorders left that crashed, and wrote nothing since then (Unix seconds)."""
         for writer in left(self._database, before=before):
-            if writer not in {self._current.writer, self._former.writer}:
+            if writer not in {self._current.names.writer, self._former.names.writer}:
                 self._database.transact(partial(adopt, self._database, self._batch, writer))
 
     def trim(self) -> None:
