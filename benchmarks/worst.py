@@ -33,6 +33,7 @@ from uvicorn.server import ServerState
 
 from latchgate.core.network import Networks
 from latchgate.core.policy_file import with_built_in
+from latchgate.core.redact import redactor
 from latchgate.doors.verify.protocol import VerifyDoor, VerifyProtocol
 from latchgate.providers import BUILT_IN, text
 from latchgate.signin.jwks import fetch
@@ -159,7 +160,7 @@ class _Bench:
         self.loop = asyncio.new_event_loop()
         self.usage = Usage(
             folder / "shipped" / "latchgate-usage.db",
-            redact=lambda told: told,
+            redact=redactor(),
             ticks=time.monotonic,
             clock=time.time,
         )
