@@ -50,6 +50,18 @@ class Crashing:
         self.ticks += SETTLED_SECONDS
         self.recorder.flush(everything=False)
 
+    def fail_at(self, number, fault):
+        """Let that one of the pieces from now on end in a fault; those behind it go well."""
+        settle, pieces = self.recorder._batch.add, []
+
+        def add(lines):
+            pieces.append(lines)
+            if len(pieces) == number:
+                raise fault
+            settle(lines)
+
+        self.recorder._batch.add = add
+
 
 @pytest.fixture
 def world(usage_world):
@@ -188,15 +200,7 @@ def test_a_crash_between_two_pieces_loses_and_doubles_nothing(
     dead.use(*keys)
     dead.write_down()
     dead.use(*keys, times=2)
-    settle, pieces = dead.recorder._batch.add, []
-
-    def crash(rows):
-        pieces.append(rows)
-        if len(pieces) == 3:
-            raise FAULTS[usage_at]("the machine is off")
-        settle(rows)
-
-    dead.recorder._batch.add = crash
+    dead.fail_at(3, FAULTS[usage_at]("the machine is off"))
     with pytest.raises(StoreError):
         dead.recorder.flush()
     assert sums(world)[0] == {12}  # two pieces of two keys
@@ -318,15 +322,7 @@ def test_what_was_added_by_another_in_the_midst_of_settling_is_not_added_again(
     alive.settle()
     alive.use(*keys)
     alive.write_down()
-    settle, calls = alive.recorder._batch.add, []
-
-    def fail(lines):
-        calls.append(lines)
-        if len(calls) == 2:
-            raise FAULTS[usage_at]("the database is away")
-        settle(lines)
-
-    alive.recorder._batch.add = fail
+    alive.fail_at(2, FAULTS[usage_at]("the database is away"))
     with pytest.raises(StoreError):
         alive.settle()
     assert sums(world)[0] == {7}
@@ -337,6 +333,22 @@ def test_what_was_added_by_another_in_the_midst_of_settling_is_not_added_again(
     assert sums(world)[0] == {10}
     alive.recorder.flush()
     assert sums(world) == ({15}, 0)
+
+
+def test_a_row_of_an_earlier_version_which_says_both_is_added(world, crashing):
+    old, key = crashing(), world.key()
+    old.use(key, times=3)
+    old.write_down()
+    (what, times) = (
+        json.loads(text)
+        for (text,) in raw_rows(world.usage_database, "SELECT counts FROM use_pending ORDER BY id")
+    )
+    both = json.dumps([times[0], what[1], times[2]])
+    run(world.usage_database, "DELETE FROM use_pending")
+    insert = "INSERT INTO use_pending (writer, at, counts) VALUES ('older', {}, '{}')"
+    run(world.usage_database, insert.format(NOON, both))
+    crashing().recorder.adopt(before=math.inf)
+    assert sums(world) == ({3}, 0)
 
 
 def test_names_alone_are_not_taken_for_what_somebody_dead_left(world, crashing, pieces):
