@@ -1,10 +1,11 @@
 """Counts that are not in their tables yet, written down so that a crash loses none of them.
 
-Rule of this file: a row of `use_pending` is deleted in the transaction that adds its counts to the
-tables, whoever does it: the recorder that wrote it, or one that starts after it crashed. So each
-count is added once, whether or not its recorder was believed dead with reason. Whoever writes or
-deletes rows of a recorder holds its first one: where several write at once, no row of it comes
-between another's reading and deleting.
+Rule of this file: a row of `use_pending` that says how often is deleted in the transaction which
+adds its counts to the tables, whoever does it: the recorder that wrote it, or one that starts after
+it crashed. So each count is added once, whether or not its recorder was believed dead with reason.
+Rows that say what was counted stay until no other row needs them. Whoever writes or deletes rows of
+a recorder holds its first one: where several write at once, no row of it comes between another's
+reading and deleting.
 """
 
 from __future__ import annotations
