@@ -60,7 +60,7 @@ class Crashing:
                 raise fault
             settle(lines)
 
-        self.recorder._batch.add = add
+        vars(self.recorder._batch)["add"] = add
 
 
 @pytest.fixture
